@@ -1,0 +1,101 @@
+package kernel
+
+import "math"
+
+// BCE sets dst to the binary cross-entropy of targets z from sigmoid(logits x),
+// elementwise:
+//
+//	max(x, 0) − x·z + log(1 + e^−|x|)
+//
+// written so that for z in [0, 1] nothing cancels: |x|·(1−z) or |x|·z, plus
+// the logarithm. Finite for every finite logit.
+func BCE[T Float](dst, logits, targets []T) error {
+	return eachLogit(dst, logits, targets, func(x, z T) T {
+		if x > 0 {
+			return T(x*(1-z)) + softplus(-x)
+		}
+		return T(-x*z) + softplus(x)
+	})
+}
+
+// GradBCELogits sets dst to the gradient to the logits: g (sigmoid(x) − z).
+func GradBCELogits[T Float](dst, logits, targets, grad []T) error {
+	err := eachLogit(dst, logits, targets, func(x, z T) T {
+		e := expNegative(-max(x, -x))
+		if x > 0 { // sigmoid(x) − z without cancellation at z = 1
+			return (1 - z) - e/(1+e)
+		}
+		return e/(1+e) - z
+	})
+	if err == nil {
+		multiply(dst, grad)
+	}
+	return err
+}
+
+// GradBCETargets sets dst to the gradient to the targets: −g x.
+func GradBCETargets[T Float](dst, logits, targets, grad []T) error {
+	err := eachLogit(dst, logits, targets, func(x, _ T) T { return -x })
+	if err == nil {
+		multiply(dst, grad)
+	}
+	return err
+}
+
+// eachLogit sets dst to f of each logit and target, both of which have to be
+// finite.
+func eachLogit[T Float](dst, logits, targets []T, f func(x, z T) T) error {
+	d := Dims{len(logits), 1, 1}
+	return eachTile(d, costNoise, func(t *tile[T], _ int) error {
+		x, z, out := t.direct(logits), t.direct(targets), t.direct(dst)
+		for i := range x {
+			if !(x[i]-x[i] == 0) {
+				return &InputError{t.index(i, 0), BadFirst, float64(x[i])}
+			}
+			if !(z[i]-z[i] == 0) {
+				return &InputError{t.index(i, 0), BadSecond, float64(z[i])}
+			}
+			out[i] = f(x[i], z[i])
+		}
+		return nil
+	})
+}
+
+func multiply[T Float](dst, by []T) {
+	for i, g := range by {
+		dst[i] *= g
+	}
+}
+
+// Add adds src to dst.
+func Add[T Float](dst, src []T) {
+	for i, v := range src {
+		dst[i] += v
+	}
+}
+
+// expNegative returns e^x for x ≤ 0.
+func expNegative[T Float](x T) T {
+	switch x := any(x).(type) {
+	case float32:
+		return T(exp32(x))
+	default:
+		return T(math.Exp(float64(x.(T))))
+	}
+}
+
+// softplus returns log(1 + e^x) for x ≤ 0.
+func softplus[T Float](x T) T {
+	if x, ok := any(x).(float32); ok {
+		return T(log1p32(exp32(x)))
+	}
+	return T(math.Log1p(math.Exp(float64(x))))
+}
+
+// log1p32 returns log(1+x) for x in [0, 1]; 1+x itself is never rounded.
+func log1p32(x float32) float32 {
+	if x < math.Sqrt2-1 {
+		return log32(x, 0)
+	}
+	return log32((x-1)*0.5, 1)
+}

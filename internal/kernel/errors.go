@@ -1,0 +1,45 @@
+package kernel
+
+import (
+	"fmt"
+	"math"
+)
+
+// Problem is what is wrong with an element of an input.
+type Problem int
+
+// The problems of inputs.
+const (
+	BadFirst        Problem = iota // the first array's element (a logit) is not allowed
+	BadSecond                      // the second array's (noise, a target, a logit of p)
+	Overflow                       // their sum is out of range
+	AllMasked                      // every logit of the distribution is -Inf
+	AllMaskedSecond                // every logit of p's distribution is -Inf
+	Infinite                       // q allows a class that p does not
+)
+
+// An InputError says which element of an input a kernel cannot use. Index is
+// its place in the array; where the whole distribution is meant, that of its
+// first class.
+type InputError struct {
+	Index   int
+	Problem Problem
+	Value   float64
+}
+
+func (e *InputError) Error() string {
+	return fmt.Sprintf("kernel: problem %d with element %d: %v", e.Problem, e.Index, e.Value)
+}
+
+// elementError names the culprit of a sum that is NaN or +Inf.
+func elementError[T Float](index int, logit, noise T) *InputError {
+	l, n := float64(logit), float64(noise)
+	switch {
+	case math.IsNaN(l) || math.IsInf(l, 1):
+		return &InputError{index, BadFirst, l}
+	case math.IsNaN(n) || math.IsInf(n, 1):
+		return &InputError{index, BadSecond, n}
+	default:
+		return &InputError{index, Overflow, l + n}
+	}
+}

@@ -1,0 +1,140 @@
+package kernel
+
+import (
+	"errors"
+	"math"
+	"testing"
+)
+
+func TestBCE(t *testing.T) {
+	t.Run("float32", func(t *testing.T) { testBCE[float32](t, 4e-7) })
+	t.Run("float64", func(t *testing.T) { testBCE[float64](t, 1e-15) })
+}
+
+func testBCE[T Float](t *testing.T, tolerance float64) {
+	for _, x := range []T{0, 1e-6, -1e-6, 0.5, -0.5, 3, -3, 20, -20, 80, -80, 104, 1e4, -1e4, 3e38, -3e38} {
+		for _, z := range []T{0, 0.25, 0.5, 1} {
+			var loss, toLogit, toTarget [1]T
+			xs, zs, g := []T{x}, []T{z}, []T{2}
+			if err := errors.Join(BCE(loss[:], xs, zs), GradBCELogits(toLogit[:], xs, zs, g), GradBCETargets(toTarget[:], xs, zs, g)); err != nil {
+				t.Fatal(err)
+			}
+			x, z := float64(x), float64(z)
+			// As sums of positive terms, which do not cancel.
+			e := math.Exp(-math.Abs(x))
+			wantLoss, wantLogit := -x*z+math.Log1p(e), e/(1+e)-z
+			if x > 0 {
+				wantLoss, wantLogit = x*(1-z)+math.Log1p(e), 1-z-e/(1+e)
+			}
+			for _, c := range []struct {
+				name             string
+				got, want, scale float64
+			}{
+				{"loss", float64(loss[0]), wantLoss, wantLoss},
+				{"gradient to the logit", float64(toLogit[0]), 2 * wantLogit, 2 * max(math.Abs(wantLogit), e/(1+e))},
+				{"gradient to the target", float64(toTarget[0]), -2 * x, 2 * x},
+			} {
+				if math.Abs(c.got-c.want) > tolerance*math.Abs(c.scale)+1e-44 && !math.IsInf(float64(T(c.want)), 0) {
+					t.Errorf("x %v, z %v: %s is %v, want %v", x, z, c.name, c.got, c.want)
+				}
+			}
+			if math.IsNaN(float64(loss[0])) || math.IsInf(float64(loss[0]), 0) {
+				t.Errorf("x %v, z %v: loss %v", x, z, loss[0])
+			}
+		}
+	}
+}
+
+func TestBCEBadInput(t *testing.T) {
+	for _, v := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+		var bad *InputError
+		if err := BCE(make([]float64, 2), []float64{0, v}, []float64{0, 0}); !errors.As(err, &bad) || bad.Index != 1 || bad.Problem != BadFirst {
+			t.Errorf("logit %v: %v", v, err)
+		}
+		if err := BCE(make([]float64, 2), []float64{0, 0}, []float64{v, 0}); !errors.As(err, &bad) || bad.Index != 0 || bad.Problem != BadSecond {
+			t.Errorf("target %v: %v", v, err)
+		}
+	}
+}
+
+// The divergence and its gradients meet their definitions for any place of
+// the classes.
+func TestKL(t *testing.T) {
+	for _, d := range allDims {
+		q, p := normals[float64](d.Size(), 3, 1), normals[float64](d.Size(), 3, 2)
+		grad := normals[float64](d.Rows(), 1, 3)
+		for i := range grad {
+			grad[i] = max(grad[i], -9)
+		}
+		for o := range d.Rows() { // no distribution is masked whole
+			at := o/d.Inner*d.Classes*d.Inner + o%d.Inner
+			q[at], p[at] = 0, 0
+		}
+		softQ, _ := plainSoftmax(q, make([]float64, d.Size()), d, 1)
+		for _, uniform := range []bool{true, false} {
+			softP, _ := plainSoftmax(p, make([]float64, d.Size()), d, 1)
+			other := p
+			if uniform {
+				other = nil
+				for i := range softP {
+					softP[i] = 1 / float64(d.Classes)
+				}
+			}
+			kl, toQ, toP := make([]float64, d.Rows()), make([]float64, d.Size()), make([]float64, d.Size())
+			if err := errors.Join(KL(kl, q, other, d), GradKLQ(toQ, q, other, grad, d)); err != nil {
+				t.Fatal(err)
+			}
+			if !uniform {
+				if err := GradKLP(toP, q, other, grad, d); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for o := range d.Rows() {
+				at := func(c int) int { return (o/d.Inner*d.Classes+c)*d.Inner + o%d.Inner }
+				term := func(c int) float64 {
+					if softQ[at(c)] == 0 {
+						return 0
+					}
+					return math.Log(softQ[at(c)] / softP[at(c)])
+				}
+				want := 0.0
+				for c := range d.Classes {
+					want += softQ[at(c)] * term(c)
+				}
+				if math.Abs(kl[o]-want) > 1e-12 {
+					t.Fatalf("%v: KL %d is %v, want %v", d, o, kl[o], want)
+				}
+				for c := range d.Classes {
+					if w := grad[o] * softQ[at(c)] * (term(c) - want); math.Abs(toQ[at(c)]-w) > 1e-12 {
+						t.Fatalf("%v: gradient to q %d is %v, want %v", d, at(c), toQ[at(c)], w)
+					}
+					if w := grad[o] * (softP[at(c)] - softQ[at(c)]); !uniform && math.Abs(toP[at(c)]-w) > 1e-12 {
+						t.Fatalf("%v: gradient to p %d is %v, want %v", d, at(c), toP[at(c)], w)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestKLBadInput(t *testing.T) {
+	nan, inf := math.NaN(), math.Inf(1)
+	d := Dims{2, 2, 1}
+	for _, test := range []struct {
+		q, p    []float64
+		at      int
+		problem Problem
+	}{
+		{[]float64{0, 0, nan, 0}, nil, 2, BadFirst},
+		{[]float64{0, inf, 0, 0}, nil, 1, BadFirst},
+		{[]float64{0, 0, 0, 0}, []float64{0, 0, 0, nan}, 3, BadSecond},
+		{[]float64{0, 0, -inf, -inf}, nil, 2, AllMasked},
+		{[]float64{0, 0, 0, 0}, []float64{-inf, -inf, 0, 0}, 0, AllMaskedSecond},
+		{[]float64{0, 0, 0, 0}, []float64{0, -inf, 0, 0}, 1, Infinite},
+	} {
+		var bad *InputError
+		if err := KL(make([]float64, 2), test.q, test.p, d); !errors.As(err, &bad) || bad.Index != test.at || bad.Problem != test.problem {
+			t.Errorf("q %v, p %v: %v", test.q, test.p, err)
+		}
+	}
+}

@@ -1,0 +1,157 @@
+package kernel
+
+import (
+	"flag"
+	"math"
+	"runtime"
+	"slices"
+	"testing"
+
+	"github.com/gumbel-go/gumbel/internal/philox"
+)
+
+var exhaustive = flag.Bool("exhaustive", false, "check the noise of all 2^32 words, which takes minutes")
+
+// reference is the definition of the noise, by package math.
+func reference(b uint32) float64 {
+	if v := (float64(b) + 0.5) / (1 << 32); v < 0.5 {
+		return -math.Log(-math.Log1p(-v))
+	}
+	return -math.Log(-math.Log((float64(^b) + 0.5) / (1 << 32)))
+}
+
+// Noise is within 4 ulp of max(|g|, 1) in float32, and within 4 in float64.
+func TestNoiseAccuracy(t *testing.T) {
+	const limit = 4
+	check := func(words []uint32) (worst32, worst64 float64) {
+		var n32 [philox.Group]float32
+		var n64 [philox.Group]float64
+		gumbel32(n32[:len(words)], words)
+		gumbel64(n64[:len(words)], words)
+		for i, b := range words {
+			g := reference(b)
+			ulp := math.Exp2(math.Floor(math.Log2(max(math.Abs(g), 1))))
+			worst32 = max(worst32, math.Abs(float64(n32[i])-g)/ulp*(1<<23))
+			worst64 = max(worst64, math.Abs(n64[i]-g)/ulp*(1<<52))
+		}
+		return worst32, worst64
+	}
+	// Both ends, the middle and the seam of the two forms of 1−v, whole; an
+	// odd stride through the rest.
+	step := uint64(4099)
+	if *exhaustive {
+		step = 1
+	}
+	words := make([]uint32, 0, philox.Group)
+	var worst32, worst64 float64
+	flush := func() {
+		w32, w64 := check(words)
+		worst32, worst64 = max(worst32, w32), max(worst64, w64)
+		words = words[:0]
+	}
+	add := func(b uint32) {
+		if words = append(words, b); len(words) == philox.Group {
+			flush()
+		}
+	}
+	for _, center := range []uint32{0, 1 << 31, 1257966796} {
+		for i := range uint32(1 << 15) {
+			add(center + i - 1<<14)
+		}
+	}
+	for b := uint64(0); b < 1<<32; b += step {
+		add(uint32(b))
+	}
+	flush()
+	t.Logf("worst error: %.2f ulp in float32, %.2f in float64", worst32, worst64)
+	if worst32 > limit || worst64 > limit {
+		t.Errorf("the noise is off by %v ulp in float32, %v in float64; at most %d", worst32, worst64, limit)
+	}
+}
+
+func TestNoiseEnds(t *testing.T) {
+	for _, test := range []struct {
+		word uint32
+		want float64 // -log(-log(u)), computed with 40 decimal digits
+	}{
+		{0, 22.873856958419987550},
+		{1 << 31, 0.366512920245760712},
+		{math.MaxUint32, -3.129994640884815908},
+	} {
+		var g32 [1]float32
+		var g64 [1]float64
+		gumbel32(g32[:], []uint32{test.word})
+		gumbel64(g64[:], []uint32{test.word})
+		if math.Abs(g64[0]-test.want) > 1e-14 || math.Abs(float64(g32[0])-test.want) > 2e-6 {
+			t.Errorf("noise of word %#x: %v and %v, want %v", test.word, g32[0], g64[0], test.want)
+		}
+	}
+}
+
+// The bits of a few draws, so that a change of the generator, of the order of
+// operations or of the compiler's rounding cannot pass unseen.
+func TestNoiseBits(t *testing.T) {
+	s := Stream{Key: philox.DeriveKey(1, 2), Draw: 3}
+	g32, g64 := make([]float32, 200), make([]float64, 200)
+	Gumbel(g32, s, 0, 1)
+	Gumbel(g64, s, 0, 1)
+	for i, want := range map[int]struct {
+		f32 uint32
+		f64 uint64
+	}{
+		0:   {0x3f2008d2, 0x3fe4011a5da675e2},
+		1:   {0xbf1e03e1, 0xbfe3c07c1e1498f2},
+		17:  {0x3ea547cb, 0x3fd4a8f94dd94089},
+		63:  {0xbe4e09d8, 0xbfc9c13ad2cdf88b},
+		64:  {0x4011cd7e, 0x400239afb17cfed8},
+		130: {0x3ff87aa8, 0x3fff0f5512d58165},
+		199: {0x3ed94af8, 0x3fdb295f0ad0d8da},
+	} {
+		if b := math.Float32bits(g32[i]); b != want.f32 {
+			t.Errorf("float32 noise %d has bits %#x, want %#x", i, b, want.f32)
+		}
+		if b := math.Float64bits(g64[i]); b != want.f64 {
+			t.Errorf("float64 noise %d has bits %#x, want %#x", i, b, want.f64)
+		}
+	}
+}
+
+func TestGumbelLocScale(t *testing.T) {
+	s := Stream{Key: philox.DeriveKey(1, 0)}
+	plain, moved := make([]float64, 100), make([]float64, 100)
+	Gumbel(plain, s, 0, 1)
+	Gumbel(moved, s, -3, 0.5)
+	for i := range plain {
+		if want := -3 + 0.5*plain[i]; moved[i] != want {
+			t.Fatalf("element %d: %v, want %v", i, moved[i], want)
+		}
+	}
+}
+
+// A result is the same to the bit for any number of processors.
+func TestNoiseThreads(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	s := Stream{Key: philox.DeriveKey(5, 6), Draw: 7}
+	want := make([]float32, 100_003)
+	Gumbel(want, s, 0, 1)
+	for _, procs := range []int{2, 3, 8} {
+		runtime.GOMAXPROCS(procs)
+		got := make([]float32, len(want))
+		if Gumbel(got, s, 0, 1); !slices.Equal(got, want) {
+			t.Errorf("on %d processors the noise is another", procs)
+		}
+	}
+}
+
+func BenchmarkNoise(b *testing.B) {
+	b.Run("float32", benchmarkNoise[float32])
+	b.Run("float64", benchmarkNoise[float64])
+}
+
+func benchmarkNoise[T Float](b *testing.B) {
+	dst := make([]T, 1<<14)
+	for b.Loop() {
+		fillNoise(dst, Stream{}, 0)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(dst)), "ns/element")
+}

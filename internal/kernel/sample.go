@@ -1,0 +1,206 @@
+package kernel
+
+import "math"
+
+// Noise is what is added to the logits: the array Given, else the noise of a
+// Stream, else nothing.
+type Noise[T Float] struct {
+	Given  []T
+	Stream *Stream
+}
+
+// A Sampler draws from Categorical(softmax(Logits)) by the Gumbel-max trick
+// and its relaxation at temperature Tau.
+type Sampler[T Float] struct {
+	Dims
+	Logits []T
+	Noise  Noise[T]
+	Tau    float64
+}
+
+// Soft sets dst to softmax((logits + noise)/tau).
+func (s Sampler[T]) Soft(dst []T) error {
+	return s.run(func(t *tile[T], logits, noise []T) error {
+		soft := t.target(2, dst)
+		err := s.eachRow(t, logits, noise, func(lo, hi int, top peak[T]) {
+			softmax(soft[lo:hi], logits[lo:hi], noise[lo:hi], top, s.Tau)
+		})
+		t.flush(2, dst)
+		return err
+	})
+}
+
+// Hard sets dst to the one-hot of argmax(logits + noise) and, unless it is
+// nil, soft to the soft sample.
+func (s Sampler[T]) Hard(dst, soft []T) error {
+	return s.run(func(t *tile[T], logits, noise []T) error {
+		hard := t.target(2, dst)
+		var relaxed []T
+		if soft != nil {
+			relaxed = t.target(3, soft)
+		}
+		clear(hard)
+		err := s.eachRow(t, logits, noise, func(lo, hi int, top peak[T]) {
+			hard[lo+top.class] = 1
+			if soft != nil {
+				softmax(relaxed[lo:hi], logits[lo:hi], noise[lo:hi], top, s.Tau)
+			}
+		})
+		t.flush(2, dst)
+		if soft != nil {
+			t.flush(3, soft)
+		}
+		return err
+	})
+}
+
+// GradTau returns the gradient to tau, given the soft sample and the gradient
+// that reaches it:
+//
+//	dL/dτ = −(1/τ) Σᵢ xᵢ yᵢ (gᵢ − Σⱼ gⱼ yⱼ)
+//
+// with x = (logits + noise − max)/τ in place of log y, from which it differs
+// by a constant that cancels: x is right where y underflows.
+func (s Sampler[T]) GradTau(soft, grad []T) (float64, error) {
+	if s.Size() == 0 {
+		return 0, nil
+	}
+	_, _, count := s.tiles()
+	sums := make([]float64, count)
+	err := eachTile(s.Dims, costNoise, func(t *tile[T], number int) error {
+		logits, noise := t.read(0, s.Logits), t.noise(1, s.Noise)
+		y, g := t.read(2, soft), t.read(3, grad)
+		return s.eachRow(t, logits, noise, func(lo, hi int, top peak[T]) {
+			mean := dot(y[lo:hi], g[lo:hi])
+			for i := lo; i < hi; i++ {
+				if y[i] != 0 {
+					x := top.below(logits[i], noise[i]) / s.Tau
+					sums[number] -= x * (float64(y[i]) * (float64(g[i]) - mean))
+				}
+			}
+		})
+	})
+	var total float64
+	for _, sum := range sums {
+		total += sum
+	}
+	return total / s.Tau, err
+}
+
+// Grad sets dst to the gradient to the logits, which is that to the noise too,
+// given the soft sample and the gradient that reaches it:
+//
+//	dL/dlᵢ = yᵢ (gᵢ − Σⱼ gⱼ yⱼ)/τ
+//
+// A class whose sample is 0 gets exactly 0, whatever reaches it.
+func Grad[T Float](dst, soft, grad []T, d Dims, tau float64) {
+	_ = eachTile(d, costLight, func(t *tile[T], _ int) error {
+		y, g, out := t.read(0, soft), t.read(1, grad), t.target(2, dst)
+		for lo := 0; lo < len(y); lo += d.Classes {
+			hi := lo + d.Classes
+			mean := dot(y[lo:hi], g[lo:hi])
+			for i := lo; i < hi; i++ {
+				out[i] = 0
+				if y[i] != 0 {
+					out[i] = T(float64(y[i]) * (float64(g[i]) - mean) / tau)
+				}
+			}
+		}
+		t.flush(2, dst)
+		return nil
+	})
+}
+
+// dot returns Σ yᵢgᵢ over the classes whose y is not 0.
+func dot[T Float](y, g []T) float64 {
+	var sum float64
+	for i, v := range y {
+		if v != 0 {
+			sum += float64(v) * float64(g[i])
+		}
+	}
+	return sum
+}
+
+// run calls f on every tile with its rows of logits and noise.
+func (s Sampler[T]) run(f func(t *tile[T], logits, noise []T) error) error {
+	return eachTile(s.Dims, costNoise, func(t *tile[T], _ int) error {
+		return f(t, t.read(0, s.Logits), t.noise(1, s.Noise))
+	})
+}
+
+// eachRow finds the peak of each row of a tile and calls f with it and the
+// row's bounds.
+func (s Sampler[T]) eachRow(t *tile[T], logits, noise []T, f func(lo, hi int, top peak[T])) error {
+	for r := range t.rows {
+		lo, hi := r*t.Classes, (r+1)*t.Classes
+		top, bad := findPeak(logits[lo:hi], noise[lo:hi])
+		if bad >= 0 {
+			return elementError(t.index(r, bad), logits[lo+bad], noise[lo+bad])
+		}
+		if top.class < 0 {
+			return &InputError{Index: t.index(r, 0), Problem: AllMasked}
+		}
+		f(lo, hi, top)
+	}
+	return nil
+}
+
+// A peak is the greatest of the sums logit + noise of a row: its class and
+// the sum, as the rounded sum and what the rounding lost, so that sums are
+// compared exactly.
+type peak[T Float] struct {
+	class    int
+	sum, low T
+}
+
+// findPeak returns the peak of a row, its class -1 where all are masked; or
+// the first class whose sum is NaN or +Inf, else -1.
+func findPeak[T Float](logits, noise []T) (top peak[T], bad int) {
+	top = peak[T]{class: -1, sum: T(math.Inf(-1))}
+	for c, logit := range logits {
+		sum := logit + noise[c]
+		if sum < top.sum {
+			continue
+		}
+		if !(sum-sum == 0) { // NaN, or infinite
+			if sum < 0 {
+				continue
+			}
+			return top, c
+		}
+		low := lost(logit, noise[c], sum)
+		if sum > top.sum || low > top.low {
+			top = peak[T]{c, sum, low}
+		}
+	}
+	return top, -1
+}
+
+// lost returns (a + b) − sum, exactly, where sum is a + b as rounded (Knuth,
+// The Art of Computer Programming 2, 4.2.2, theorem B).
+func lost[T Float](a, b, sum T) T {
+	bb := sum - a
+	return (a - (sum - bb)) + (b - bb)
+}
+
+// below returns logit + noise − top, at most 0, -Inf where masked.
+func (top peak[T]) below(logit, noise T) float64 {
+	sum := logit + noise
+	difference := float64(sum) - float64(top.sum)
+	if math.IsInf(difference, -1) {
+		return difference
+	}
+	return difference + (float64(lost(logit, noise, sum)) - float64(top.low))
+}
+
+// softmax sets dst to the softmax of (logits + noise)/tau.
+func softmax[T Float](dst, logits, noise []T, top peak[T], tau float64) {
+	for i, logit := range logits {
+		dst[i] = T(top.below(logit, noise[i]) / tau)
+	}
+	scale := 1 / expSum(dst)
+	for i, y := range dst {
+		dst[i] = T(float64(y) * scale)
+	}
+}

@@ -1,0 +1,332 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"testing"
+
+	"github.com/gumbel-go/gumbel/internal/philox"
+)
+
+var allDims = []Dims{
+	{1, 1, 1}, {1, 5, 1}, {7, 3, 1}, {300, 10, 1}, {3, 5000, 1}, {1, 9000, 1},
+	{1, 4, 5}, {3, 2, 7}, {2, 10, 33}, {1, 3, 5000}, {2, 700, 40}, {1, 1, 9},
+}
+
+// normals are n normal numbers times scale, each 29th of them -Inf.
+func normals[T Float](n int, scale float64, seed uint64) []T {
+	r := rand.New(rand.NewPCG(seed, 0))
+	x := make([]T, n)
+	for i := range x {
+		x[i] = T(r.NormFloat64() * scale)
+		if i%29 == 28 {
+			x[i] = T(math.Inf(-1))
+		}
+	}
+	return x
+}
+
+// plainSoftmax is the definition, one distribution after another, in float64.
+func plainSoftmax[T Float](logits, noise []T, d Dims, tau float64) (soft, hard []float64) {
+	soft, hard = make([]float64, d.Size()), make([]float64, d.Size())
+	for o := range d.Outer {
+		for i := range d.Inner {
+			at := func(c int) int { return (o*d.Classes+c)*d.Inner + i }
+			z := func(c int) float64 { return float64(logits[at(c)]) + float64(noise[at(c)]) }
+			best := 0
+			for c := range d.Classes {
+				if z(c) > z(best) {
+					best = c
+				}
+			}
+			var sum float64
+			for c := range d.Classes {
+				soft[at(c)] = math.Exp((z(c) - z(best)) / tau)
+				sum += soft[at(c)]
+			}
+			for c := range d.Classes {
+				soft[at(c)] /= sum
+			}
+			hard[at(best)] = 1
+		}
+	}
+	return soft, hard
+}
+
+// Samples are right for any place of the classes, given noise or drawn.
+func TestSampler(t *testing.T) {
+	t.Run("float32", testSampler[float32])
+	t.Run("float64", testSampler[float64])
+}
+
+func testSampler[T Float](t *testing.T) {
+	for _, d := range allDims {
+		for _, tau := range []float64{0.05, 0.7, 10} {
+			logits := normals[T](d.Size(), 2, 1)
+			for o := range d.Rows() { // no distribution is masked whole
+				logits[o/d.Inner*d.Classes*d.Inner+o%d.Inner] = 1
+			}
+			stream := &Stream{Key: philox.DeriveKey(3, 4), Draw: 5}
+			given := make([]T, d.Size())
+			Gumbel(given, *stream, 0, 1)
+			wantSoft, wantHard := plainSoftmax(logits, given, d, tau)
+			for name, noise := range map[string]Noise[T]{"given": {Given: given}, "drawn": {Stream: stream}} {
+				s := Sampler[T]{d, logits, noise, tau}
+				soft, hard, kept := make([]T, d.Size()), make([]T, d.Size()), make([]T, d.Size())
+				if err := s.Soft(soft); err != nil {
+					t.Fatal(err)
+				}
+				if err := s.Hard(hard, kept); err != nil {
+					t.Fatal(err)
+				}
+				if !slices.Equal(soft, kept) {
+					t.Errorf("%v tau %v, %s noise: the hard sample's soft one is not the soft sample", d, tau, name)
+				}
+				for i := range soft {
+					if float64(hard[i]) != wantHard[i] {
+						t.Fatalf("%v tau %v, %s noise: hard[%d] = %v, want %v", d, tau, name, i, hard[i], wantHard[i])
+					}
+					if !near(float64(soft[i]), wantSoft[i], tau, soft[i]) {
+						t.Fatalf("%v tau %v, %s noise: soft[%d] = %v, want %v", d, tau, name, i, soft[i], wantSoft[i])
+					}
+				}
+			}
+		}
+	}
+}
+
+// near is the accuracy that float32 samples promise: relative 2⁻²³(8 + |log y|),
+// and for denormals a unit in the last place. For float64 the reference itself
+// is off, by the rounding of logits + noise, here under 32.
+func near[T Float](got, want, tau float64, _ T) bool {
+	epsilon, least, reference := 0x1p-23, 0x1p-149, 0.0
+	if _, ok := any(T(0)).(float64); ok {
+		epsilon, least, reference = 0x1p-52, 0x1p-1074, 32/tau
+	}
+	if want == 0 || got == 0 {
+		return math.Abs(got-want) <= least
+	}
+	return math.Abs(got-want) <= want*epsilon*(8+math.Abs(math.Log(want))+reference)+least
+}
+
+// The gradients meet their formulas, written out.
+func TestGradients(t *testing.T) {
+	for _, d := range allDims {
+		const tau = 0.6
+		logits := normals[float64](d.Size(), 1, 1)
+		for o := range d.Rows() {
+			logits[o/d.Inner*d.Classes*d.Inner+o%d.Inner] = 0
+		}
+		noise, grad := make([]float64, d.Size()), normals[float64](d.Size(), 1, 2)
+		Gumbel(noise, Stream{}, 0, 1)
+		for i := range grad {
+			if math.IsInf(grad[i], 0) {
+				grad[i] = 1
+			}
+		}
+		soft, _ := plainSoftmax(logits, noise, d, tau)
+		got := make([]float64, d.Size())
+		Grad(got, soft, grad, d, tau)
+		gotTau, err := Sampler[float64]{d, logits, Noise[float64]{Given: noise}, tau}.GradTau(soft, grad)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantTau := 0.0
+		for o := range d.Outer {
+			for i := range d.Inner {
+				mean := 0.0
+				for c := range d.Classes {
+					at := (o*d.Classes+c)*d.Inner + i
+					mean += soft[at] * grad[at]
+				}
+				for c := range d.Classes {
+					at := (o*d.Classes+c)*d.Inner + i
+					want := soft[at] * (grad[at] - mean) / tau
+					if math.Abs(got[at]-want) > 1e-13 {
+						t.Fatalf("%v: gradient %d is %v, want %v", d, at, got[at], want)
+					}
+					if soft[at] > 0 {
+						wantTau -= math.Log(soft[at]) * want
+					}
+				}
+			}
+		}
+		if math.Abs(gotTau-wantTau) > 1e-11*(1+math.Abs(wantTau)) {
+			t.Errorf("%v: gradient to tau is %v, want %v", d, gotTau, wantTau)
+		}
+	}
+}
+
+// A masked class gets gradient 0 even if an infinite gradient reaches it.
+func TestGradMasked(t *testing.T) {
+	dst := []float64{9, 9, 9}
+	Grad(dst, []float64{0.25, 0, 0.75}, []float64{1, math.Inf(1), 2}, Dims{1, 3, 1}, 1)
+	if dst[1] != 0 || math.IsNaN(dst[0]) || dst[0] != -dst[2] {
+		t.Errorf("gradient %v", dst)
+	}
+}
+
+// No bit of a result depends on the number of processors, nor of a row's on
+// its neighbours.
+func TestThreads(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	d := Dims{5000, 20, 1}
+	logits, grad := normals[float32](d.Size(), 3, 1), normals[float32](d.Size(), 1, 2)
+	for i := range grad {
+		grad[i] = max(grad[i], -5)
+	}
+	stream := &Stream{Key: philox.DeriveKey(3, 4)}
+	run := func(d Dims, logits []float32) (soft, hard, back []float32, tau float64) {
+		s := Sampler[float32]{d, logits, Noise[float32]{Stream: stream}, 0.4}
+		soft, hard, back = make([]float32, d.Size()), make([]float32, d.Size()), make([]float32, d.Size())
+		if err := errors.Join(s.Soft(soft), s.Hard(hard, nil)); err != nil {
+			t.Fatal(err)
+		}
+		Grad(back, soft, grad, d, 0.4)
+		tau, err := s.GradTau(soft, grad)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return soft, hard, back, tau
+	}
+	soft, hard, back, tau := run(d, logits)
+	for _, procs := range []int{2, 3, 7} {
+		runtime.GOMAXPROCS(procs)
+		soft2, hard2, back2, tau2 := run(d, logits)
+		if !slices.Equal(soft, soft2) || !slices.Equal(hard, hard2) || !slices.Equal(back, back2) || tau != tau2 {
+			t.Errorf("on %d processors the results are others", procs)
+		}
+	}
+	few := Dims{33, 20, 1}
+	soft2, hard2, back2, _ := run(few, logits[:few.Size()])
+	if n := few.Size(); !slices.Equal(soft[:n], soft2) || !slices.Equal(hard[:n], hard2) || !slices.Equal(back[:n], back2) {
+		t.Error("the first 33 rows alone are others than among 5000")
+	}
+}
+
+// Ties go to the lowest class; sums are compared exactly.
+func TestArgmax(t *testing.T) {
+	inf := float32(math.Inf(-1))
+	for _, test := range []struct {
+		logits, noise []float32
+		want          int
+	}{
+		{[]float32{1, 1, 1}, []float32{0, 0, 0}, 0},
+		{[]float32{0, 2, 2}, []float32{0, 0, 0}, 1},
+		{[]float32{inf, -3e38, -3e38}, []float32{5, 0, 0}, 1},
+		{[]float32{1e30, 1e30, 1e30}, []float32{-1, 2, 1}, 1}, // equal once rounded
+		{[]float32{1, 2, 3}, []float32{2, 1, 0}, 0},
+		{[]float32{-5}, []float32{1}, 0},
+	} {
+		hard := make([]float32, len(test.logits))
+		s := Sampler[float32]{Dims{1, len(hard), 1}, test.logits, Noise[float32]{Given: test.noise}, 1}
+		if err := s.Hard(hard, nil); err != nil {
+			t.Fatal(err)
+		}
+		for c, v := range hard {
+			if (v == 1) != (c == test.want) || (v != 0 && v != 1) {
+				t.Errorf("%v + %v: sample %v, want class %d", test.logits, test.noise, hard, test.want)
+			}
+		}
+	}
+}
+
+// Temperatures down to the least number, and logits of any size, give numbers.
+func TestExtremes(t *testing.T) {
+	for _, tau := range []float64{math.SmallestNonzeroFloat64, 1e-300, 1e-10, 1e10, math.MaxFloat64} {
+		for _, logits := range [][]float64{{0, 0, 0}, {-math.MaxFloat64, math.MaxFloat64, 0}, {1e300, 1e300, -1e300}, {math.Inf(-1), 3, 3}} {
+			soft, back := make([]float64, 3), make([]float64, 3)
+			s := Sampler[float64]{Dims{1, 3, 1}, logits, Noise[float64]{Stream: &Stream{}}, tau}
+			if err := s.Soft(soft); err != nil {
+				t.Fatal(err)
+			}
+			Grad(back, soft, []float64{1, 1, 1}, s.Dims, tau)
+			sum := soft[0] + soft[1] + soft[2]
+			if math.Abs(sum-1) > 1e-15 || back[0]+back[1]+back[2] != back[0]+back[1]+back[2] {
+				t.Errorf("tau %v, logits %v: sample %v, gradient %v", tau, logits, soft, back)
+			}
+		}
+	}
+}
+
+func TestBadInput(t *testing.T) {
+	nan, inf := math.NaN(), math.Inf(1)
+	for _, d := range []Dims{{4, 3, 1}, {2, 3, 2}} {
+		for _, test := range []struct {
+			at           int
+			logit, noise float64
+			problem      Problem
+		}{
+			{4, nan, 0, BadFirst},
+			{11, inf, 0, BadFirst},
+			{7, -inf, inf, BadSecond},
+			{0, 0, nan, BadSecond},
+			{5, math.MaxFloat64, math.MaxFloat64, Overflow},
+		} {
+			logits, noise := make([]float64, d.Size()), make([]float64, d.Size())
+			logits[test.at], noise[test.at] = test.logit, test.noise
+			s := Sampler[float64]{d, logits, Noise[float64]{Given: noise}, 1}
+			dst := make([]float64, d.Size())
+			for name, err := range map[string]error{"Soft": s.Soft(dst), "Hard": s.Hard(dst, nil)} {
+				var bad *InputError
+				if !errors.As(err, &bad) || bad.Index != test.at || bad.Problem != test.problem {
+					t.Errorf("%v %s with logit %v and noise %v at %d: %v", d, name, test.logit, test.noise, test.at, err)
+				}
+			}
+		}
+	}
+	masked := []float64{1, 2, -inf, -inf}
+	var bad *InputError
+	if err := (Sampler[float64]{Dims{2, 2, 1}, masked, Noise[float64]{}, 1}).Soft(make([]float64, 4)); !errors.As(err, &bad) || bad.Index != 2 || bad.Problem != AllMasked {
+		t.Errorf("a masked distribution: %v", err)
+	}
+}
+
+// The first of several bad elements is named, on any number of processors.
+func TestFirstBadElement(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
+	d := Dims{50_000, 10, 1}
+	logits := make([]float32, d.Size())
+	for _, at := range []int{70_000, 200_000, 499_999} {
+		logits[at] = float32(math.NaN())
+	}
+	var bad *InputError
+	err := Sampler[float32]{d, logits, Noise[float32]{}, 1}.Soft(make([]float32, d.Size()))
+	if !errors.As(err, &bad) || bad.Index != 70_000 {
+		t.Errorf("want element 70000, got %v", err)
+	}
+}
+
+func TestEmpty(t *testing.T) {
+	for _, d := range []Dims{{0, 3, 1}, {3, 0, 1}, {3, 2, 0}} {
+		s := Sampler[float64]{Dims: d, Tau: 1}
+		tau, err := s.GradTau(nil, nil)
+		if err := errors.Join(s.Soft(nil), s.Hard(nil, nil), err); err != nil || tau != 0 {
+			t.Errorf("%v: %v, %v", d, err, tau)
+		}
+		Grad[float64](nil, nil, nil, d, 1)
+	}
+}
+
+func BenchmarkSampler(b *testing.B) {
+	for _, d := range []Dims{{2000, 10, 1}, {4096, 10, 1}, {1024, 1000, 1}, {64, 32000, 1}, {1, 100, 10000}} {
+		logits, dst, back := normals[float32](d.Size(), 1, 1), make([]float32, d.Size()), make([]float32, d.Size())
+		s := Sampler[float32]{d, logits, Noise[float32]{Stream: &Stream{}}, 0.7}
+		for name, f := range map[string]func(){
+			"soft": func() { _ = s.Soft(dst) },
+			"hard": func() { _ = s.Hard(dst, nil) },
+			"grad": func() { Grad(back, dst, logits, d, 0.7) },
+		} {
+			b.Run(fmt.Sprintf("%s/%dx%dx%d", name, d.Outer, d.Classes, d.Inner), func(b *testing.B) {
+				for b.Loop() {
+					f()
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*d.Size()), "ns/element")
+			})
+		}
+	}
+}

@@ -1,0 +1,165 @@
+package kernel
+
+const (
+	// tileSize is about how many elements a tile holds where Inner is 1: its
+	// few arrays then stay in the first level of cache.
+	tileSize = 4096
+
+	// Where Inner is over 1, a tile is minWidth to maxWidth neighbouring
+	// distributions wide, and packedSize elements in between: noise comes in
+	// groups of consecutive elements, of which a narrow tile wastes much.
+	packedSize = 1 << 16
+	minWidth   = 16
+	maxWidth   = 512
+)
+
+// A tile is some neighbouring distributions, for which an array is seen as
+// contiguous rows, one a distribution: directly where Inner is 1, else packed
+// into a buffer. Tiles depend on the Dims alone, never on the number of
+// goroutines.
+type tile[T Float] struct {
+	Dims
+	outer, inner int // of the first distribution
+	rows         int
+	buffers      *[maxArrays][]T
+}
+
+// maxArrays is how many arrays a kernel may work on in a tile.
+const maxArrays = 4
+
+// tiles says how Dims is cut: count tiles, of which Inner holds perRow beside
+// each other.
+func (d Dims) tiles() (width, perRow, count int) {
+	if d.Inner == 1 {
+		width = max(1, tileSize/d.Classes)
+		return width, 1, ceilDiv(d.Outer, width)
+	}
+	width = min(max(packedSize/d.Classes, minWidth), maxWidth, d.Inner)
+	perRow = ceilDiv(d.Inner, width)
+	return width, perRow, d.Outer * perRow
+}
+
+func ceilDiv(a, b int) int { return (a + b - 1) / b }
+
+// eachTile calls f on every tile, at cost nanoseconds an element, and gives it
+// the tile's number. It returns the error of the first tile that has one.
+func eachTile[T Float](d Dims, cost int, f func(t *tile[T], number int) error) error {
+	if d.Size() == 0 {
+		return nil
+	}
+	width, perRow, count := d.tiles()
+	errs := make([]error, count)
+	split(count, width*d.Classes, cost, func(lo, hi int) {
+		t := tile[T]{Dims: d, buffers: new([maxArrays][]T)}
+		for n := lo; n < hi; n++ {
+			if d.Inner == 1 {
+				t.outer, t.inner = n*width, 0
+				t.rows = min(width, d.Outer-t.outer)
+			} else {
+				t.outer, t.inner = n/perRow, n%perRow*width
+				t.rows = min(width, d.Inner-t.inner)
+			}
+			if errs[n] = f(&t, n); errs[n] != nil {
+				return
+			}
+		}
+	})
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// index returns where in the array class c of the tile's row r is.
+func (t *tile[T]) index(r, c int) int {
+	if t.Inner == 1 {
+		return (t.outer+r)*t.Classes + c
+	}
+	return (t.outer*t.Classes+c)*t.Inner + t.inner + r
+}
+
+// distribution returns the number of row r among the outer × inner rows.
+func (t *tile[T]) distribution(r int) int {
+	if t.Inner == 1 {
+		return t.outer + r
+	}
+	return t.outer*t.Inner + t.inner + r
+}
+
+// direct returns the tile's part of an array where that is contiguous.
+func (t *tile[T]) direct(array []T) []T {
+	return array[t.outer*t.Classes : (t.outer+t.rows)*t.Classes]
+}
+
+// buffer returns buffer number n, at the tile's size.
+func (t *tile[T]) buffer(n int) []T {
+	size := t.rows * t.Classes
+	if cap(t.buffers[n]) < size {
+		t.buffers[n] = make([]T, size)
+	}
+	return t.buffers[n][:size]
+}
+
+// read returns the tile's rows of an array, by way of buffer n if need be.
+func (t *tile[T]) read(n int, array []T) []T {
+	if t.Inner == 1 {
+		return t.direct(array)
+	}
+	rows := t.buffer(n)
+	for c := range t.Classes {
+		from := t.index(0, c)
+		for r, v := range array[from : from+t.rows] {
+			rows[r*t.Classes+c] = v
+		}
+	}
+	return rows
+}
+
+// target returns the rows to write for an array; flush puts them there.
+func (t *tile[T]) target(n int, array []T) []T {
+	if t.Inner == 1 {
+		return t.direct(array)
+	}
+	return t.buffer(n)
+}
+
+func (t *tile[T]) flush(n int, array []T) {
+	if t.Inner == 1 {
+		return
+	}
+	rows := t.buffer(n)
+	for c := range t.Classes {
+		from := t.index(0, c)
+		for r := range array[from : from+t.rows] {
+			array[from+r] = rows[r*t.Classes+c]
+		}
+	}
+}
+
+// noise returns the tile's rows of a sampler's noise, by way of buffer n.
+func (t *tile[T]) noise(n int, noise Noise[T]) []T {
+	switch {
+	case noise.Given != nil:
+		return t.read(n, noise.Given)
+	case noise.Stream == nil:
+		rows := t.buffer(n)
+		clear(rows)
+		return rows
+	case t.Inner == 1:
+		rows := t.buffer(n)
+		fillNoise(rows, *noise.Stream, uint64(t.index(0, 0)))
+		return rows
+	}
+	rows := t.buffer(n)
+	var array [maxWidth]T
+	span := array[:t.rows]
+	for c := range t.Classes {
+		fillNoise(span, *noise.Stream, uint64(t.index(0, c)))
+		for r, g := range span {
+			rows[r*t.Classes+c] = g
+		}
+	}
+	return rows
+}
