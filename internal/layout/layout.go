@@ -1,0 +1,250 @@
+// Package layout sees a Gorgonia value as one contiguous slice, and an array
+// of distributions in it as outer × classes × inner.
+package layout
+
+import (
+	"fmt"
+	"strings"
+
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Float is the element type of a value.
+type Float interface{ float32 | float64 }
+
+// Distributions says where the distributions lie in an array of some shape:
+// along one axis, or in blocks of consecutive classes of the last axis.
+type Distributions struct {
+	Shape                 tensor.Shape
+	Outer, Classes, Inner int
+
+	axis   int
+	blocks bool
+}
+
+// Along lays distributions along an axis, which counts from the end where it
+// is negative. A classes over 0 cuts that axis, which then has to be the last,
+// into blocks of that many.
+func Along(shape tensor.Shape, axis, classes int) (Distributions, error) {
+	rank := len(shape)
+	if rank == 0 {
+		return Distributions{}, fmt.Errorf("a scalar has no axis of classes")
+	}
+	resolved := axis
+	if axis < 0 {
+		resolved += rank
+	}
+	if resolved < 0 || resolved >= rank {
+		return Distributions{}, fmt.Errorf("axis %d is out of range for shape %v", axis, shape)
+	}
+	d := Distributions{Shape: shape.Clone(), Outer: 1, Classes: shape[resolved], Inner: 1, axis: resolved}
+	for _, n := range shape[:resolved] {
+		d.Outer *= n
+	}
+	for _, n := range shape[resolved+1:] {
+		d.Inner *= n
+	}
+	if classes == 0 {
+		return d, nil
+	}
+	if resolved != rank-1 {
+		return Distributions{}, fmt.Errorf("blocks of classes lie along the last axis, not along axis %d of %d", axis, rank)
+	}
+	if d.Classes%classes != 0 {
+		return Distributions{}, fmt.Errorf("%d classes do not divide the last axis of shape %v", classes, shape)
+	}
+	d.Outer *= d.Classes / classes
+	d.Classes, d.blocks = classes, true
+	return d, nil
+}
+
+// Reduced returns the shape of an array that has one element a distribution.
+func (d Distributions) Reduced() tensor.Shape {
+	if d.blocks {
+		shape := d.Shape.Clone()
+		shape[d.axis] /= d.Classes
+		return shape
+	}
+	shape := make(tensor.Shape, 0, len(d.Shape))
+	shape = append(shape, d.Shape[:d.axis]...)
+	return append(shape, d.Shape[d.axis+1:]...)
+}
+
+// Element writes the coordinates of the element at an index: [3,0].
+func (d Distributions) Element(index int) string { return Coordinates(d.Shape, index) }
+
+// Whole writes those of the distribution whose first class is at an index:
+// [3,:], or, of a block, [3,20:30].
+func (d Distributions) Whole(index int) string {
+	parts := coordinates(d.Shape, index)
+	if d.blocks {
+		first := index % d.Shape[d.axis]
+		parts[d.axis] = fmt.Sprintf("%d:%d", first, first+d.Classes)
+	} else {
+		parts[d.axis] = ":"
+	}
+	return bracket(parts)
+}
+
+// Coordinates writes the coordinates of the element at an index: [3,0], and
+// nothing for a scalar.
+func Coordinates(shape tensor.Shape, index int) string { return bracket(coordinates(shape, index)) }
+
+func bracket(parts []string) string {
+	if len(parts) == 0 {
+		return ""
+	}
+	return "[" + strings.Join(parts, ",") + "]"
+}
+
+func coordinates(shape tensor.Shape, index int) []string {
+	parts := make([]string, len(shape))
+	for axis := len(shape) - 1; axis >= 0; axis-- {
+		parts[axis] = fmt.Sprint(index % shape[axis])
+		index /= shape[axis]
+	}
+	return parts
+}
+
+// Size is the number of elements of a shape; a scalar has one.
+func Size(shape tensor.Shape) int {
+	size := 1
+	for _, n := range shape {
+		size *= n
+	}
+	return size
+}
+
+// Slice returns the elements of a value in row-major order: its own memory
+// where they lie so, which is the rule, else a copy.
+func Slice[T Float](v G.Value, shape tensor.Shape) ([]T, error) {
+	if v == nil {
+		return nil, fmt.Errorf("has no value: bind one with gorgonia.Let")
+	}
+	switch v := v.(type) {
+	case *G.F32:
+		return scalar[T](float32(*v), v.Dtype())
+	case *G.F64:
+		return scalar[T](float64(*v), v.Dtype())
+	case *tensor.Dense:
+		return slice[T](v, shape)
+	}
+	return nil, fmt.Errorf("is a %T, not a dense tensor or a float", v)
+}
+
+// scalar returns a float as a slice of one element, if it is a T.
+func scalar[T Float](v any, dt tensor.Dtype) ([]T, error) {
+	x, ok := v.(T)
+	if !ok {
+		return nil, wrongType[T](dt)
+	}
+	return []T{x}, nil
+}
+
+func wrongType[T Float](dt tensor.Dtype) error {
+	var want T
+	return fmt.Errorf("holds %v in place of %T", dt, want)
+}
+
+func slice[T Float](d *tensor.Dense, shape tensor.Shape) ([]T, error) {
+	if !d.Shape().Eq(shape) {
+		return nil, fmt.Errorf("has shape %v in place of %v", d.Shape(), shape)
+	}
+	size := Size(shape)
+	if size == 0 {
+		return nil, nil // Data panics on an empty tensor
+	}
+	if d.IsMasked() {
+		return nil, fmt.Errorf("is a masked tensor; mask a class by a logit of -Inf")
+	}
+	switch data := d.Data().(type) {
+	case T: // of a tensor without dimensions
+		return []T{data}, nil
+	case []T:
+		if contiguous(d) {
+			return data[:size], nil
+		}
+		return gather(d, data, size)
+	}
+	return nil, wrongType[T](d.Dtype())
+}
+
+// contiguous tells whether the data lie in row-major order without gaps. The
+// tensor's own flags do not tell: see column-major data, and results of a
+// transposition.
+func contiguous(d *tensor.Dense) bool {
+	shape, strides := d.Shape(), d.Strides()
+	if len(strides) != len(shape) {
+		return false
+	}
+	next := 1
+	for axis := len(shape) - 1; axis >= 0; axis-- {
+		if shape[axis] != 1 && strides[axis] != next {
+			return false
+		}
+		next *= shape[axis]
+	}
+	return true
+}
+
+func gather[T Float](d *tensor.Dense, data []T, size int) ([]T, error) {
+	out := make([]T, 0, size)
+	it := d.Iterator()
+	for i, err := it.Next(); err == nil; i, err = it.Next() {
+		out = append(out, data[i])
+	}
+	if len(out) != size {
+		return nil, fmt.Errorf("has strides %v for shape %v, which cannot be read", d.Strides(), d.Shape())
+	}
+	return out, nil
+}
+
+// Value makes a value of a shape that owns data: a float for a scalar, else a
+// dense tensor.
+func Value[T Float](shape tensor.Shape, data []T) G.Value {
+	if len(shape) == 0 {
+		switch x := any(data[0]).(type) {
+		case float32:
+			return G.NewF32(x)
+		case float64:
+			return G.NewF64(x)
+		}
+	}
+	if len(data) == 0 {
+		return tensor.New(tensor.WithShape(shape...), tensor.Of(Dtype[T]()))
+	}
+	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(data))
+}
+
+// Dtype is the dtype of T.
+func Dtype[T Float]() tensor.Dtype {
+	if _, ok := any(T(0)).(float32); ok {
+		return tensor.Float32
+	}
+	return tensor.Float64
+}
+
+// Accumulate calls add with the elements of a gradient that a LispMachine
+// holds, and keeps what add makes of them.
+func Accumulate[T Float](v G.Value, shape tensor.Shape, add func(sum []T)) error {
+	sum, err := Slice[T](v, shape)
+	if err != nil {
+		return err
+	}
+	add(sum)
+	switch v := v.(type) {
+	case *G.F32:
+		*v = G.F32(sum[0])
+	case *G.F64:
+		*v = G.F64(sum[0])
+	case *tensor.Dense:
+		if data, ok := v.Data().([]T); ok && len(sum) > 0 && !contiguous(v) {
+			it := v.Iterator()
+			for i, err := it.Next(); err == nil; i, err = it.Next() {
+				data[i], sum = sum[0], sum[1:]
+			}
+		}
+	}
+	return nil
+}

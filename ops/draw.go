@@ -1,0 +1,72 @@
+package ops
+
+import (
+	"sync/atomic"
+
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"github.com/gumbel-go/gumbel/internal/kernel"
+	"github.com/gumbel-go/gumbel/internal/layout"
+)
+
+// draw is the node that makes a sampler random: each run it gives the next
+// draw's number, an int64 scalar. The number lies in the registers of the
+// machine that runs, so that forward and backward of a run use one draw even
+// where two machines take turns. A negative number stands for a run without
+// noise.
+//
+// Its child only puts it into a graph and in front of its sampler.
+type draw struct {
+	base
+	stream        *stream // nil for a sampler that is given its noise
+	deterministic bool
+	eval          atomic.Bool
+	unnoised      atomic.Int64 // numbers for the runs that draw nothing
+}
+
+// newDraw adds a draw to a node's graph.
+func newDraw(op string, child *G.Node, c config) (*G.Node, *stream, error) {
+	d := &draw{base: newBase(op+".draw", tensor.Int64, nil, child), deterministic: c.deterministicEval}
+	if c.noise == nil {
+		d.stream = c.source.newStream()
+	}
+	n, err := G.ApplyOp(d, child)
+	return n, d.stream, err
+}
+
+// SetTraining is called by a machine when it is made.
+func (d *draw) SetTraining(isTraining bool) error {
+	d.eval.Store(!isTraining)
+	return nil
+}
+
+func (d *draw) Do(...G.Value) (G.Value, error) {
+	switch {
+	case d.deterministic && d.eval.Load():
+		return G.NewI64(-d.unnoised.Add(1)), nil
+	case d.stream == nil:
+		return G.NewI64(d.unnoised.Add(1)), nil
+	}
+	return G.NewI64(int64(d.stream.next())), nil
+}
+
+// drawNumber reads the value of a draw.
+func drawNumber(b *base, v G.Value) (int64, error) {
+	n, ok := v.(*G.I64)
+	if !ok {
+		return 0, b.errorf("the draw is a %T, not an int64", v)
+	}
+	return int64(*n), nil
+}
+
+// noiseOf returns the noise of a run: given, drawn, or none.
+func noiseOf[T layout.Float](s *stream, number int64, given []T) kernel.Noise[T] {
+	switch {
+	case number < 0:
+		return kernel.Noise[T]{}
+	case s == nil:
+		return kernel.Noise[T]{Given: given}
+	}
+	return kernel.Noise[T]{Stream: s.at(uint64(number))}
+}
