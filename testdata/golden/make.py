@@ -1,0 +1,322 @@
+#!/usr/bin/python3
+"""Makes the golden files beside it with PyTorch. The tests need only the files.
+
+Usage: python3 testdata/golden/make.py
+Made with PyTorch 1.13 (Debian's python3-torch, CPU, one thread). Another version
+or processor may change the last digits of a number, nothing more.
+
+Each file is a JSON array, one case a line. A tensor is a string: its elements in
+row-major order, separated by spaces, each the shortest decimal that gives the same
+float64 back, or "-inf". A gradient is that of sum(upstream * value). null stands for a
+gradient that PyTorch makes NaN: it is left out, not invented. No case is here whose
+value PyTorch makes NaN or infinite; the script fails on one.
+
+gumbel_softmax.json
+    value = softmax((logits + noise) / tau) along axis, or with hard its one-hot argmax,
+    with the gradient of F.gumbel_softmax: y_hard - y_soft.detach() + y_soft. That
+    expression itself is off 0 and 1 by rounding, so the value stored is y_hard.
+    For cases whose names begin with "torch" F.gumbel_softmax itself is called: the noise
+    is what it drew, and its sample and gradients are checked to be those stored.
+    With a class masked by -inf the gradient to tau is null: PyTorch multiplies 0 by
+    infinity there.
+bce_with_logits.json
+    value = F.binary_cross_entropy_with_logits(logits, targets, reduction="none").
+categorical_kl.json
+    value = kl_divergence(Categorical(logits=q), Categorical(logits=p)) along axis; where
+    p is null, p is uniform. PyTorch's value is infinite where a probability of p
+    underflows and that of q does not, so p is extreme alone up to 255 only. With a
+    masked class the gradients are null: 0 times infinity again.
+
+All is computed in float64. Inputs are float32 numbers (but for the noise of the
+"torch" cases), so float32 code can be held to the same values. Softmax's argument is
+shifted by its maximum, detached: no value and no gradient depends on that, and it spares
+the cancellation of large numbers. Noise is equal where large logits are: their sum, in
+float64, would lose it. Each value is also computed without the shift, and the
+two must agree as far as rounding lets them.
+"""
+
+import itertools
+import json
+import math
+import pathlib
+
+import torch
+import torch.nn.functional as F
+from torch.distributions import Categorical, kl_divergence
+
+HERE = pathlib.Path(__file__).parent
+TAUS = [0.05, 0.1, 0.5, 1.0, 2.0, 10.0]
+SHAPES = [(5,), (3, 4), (2, 3, 4), (2, 2, 3, 2)]
+ROUNDING = 2.0**-53
+
+torch.set_num_threads(1)
+torch.manual_seed(20240229)
+
+
+def float32(t):
+    """t, each element rounded to the nearest float32."""
+    return t.float().double()
+
+
+def normal(shape, scale=1.0):
+    """Normal numbers on a grid of 1/64: short in the files, exact in float32."""
+    return (torch.randn(shape, dtype=torch.float64) * scale * 64).round() / 64
+
+
+def gumbel(shape):
+    return float32(-torch.empty(shape, dtype=torch.float64).exponential_().log())
+
+
+def upstream(shape):
+    return torch.randint(-16, 17, shape).double() / 8
+
+
+def shifted(logits, axis):
+    return logits - logits.detach().amax(axis, keepdim=True)
+
+
+def text(t):
+    """The elements of t, or None where one is NaN."""
+    if t is None or t.isnan().any():
+        return None
+    return " ".join(repr(v).removesuffix(".0") for v in t.flatten().tolist())
+
+
+def agree(a, b, size):
+    """Fails unless a and b agree to the rounding of numbers of this size."""
+    assert torch.allclose(a, b, rtol=1e-12, atol=8 * ROUNDING * max(size, 1.0)), (a, b)
+
+
+def write(name, cases):
+    lines = []
+    for case in cases:
+        assert case["value"] is not None and "inf" not in case["value"], case
+        lines.append(json.dumps(case, separators=(",", ":")))
+    path = HERE / name
+    path.write_text("[\n" + ",\n".join(lines) + "\n]\n")
+    print(f"{name}: {len(lines)} cases, {path.stat().st_size} bytes")
+
+
+def axes():
+    """Every shape with each of its axes, counted from either end."""
+    for shape in SHAPES:
+        for axis in range(-len(shape), len(shape)):
+            yield shape, axis
+
+
+# Gumbel-softmax.
+
+
+def one_hot(soft, axis):
+    return torch.zeros_like(soft).scatter_(axis, soft.argmax(axis, keepdim=True), 1.0)
+
+
+def clear_winner(logits, noise, axis):
+    """Whether the argmax of logits + noise survives rounding the sum to float32."""
+    if logits.shape[axis] == 1:
+        return True
+    top = (logits + noise).topk(2, axis).values
+    first, second = top.select(axis, 0), top.select(axis, 1)
+    return bool((first - second > first.abs() * 2.0**-20).all())
+
+
+def lowest_wins(logits, noise, axis):
+    """Whether a tie exists and PyTorch, as it should, took its lowest index."""
+    total = (logits + noise).movedim(axis, -1)
+    top = total.amax(-1, keepdim=True)
+    first = (total == top).long().cumsum(-1).eq(0).sum(-1)
+    return bool(((total == top).sum(-1) > 1).any()) and first.equal(total.argmax(-1))
+
+
+def reference(logits, noise, axis, tau, hard, up):
+    """The soft sample, and the gradients to logits and tau of sum(up * sample)."""
+    l, t = logits.clone().requires_grad_(), tau.clone().requires_grad_()
+    soft = (shifted(l + noise, axis) / t).softmax(axis)
+    z = (logits + noise) / tau
+    agree(soft.detach(), z.softmax(axis), z[z.isfinite()].abs().max().item())
+    y = one_hot(soft, axis) - soft.detach() + soft if hard else soft
+    (y * up).sum().backward()
+    return soft.detach(), l.grad, t.grad
+
+
+def gumbel_softmax(name, logits, axis, tau, hard, noise=None, torch_y=None):
+    """One case. Noise not given is drawn, until no float32 rounding can change the argmax.
+
+    torch_y, if given, computes the sample from logits and tau in another way, that must
+    give the same.
+    """
+    if noise is None:
+        noise = gumbel(logits.shape)
+        while not clear_winner(logits, noise, axis):
+            noise = gumbel(logits.shape)
+    tau = float32(torch.tensor(tau, dtype=torch.float64))
+    up = upstream(logits.shape)
+    soft, dlogits, dtau = reference(logits, noise, axis, tau, hard, up)
+    value = one_hot(soft, axis) if hard else soft
+    if torch_y is not None:
+        l, t = logits.clone().requires_grad_(), tau.clone().requires_grad_()
+        y = torch_y(l, t)
+        (y * up).sum().backward()
+        for a, b in [(y.detach(), value), (l.grad, dlogits), (t.grad, dtau)]:
+            agree(a, b, 1e3)  # PyTorch's gradient to tau multiplies by logits/tau before it cancels
+    return {
+        "name": name,
+        "shape": list(logits.shape),
+        "axis": axis,
+        "tau": tau.item(),
+        "hard": hard,
+        "logits": text(logits),
+        "noise": text(noise),
+        "upstream": text(up),
+        "value": text(value),
+        "dlogits": text(dlogits),
+        "dtau": None if dtau.isnan() else dtau.item(),
+    }
+
+
+def torch_own(tau, hard, seed):
+    """A case whose noise F.gumbel_softmax drew, and whose sample and gradients are its own."""
+    logits = normal((4, 5), 2)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        noise = -torch.empty_like(logits).exponential_().log()
+
+    def sample(l, t):
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return F.gumbel_softmax(l, tau=t, hard=hard, dim=-1)
+
+    return gumbel_softmax(f"torch tau {tau}", logits, -1, tau, hard, noise, sample)
+
+
+def mask(logits, axis, keep):
+    """logits with all but the first `keep` classes, in a random order, at -inf."""
+    order = torch.rand(logits.shape).argsort(axis)
+    return logits.masked_fill(order >= keep, -math.inf)
+
+
+def signs(shape, size):
+    """±size at random, with normal numbers where neither is drawn."""
+    pick = torch.randint(0, 3, shape)
+    big = float32(torch.tensor(size, dtype=torch.float64))
+    return torch.where(pick == 0, normal(shape), torch.where(pick == 1, big, -big))
+
+
+def gumbel_softmax_cases():
+    soft_hard = (False, True)
+    tau = itertools.cycle(TAUS)
+    for (shape, axis), hard in itertools.product(axes(), soft_hard):
+        yield gumbel_softmax("axes", normal(shape), axis, next(tau), hard)
+    for t, hard in itertools.product(TAUS, soft_hard):
+        yield gumbel_softmax(f"tau {t}", normal((2, 3, 4), 2), -1, t, hard)
+        yield torch_own(t, hard, seed=int(100 * t))
+    for (shape, axis), hard in itertools.product([((3, 4), 1), ((4, 3), 0), ((2, 3, 4), 2), ((2, 4, 3), -2)], soft_hard):
+        classes = shape[axis]
+        yield gumbel_softmax("masked, some", mask(normal(shape), axis, classes - 1), axis, next(tau), hard)
+        yield gumbel_softmax("masked, half", mask(normal(shape), axis, classes // 2 + 1), axis, next(tau), hard)
+        yield gumbel_softmax("masked, all but one", mask(normal(shape), axis, 1), axis, next(tau), hard)
+    for size, t in itertools.product((255.0, 1e4), TAUS):
+        for hard in soft_hard:
+            yield gumbel_softmax(f"±{size:g}, tau {t}", signs((2, 2, 4), size), -1, t, hard)
+    for t, hard in itertools.product(TAUS, soft_hard):
+        l = float32(torch.tensor([[1e30, -1e30, 0, 3], [-1e30, -1e30, -1e30, 1], [-1e30, 5, -1e30, 4]], dtype=torch.float64))
+        yield gumbel_softmax(f"±1e+30, tau {t}", l, -1, t, hard)
+    for hard in soft_hard:
+        l = float32(torch.tensor([[-1e30, 1e30, 1e30, 1e30], [2, 1, 2, 2]], dtype=torch.float64))
+        noise = torch.tensor([[-1.5], [0.5]], dtype=torch.float64).expand(2, 4)
+        assert lowest_wins(l, noise, -1)
+        yield gumbel_softmax("ties", l, -1, 0.5, hard, noise)
+    for (shape, axis), hard in itertools.product([((1,), 0), ((3, 1), -1), ((1, 3), 0), ((2,), -1), ((5, 2), 1), ((2, 5), 0)], soft_hard):
+        yield gumbel_softmax(f"{shape[axis]} classes", normal(shape, 3), axis, next(tau), hard)
+    yield gumbel_softmax("1000 classes", normal((1000,)), -1, 0.5, False)
+    yield gumbel_softmax("1000 classes", normal((1000, 1)), 0, 2.0, False)
+    yield gumbel_softmax("1000 classes", normal((2, 1, 1000)), -1, 1.0, True)
+
+
+# Binary cross-entropy.
+
+
+def bce_with_logits(name, logits, targets):
+    x, t = logits.clone().requires_grad_(), targets.clone().requires_grad_()
+    up = upstream(logits.shape)
+    value = F.binary_cross_entropy_with_logits(x, t, reduction="none")
+    (value * up).sum().backward()
+    return {
+        "name": name,
+        "shape": list(logits.shape),
+        "logits": text(logits),
+        "targets": text(targets),
+        "upstream": text(up),
+        "value": text(value.detach()),
+        "dlogits": text(x.grad),
+        "dtargets": text(t.grad),
+    }
+
+
+def bce_with_logits_cases():
+    for shape in SHAPES:
+        yield bce_with_logits("between", normal(shape, 3), float32(torch.rand(shape, dtype=torch.float64)))
+        yield bce_with_logits("0 and 1", normal(shape, 3), torch.randint(0, 2, shape).double())
+    positive = [0, 1e-40, 1e-20, 1e-6, 0.5, 5, 20, 88, 104, 700, 1e4]
+    logits = float32(torch.tensor([-x for x in positive] + positive, dtype=torch.float64))
+    for target in (0.0, 1.0, 0.5, 0.25, 1e-6, 0.999):
+        yield bce_with_logits(f"extreme, target {target}", logits, float32(torch.full_like(logits, target)))
+
+
+# KL divergence.
+
+
+def kl(q, p, axis):
+    p = torch.zeros_like(q) if p is None else p
+    return kl_divergence(Categorical(logits=q.movedim(axis, -1)), Categorical(logits=p.movedim(axis, -1)))
+
+
+def categorical_kl(name, q, p, axis):
+    a = q.clone().requires_grad_()
+    b = None if p is None else p.clone().requires_grad_()
+    value = kl(shifted(a, axis), None if p is None else shifted(b, axis), axis)
+    size = max(t[t.isfinite()].abs().max().item() for t in (q, p) if t is not None)
+    agree(value.detach(), kl(q, p, axis), size)
+    up = upstream(value.shape)
+    (value * up).sum().backward()
+    return {
+        "name": name,
+        "shape": list(q.shape),
+        "axis": axis,
+        "q": text(q),
+        "p": None if p is None else text(p),
+        "upstream": text(up),
+        "value": text(value.detach()),
+        "dq": text(a.grad),
+        "dp": None if p is None else text(b.grad),
+    }
+
+
+def categorical_kl_cases():
+    for shape, axis in axes():
+        yield categorical_kl("axes", normal(shape, 2), normal(shape, 2), axis)
+        yield categorical_kl("axes, uniform", normal(shape, 2), None, axis)
+    for size in (88.0, 255.0, 700.0, 1e4, 1e30):
+        for shape, axis in [((6, 4), -1), ((4, 6), 0)]:
+            q = signs(shape, size)
+            yield categorical_kl(f"±{size:g}", q, normal(shape), axis)
+            yield categorical_kl(f"±{size:g}, uniform", q, None, axis)
+            yield categorical_kl(f"±{size:g} and its like", q, q + normal(shape), axis)
+            if size <= 255:
+                yield categorical_kl(f"normal from ±{size:g}", normal(shape), signs(shape, size), axis)
+    for (shape, axis), keep in itertools.product([((3, 4), 1), ((4, 3), 0), ((2, 3, 4), -1)], (1, 3)):
+        q = mask(normal(shape), axis, keep)
+        both = normal(shape).masked_fill(q.isinf(), -math.inf)
+        yield categorical_kl(f"{keep} left, p whole", q, normal(shape), axis)
+        yield categorical_kl(f"{keep} left in both", q, both, axis)
+        yield categorical_kl(f"{keep} left, uniform", q, None, axis)
+    for shape, axis in [((1,), 0), ((3, 1), -1), ((2,), 0), ((5, 2), -1)]:
+        yield categorical_kl(f"{shape[axis]} classes", normal(shape, 3), normal(shape, 3), axis)
+        yield categorical_kl(f"{shape[axis]} classes, uniform", normal(shape, 3), None, axis)
+    yield categorical_kl("1000 classes", normal((1000,), 2), normal((1000,), 2), -1)
+    yield categorical_kl("1000 classes, uniform", normal((1000, 2), 2), None, 0)
+
+
+write("gumbel_softmax.json", gumbel_softmax_cases())
+write("bce_with_logits.json", bce_with_logits_cases())
+write("categorical_kl.json", categorical_kl_cases())
