@@ -1,0 +1,117 @@
+package gumbel_test
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"github.com/gumbel-go/gumbel/internal/kernel"
+	"github.com/gumbel-go/gumbel/ops"
+)
+
+// BenchmarkGumbelSoftmax times float32 samples, as the kernels alone and as a
+// graph's RunAll with all that belongs to it. "backward" is forward and
+// backward together, as a training step has them.
+func BenchmarkGumbelSoftmax(b *testing.B) {
+	shapes := []struct {
+		name  string
+		shape tensor.Shape
+	}{
+		{"100x20x10", tensor.Shape{100, 20, 10}}, {"4096x10", tensor.Shape{4096, 10}},
+		{"1024x1000", tensor.Shape{1024, 1000}}, {"64x32000", tensor.Shape{64, 32000}},
+	}
+	for _, level := range []struct {
+		name string
+		step func(b *testing.B, shape tensor.Shape, hard, backward bool) func() error
+	}{{"kernel", kernelStep}, {"graph", graphStep}} {
+		b.Run(level.name, func(b *testing.B) {
+			for _, hard := range []bool{false, true} {
+				b.Run(map[bool]string{false: "soft", true: "hard"}[hard], func(b *testing.B) {
+					for _, backward := range []bool{false, true} {
+						b.Run(map[bool]string{false: "forward", true: "backward"}[backward], func(b *testing.B) {
+							for _, s := range shapes {
+								b.Run(s.name, func(b *testing.B) {
+									step := level.step(b, s.shape, hard, backward)
+									for b.Loop() {
+										if err := step(); err != nil {
+											b.Fatal(err)
+										}
+									}
+									elements := float64(s.shape.TotalSize())
+									b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/elements, "ns/element")
+								})
+							}
+						})
+					}
+				})
+			}
+		})
+	}
+}
+
+func normals(n int) []float32 {
+	r := rand.New(rand.NewPCG(1, 2))
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = float32(r.NormFloat64())
+	}
+	return x
+}
+
+func kernelStep(_ *testing.B, shape tensor.Shape, hard, backward bool) func() error {
+	n, k := shape.TotalSize(), shape[len(shape)-1]
+	logits, upstream := normals(n), normals(n)
+	sample, soft, grad := make([]float32, n), make([]float32, n), make([]float32, n)
+	s := kernel.Sampler[float32]{
+		Dims:   kernel.Dims{Outer: n / k, Classes: k, Inner: 1},
+		Logits: logits, Tau: 0.7, Noise: kernel.Noise[float32]{Stream: &kernel.Stream{}},
+	}
+	return func() error {
+		s.Noise.Stream.Draw++
+		var err error
+		switch {
+		case hard && backward:
+			err = s.Hard(sample, soft)
+		case hard:
+			err = s.Hard(sample, nil)
+		default:
+			err = s.Soft(soft)
+		}
+		if backward {
+			kernel.Grad(grad, soft, upstream, s.Dims, s.Tau)
+		}
+		return err
+	}
+}
+
+func graphStep(b *testing.B, shape tensor.Shape, hard, backward bool) func() error {
+	g := G.NewGraph()
+	leaf := func(name string) *G.Node {
+		v := tensor.New(tensor.WithShape(shape...), tensor.WithBacking(normals(shape.TotalSize())))
+		return G.NewTensor(g, tensor.Float32, len(shape), G.WithShape(shape...), G.WithName(name), G.WithValue(v))
+	}
+	logits, tau := leaf("logits"), G.NewScalar(g, tensor.Float32, G.WithName("tau"), G.WithValue(float32(0.7)))
+	opts := []ops.Option{ops.WithSource(ops.NewSource(1))}
+	if hard {
+		opts = append(opts, ops.WithHard())
+	}
+	y, err := ops.GumbelSoftmax(logits, tau, opts...)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if backward {
+		// Backpropagate takes the gradient to y as given, as
+		// y.backward(upstream) does in PyTorch.
+		if _, err := G.Backpropagate(G.Nodes{y}, G.Nodes{leaf("upstream")}, G.Nodes{logits}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	m := G.NewTapeMachine(g)
+	b.Cleanup(func() { m.Close() })
+	return func() error {
+		defer m.Reset()
+		return m.RunAll()
+	}
+}

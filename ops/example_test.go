@@ -1,0 +1,246 @@
+package ops_test
+
+import (
+	"fmt"
+	"log"
+	"math"
+
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"github.com/gumbel-go/gumbel/ops"
+)
+
+// matrix is an input with values.
+func matrix(g *G.ExprGraph, name string, rows, columns int, values ...float64) *G.Node {
+	v := tensor.New(tensor.WithShape(rows, columns), tensor.WithBacking(values))
+	return G.NewMatrix(g, tensor.Float64, G.WithShape(rows, columns), G.WithName(name), G.WithValue(v))
+}
+
+// run runs a graph once.
+func run(g *G.ExprGraph) {
+	m := G.NewTapeMachine(g)
+	defer m.Close()
+	if err := m.RunAll(); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func must(n *G.Node, err error) *G.Node {
+	if err != nil {
+		log.Fatal(err)
+	}
+	return n
+}
+
+func ExampleGumbel() {
+	g := G.NewGraph()
+	noise := must(ops.Gumbel(g, tensor.Float64, tensor.Shape{4}, ops.WithSource(ops.NewSource(1))))
+	run(g)
+	fmt.Printf("%.3f\n", noise.Value().Data())
+	// Output:
+	// [1.066 2.305 2.376 4.135]
+}
+
+func ExampleGumbelLike() {
+	g := G.NewGraph()
+	x := matrix(g, "x", 1, 3, 0, 0, 0)
+	noise := must(ops.GumbelLike(x, ops.WithSource(ops.NewSource(1)), ops.WithLoc(10), ops.WithScale(0.5)))
+	run(g)
+	fmt.Printf("%.3f\n", noise.Value().Data())
+	// Output:
+	// [10.533 11.153 11.188]
+}
+
+func ExampleGumbelSoftmax() {
+	g := G.NewGraph()
+	logits := matrix(g, "logits", 2, 3, 1, 2, 3, 0, 0, 0)
+	tau := G.NewScalar(g, tensor.Float64, G.WithName("tau"), G.WithValue(0.5))
+	y := must(ops.GumbelSoftmax(logits, tau, ops.WithSource(ops.NewSource(1))))
+	run(g)
+	fmt.Printf("%.3f\n", y.Value().Data())
+	// Output:
+	// [0.001 0.105 0.894 0.985 0.012 0.003]
+}
+
+// Logits of shape (B, N·k), N distributions of k classes a row, need no
+// reshaping. A logit of -Inf masks its class.
+func ExampleWithClasses() {
+	g := G.NewGraph()
+	logits := matrix(g, "logits", 1, 6, 1, 2, math.Inf(-1), 0, 0, 0)
+	tau := G.NewScalar(g, tensor.Float64, G.WithName("tau"), G.WithValue(0.5))
+	y := must(ops.GumbelSoftmax(logits, tau, ops.WithClasses(3), ops.WithHard(), ops.WithSource(ops.NewSource(1))))
+	run(g)
+	fmt.Println(y.Value().Data())
+	// Output:
+	// [0 1 0 1 0 0]
+}
+
+// Frozen noise: the sample is a function of logits and temperature.
+func ExampleWithNoise() {
+	g := G.NewGraph()
+	logits, noise := matrix(g, "logits", 1, 3, 1, 2, 3), matrix(g, "noise", 1, 3, 2, 1, 0)
+	tau := G.NewScalar(g, tensor.Float64, G.WithName("tau"), G.WithValue(0.5))
+	y := must(ops.GumbelSoftmax(logits, tau, ops.WithNoise(noise)))
+	run(g)
+	fmt.Printf("%.3f\n", y.Value().Data())
+	// Output:
+	// [0.333 0.333 0.333]
+}
+
+func ExampleWithAxis() {
+	g := G.NewGraph()
+	soft := matrix(g, "soft", 2, 3, 0.2, 0.7, 0.1, 0.4, 0.2, 0.4)
+	y := must(ops.StraightThrough(soft, ops.WithAxis(0))) // a distribution a column
+	run(g)
+	fmt.Println(y.Value().Data())
+	// Output:
+	// [0 1 0 1 0 1]
+}
+
+// Forward one-hot, backward the soft sample's gradient.
+func ExampleWithHard() {
+	g := G.NewGraph()
+	logits := matrix(g, "logits", 1, 3, 1, 2, 3)
+	tau := G.NewScalar(g, tensor.Float64, G.WithName("tau"), G.WithValue(0.5))
+	y := must(ops.GumbelSoftmax(logits, tau, ops.WithHard(), ops.WithSource(ops.NewSource(1))))
+	cost := must(G.Sum(must(G.HadamardProd(y, matrix(g, "weights", 1, 3, 1, 10, 100)))))
+	if _, err := G.Grad(cost, logits); err != nil {
+		log.Fatal(err)
+	}
+	m := G.NewTapeMachine(g, G.BindDualValues(logits))
+	defer m.Close()
+	if err := m.RunAll(); err != nil {
+		log.Fatal(err)
+	}
+	grad, err := logits.Grad()
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("cost %v, gradient %.2f\n", cost.Value(), grad.Data())
+	// Output:
+	// cost 100, gradient [-0.21 -16.88 17.10]
+}
+
+// Nodes of one seed draw the same in every run of a program; two nodes of one
+// source draw independently of each other.
+func ExampleWithSource() {
+	g := G.NewGraph()
+	src := ops.NewSource(1)
+	x := matrix(g, "x", 1, 2, 0, 0)
+	a, b := must(ops.GumbelLike(x, ops.WithSource(src))), must(ops.GumbelLike(x, ops.WithSource(src)))
+	run(g)
+	fmt.Printf("%.3f %.3f\n", a.Value().Data(), b.Value().Data())
+	// Output:
+	// [1.066 2.305] [-0.810 2.251]
+}
+
+func ExampleWithLoc() {
+	g := G.NewGraph()
+	noise := must(ops.Gumbel(g, tensor.Float64, tensor.Shape{2}, ops.WithLoc(100), ops.WithSource(ops.NewSource(1))))
+	run(g)
+	fmt.Printf("%.3f\n", noise.Value().Data())
+	// Output:
+	// [101.066 102.305]
+}
+
+func ExampleWithScale() {
+	g := G.NewGraph()
+	noise := must(ops.Gumbel(g, tensor.Float64, tensor.Shape{2}, ops.WithScale(10), ops.WithSource(ops.NewSource(1))))
+	run(g)
+	fmt.Printf("%.3f\n", noise.Value().Data())
+	// Output:
+	// [10.664 23.052]
+}
+
+func ExampleWithDeterministicEval() {
+	g := G.NewGraph()
+	logits := matrix(g, "logits", 1, 3, 1, 2, 3)
+	tau := G.NewScalar(g, tensor.Float64, G.WithName("tau"), G.WithValue(1.0))
+	y := must(ops.GumbelSoftmax(logits, tau, ops.WithDeterministicEval()))
+	m := G.NewTapeMachine(g, G.EvalMode())
+	defer m.Close()
+	if err := m.RunAll(); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%.3f\n", y.Value().Data())
+	// Output:
+	// [0.090 0.245 0.665]
+}
+
+func ExampleStraightThrough() {
+	g := G.NewGraph()
+	soft := matrix(g, "soft", 2, 3, 0.2, 0.7, 0.1, 0.4, 0.2, 0.4)
+	y := must(ops.StraightThrough(soft))
+	run(g)
+	fmt.Println(y.Value().Data())
+	// Output:
+	// [0 1 0 1 0 0]
+}
+
+func ExampleCategorical() {
+	g := G.NewGraph()
+	logits := matrix(g, "logits", 2, 3, 1, 2, 3, 0, 0, 0)
+	y := must(ops.Categorical(logits, ops.WithSource(ops.NewSource(1))))
+	run(g)
+	fmt.Println(y.Value().Data())
+	// Output:
+	// [0 0 1 1 0 0]
+}
+
+func ExampleBCEWithLogits() {
+	g := G.NewGraph()
+	logits, targets := matrix(g, "logits", 1, 3, 0, 2, -1000), matrix(g, "targets", 1, 3, 1, 1, 1)
+	loss := must(ops.BCEWithLogits(logits, targets))
+	run(g)
+	fmt.Printf("%.3f\n", loss.Value().Data())
+	// Output:
+	// [0.693 0.127 1000.000]
+}
+
+func ExampleCategoricalKL() {
+	g := G.NewGraph()
+	q, p := matrix(g, "q", 2, 2, 0, 0, 0, 1), matrix(g, "p", 2, 2, 0, 0, 1, 0)
+	kl := must(ops.CategoricalKL(q, p))
+	uniform := must(ops.CategoricalKL(q, nil))
+	run(g)
+	fmt.Printf("%.3f %.3f\n", kl.Value().Data(), uniform.Value().Data())
+	// Output:
+	// [0.000 0.462] [0.000 0.111]
+}
+
+// A source's state outlives its process: the draws go on where they stopped.
+func ExampleNewSource() {
+	build := func(src *ops.Source) (*G.Node, G.VM) {
+		g := G.NewGraph()
+		n := must(ops.Gumbel(g, tensor.Float64, tensor.Shape{2}, ops.WithSource(src)))
+		return n, G.NewTapeMachine(g)
+	}
+	draw := func(n *G.Node, m G.VM) {
+		if err := m.RunAll(); err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%.3f\n", n.Value().Data())
+		m.Reset()
+	}
+
+	src := ops.NewSource(42)
+	n, m := build(src)
+	draw(n, m)
+	state, err := src.MarshalBinary()
+	if err != nil {
+		log.Fatal(err)
+	}
+	draw(n, m)
+
+	resumed := ops.NewSource(0)
+	n, m = build(resumed)
+	if err := resumed.UnmarshalBinary(state); err != nil {
+		log.Fatal(err)
+	}
+	draw(n, m)
+	// Output:
+	// [2.672 0.538]
+	// [0.139 0.181]
+	// [0.139 0.181]
+}
