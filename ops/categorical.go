@@ -40,18 +40,11 @@ func newCategorical[T layout.Float](logits *G.Node, c config) (*G.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	children := G.Nodes{logits, nil}
-	if c.noise != nil {
-		if err := sameArray(c.op, c.noise, "noise", logits, "logits"); err != nil {
-			return nil, err
-		}
-		children = append(children, c.noise)
-	}
-	d, s, err := newDraw(c.op, logits, c)
+	noise, s, err := noiseNodes(logits, c)
 	if err != nil {
 		return nil, err
 	}
-	children[1] = d
+	children := append(G.Nodes{logits}, noise...)
 	o := &categorical[T]{newBase(c.op, logits.Dtype(), logits.Shape(), children...), dist, s}
 	return G.ApplyOp(o, children...)
 }
@@ -68,17 +61,11 @@ func (o *categorical[T]) Do(in ...G.Value) (G.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	number, err := drawNumber(&o.base, in[1])
+	noise, _, err := readNoise[T](&o.base, o.stream, in[1:])
 	if err != nil {
 		return nil, err
 	}
-	var given []T
-	if o.stream == nil {
-		if given, err = read[T](&o.base, "noise", in[2], o.shape); err != nil {
-			return nil, err
-		}
-	}
-	s := kernel.Sampler[T]{Dims: dims(o.dist), Logits: logits, Noise: noiseOf(o.stream, number, given)}
+	s := kernel.Sampler[T]{Dims: dims(o.dist), Logits: logits, Noise: noise}
 	out := make([]T, len(logits))
 	if err := s.Hard(out, nil); err != nil {
 		return nil, o.inputError(err, o.dist, "logits", "noise")

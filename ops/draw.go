@@ -60,13 +60,34 @@ func drawNumber(b *base, v G.Value) (int64, error) {
 	return int64(*n), nil
 }
 
-// noiseOf returns the noise of a run: given, drawn, or none.
-func noiseOf[T layout.Float](s *stream, number int64, given []T) kernel.Noise[T] {
-	switch {
-	case number < 0:
-		return kernel.Noise[T]{}
-	case s == nil:
-		return kernel.Noise[T]{Given: given}
+// noiseNodes returns what a sampler takes for its noise: a draw and, where it
+// is given its noise, that.
+func noiseNodes(logits *G.Node, c config) (G.Nodes, *stream, error) {
+	if c.noise != nil {
+		if err := sameArray(c.op, c.noise, "noise", logits, "logits"); err != nil {
+			return nil, nil, err
+		}
 	}
-	return kernel.Noise[T]{Stream: s.at(uint64(number))}
+	d, s, err := newDraw(c.op, logits, c)
+	if err != nil {
+		return nil, nil, err
+	}
+	if c.noise != nil {
+		return G.Nodes{d, c.noise}, s, nil
+	}
+	return G.Nodes{d}, s, nil
+}
+
+// readNoise reads the values of those nodes: the noise of a run and the number
+// of its draw.
+func readNoise[T layout.Float](b *base, s *stream, in []G.Value) (kernel.Noise[T], int64, error) {
+	number, err := drawNumber(b, in[0])
+	switch {
+	case err != nil || number < 0:
+		return kernel.Noise[T]{}, number, err
+	case s != nil:
+		return kernel.Noise[T]{Stream: s.at(uint64(number))}, number, nil
+	}
+	given, err := read[T](b, "noise", in[1], b.shape)
+	return kernel.Noise[T]{Given: given}, number, err
 }

@@ -78,18 +78,11 @@ func newGumbelSoftmax[T layout.Float](logits, tau *G.Node, c config) (*G.Node, e
 	if err != nil {
 		return nil, err
 	}
-	children := G.Nodes{logits, tau, nil}
-	if c.noise != nil {
-		if err := sameArray(c.op, c.noise, "noise", logits, "logits"); err != nil {
-			return nil, err
-		}
-		children = append(children, c.noise)
-	}
-	d, s, err := newDraw(c.op, logits, c)
+	noise, s, err := noiseNodes(logits, c)
 	if err != nil {
 		return nil, err
 	}
-	children[2] = d
+	children := append(G.Nodes{logits, tau}, noise...)
 	o := &gumbelSoftmax[T]{
 		base: newBase(c.op, logits.Dtype(), logits.Shape(), children...),
 		dist: dist, hard: c.hard, stream: s,
@@ -123,16 +116,9 @@ func (o *gumbelSoftmax[T]) sampler(in []G.Value) (s kernel.Sampler[T], number in
 	if s.Logits, err = read[T](&o.base, "logits", in[0], o.shape); err != nil {
 		return s, 0, err
 	}
-	if number, err = drawNumber(&o.base, in[2]); err != nil {
+	if s.Noise, number, err = readNoise[T](&o.base, o.stream, in[2:]); err != nil {
 		return s, 0, err
 	}
-	var given []T
-	if o.stream == nil {
-		if given, err = read[T](&o.base, "noise", in[3], o.shape); err != nil {
-			return s, 0, err
-		}
-	}
-	s.Noise = noiseOf(o.stream, number, given)
 	s.Dims = dims(o.dist)
 	return s, number, nil
 }

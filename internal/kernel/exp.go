@@ -3,8 +3,8 @@ package kernel
 import "math"
 
 // The float32 kernels use their own exponential and logarithm. Those of
-// chewxy/math32 are no faster, have assembly on some platforms, so that
-// results would differ between machines, and are wrong for denormals:
+// chewxy/math32 take longer (BenchmarkExp), have assembly on some platforms, so
+// that results would differ between machines, and are wrong for denormals:
 // math32.Log(1e-40) is -88.0, not -92.1.
 
 // expUnderflow is under the logarithm of the least float32 above zero.
