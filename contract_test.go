@@ -160,7 +160,9 @@ func TestRunErrors(t *testing.T) {
 				cost := G.Must(G.Sum(G.Must(G.Square(y))))
 				var m G.VM = G.NewTapeMachine(g)
 				if lisp {
-					m = G.NewLispMachine(g)
+					// Forward alone: after a failed run the machine's own
+					// goroutine still goes backward, in a race with RunAll.
+					m = G.NewLispMachine(g, G.ExecuteFwdOnly())
 				}
 				message := ""
 				if err = m.RunAll(); err != nil {
