@@ -1,0 +1,143 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/gob"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+// checkpoint is all that a run needs to go on as if it had not stopped.
+type checkpoint struct {
+	Settings    settings
+	Images      uint32 // checksum of the dataset
+	Total       int    // steps asked for
+	Weights     [][]float32
+	Adam        adamState
+	Source      []byte
+	Temperature []byte
+	History     []record // one a step, so it tells the step too
+}
+
+// A checkpoint file is this header, big-endian, and a gob of the checkpoint.
+type checkpointHeader struct {
+	Magic   [16]byte
+	Version uint32
+	Length  uint64 // of the gob, in bytes
+	SHA256  [sha256.Size]byte
+}
+
+const (
+	checkpointVersion = 1
+	maxCheckpoint     = 1 << 30 // bytes
+)
+
+var checkpointMagic = [16]byte([]byte("gumbel vae ckpt\n"))
+
+var errForeign = errors.New("not a checkpoint of this program")
+
+// write replaces the file at path.
+func (c *checkpoint) write(path string) error {
+	var payload bytes.Buffer
+	if err := gob.NewEncoder(&payload).Encode(c); err != nil {
+		return err
+	}
+	return replaceFile(path, func(w io.Writer) error { return seal(w, payload.Bytes()) })
+}
+
+// seal writes the header and the payload.
+func seal(w io.Writer, payload []byte) error {
+	h := checkpointHeader{checkpointMagic, checkpointVersion, uint64(len(payload)), sha256.Sum256(payload)}
+	if err := binary.Write(w, binary.BigEndian, h); err != nil {
+		return err
+	}
+	_, err := w.Write(payload)
+	return err
+}
+
+// readCheckpoint reads and checks the file at path; it never changes it.
+func readCheckpoint(path string) (*checkpoint, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	c, err := decodeCheckpoint(f, info.Size())
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+// decodeCheckpoint reads a file of the given size. It allocates no more than
+// that size calls for, whatever the bytes are.
+func decodeCheckpoint(r io.Reader, size int64) (*checkpoint, error) {
+	var h checkpointHeader
+	if err := binary.Read(r, binary.BigEndian, &h); err != nil {
+		return nil, errForeign
+	}
+	got := size - int64(binary.Size(h))
+	switch {
+	case h.Magic != checkpointMagic:
+		return nil, errForeign
+	case h.Version != checkpointVersion:
+		return nil, fmt.Errorf("version %d of the format, this program reads version %d", h.Version, checkpointVersion)
+	case h.Length > maxCheckpoint:
+		return nil, fmt.Errorf("damaged: says it holds %d bytes", h.Length)
+	case got != int64(h.Length):
+		return nil, fmt.Errorf("damaged: holds %d bytes of %d", got, h.Length)
+	}
+	payload := make([]byte, h.Length)
+	if _, err := io.ReadFull(r, payload); err != nil {
+		return nil, err
+	}
+	if sha256.Sum256(payload) != h.SHA256 {
+		return nil, errors.New("damaged: the checksum differs")
+	}
+	c := &checkpoint{}
+	if err := gob.NewDecoder(bytes.NewReader(payload)).Decode(c); err != nil {
+		return nil, fmt.Errorf("unreadable: %w", err)
+	}
+	if err := c.check(); err != nil {
+		return nil, fmt.Errorf("inconsistent: %w", err)
+	}
+	return c, nil
+}
+
+// check holds what the file must satisfy before anything is built from it.
+func (c *checkpoint) check() error {
+	if err := c.Settings.check(); err != nil {
+		return err
+	}
+	for _, h := range c.Settings.Hidden {
+		if h < 1 || h > maxCode {
+			return fmt.Errorf("hidden layers of %v", c.Settings.Hidden)
+		}
+	}
+	if steps := len(c.History); c.Adam.Steps != steps || c.Total < steps {
+		return fmt.Errorf("%d steps of %d, %d by Adam", steps, c.Total, c.Adam.Steps)
+	}
+	want := c.Settings.sizes()
+	for _, t := range []struct {
+		name   string
+		slices [][]float32
+	}{{"weights", c.Weights}, {"Adam's means", c.Adam.Mean}, {"Adam's squares", c.Adam.Square}} {
+		if len(t.slices) != len(want) {
+			return fmt.Errorf("%s of %d tensors, want %d", t.name, len(t.slices), len(want))
+		}
+		for i, s := range t.slices {
+			if len(s) != want[i] {
+				return fmt.Errorf("%s: tensor %d has %d elements, want %d", t.name, i, len(s), want[i])
+			}
+		}
+	}
+	return nil
+}

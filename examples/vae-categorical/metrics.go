@@ -1,0 +1,70 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+)
+
+// record is what is known of one training step; its number is its place in the
+// history, counted from 1.
+type record struct {
+	Tau            float64
+	Reconstruction float64 // nats an image
+	KL             float64 // nats an image
+	Seconds        float64 // spent training up to the end of the step
+}
+
+// nelbo is the negative evidence lower bound, in nats an image.
+func (r record) nelbo() float64 { return r.Reconstruction + r.KL }
+
+const metricsHeader = "step,tau,train_nelbo,reconstruction,kl,seconds\n"
+
+func writeRecord(w io.Writer, step int, r record) error {
+	number := func(v float64, bits int) string { return strconv.FormatFloat(v, 'f', -1, bits) }
+	_, err := fmt.Fprintf(w, "%d,%s,%s,%s,%s,%.3f\n", step, number(r.Tau, 64),
+		number(r.nelbo(), 32), number(r.Reconstruction, 32), number(r.KL, 32), r.Seconds)
+	return err
+}
+
+// createMetrics writes the header and the history so far and leaves the file
+// open. Each later record is written at once, so that nothing is lost when the
+// program is killed.
+func createMetrics(path string, history []record) (_ *os.File, err error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	w := bufio.NewWriter(f)
+	_, err = w.WriteString(metricsHeader)
+	for i, r := range history {
+		if err == nil {
+			err = writeRecord(w, i+1, r)
+		}
+	}
+	if err == nil {
+		err = w.Flush()
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// recent is the mean of the last n records.
+func recent(history []record, n int) record {
+	history = history[max(0, len(history)-n):]
+	var mean record
+	for _, r := range history {
+		mean.Reconstruction += r.Reconstruction / float64(len(history))
+		mean.KL += r.KL / float64(len(history))
+	}
+	if len(history) > 0 {
+		last := history[len(history)-1]
+		mean.Tau, mean.Seconds = last.Tau, last.Seconds
+	}
+	return mean
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"github.com/gumbel-go/gumbel/layers"
+)
+
+// widths are those of the encoder, from pixels to logits. The decoder goes the
+// same way back.
+func (s *settings) widths() []int {
+	return []int{pixels, s.Hidden[0], s.Hidden[1], s.Latents * s.Classes}
+}
+
+// sizes are the numbers of weights and biases of each layer, encoder first: the
+// lengths of the learnable tensors in their order.
+func (s *settings) sizes() []int {
+	var n []int
+	for _, w := range [][]int{s.widths(), reversed(s.widths())} {
+		for i := range len(w) - 1 {
+			n = append(n, w[i]*w[i+1], w[i+1])
+		}
+	}
+	return n
+}
+
+func reversed(w []int) []int {
+	r := make([]int, len(w))
+	for i, v := range w {
+		r[len(w)-1-i] = v
+	}
+	return r
+}
+
+// newEncoder adds x (B, 784) → logits (B, latents·classes) to a graph.
+func newEncoder(g *G.ExprGraph, s *settings, init G.InitWFn) (*layers.Sequential, error) {
+	return perceptron(g, "encoder", s.widths(), init)
+}
+
+// newDecoder adds z (B, latents·classes) → pixel logits (B, 784) to a graph.
+func newDecoder(g *G.ExprGraph, s *settings, init G.InitWFn) (*layers.Sequential, error) {
+	return perceptron(g, "decoder", reversed(s.widths()), init)
+}
+
+// perceptron has ReLU between its layers and nothing after the last.
+func perceptron(g *G.ExprGraph, name string, widths []int, init G.InitWFn) (*layers.Sequential, error) {
+	var all []layers.Layer
+	for i := range len(widths) - 1 {
+		activation := layers.ReLU
+		if i == len(widths)-2 {
+			activation = layers.Identity
+		}
+		l, err := layers.NewLinear(g, fmt.Sprint(name, i+1), tensor.Float32, widths[i], widths[i+1],
+			layers.WithActivation(activation), layers.WithInit(init))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, l)
+	}
+	return layers.NewSequential(name, all...)
+}
+
+// forward applies a layer to one node.
+func forward(l layers.Layer, x *G.Node) (*G.Node, error) {
+	y := l.Fwd(x)
+	if err := y.Err(); err != nil {
+		return nil, err
+	}
+	return y.Node(), nil
+}
+
+// parameters are a model apart from any graph. Graphs that evaluate it share
+// the tensors with the one that trains it.
+type parameters struct {
+	settings         *settings
+	encoder, decoder []*tensor.Dense
+}
+
+// share makes the learnable nodes of a layer hold the given tensors.
+func share(l layers.Layer, weights []*tensor.Dense) error {
+	for i, n := range l.Model() {
+		if err := G.Let(n, weights[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}

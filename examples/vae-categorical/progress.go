@@ -1,0 +1,101 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+)
+
+const (
+	smoothing    = 100 // steps that a shown −ELBO is the mean of
+	refreshEvery = 100 * time.Millisecond
+	plainLines   = 20 // in a whole run
+)
+
+// progress reports training: one line that is updated on a terminal, a plain
+// line now and then elsewhere.
+type progress struct {
+	w        io.Writer
+	width    func() int // of the terminal, 0 when there is none
+	now      func() time.Time
+	total    int
+	first    int // steps done before this session
+	started  time.Time
+	shown    time.Time
+	openLine bool
+}
+
+func newProgress(w io.Writer, total, first int) *progress {
+	p := &progress{w: w, width: terminalWidth(w), now: time.Now, total: total, first: first}
+	p.started = p.now()
+	return p
+}
+
+// terminalWidth returns a function that tells the width of w at each call, as
+// a window may be resized.
+func terminalWidth(w io.Writer) func() int {
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return func() int { return 0 }
+	}
+	return func() int {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+			return width
+		}
+		return 80
+	}
+}
+
+// report is called after each step.
+func (p *progress) report(history []record) {
+	step, width := len(history), p.width()
+	if width == 0 {
+		if every := max(1, p.total/plainLines); step%every == 0 || step == p.total {
+			fmt.Fprintln(p.w, p.text(history))
+		}
+		return
+	}
+	if now := p.now(); step == p.total || now.Sub(p.shown) >= refreshEvery {
+		p.shown, p.openLine = now, true
+		fmt.Fprintf(p.w, "\r%s\x1b[K", fit(float64(step)/float64(p.total), p.text(history), width-1))
+	}
+}
+
+// end closes the line, so that what comes next begins its own.
+func (p *progress) end() {
+	if p.openLine {
+		fmt.Fprintln(p.w)
+		p.openLine = false
+	}
+}
+
+func (p *progress) text(history []record) string {
+	step, r := len(history), recent(history, smoothing)
+	text := fmt.Sprintf("%d/%d  -ELBO %.2f  KL %.2f  tau %.3f", step, p.total, r.nelbo(), r.KL, r.Tau)
+	if elapsed := p.now().Sub(p.started); elapsed > 0 && step > p.first {
+		each := elapsed / time.Duration(step-p.first)
+		left := time.Duration(p.total-step) * each
+		text += fmt.Sprintf("  %.1f steps/s  %s left", 1/each.Seconds(), left.Round(time.Second))
+	}
+	return text
+}
+
+// fit puts a bar before the text when the width allows, and cuts the text when
+// even it is too long.
+func fit(done float64, text string, width int) string {
+	const shortest, longest = 8, 40
+	length := len(text)
+	bar := min(width-length-len("[] "), longest)
+	if bar >= shortest {
+		full := int(done * float64(bar))
+		return "[" + strings.Repeat("=", full) + strings.Repeat(" ", bar-full) + "] " + text
+	}
+	if length > width {
+		return text[:max(0, width)]
+	}
+	return text
+}

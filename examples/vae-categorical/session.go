@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// session is one call of the program.
+type session struct {
+	*config
+	ctx            context.Context
+	stdout, stderr io.Writer // results, and all else
+	images         *dataset
+	checksum       uint32
+	trainer        *trainer
+}
+
+func newSession(ctx context.Context, c *config, stdout, stderr io.Writer) *session {
+	return &session{config: c, ctx: ctx, stdout: stdout, stderr: stderr}
+}
+
+func (s *session) path(name string) string { return filepath.Join(s.out, name) }
+
+// say tells what goes on, unless -quiet.
+func (s *session) say(format string, args ...any) {
+	if !s.quiet {
+		fmt.Fprintf(s.stderr, format+"\n", args...)
+	}
+}
+
+// run trains, draws and evaluates. Interrupted, it returns context.Canceled.
+func (s *session) run(load func(dir string) (*dataset, error)) error {
+	saved, err := s.saved()
+	if err != nil {
+		return err
+	}
+	if err := s.prepare(load, saved); err != nil {
+		return err
+	}
+	defer s.trainer.close()
+	if err := s.train(); err != nil {
+		return err
+	}
+	if err := s.draw(); err != nil {
+		return err
+	}
+	if s.ctx.Err() != nil {
+		return s.interrupted()
+	}
+	err = s.evaluate()
+	if errors.Is(err, context.Canceled) {
+		return s.interrupted()
+	}
+	return err
+}
+
+// saved reads the checkpoint that -resume asks for and takes on its settings.
+func (s *session) saved() (*checkpoint, error) {
+	if !s.resume {
+		return nil, nil
+	}
+	saved, err := readCheckpoint(s.path("checkpoint"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("-resume: %w: leave -resume out to start, or name the run's folder with -out", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("-resume: %w; the file is left as it is: start afresh in another -out", err)
+	}
+	if err := s.adopt(saved); err != nil {
+		return nil, usageError{err}
+	}
+	return saved, nil
+}
+
+// prepare loads the images and builds the trainer.
+func (s *session) prepare(load func(dir string) (*dataset, error), saved *checkpoint) (err error) {
+	if s.images, err = load(s.config.data); err != nil {
+		return err
+	}
+	if s.Binarize {
+		s.images.binarize(s.Seed)
+	}
+	s.checksum = s.images.checksum()
+	if saved != nil && saved.Images != s.checksum {
+		return errors.New("-resume: the images are not those that the checkpoint was trained on: name their folder with -data")
+	}
+	if s.trainer, err = newTrainer(s.settings, s.images.train); err != nil {
+		return err
+	}
+	if saved != nil {
+		return s.trainer.restore(saved)
+	}
+	return nil
+}
+
+// train takes the steps that are left, or as many as it can until interrupted.
+// The checkpoint is written at each epoch's end and at the end.
+func (s *session) train() (err error) {
+	t := s.trainer
+	if err := os.MkdirAll(s.out, 0o777); err != nil {
+		return fmt.Errorf("-out: %w", err)
+	}
+	metrics, err := createMetrics(s.path("metrics.csv"), t.history)
+	if err != nil {
+		return fmt.Errorf("-out: %w", err)
+	}
+	defer func() { err = errors.Join(err, metrics.Close()) }()
+	s.say("%v; writing to %s", &t.settings, s.out)
+	p := newProgress(s.stderr, s.steps, len(t.history))
+	defer p.end()
+	saved := len(t.history)
+	for len(t.history) < s.steps && s.ctx.Err() == nil {
+		if err := t.step(); err != nil {
+			return err
+		}
+		step := len(t.history)
+		if err := writeRecord(metrics, step, t.history[step-1]); err != nil {
+			return err
+		}
+		if !s.quiet {
+			p.report(t.history)
+		}
+		if step%t.batches.perEpoch() == 0 {
+			if err := s.save(); err != nil {
+				return err
+			}
+			saved = step
+		}
+	}
+	if saved < len(t.history) {
+		return s.save()
+	}
+	return nil
+}
+
+func (s *session) save() error {
+	c, err := s.trainer.checkpoint(s.steps, s.checksum)
+	if err != nil {
+		return err
+	}
+	return c.write(s.path("checkpoint"))
+}
+
+// draw writes the curves and the pictures.
+func (s *session) draw() error {
+	if len(s.trainer.history) == 0 {
+		return nil
+	}
+	if err := drawCurves(s.trainer.history, s.path("curves.png")); err != nil {
+		return err
+	}
+	p, err := s.trainer.parameters()
+	if err != nil {
+		return err
+	}
+	return drawPictures(p, s.images.test, s.out)
+}
+
+func (s *session) evaluate() error {
+	s.say("evaluating %d test images", s.images.test.n)
+	p, err := s.trainer.parameters()
+	if err != nil {
+		return err
+	}
+	e, err := evaluate(s.ctx, p, s.images.test, s.trainer.tau(), s.evalSamples)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.stdout, "test -ELBO %.2f nats (soft, 1 sample)\n", e.soft)
+	if s.evalSamples > 0 {
+		fmt.Fprintf(s.stdout, "test bound %.2f nats (discrete, %d samples)\n", e.bound, s.evalSamples)
+	}
+	fmt.Fprintf(s.stdout, "test -ELBO %.2f nats (discrete, 1 sample)\n", e.discrete)
+	return nil
+}
+
+// interrupted says how to go on, even with -quiet.
+func (s *session) interrupted() error {
+	step := len(s.trainer.history)
+	if step == 0 {
+		fmt.Fprintf(s.stderr, "%s: interrupted before the first step\n", program)
+	} else {
+		fmt.Fprintf(s.stderr, "%s: interrupted after step %d of %d; go on with -resume -out %s\n", program, step, s.steps, s.out)
+	}
+	return context.Canceled
+}

@@ -1,0 +1,222 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"time"
+
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"github.com/gumbel-go/gumbel/anneal"
+	"github.com/gumbel-go/gumbel/layers"
+	"github.com/gumbel-go/gumbel/ops"
+)
+
+// trainer holds a run: the graph that trains the model, and where it stands.
+type trainer struct {
+	settings    settings
+	batches     *batches
+	source      *ops.Source
+	temperature *anneal.Temperature
+	rate        anneal.Schedule
+	adam        *adam
+	history     []record
+
+	machine
+	x          []float32
+	losses, kl *result // of each pixel, and of each latent
+	learnables G.Nodes // the encoder's, then the decoder's
+}
+
+// newTrainer builds the graph of
+//
+//	−ELBO = (1/B) Σ BCE(decoder(z), x) + (1/B) Σ KL(softmax(logits) || uniform)
+//
+// with logits = encoder(x) and z a Gumbel-softmax sample, and its gradients.
+func newTrainer(s settings, train *images) (*trainer, error) {
+	if train.n < s.Batch {
+		return nil, fmt.Errorf("-batch %d: more than the %d training images", s.Batch, train.n)
+	}
+	tau, err := anneal.Parse(s.Tau)
+	if err != nil {
+		return nil, err
+	}
+	t := &trainer{
+		settings: s,
+		batches:  newBatches(train, s.Batch, s.Seed),
+		source:   ops.NewSource(s.Seed),
+		rate:     anneal.Exponential(s.LR, -math.Log(0.9)/1000).Every(1000),
+		adam:     newAdam(s.sizes()),
+	}
+	g := G.NewGraph()
+	if t.temperature, err = anneal.NewTemperature(g, tensor.Float32, tau); err != nil {
+		return nil, err
+	}
+	cost, err := t.cost(g)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := G.Grad(cost, t.learnables...); err != nil {
+		return nil, err
+	}
+	t.machine = newMachine(g, G.BindDualValues(t.learnables...))
+	return t, nil
+}
+
+func (t *trainer) cost(g *G.ExprGraph) (*G.Node, error) {
+	s := &t.settings
+	x, data := input(g, "x", s.Batch, pixels)
+	t.x = data
+	init := layers.GlorotUniform(s.Seed)
+	encoder, err := newEncoder(g, s, init)
+	if err != nil {
+		return nil, err
+	}
+	decoder, err := newDecoder(g, s, init)
+	if err != nil {
+		return nil, err
+	}
+	t.learnables = append(encoder.Model(), decoder.Model()...)
+	options := []ops.Option{ops.WithSource(t.source)}
+	if s.Hard {
+		options = append(options, ops.WithHard())
+	}
+	latent, err := layers.NewCategoricalLatent("latent", t.temperature.Node(), s.Latents, s.Classes, options...)
+	if err != nil {
+		return nil, err
+	}
+	model, err := layers.NewSequential("vae", encoder, latent, decoder)
+	if err != nil {
+		return nil, err
+	}
+	made, err := forward(model, x)
+	if err != nil {
+		return nil, err
+	}
+	losses, err := ops.BCEWithLogits(made, x)
+	if err != nil {
+		return nil, err
+	}
+	kl, err := latent.KL()
+	if err != nil {
+		return nil, err
+	}
+	t.losses, t.kl = read(losses), read(kl)
+	return meanOverBatch(losses, kl, s.Batch)
+}
+
+// meanOverBatch is (Σ losses + Σ kl)/B.
+func meanOverBatch(losses, kl *G.Node, batch int) (*G.Node, error) {
+	reconstruction, err := G.Sum(losses)
+	if err != nil {
+		return nil, err
+	}
+	divergence, err := G.Sum(kl)
+	if err != nil {
+		return nil, err
+	}
+	total, err := G.Add(reconstruction, divergence)
+	if err != nil {
+		return nil, err
+	}
+	return G.Div(total, G.NewConstant(float32(batch)))
+}
+
+// step trains on one batch.
+func (t *trainer) step() error {
+	began, step := time.Now(), len(t.history)
+	t.batches.fill(t.x, step)
+	if err := t.run(); err != nil {
+		return fmt.Errorf("step %d: %w", step+1, err)
+	}
+	// The sums are taken here and not from the graph, which adds in float32.
+	r := record{
+		Tau:            t.temperature.Value(),
+		Reconstruction: sum(t.losses.floats()) / float64(t.settings.Batch),
+		KL:             sum(t.kl.floats()) / float64(t.settings.Batch),
+	}
+	if v := r.nelbo(); math.IsNaN(v) || math.IsInf(v, 0) {
+		return fmt.Errorf("step %d: -ELBO is %v: try a smaller -lr", step+1, v)
+	}
+	t.adam.rate = t.rate(step)
+	if err := t.adam.Step(G.NodesToValueGrads(t.learnables)); err != nil {
+		return err
+	}
+	if err := t.temperature.Step(); err != nil {
+		return err
+	}
+	r.Seconds = recent(t.history, 1).Seconds + time.Since(began).Seconds()
+	t.history = append(t.history, r)
+	return nil
+}
+
+// tau is the temperature of the last step taken.
+func (t *trainer) tau() float64 {
+	if n := len(t.history); n > 0 {
+		return t.history[n-1].Tau
+	}
+	return t.temperature.Value()
+}
+
+// weights returns the learnable tensors themselves.
+func (t *trainer) weights() ([]*tensor.Dense, error) {
+	all := make([]*tensor.Dense, len(t.learnables))
+	for i, n := range t.learnables {
+		d, ok := n.Value().(*tensor.Dense)
+		if !ok {
+			return nil, fmt.Errorf("%s holds a %T", n.Name(), n.Value())
+		}
+		all[i] = d
+	}
+	return all, nil
+}
+
+// parameters shares the weights with other graphs.
+func (t *trainer) parameters() (*parameters, error) {
+	all, err := t.weights()
+	if err != nil {
+		return nil, err
+	}
+	half := len(all) / 2
+	return &parameters{settings: &t.settings, encoder: all[:half], decoder: all[half:]}, nil
+}
+
+// checkpoint is the run as it stands. It shares slices with the trainer: write
+// it before the next step.
+func (t *trainer) checkpoint(total int, images uint32) (*checkpoint, error) {
+	c := &checkpoint{Settings: t.settings, Images: images, Total: total, Adam: t.adam.state, History: t.history}
+	for _, n := range t.learnables {
+		w, err := floats(n.Value())
+		if err != nil {
+			return nil, err
+		}
+		c.Weights = append(c.Weights, w)
+	}
+	var err error
+	if c.Source, err = t.source.MarshalBinary(); err != nil {
+		return nil, err
+	}
+	c.Temperature, err = t.temperature.MarshalJSON()
+	return c, err
+}
+
+// restore puts a new trainer where a checkpoint with the same settings stood.
+func (t *trainer) restore(c *checkpoint) error {
+	for i, n := range t.learnables {
+		w, err := floats(n.Value())
+		if err != nil {
+			return err
+		}
+		copy(w, c.Weights[i])
+	}
+	t.adam.state, t.history = c.Adam, c.History
+	if err := t.source.UnmarshalBinary(c.Source); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(c.Temperature, t.temperature); err != nil {
+		return err
+	}
+	return nil
+}
