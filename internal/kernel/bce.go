@@ -10,7 +10,7 @@ import "math"
 // written so that for z in [0, 1] nothing cancels: |x|·(1−z) or |x|·z, plus
 // the logarithm. Finite for every finite logit.
 func BCE[T Float](dst, logits, targets []T) error {
-	return eachLogit(dst, logits, targets, func(x, z T) T {
+	return eachLogit(dst, logits, targets, nil, bceSIMD, func(x, z T) T {
 		if x > 0 {
 			return T(x*(1-z)) + softplus(-x)
 		}
@@ -20,34 +20,35 @@ func BCE[T Float](dst, logits, targets []T) error {
 
 // GradBCELogits sets dst to the gradient to the logits: g (sigmoid(x) − z).
 func GradBCELogits[T Float](dst, logits, targets, grad []T) error {
-	err := eachLogit(dst, logits, targets, func(x, z T) T {
+	return eachLogit(dst, logits, targets, grad, gradBCESIMD, func(x, z T) T {
 		e := expNegative(-max(x, -x))
 		if x > 0 { // sigmoid(x) − z without cancellation at z = 1
 			return (1 - z) - e/(1+e)
 		}
 		return e/(1+e) - z
 	})
-	if err == nil {
-		multiply(dst, grad)
-	}
-	return err
 }
 
 // GradBCETargets sets dst to the gradient to the targets: −g x.
 func GradBCETargets[T Float](dst, logits, targets, grad []T) error {
-	err := eachLogit(dst, logits, targets, func(x, _ T) T { return -x })
-	if err == nil {
-		multiply(dst, grad)
-	}
-	return err
+	none := func(_, _, _, _ []T) bool { return false }
+	return eachLogit(dst, logits, targets, grad, none, func(x, _ T) T { return -x })
 }
 
 // eachLogit sets dst to f of each logit and target, both of which have to be
-// finite.
-func eachLogit[T Float](dst, logits, targets []T, f func(x, z T) T) error {
+// finite, times grad unless that is nil. simd does it all for a part of the
+// arrays, or returns false.
+func eachLogit[T Float](dst, logits, targets, grad []T, simd func(dst, logits, targets, grad []T) bool, f func(x, z T) T) error {
 	d := Dims{len(logits), 1, 1}
 	return eachTile(d, costNoise, func(t *tile[T], _ int) error {
 		x, z, out := t.direct(logits), t.direct(targets), t.direct(dst)
+		var g []T
+		if grad != nil {
+			g = t.direct(grad)
+		}
+		if simd(out, x, z, g) {
+			return nil
+		}
 		for i := range x {
 			if !(x[i]-x[i] == 0) {
 				return &InputError{t.index(i, 0), BadFirst, float64(x[i])}
@@ -56,15 +57,12 @@ func eachLogit[T Float](dst, logits, targets []T, f func(x, z T) T) error {
 				return &InputError{t.index(i, 0), BadSecond, float64(z[i])}
 			}
 			out[i] = f(x[i], z[i])
+			if g != nil {
+				out[i] *= g[i]
+			}
 		}
 		return nil
 	})
-}
-
-func multiply[T Float](dst, by []T) {
-	for i, g := range by {
-		dst[i] *= g
-	}
 }
 
 // Add adds src to dst.

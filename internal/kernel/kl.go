@@ -9,70 +9,130 @@ import "math"
 //
 // A nil p is the uniform distribution.
 func KL[T Float](dst, q, p []T, d Dims) error {
-	return eachDivergence(q, p, d, func(t *tile[T], r int, logQ, logP []float64) {
-		dst[t.distribution(r)] = T(divergence(logQ, logP))
-	}, nil)
+	return eachDivergence(q, p, d, nil, divergenceKernel[T]{
+		simd: func(w *klWork, q, p []T, distribution int, _ []T) bool {
+			kl, ok := klSIMD(w, q, p)
+			if ok {
+				dst[distribution] = T(kl)
+			}
+			return ok
+		},
+		plain: func(logQ, logP []float64, distribution int, _ []T) {
+			dst[distribution] = T(divergence(logQ, logP))
+		},
+	})
 }
 
 // GradKLQ sets dst to the gradient to q, given that to KL, one element a
 // distribution: dL/dqᵢ = g softmax(q)ᵢ (log softmax(q)ᵢ − log softmax(p)ᵢ − KL).
 func GradKLQ[T Float](dst, q, p, grad []T, d Dims) error {
-	return eachDivergence(q, p, d, func(t *tile[T], r int, logQ, logP []float64) {
-		g, kl := float64(grad[t.distribution(r)]), divergence(logQ, logP)
-		out := t.target(2, dst)[r*d.Classes:]
-		for i, lq := range logQ {
-			out[i] = 0
-			if y := math.Exp(lq); y != 0 {
-				out[i] = T(g * y * (lq - logP[i] - kl))
+	return eachDivergence(q, p, d, dst, divergenceKernel[T]{
+		simd: func(w *klWork, q, p []T, distribution int, out []T) bool {
+			return gradKLQSIMD(w, out, q, p, float64(grad[distribution]))
+		},
+		plain: func(logQ, logP []float64, distribution int, out []T) {
+			g, kl := float64(grad[distribution]), divergence(logQ, logP)
+			for i, lq := range logQ {
+				out[i] = 0
+				if y := math.Exp(lq); y != 0 {
+					out[i] = T(g * y * (lq - logP[i] - kl))
+				}
 			}
-		}
-	}, dst)
+		},
+	})
 }
 
 // GradKLP sets dst to the gradient to p: dL/dpᵢ = g (softmax(p)ᵢ − softmax(q)ᵢ).
 func GradKLP[T Float](dst, q, p, grad []T, d Dims) error {
-	return eachDivergence(q, p, d, func(t *tile[T], r int, logQ, logP []float64) {
-		g := float64(grad[t.distribution(r)])
-		out := t.target(2, dst)[r*d.Classes:]
-		for i, lq := range logQ {
-			out[i] = T(g * (math.Exp(logP[i]) - math.Exp(lq)))
-		}
-	}, dst)
+	return eachDivergence(q, p, d, dst, divergenceKernel[T]{
+		simd: func(w *klWork, q, p []T, distribution int, out []T) bool {
+			return gradKLPSIMD(w, out, q, p, float64(grad[distribution]))
+		},
+		plain: func(logQ, logP []float64, distribution int, out []T) {
+			g := float64(grad[distribution])
+			for i, lq := range logQ {
+				out[i] = T(g * (math.Exp(logP[i]) - math.Exp(lq)))
+			}
+		},
+	})
 }
 
-// eachDivergence calls f for every distribution with log softmax(q) and
-// log softmax(p). What f writes by way of buffer 2 goes to dst.
-func eachDivergence[T Float](q, p []T, d Dims, f func(t *tile[T], r int, logQ, logP []float64), dst []T) error {
+// A divergenceKernel works on one distribution, whose number it is given. out
+// is its row of the array that it makes, if it makes one.
+type divergenceKernel[T Float] struct {
+	simd  func(w *klWork, q, p []T, distribution int, out []T) bool // false: not done
+	plain func(logQ, logP []float64, distribution int, out []T)     // given log softmax(q) and log softmax(p)
+}
+
+// eachDivergence runs a kernel for every distribution. dst is the array that it
+// makes a row of at a time, if it does.
+func eachDivergence[T Float](q, p []T, d Dims, dst []T, kernel divergenceKernel[T]) error {
 	return eachTile(d, costNoise, func(t *tile[T], _ int) error {
-		logQ, logP := make([]float64, d.Classes), make([]float64, d.Classes)
-		for i := range logP {
-			logP[i] = -math.Log(float64(d.Classes))
-		}
 		rowsQ := t.read(0, q)
-		var rowsP []T
+		var rowsP, out []T
 		if p != nil {
 			rowsP = t.read(1, p)
 		}
+		if dst != nil {
+			out = t.target(2, dst)
+		}
+		var w klWork
 		for r := range t.rows {
 			lo, hi := r*d.Classes, (r+1)*d.Classes
+			var rowP, rowOut []T
+			if p != nil {
+				rowP = rowsP[lo:hi]
+			}
+			if dst != nil {
+				rowOut = out[lo:hi]
+			}
+			if kernel.simd(&w, rowsQ[lo:hi], rowP, t.distribution(r), rowOut) {
+				continue
+			}
+			logQ, logP := w.logarithms(d.Classes), w.uniform(d.Classes)
 			if err := logSoftmax(t, logQ, rowsQ[lo:hi], r, BadFirst); err != nil {
 				return err
 			}
 			if p != nil {
-				if err := logSoftmax(t, logP, rowsP[lo:hi], r, BadSecond); err != nil {
+				if err := logSoftmax(t, logP, rowP, r, BadSecond); err != nil {
 					return err
 				}
 				if c := unbounded(logQ, logP); c >= 0 {
-					return &InputError{t.index(r, c), Infinite, float64(rowsP[lo+c])}
+					return &InputError{t.index(r, c), Infinite, float64(rowP[c])}
 				}
 			}
-			f(t, r, logQ, logP)
+			kernel.plain(logQ, logP, t.distribution(r), rowOut)
 		}
 		if dst != nil {
 			t.flush(2, dst)
 		}
 		return nil
 	})
+}
+
+// klWork is room for one distribution after the other.
+type klWork struct {
+	logQ, logP []float64
+	simd       klBuffers
+}
+
+func (w *klWork) logarithms(classes int) []float64 {
+	if w.logQ == nil {
+		w.logQ = make([]float64, classes)
+	}
+	return w.logQ
+}
+
+// uniform returns room for log softmax(p), with the uniform's in it until
+// something else is written there.
+func (w *klWork) uniform(classes int) []float64 {
+	if w.logP == nil {
+		w.logP = make([]float64, classes)
+		for i := range w.logP {
+			w.logP[i] = -math.Log(float64(classes))
+		}
+	}
+	return w.logP
 }
 
 // logSoftmax sets dst to the log softmax of row r, -Inf where masked.

@@ -7,8 +7,10 @@ import (
 )
 
 func TestBCE(t *testing.T) {
-	t.Run("float32", func(t *testing.T) { testBCE[float32](t, 4e-7) })
-	t.Run("float64", func(t *testing.T) { testBCE[float64](t, 1e-15) })
+	eachLevel(t, func(t *testing.T) {
+		t.Run("float32", func(t *testing.T) { testBCE[float32](t, 4e-7) })
+		t.Run("float64", func(t *testing.T) { testBCE[float64](t, 1e-15) })
+	})
 }
 
 func testBCE[T Float](t *testing.T, tolerance float64) {
@@ -45,13 +47,45 @@ func testBCE[T Float](t *testing.T, tolerance float64) {
 	}
 }
 
+// Whole registers and what is left over give the same bits.
+func TestBCETails(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		x, g := normals[float32](61, 3, 1), normals[float32](61, 3, 2)
+		z := make([]float32, len(x))
+		for i := range x {
+			x[i], g[i] = max(x[i], -9), max(g[i], -9)
+			z[i] = float32(i%5) / 4
+		}
+		loss, grad := make([]float32, len(x)), make([]float32, len(x))
+		if err := errors.Join(BCE(loss, x, z), GradBCELogits(grad, x, z, g)); err != nil {
+			t.Fatal(err)
+		}
+		for i := range x {
+			var l, d [1]float32
+			if err := errors.Join(BCE(l[:], x[i:i+1], z[i:i+1]), GradBCELogits(d[:], x[i:i+1], z[i:i+1], g[i:i+1])); err != nil {
+				t.Fatal(err)
+			}
+			if l[0] != loss[i] || d[0] != grad[i] {
+				t.Errorf("element %d: %v and %v alone, %v and %v among others", i, l[0], d[0], loss[i], grad[i])
+			}
+		}
+	})
+}
+
 func TestBCEBadInput(t *testing.T) {
-	for _, v := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+	eachLevel(t, func(t *testing.T) {
+		t.Run("float32", testBCEBadInput[float32])
+		t.Run("float64", testBCEBadInput[float64])
+	})
+}
+
+func testBCEBadInput[T Float](t *testing.T) {
+	for _, v := range []T{T(math.NaN()), T(math.Inf(1)), T(math.Inf(-1))} {
 		var bad *InputError
-		if err := BCE(make([]float64, 2), []float64{0, v}, []float64{0, 0}); !errors.As(err, &bad) || bad.Index != 1 || bad.Problem != BadFirst {
+		if err := BCE(make([]T, 2), []T{0, v}, []T{0, 0}); !errors.As(err, &bad) || bad.Index != 1 || bad.Problem != BadFirst {
 			t.Errorf("logit %v: %v", v, err)
 		}
-		if err := BCE(make([]float64, 2), []float64{0, 0}, []float64{v, 0}); !errors.As(err, &bad) || bad.Index != 0 || bad.Problem != BadSecond {
+		if err := BCE(make([]T, 2), []T{0, 0}, []T{v, 0}); !errors.As(err, &bad) || bad.Index != 0 || bad.Problem != BadSecond {
 			t.Errorf("target %v: %v", v, err)
 		}
 	}
@@ -60,9 +94,16 @@ func TestBCEBadInput(t *testing.T) {
 // The divergence and its gradients meet their definitions for any place of
 // the classes.
 func TestKL(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		t.Run("float32", func(t *testing.T) { testKL[float32](t, 4e-6) })
+		t.Run("float64", func(t *testing.T) { testKL[float64](t, 1e-12) })
+	})
+}
+
+func testKL[T Float](t *testing.T, tolerance float64) {
 	for _, d := range allDims {
-		q, p := normals[float64](d.Size(), 3, 1), normals[float64](d.Size(), 3, 2)
-		grad := normals[float64](d.Rows(), 1, 3)
+		q, p := normals[T](d.Size(), 3, 1), normals[T](d.Size(), 3, 2)
+		grad := normals[T](d.Rows(), 1, 3)
 		for i := range grad {
 			grad[i] = max(grad[i], -9)
 		}
@@ -70,9 +111,9 @@ func TestKL(t *testing.T) {
 			at := o/d.Inner*d.Classes*d.Inner + o%d.Inner
 			q[at], p[at] = 0, 0
 		}
-		softQ, _ := plainSoftmax(q, make([]float64, d.Size()), d, 1)
+		softQ, _ := plainSoftmax(q, make([]T, d.Size()), d, 1)
 		for _, uniform := range []bool{true, false} {
-			softP, _ := plainSoftmax(p, make([]float64, d.Size()), d, 1)
+			softP, _ := plainSoftmax(p, make([]T, d.Size()), d, 1)
 			other := p
 			if uniform {
 				other = nil
@@ -80,7 +121,7 @@ func TestKL(t *testing.T) {
 					softP[i] = 1 / float64(d.Classes)
 				}
 			}
-			kl, toQ, toP := make([]float64, d.Rows()), make([]float64, d.Size()), make([]float64, d.Size())
+			kl, toQ, toP := make([]T, d.Rows()), make([]T, d.Size()), make([]T, d.Size())
 			if err := errors.Join(KL(kl, q, other, d), GradKLQ(toQ, q, other, grad, d)); err != nil {
 				t.Fatal(err)
 			}
@@ -101,14 +142,14 @@ func TestKL(t *testing.T) {
 				for c := range d.Classes {
 					want += softQ[at(c)] * term(c)
 				}
-				if math.Abs(kl[o]-want) > 1e-12 {
+				if math.Abs(float64(kl[o])-want) > tolerance*(1+want) {
 					t.Fatalf("%v: KL %d is %v, want %v", d, o, kl[o], want)
 				}
 				for c := range d.Classes {
-					if w := grad[o] * softQ[at(c)] * (term(c) - want); math.Abs(toQ[at(c)]-w) > 1e-12 {
+					if w := float64(grad[o]) * softQ[at(c)] * (term(c) - want); math.Abs(float64(toQ[at(c)])-w) > tolerance*(1+want) {
 						t.Fatalf("%v: gradient to q %d is %v, want %v", d, at(c), toQ[at(c)], w)
 					}
-					if w := grad[o] * (softP[at(c)] - softQ[at(c)]); !uniform && math.Abs(toP[at(c)]-w) > 1e-12 {
+					if w := float64(grad[o]) * (softP[at(c)] - softQ[at(c)]); !uniform && math.Abs(float64(toP[at(c)])-w) > tolerance {
 						t.Fatalf("%v: gradient to p %d is %v, want %v", d, at(c), toP[at(c)], w)
 					}
 				}
@@ -118,22 +159,29 @@ func TestKL(t *testing.T) {
 }
 
 func TestKLBadInput(t *testing.T) {
-	nan, inf := math.NaN(), math.Inf(1)
+	eachLevel(t, func(t *testing.T) {
+		t.Run("float32", testKLBadInput[float32])
+		t.Run("float64", testKLBadInput[float64])
+	})
+}
+
+func testKLBadInput[T Float](t *testing.T) {
+	nan, inf := T(math.NaN()), T(math.Inf(1))
 	d := Dims{2, 2, 1}
 	for _, test := range []struct {
-		q, p    []float64
+		q, p    []T
 		at      int
 		problem Problem
 	}{
-		{[]float64{0, 0, nan, 0}, nil, 2, BadFirst},
-		{[]float64{0, inf, 0, 0}, nil, 1, BadFirst},
-		{[]float64{0, 0, 0, 0}, []float64{0, 0, 0, nan}, 3, BadSecond},
-		{[]float64{0, 0, -inf, -inf}, nil, 2, AllMasked},
-		{[]float64{0, 0, 0, 0}, []float64{-inf, -inf, 0, 0}, 0, AllMaskedSecond},
-		{[]float64{0, 0, 0, 0}, []float64{0, -inf, 0, 0}, 1, Infinite},
+		{[]T{0, 0, nan, 0}, nil, 2, BadFirst},
+		{[]T{0, inf, 0, 0}, nil, 1, BadFirst},
+		{[]T{0, 0, 0, 0}, []T{0, 0, 0, nan}, 3, BadSecond},
+		{[]T{0, 0, -inf, -inf}, nil, 2, AllMasked},
+		{[]T{0, 0, 0, 0}, []T{-inf, -inf, 0, 0}, 0, AllMaskedSecond},
+		{[]T{0, 0, 0, 0}, []T{0, -inf, 0, 0}, 1, Infinite},
 	} {
 		var bad *InputError
-		if err := KL(make([]float64, 2), test.q, test.p, d); !errors.As(err, &bad) || bad.Index != test.at || bad.Problem != test.problem {
+		if err := KL(make([]T, 2), test.q, test.p, d); !errors.As(err, &bad) || bad.Index != test.at || bad.Problem != test.problem {
 			t.Errorf("q %v, p %v: %v", test.q, test.p, err)
 		}
 	}

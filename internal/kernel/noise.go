@@ -38,18 +38,41 @@ func Gumbel[T Float](dst []T, s Stream, loc, scale float64) {
 
 // fillNoise sets dst to the noise of the elements from start on.
 func fillNoise[T Float](dst []T, s Stream, start uint64) {
-	var words [philox.Group]uint32
-	for len(dst) > 0 {
-		// A first short span puts the following ones on whole groups.
-		n := min(philox.Group-int(start%philox.Group), len(dst))
-		philox.Fill(words[:n], s.Key, s.Draw, start)
-		switch span := any(dst[:n]).(type) {
-		case []float32:
-			gumbel32(span, words[:n])
-		case []float64:
-			gumbel64(span, words[:n])
-		}
+	rounds := s.Key.Rounds()
+	offset := int(start % philox.Group)
+	if offset > 0 { // a first short span puts the following ones on whole groups
+		n := min(philox.Group-offset, len(dst))
+		fillPart(dst[:n], s, &rounds, start/philox.Group, offset)
 		dst, start = dst[n:], start+uint64(n)
+	}
+	whole := len(dst) / philox.Group
+	fillGroups(dst[:whole*philox.Group], s, &rounds, start/philox.Group)
+	if rest := dst[whole*philox.Group:]; len(rest) > 0 {
+		fillPart(rest, s, &rounds, start/philox.Group+uint64(whole), 0)
+	}
+}
+
+// fillPart sets dst to a part of a group's noise.
+func fillPart[T Float](dst []T, s Stream, rounds *[20]uint32, group uint64, offset int) {
+	var all [philox.Group]T
+	fillGroups(all[:], s, rounds, group)
+	copy(dst, all[offset:])
+}
+
+// fillGroups sets dst to the noise of whole groups.
+func fillGroups[T Float](dst []T, s Stream, rounds *[20]uint32, group uint64) {
+	if len(dst) == 0 || fillGroupsSIMD(dst, s, rounds, group) {
+		return
+	}
+	var words [philox.Group]uint32
+	for lo := 0; lo < len(dst); lo += philox.Group {
+		philox.Fill(words[:], s.Key, s.Draw, (group*philox.Group)+uint64(lo))
+		switch span := any(dst[lo : lo+philox.Group]).(type) {
+		case []float32:
+			gumbel32(span, words[:])
+		case []float64:
+			gumbel64(span, words[:])
+		}
 	}
 }
 

@@ -19,39 +19,67 @@ type Sampler[T Float] struct {
 }
 
 // Soft sets dst to softmax((logits + noise)/tau).
-func (s Sampler[T]) Soft(dst []T) error {
-	return s.run(func(t *tile[T], logits, noise []T) error {
-		soft := t.target(2, dst)
-		err := s.eachRow(t, logits, noise, func(lo, hi int, top peak[T]) {
-			softmax(soft[lo:hi], logits[lo:hi], noise[lo:hi], top, s.Tau)
-		})
-		t.flush(2, dst)
-		return err
-	})
-}
+func (s Sampler[T]) Soft(dst []T) error { return s.sample(nil, dst) }
 
 // Hard sets dst to the one-hot of argmax(logits + noise) and, unless it is
 // nil, soft to the soft sample.
-func (s Sampler[T]) Hard(dst, soft []T) error {
-	return s.run(func(t *tile[T], logits, noise []T) error {
-		hard := t.target(2, dst)
-		var relaxed []T
+func (s Sampler[T]) Hard(dst, soft []T) error { return s.sample(dst, soft) }
+
+func (s Sampler[T]) sample(hard, soft []T) error {
+	return eachTile(s.Dims, costNoise, func(t *tile[T], _ int) error {
+		logits, noise := t.read(0, s.Logits), t.noise(1, s.Noise)
+		var oneHot, relaxed []T
+		if hard != nil {
+			oneHot = t.target(2, hard)
+			clear(oneHot)
+		}
 		if soft != nil {
 			relaxed = t.target(3, soft)
 		}
-		clear(hard)
-		err := s.eachRow(t, logits, noise, func(lo, hi int, top peak[T]) {
-			hard[lo+top.class] = 1
-			if soft != nil {
-				softmax(relaxed[lo:hi], logits[lo:hi], noise[lo:hi], top, s.Tau)
-			}
-		})
-		t.flush(2, dst)
+		if bad := sampleRows(oneHot, relaxed, logits, noise, s.Classes, s.Tau); bad >= 0 {
+			return rowError(t, logits, noise, bad)
+		}
+		if hard != nil {
+			t.flush(2, hard)
+		}
 		if soft != nil {
 			t.flush(3, soft)
 		}
-		return err
+		return nil
 	})
+}
+
+// sampleRows sets soft to the soft sample of each row and 1 in hard, which is
+// cleared, at the class of its peak; either may be nil. It stops at the first
+// row with an input that is not allowed and returns that, else -1.
+func sampleRows[T Float](hard, soft, logits, noise []T, classes int, tau float64) (bad int) {
+	if bad, ok := sampleRowsSIMD(hard, soft, logits, noise, classes, tau); ok {
+		return bad
+	}
+	for lo := 0; lo < len(logits); lo += classes {
+		hi := lo + classes
+		top, bad := findPeak(logits[lo:hi], noise[lo:hi])
+		if bad >= 0 || top.class < 0 {
+			return lo / classes
+		}
+		if hard != nil {
+			hard[lo+top.class] = 1
+		}
+		if soft != nil {
+			softmax(soft[lo:hi], logits[lo:hi], noise[lo:hi], top, tau)
+		}
+	}
+	return -1
+}
+
+// rowError tells what is wrong with a tile's row.
+func rowError[T Float](t *tile[T], logits, noise []T, row int) error {
+	lo := row * t.Classes
+	_, bad := findPeak(logits[lo:lo+t.Classes], noise[lo:lo+t.Classes])
+	if bad < 0 {
+		return &InputError{Index: t.index(row, 0), Problem: AllMasked}
+	}
+	return elementError(t.index(row, bad), logits[lo+bad], noise[lo+bad])
 }
 
 // GradTau returns the gradient to tau, given the soft sample and the gradient
@@ -70,21 +98,36 @@ func (s Sampler[T]) GradTau(soft, grad []T) (float64, error) {
 	err := eachTile(s.Dims, costNoise, func(t *tile[T], number int) error {
 		logits, noise := t.read(0, s.Logits), t.noise(1, s.Noise)
 		y, g := t.read(2, soft), t.read(3, grad)
-		return s.eachRow(t, logits, noise, func(lo, hi int, top peak[T]) {
-			mean := dot(y[lo:hi], g[lo:hi])
-			for i := lo; i < hi; i++ {
-				if y[i] != 0 {
-					x := top.below(logits[i], noise[i]) / s.Tau
-					sums[number] -= x * (float64(y[i]) * (float64(g[i]) - mean))
-				}
+		for r := range t.rows {
+			lo, hi := r*t.Classes, (r+1)*t.Classes
+			top, bad := findPeak(logits[lo:hi], noise[lo:hi])
+			if bad >= 0 || top.class < 0 {
+				return rowError(t, logits, noise, r)
 			}
-		})
+			sums[number] -= gradTauRow(logits[lo:hi], noise[lo:hi], y[lo:hi], g[lo:hi], top, s.Tau)
+		}
+		return nil
 	})
 	var total float64
 	for _, sum := range sums {
 		total += sum
 	}
 	return total / s.Tau, err
+}
+
+// gradTauRow returns Σᵢ xᵢ yᵢ (gᵢ − Σⱼ gⱼ yⱼ) of a row: see GradTau.
+func gradTauRow[T Float](logits, noise, soft, grad []T, top peak[T], tau float64) float64 {
+	if sum, ok := gradTauRowSIMD(logits, noise, soft, grad, top, tau); ok {
+		return sum
+	}
+	mean := dot(soft, grad)
+	var sum float64
+	for i, y := range soft {
+		if y != 0 {
+			sum += top.below(logits[i], noise[i]) / tau * (float64(y) * (float64(grad[i]) - mean))
+		}
+	}
+	return sum
 }
 
 // Grad sets dst to the gradient to the logits, which is that to the noise too,
@@ -96,19 +139,26 @@ func (s Sampler[T]) GradTau(soft, grad []T) (float64, error) {
 func Grad[T Float](dst, soft, grad []T, d Dims, tau float64) {
 	_ = eachTile(d, costLight, func(t *tile[T], _ int) error {
 		y, g, out := t.read(0, soft), t.read(1, grad), t.target(2, dst)
-		for lo := 0; lo < len(y); lo += d.Classes {
-			hi := lo + d.Classes
-			mean := dot(y[lo:hi], g[lo:hi])
-			for i := lo; i < hi; i++ {
-				out[i] = 0
-				if y[i] != 0 {
-					out[i] = T(float64(y[i]) * (float64(g[i]) - mean) / tau)
-				}
-			}
+		if !gradRowsSIMD(out, y, g, d.Classes, tau) {
+			gradRows(out, y, g, d.Classes, tau)
 		}
 		t.flush(2, dst)
 		return nil
 	})
+}
+
+// gradRows sets dst to the gradient to the logits of each row.
+func gradRows[T Float](dst, soft, grad []T, classes int, tau float64) {
+	for lo := 0; lo < len(soft); lo += classes {
+		hi := lo + classes
+		mean := dot(soft[lo:hi], grad[lo:hi])
+		for i := lo; i < hi; i++ {
+			dst[i] = 0
+			if y := soft[i]; y != 0 {
+				dst[i] = T(float64(y) * (float64(grad[i]) - mean) / tau)
+			}
+		}
+	}
 }
 
 // dot returns Σ yᵢgᵢ over the classes whose y is not 0.
@@ -120,30 +170,6 @@ func dot[T Float](y, g []T) float64 {
 		}
 	}
 	return sum
-}
-
-// run calls f on every tile with its rows of logits and noise.
-func (s Sampler[T]) run(f func(t *tile[T], logits, noise []T) error) error {
-	return eachTile(s.Dims, costNoise, func(t *tile[T], _ int) error {
-		return f(t, t.read(0, s.Logits), t.noise(1, s.Noise))
-	})
-}
-
-// eachRow finds the peak of each row of a tile and calls f with it and the
-// row's bounds.
-func (s Sampler[T]) eachRow(t *tile[T], logits, noise []T, f func(lo, hi int, top peak[T])) error {
-	for r := range t.rows {
-		lo, hi := r*t.Classes, (r+1)*t.Classes
-		top, bad := findPeak(logits[lo:hi], noise[lo:hi])
-		if bad >= 0 {
-			return elementError(t.index(r, bad), logits[lo+bad], noise[lo+bad])
-		}
-		if top.class < 0 {
-			return &InputError{Index: t.index(r, 0), Problem: AllMasked}
-		}
-		f(lo, hi, top)
-	}
-	return nil
 }
 
 // A peak is the greatest of the sums logit + noise of a row: its class and

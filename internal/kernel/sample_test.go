@@ -59,8 +59,10 @@ func plainSoftmax[T Float](logits, noise []T, d Dims, tau float64) (soft, hard [
 
 // Samples are right for any place of the classes, given noise or drawn.
 func TestSampler(t *testing.T) {
-	t.Run("float32", testSampler[float32])
-	t.Run("float64", testSampler[float64])
+	eachLevel(t, func(t *testing.T) {
+		t.Run("float32", testSampler[float32])
+		t.Run("float64", testSampler[float64])
+	})
 }
 
 func testSampler[T Float](t *testing.T) {
@@ -113,66 +115,87 @@ func near[T Float](got, want, tau float64, _ T) bool {
 	return math.Abs(got-want) <= want*epsilon*(8+math.Abs(math.Log(want))+reference)+least
 }
 
-// The gradients meet their formulas, written out.
+// The gradients meet their formulas, written out, to a few roundings of the
+// numbers that go in.
 func TestGradients(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		t.Run("float32", func(t *testing.T) { testGradients[float32](t, 0x1p-22) })
+		t.Run("float64", func(t *testing.T) { testGradients[float64](t, 0x1p-50) })
+	})
+}
+
+func testGradients[T Float](t *testing.T, epsilon float64) {
 	for _, d := range allDims {
 		const tau = 0.6
-		logits := normals[float64](d.Size(), 1, 1)
+		logits := normals[T](d.Size(), 1, 1)
 		for o := range d.Rows() {
 			logits[o/d.Inner*d.Classes*d.Inner+o%d.Inner] = 0
 		}
-		noise, grad := make([]float64, d.Size()), normals[float64](d.Size(), 1, 2)
+		noise, grad, soft := make([]T, d.Size()), normals[T](d.Size(), 1, 2), make([]T, d.Size())
 		Gumbel(noise, Stream{}, 0, 1)
 		for i := range grad {
-			if math.IsInf(grad[i], 0) {
+			if math.IsInf(float64(grad[i]), 0) {
 				grad[i] = 1
 			}
 		}
-		soft, _ := plainSoftmax(logits, noise, d, tau)
-		got := make([]float64, d.Size())
+		s := Sampler[T]{d, logits, Noise[T]{Given: noise}, tau}
+		if err := s.Soft(soft); err != nil {
+			t.Fatal(err)
+		}
+		got := make([]T, d.Size())
 		Grad(got, soft, grad, d, tau)
-		gotTau, err := Sampler[float64]{d, logits, Noise[float64]{Given: noise}, tau}.GradTau(soft, grad)
+		gotTau, err := s.GradTau(soft, grad)
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantTau := 0.0
+		wantTau, sizeTau := 0.0, 0.0
 		for o := range d.Outer {
 			for i := range d.Inner {
-				mean := 0.0
+				at := func(c int) int { return (o*d.Classes+c)*d.Inner + i }
+				z := func(c int) float64 { return float64(logits[at(c)]) + float64(noise[at(c)]) }
+				mean, top := 0.0, math.Inf(-1)
 				for c := range d.Classes {
-					at := (o*d.Classes+c)*d.Inner + i
-					mean += soft[at] * grad[at]
+					mean += float64(soft[at(c)]) * float64(grad[at(c)])
+					top = max(top, z(c))
 				}
 				for c := range d.Classes {
-					at := (o*d.Classes+c)*d.Inner + i
-					want := soft[at] * (grad[at] - mean) / tau
-					if math.Abs(got[at]-want) > 1e-13 {
-						t.Fatalf("%v: gradient %d is %v, want %v", d, at, got[at], want)
+					y, g := float64(soft[at(c)]), float64(grad[at(c)])
+					want, size := y*(g-mean)/tau, y*(math.Abs(g)+math.Abs(mean))/tau
+					if math.Abs(float64(got[at(c)])-want) > epsilon*size {
+						t.Fatalf("%v: gradient %d is %v, want %v", d, at(c), got[at(c)], want)
 					}
-					if soft[at] > 0 {
-						wantTau -= math.Log(soft[at]) * want
+					if y > 0 {
+						wantTau -= (z(c) - top) / tau * want
+						sizeTau += (1 + math.Abs(z(c)-top)) / tau * size
 					}
 				}
 			}
 		}
-		if math.Abs(gotTau-wantTau) > 1e-11*(1+math.Abs(wantTau)) {
+		if math.Abs(gotTau-wantTau) > epsilon*sizeTau {
 			t.Errorf("%v: gradient to tau is %v, want %v", d, gotTau, wantTau)
 		}
 	}
 }
 
 // A masked class gets gradient 0 even if an infinite gradient reaches it.
-func TestGradMasked(t *testing.T) {
-	dst := []float64{9, 9, 9}
-	Grad(dst, []float64{0.25, 0, 0.75}, []float64{1, math.Inf(1), 2}, Dims{1, 3, 1}, 1)
-	if dst[1] != 0 || math.IsNaN(dst[0]) || dst[0] != -dst[2] {
-		t.Errorf("gradient %v", dst)
+func TestGradMasked(t *testing.T) { eachLevel(t, testGradMasked) }
+
+func testGradMasked(t *testing.T) {
+	for _, k := range []int{3, 100} {
+		dst, soft, grad := make([]float32, k), make([]float32, k), make([]float32, k)
+		soft[0], soft[2], grad[0], grad[1], grad[2] = 0.25, 0.75, 1, float32(math.Inf(1)), 2
+		Grad(dst, soft, grad, Dims{1, k, 1}, 1)
+		if dst[1] != 0 || dst[0] != -0.1875 || dst[2] != 0.1875 {
+			t.Errorf("gradient %v of %d classes", dst[:3], k)
+		}
 	}
 }
 
 // No bit of a result depends on the number of processors, nor of a row's on
 // its neighbours.
-func TestThreads(t *testing.T) {
+func TestThreads(t *testing.T) { eachLevel(t, testThreads) }
+
+func testThreads(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	d := Dims{5000, 20, 1}
 	logits, grad := normals[float32](d.Size(), 3, 1), normals[float32](d.Size(), 1, 2)
@@ -201,15 +224,20 @@ func TestThreads(t *testing.T) {
 			t.Errorf("on %d processors the results are others", procs)
 		}
 	}
-	few := Dims{33, 20, 1}
-	soft2, hard2, back2, _ := run(few, logits[:few.Size()])
-	if n := few.Size(); !slices.Equal(soft[:n], soft2) || !slices.Equal(hard[:n], hard2) || !slices.Equal(back[:n], back2) {
-		t.Error("the first 33 rows alone are others than among 5000")
+	for _, k := range []int{20, 100} { // short rows and long ones
+		all, few := Dims{len(logits) / k, k, 1}, Dims{33, k, 1}
+		soft, hard, back, _ := run(all, logits)
+		soft2, hard2, back2, _ := run(few, logits[:few.Size()])
+		if n := few.Size(); !slices.Equal(soft[:n], soft2) || !slices.Equal(hard[:n], hard2) || !slices.Equal(back[:n], back2) {
+			t.Errorf("the first 33 rows of %d classes alone are others than among %d", k, all.Outer)
+		}
 	}
 }
 
 // Ties go to the lowest class; sums are compared exactly.
-func TestArgmax(t *testing.T) {
+func TestArgmax(t *testing.T) { eachLevel(t, testArgmax) }
+
+func testArgmax(t *testing.T) {
 	inf := float32(math.Inf(-1))
 	for _, test := range []struct {
 		logits, noise []float32
@@ -236,7 +264,9 @@ func TestArgmax(t *testing.T) {
 }
 
 // Temperatures down to the least number, and logits of any size, give numbers.
-func TestExtremes(t *testing.T) {
+func TestExtremes(t *testing.T) { eachLevel(t, testExtremes) }
+
+func testExtremes(t *testing.T) {
 	for _, tau := range []float64{math.SmallestNonzeroFloat64, 1e-300, 1e-10, 1e10, math.MaxFloat64} {
 		for _, logits := range [][]float64{{0, 0, 0}, {-math.MaxFloat64, math.MaxFloat64, 0}, {1e300, 1e300, -1e300}, {math.Inf(-1), 3, 3}} {
 			soft, back := make([]float64, 3), make([]float64, 3)
@@ -253,7 +283,9 @@ func TestExtremes(t *testing.T) {
 	}
 }
 
-func TestBadInput(t *testing.T) {
+func TestBadInput(t *testing.T) { eachLevel(t, testBadInput) }
+
+func testBadInput(t *testing.T) {
 	nan, inf := math.NaN(), math.Inf(1)
 	for _, d := range []Dims{{4, 3, 1}, {2, 3, 2}} {
 		for _, test := range []struct {
@@ -287,7 +319,9 @@ func TestBadInput(t *testing.T) {
 }
 
 // The first of several bad elements is named, on any number of processors.
-func TestFirstBadElement(t *testing.T) {
+func TestFirstBadElement(t *testing.T) { eachLevel(t, testFirstBadElement) }
+
+func testFirstBadElement(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
 	d := Dims{50_000, 10, 1}
 	logits := make([]float32, d.Size())

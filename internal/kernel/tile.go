@@ -32,6 +32,9 @@ const maxArrays = 4
 func (d Dims) tiles() (width, perRow, count int) {
 	if d.Inner == 1 {
 		width = max(1, tileSize/d.Classes)
+		if width > 16 {
+			width -= width % 16 // whole registers of rows
+		}
 		return width, 1, ceilDiv(d.Outer, width)
 	}
 	width = min(max(packedSize/d.Classes, minWidth), maxWidth, d.Inner)

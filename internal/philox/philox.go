@@ -26,6 +26,15 @@ func DeriveKey(seed, stream uint64) Key {
 	return Key{block[0], block[1]}
 }
 
+// Rounds returns the words that the ten rounds take from the key: ten of its
+// first word's, then ten of its second's.
+func (k Key) Rounds() (words [20]uint32) {
+	for i := range uint32(10) {
+		words[i], words[10+i] = k[0]+i*weyl0, k[1]+i*weyl1
+	}
+	return words
+}
+
 // Block returns the four random words of a counter.
 func Block(counter [4]uint32, key Key) [4]uint32 {
 	c0, c1, c2, c3 := block(counter[0], counter[1], counter[2], counter[3], key)
