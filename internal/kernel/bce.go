@@ -10,7 +10,7 @@ import "math"
 // written so that for z in [0, 1] nothing cancels: |x|·(1−z) or |x|·z, plus
 // the logarithm. Finite for every finite logit.
 func BCE[T Float](dst, logits, targets []T) error {
-	return eachLogit(dst, logits, targets, nil, bceSIMD, func(x, z T) T {
+	return eachLogit(dst, logits, targets, nil, bceRowsSIMD, func(x, z T) T {
 		if x > 0 {
 			return T(x*(1-z)) + softplus(-x)
 		}
@@ -20,7 +20,7 @@ func BCE[T Float](dst, logits, targets []T) error {
 
 // GradBCELogits sets dst to the gradient to the logits: g (sigmoid(x) − z).
 func GradBCELogits[T Float](dst, logits, targets, grad []T) error {
-	return eachLogit(dst, logits, targets, grad, gradBCESIMD, func(x, z T) T {
+	return eachLogit(dst, logits, targets, grad, gradBCERowsSIMD, func(x, z T) T {
 		e := expNegative(-max(x, -x))
 		if x > 0 { // sigmoid(x) − z without cancellation at z = 1
 			return (1 - z) - e/(1+e)

@@ -10,8 +10,8 @@ import "math"
 // A nil p is the uniform distribution.
 func KL[T Float](dst, q, p []T, d Dims) error {
 	return eachDivergence(q, p, d, nil, divergenceKernel[T]{
-		simd: func(w *klWork, q, p []T, distribution int, _ []T) bool {
-			kl, ok := klSIMD(w, q, p)
+		simd: func(w *klWork[T], q, p []T, distribution int, _ []T) bool {
+			kl, ok := w.simd.kl(q, p)
 			if ok {
 				dst[distribution] = T(kl)
 			}
@@ -27,8 +27,8 @@ func KL[T Float](dst, q, p []T, d Dims) error {
 // distribution: dL/dqᵢ = g softmax(q)ᵢ (log softmax(q)ᵢ − log softmax(p)ᵢ − KL).
 func GradKLQ[T Float](dst, q, p, grad []T, d Dims) error {
 	return eachDivergence(q, p, d, dst, divergenceKernel[T]{
-		simd: func(w *klWork, q, p []T, distribution int, out []T) bool {
-			return gradKLQSIMD(w, out, q, p, float64(grad[distribution]))
+		simd: func(w *klWork[T], q, p []T, distribution int, out []T) bool {
+			return w.simd.gradQ(out, q, p, float64(grad[distribution]))
 		},
 		plain: func(logQ, logP []float64, distribution int, out []T) {
 			g, kl := float64(grad[distribution]), divergence(logQ, logP)
@@ -45,8 +45,8 @@ func GradKLQ[T Float](dst, q, p, grad []T, d Dims) error {
 // GradKLP sets dst to the gradient to p: dL/dpᵢ = g (softmax(p)ᵢ − softmax(q)ᵢ).
 func GradKLP[T Float](dst, q, p, grad []T, d Dims) error {
 	return eachDivergence(q, p, d, dst, divergenceKernel[T]{
-		simd: func(w *klWork, q, p []T, distribution int, out []T) bool {
-			return gradKLPSIMD(w, out, q, p, float64(grad[distribution]))
+		simd: func(w *klWork[T], q, p []T, distribution int, out []T) bool {
+			return w.simd.gradP(out, q, p, float64(grad[distribution]))
 		},
 		plain: func(logQ, logP []float64, distribution int, out []T) {
 			g := float64(grad[distribution])
@@ -60,8 +60,8 @@ func GradKLP[T Float](dst, q, p, grad []T, d Dims) error {
 // A divergenceKernel works on one distribution, whose number it is given. out
 // is its row of the array that it makes, if it makes one.
 type divergenceKernel[T Float] struct {
-	simd  func(w *klWork, q, p []T, distribution int, out []T) bool // false: not done
-	plain func(logQ, logP []float64, distribution int, out []T)     // given log softmax(q) and log softmax(p)
+	simd  func(w *klWork[T], q, p []T, distribution int, out []T) bool // false: not done
+	plain func(logQ, logP []float64, distribution int, out []T)        // given log softmax(q) and log softmax(p)
 }
 
 // eachDivergence runs a kernel for every distribution. dst is the array that it
@@ -76,7 +76,7 @@ func eachDivergence[T Float](q, p []T, d Dims, dst []T, kernel divergenceKernel[
 		if dst != nil {
 			out = t.target(2, dst)
 		}
-		var w klWork
+		var w klWork[T]
 		for r := range t.rows {
 			lo, hi := r*d.Classes, (r+1)*d.Classes
 			var rowP, rowOut []T
@@ -111,12 +111,12 @@ func eachDivergence[T Float](q, p []T, d Dims, dst []T, kernel divergenceKernel[
 }
 
 // klWork is room for one distribution after the other.
-type klWork struct {
+type klWork[T Float] struct {
 	logQ, logP []float64
-	simd       klBuffers
+	simd       klBuffers[T]
 }
 
-func (w *klWork) logarithms(classes int) []float64 {
+func (w *klWork[T]) logarithms(classes int) []float64 {
 	if w.logQ == nil {
 		w.logQ = make([]float64, classes)
 	}
@@ -125,7 +125,7 @@ func (w *klWork) logarithms(classes int) []float64 {
 
 // uniform returns room for log softmax(p), with the uniform's in it until
 // something else is written there.
-func (w *klWork) uniform(classes int) []float64 {
+func (w *klWork[T]) uniform(classes int) []float64 {
 	if w.logP == nil {
 		w.logP = make([]float64, classes)
 		for i := range w.logP {

@@ -5,7 +5,9 @@ package kernel
 //go:generate go run -C gen . -out ../simd_amd64.s -stubs ../simd_amd64_stubs.go -pkg kernel
 
 import (
+	"math"
 	"sync"
+	"unsafe"
 
 	"golang.org/x/sys/cpu"
 )
@@ -30,9 +32,12 @@ func detect() int {
 	return levelGo
 }
 
-// lanes is how many float32 a register of the level holds.
-func lanes() int {
-	if level == levelAVX512 {
+// lanes is how many T a register holds; float64 has AVX2 kernels alone.
+func lanes[T Float]() int {
+	switch {
+	case size[T]() == 8:
+		return 4
+	case level == levelAVX512:
 		return 16
 	}
 	return 8
@@ -60,90 +65,86 @@ func fillGroupsSIMD[T Float](dst []T, s Stream, rounds *[20]uint32, group uint64
 
 // scalars are what a row's kernels take besides arrays: the peak's sum and
 // what its rounding lost, 1/tau and the mean gradient in two parts each.
-type scalars struct{ top, low, hi, lo, mean, rest float32 }
+type scalars[T Float] struct{ top, low, hi, lo, mean, rest T }
 
-func (s scalars) array() *[6]float32 {
-	return &[6]float32{s.top, s.low, s.hi, s.lo, s.mean, s.rest}
+func (s scalars[T]) array() *[6]T {
+	return &[6]T{s.top, s.low, s.hi, s.lo, s.mean, s.rest}
 }
 
-// split32 splits a number into two float32 that add up to it.
-func split32(x float64) (hi, lo float32) {
-	hi = float32(x)
-	return hi, float32(x - float64(hi))
+// parts splits a number into two that add up to it.
+func parts[T Float](x float64) (hi, lo T) {
+	hi = T(x)
+	return hi, T(x - float64(hi))
+}
+
+// inverse is 1/x in two parts.
+func inverse[T Float](x float64) (hi, lo T) {
+	hi = T(1 / x)
+	return hi, T(math.FMA(-float64(hi), x, 1) / x)
 }
 
 // simdTau tells whether the kernels take a temperature: its inverse has to be
-// far from the ends of float32.
-func simdTau(tau float64) bool { return level != levelGo && tau > 1e-30 && tau < 1e30 }
+// far from the ends of T.
+func simdTau[T Float](tau float64) bool {
+	limit := 1e30
+	if size[T]() == 8 {
+		limit = 1e290
+	}
+	return level != levelGo && tau > 1/limit && tau < limit
+}
 
-// shortRow is the most classes for which rows go through a register's lanes
-// side by side.
+func size[T Float]() uintptr { return unsafe.Sizeof(T(0)) }
+
+// shortRow is the most classes for which float32 rows go through a register's
+// lanes side by side.
 const shortRow = 64
 
 // sampleRowsSIMD is sampleRows, if the level has it.
 func sampleRowsSIMD[T Float](hard, soft, logits, noise []T, classes int, tau float64) (bad int, ok bool) {
-	x, isFloat32 := any(logits).([]float32)
-	if !isFloat32 || (soft != nil && !simdTau(tau)) || level == levelGo {
+	if level == levelGo || (soft != nil && !simdTau[T](tau)) {
 		return 0, false
 	}
-	rows := rows32{any(hard).([]float32), any(soft).([]float32), x, any(noise).([]float32), classes, scalars{}}
-	rows.at.hi, rows.at.lo = split32(1 / tau)
-	if classes <= shortRow {
-		return rows.short(), true
+	var at scalars[T]
+	at.hi, at.lo = inverse[T](tau)
+	if x, ok := any(logits).([]float32); ok && classes <= shortRow {
+		return sampleShort(any(hard).([]float32), any(soft).([]float32), x, any(noise).([]float32), classes, any(at).(scalars[float32])), true
 	}
-	return rows.long(), true
-}
-
-// rows32 are rows of float32 to sample: see sampleRows.
-type rows32 struct {
-	hard, soft, logits, noise []float32
-	classes                   int
-	at                        scalars // 1/tau
-}
-
-// long goes along one row after another.
-func (r *rows32) long() (bad int) {
-	for lo := 0; lo < len(r.logits); lo += r.classes {
-		hi := lo + r.classes
-		logits, noise := r.logits[lo:hi], r.noise[lo:hi]
-		top, isBad := peakSIMD(logits, noise)
+	for lo := 0; lo < len(logits); lo += classes {
+		hi := lo + classes
+		top, isBad := peakSIMD(logits[lo:hi], noise[lo:hi])
 		if isBad {
-			return lo / r.classes
+			return lo / classes, true
 		}
-		if r.hard != nil {
-			r.hard[lo+top.class] = 1
+		if hard != nil {
+			hard[lo+top.class] = 1
 		}
-		if r.soft != nil {
-			r.at.top, r.at.low = top.sum, top.low
-			sum := exps32(r.soft[lo:hi], logits, noise, r.at)
-			times32(r.soft[lo:hi], float32(1/sum))
+		if soft != nil {
+			at.top, at.low = top.sum, top.low
+			sum := expsSIMD(soft[lo:hi], logits[lo:hi], noise[lo:hi], at.array())
+			timesSIMD(soft[lo:hi], T(1/sum))
 		}
 	}
-	return -1
+	return -1, true
 }
 
 // peakSIMD is findPeak, but does not tell what is bad.
-func peakSIMD(logits, noise []float32) (top peak[float32], bad bool) {
-	var peaks [32]float32
-	var classes [18]uint32
-	if level == levelAVX512 {
-		peak32AVX512(&logits[0], &noise[0], len(logits), &peaks, &classes)
-	} else {
-		peak32AVX2(&logits[0], &noise[0], len(logits), &peaks, &classes)
-	}
-	sums := peaks[:lanes()]
+func peakSIMD[T Float](logits, noise []T) (top peak[T], bad bool) {
+	var sums [32]T
+	var classes [16]int
+	tie, isNaN := peaks(logits, noise, &sums, &classes)
+	n := lanes[T]()
 	best := 0
-	for i, sum := range sums {
+	for i, sum := range sums[:n] {
 		if sum > sums[best] {
 			best = i
 		}
 	}
 	sum := sums[best]
-	if classes[17] != 0 || sum-sum != 0 {
+	if isNaN != 0 || sum-sum != 0 {
 		return top, true
 	}
-	equals := int(classes[16] >> best & 1)
-	for _, s := range sums {
+	equals := int(tie >> best & 1)
+	for _, s := range sums[:n] {
 		if s == sum {
 			equals++
 		}
@@ -152,33 +153,8 @@ func peakSIMD(logits, noise []float32) (top peak[float32], bad bool) {
 		top, _ = findPeak(logits, noise)
 		return top, false
 	}
-	c := int(classes[best])
-	return peak[float32]{c, sum, lost(logits[c], noise[c], sum)}, false
-}
-
-func exps32(dst, logits, noise []float32, at scalars) float64 {
-	var sum [16]float64
-	if level == levelAVX512 {
-		exps32AVX512(&dst[0], &logits[0], &noise[0], len(dst), at.array(), &sum)
-	} else {
-		exps32AVX2(&dst[0], &logits[0], &noise[0], len(dst), at.array(), &sum)
-	}
-	return addLanes(&sum)
-}
-
-func addLanes(sum *[16]float64) (total float64) {
-	for _, s := range sum {
-		total += s
-	}
-	return total
-}
-
-func times32(dst []float32, by float32) {
-	if level == levelAVX512 {
-		times32AVX512(&dst[0], len(dst), by)
-	} else {
-		times32AVX2(&dst[0], len(dst), by)
-	}
+	c := classes[best]
+	return peak[T]{c, sum, lost(logits[c], noise[c], sum)}, false
 }
 
 // turned is room for as many short rows as there are lanes, one class of each
@@ -213,7 +189,7 @@ var shortRowsPool = sync.Pool{New: func() any { return new(shortRows) }}
 // and s.b, calls f, and turns s.c back into out unless that is nil. It stops
 // where f returns false.
 func (s *shortRows) each(classes int, a, b, out []float32, f func(first, rows int) bool) {
-	size := lanes() * classes
+	size := lanes[float32]() * classes
 	for lo := 0; lo < len(a); lo += size {
 		n := min(size, len(a)-lo)
 		x, y := a[lo:lo+n], b[lo:lo+n]
@@ -238,30 +214,31 @@ func (s *shortRows) each(classes int, a, b, out []float32, f func(first, rows in
 	}
 }
 
-// short takes as many rows as there are lanes at a time.
-func (r *rows32) short() (bad int) {
+// sampleShort is sampleRows for short rows, as many at a time as there are
+// lanes. at holds 1/tau.
+func sampleShort(hard, soft, logits, noise []float32, classes int, at scalars[float32]) (bad int) {
 	s := shortRowsPool.Get().(*shortRows)
 	defer shortRowsPool.Put(s)
-	var soft *float32
-	if r.soft != nil {
-		soft = &s.c[0]
+	var target *float32
+	if soft != nil {
+		target = &s.c[0]
 	}
-	bad, at := -1, r.at.array()
-	s.each(r.classes, r.logits, r.noise, r.soft, func(first, rows int) bool {
+	bad = -1
+	s.each(classes, logits, noise, soft, func(first, rows int) bool {
 		var peaks [32]float32
-		var classes [18]uint32
+		var class [18]uint32
 		if level == levelAVX512 {
-			columns32AVX512(soft, &s.a[0], &s.b[0], r.classes, at, &peaks, &classes)
+			columns32AVX512(target, &s.a[0], &s.b[0], classes, at.array(), &peaks, &class)
 		} else {
-			columns32AVX2(soft, &s.a[0], &s.b[0], r.classes, at, &peaks, &classes)
+			columns32AVX2(target, &s.a[0], &s.b[0], classes, at.array(), &peaks, &class)
 		}
 		for i := range rows {
-			if sum := peaks[i]; classes[17]>>i&1 != 0 || sum-sum != 0 {
+			if sum := peaks[i]; class[17]>>i&1 != 0 || sum-sum != 0 {
 				bad = first + i
 				return false
 			}
-			if r.hard != nil {
-				r.hard[(first+i)*r.classes+int(classes[i])] = 1
+			if hard != nil {
+				hard[(first+i)*classes+int(class[i])] = 1
 			}
 		}
 		return true
@@ -271,24 +248,18 @@ func (r *rows32) short() (bad int) {
 
 // gradRowsSIMD is gradRows, if the level has it.
 func gradRowsSIMD[T Float](dst, soft, grad []T, classes int, tau float64) bool {
-	y, ok := any(soft).([]float32)
-	if !ok || !simdTau(tau) {
+	if !simdTau[T](tau) {
 		return false
 	}
-	out, g := any(dst).([]float32), any(grad).([]float32)
-	at := scalars{hi: float32(1 / tau)}
-	if classes <= shortRow {
-		gradShort(out, y, g, classes, at.array())
+	at := scalars[T]{hi: T(1 / tau)}
+	if y, ok := any(soft).([]float32); ok && classes <= shortRow {
+		gradShort(any(dst).([]float32), y, any(grad).([]float32), classes, any(at.array()).(*[6]float32))
 		return true
 	}
-	for lo := 0; lo < len(y); lo += classes {
+	for lo := 0; lo < len(soft); lo += classes {
 		hi := lo + classes
-		at.mean, at.rest = split32(dot32(y[lo:hi], g[lo:hi]))
-		if level == levelAVX512 {
-			grad32AVX512(&out[lo], &y[lo], &g[lo], classes, at.array())
-		} else {
-			grad32AVX2(&out[lo], &y[lo], &g[lo], classes, at.array())
-		}
+		at.mean, at.rest = parts[T](dotSIMD(soft[lo:hi], grad[lo:hi]))
+		gradSIMD(dst[lo:hi], soft[lo:hi], grad[lo:hi], at.array())
 	}
 	return true
 }
@@ -306,30 +277,12 @@ func gradShort(dst, soft, grad []float32, classes int, at *[6]float32) {
 	})
 }
 
-func dot32(soft, grad []float32) float64 {
-	var sum [16]float64
-	if level == levelAVX512 {
-		dot32AVX512(&soft[0], &grad[0], len(soft), &sum)
-	} else {
-		dot32AVX2(&soft[0], &grad[0], len(soft), &sum)
-	}
-	return addLanes(&sum)
-}
-
 // gradTauRowSIMD is gradTauRow, if the level has it.
 func gradTauRowSIMD[T Float](logits, noise, soft, grad []T, top peak[T], tau float64) (sum float64, ok bool) {
-	x, ok := any(logits).([]float32)
-	if !ok || !simdTau(tau) {
+	if !simdTau[T](tau) {
 		return 0, false
 	}
-	n, y, g := any(noise).([]float32), any(soft).([]float32), any(grad).([]float32)
-	at := scalars{top: float32(top.sum), low: float32(top.low)}
-	at.mean, at.rest = split32(dot32(y, g))
-	var lanes [16]float64
-	if level == levelAVX512 {
-		gradTau32AVX512(&x[0], &n[0], &y[0], &g[0], len(x), at.array(), &lanes)
-	} else {
-		gradTau32AVX2(&x[0], &n[0], &y[0], &g[0], len(x), at.array(), &lanes)
-	}
-	return addLanes(&lanes) / tau, true
+	at := scalars[T]{top: top.sum, low: top.low}
+	at.mean, at.rest = parts[T](dotSIMD(soft, grad))
+	return gradTauSIMD(logits, noise, soft, grad, at.array()) / tau, true
 }

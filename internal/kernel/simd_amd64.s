@@ -1457,68 +1457,402 @@ DATA word80000000<>+56(SB)/4, $0x80000000
 DATA word80000000<>+60(SB)/4, $0x80000000
 GLOBL word80000000<>(SB), RODATA|NOPTR, $64
 
-// func peak32AVX2(logits *float32, noise *float32, n int, peaks *[32]float32, classes *[18]uint32)
-// Requires: AVX, AVX2
-TEXT ·peak32AVX2(SB), NOSPLIT, $0-40
-	MOVQ    logits+0(FP), AX
-	MOVQ    noise+8(FP), CX
-	MOVQ    n+16(FP), DX
-	MOVQ    peaks+24(FP), BX
-	MOVQ    classes+32(FP), SI
-	VMOVUPS wordff800000<>+0(SB), Y0
-	VMOVUPS wordffffffff<>+0(SB), Y1
-	VMOVUPS iota<>+0(SB), Y2
-	VPXOR   Y3, Y3, Y3
-	VPXOR   Y4, Y4, Y4
+// func turnIn32AVX2(dst *float32, src *float32, k int)
+// Requires: AVX
+TEXT ·turnIn32AVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ k+16(FP), DX
+	MOVQ DX, BX
+	SHLQ $0x02, BX
 
-peakwhole:
-	CMPQ      DX, $0x00000008
-	JB        peakrest
-	VMOVUPS   (AX), Y5
-	VMOVUPS   (CX), Y6
-	VADDPS    Y6, Y5, Y5
-	VCMPPS    $0x03, Y5, Y5, Y6
-	VORPS     Y6, Y4, Y4
-	VCMPPS    $0x1e, Y0, Y5, Y6
-	VCMPPS    $0x00, Y0, Y5, Y7
-	VANDNPS   Y3, Y6, Y3
-	VORPS     Y7, Y3, Y3
-	VBLENDVPS Y6, Y5, Y0, Y0
-	VBLENDVPS Y6, Y2, Y1, Y1
-	VPADDD    word00000008<>+0(SB), Y2, Y2
-	ADDQ      $0x00000020, AX
-	ADDQ      $0x00000020, CX
-	SUBQ      $0x00000008, DX
-	JMP       peakwhole
+turnIn32whole:
+	CMPQ       DX, $0x00000008
+	JB         turnIn32rest
+	MOVQ       CX, SI
+	VMOVUPS    (SI), Y0
+	ADDQ       BX, SI
+	VMOVUPS    (SI), Y1
+	ADDQ       BX, SI
+	VMOVUPS    (SI), Y2
+	ADDQ       BX, SI
+	VMOVUPS    (SI), Y3
+	ADDQ       BX, SI
+	VUNPCKLPS  Y1, Y0, Y4
+	VUNPCKHPS  Y1, Y0, Y0
+	VUNPCKLPS  Y3, Y2, Y1
+	VUNPCKHPS  Y3, Y2, Y3
+	VUNPCKLPD  Y1, Y4, Y2
+	VUNPCKHPD  Y1, Y4, Y1
+	VUNPCKLPD  Y3, Y0, Y4
+	VUNPCKHPD  Y3, Y0, Y0
+	VMOVUPS    (SI), Y3
+	ADDQ       BX, SI
+	VMOVUPS    (SI), Y5
+	ADDQ       BX, SI
+	VMOVUPS    (SI), Y6
+	ADDQ       BX, SI
+	VMOVUPS    (SI), Y7
+	ADDQ       BX, SI
+	VUNPCKLPS  Y5, Y3, Y8
+	VUNPCKHPS  Y5, Y3, Y3
+	VUNPCKLPS  Y7, Y6, Y5
+	VUNPCKHPS  Y7, Y6, Y7
+	VUNPCKLPD  Y5, Y8, Y6
+	VUNPCKHPD  Y5, Y8, Y5
+	VUNPCKLPD  Y7, Y3, Y8
+	VUNPCKHPD  Y7, Y3, Y3
+	VPERM2F128 $0x20, Y6, Y2, Y7
+	VPERM2F128 $0x31, Y6, Y2, Y2
+	VPERM2F128 $0x20, Y5, Y1, Y6
+	VPERM2F128 $0x31, Y5, Y1, Y1
+	VPERM2F128 $0x20, Y8, Y4, Y5
+	VPERM2F128 $0x31, Y8, Y4, Y4
+	VPERM2F128 $0x20, Y3, Y0, Y8
+	VPERM2F128 $0x31, Y3, Y0, Y0
+	VMOVUPS    Y7, (AX)
+	VMOVUPS    Y6, 32(AX)
+	VMOVUPS    Y5, 64(AX)
+	VMOVUPS    Y8, 96(AX)
+	VMOVUPS    Y2, 128(AX)
+	VMOVUPS    Y1, 160(AX)
+	VMOVUPS    Y4, 192(AX)
+	VMOVUPS    Y0, 224(AX)
+	ADDQ       $0x00000020, CX
+	ADDQ       $0x00000100, AX
+	SUBQ       $0x00000008, DX
+	JMP        turnIn32whole
 
-peakrest:
+turnIn32rest:
 	TESTQ      DX, DX
-	JZ         peakdone
-	LEAQ       firstLanes<>+0(SB), DI
+	JZ         turnIn32done
+	LEAQ       firstLanes<>+0(SB), SI
 	NEGQ       DX
-	VMOVUPS    32(DI)(DX*4), Y5
-	VMASKMOVPS (AX), Y5, Y6
-	VMASKMOVPS (CX), Y5, Y7
-	VADDPS     Y7, Y6, Y6
-	VMOVUPS    wordff800000<>+0(SB), Y7
-	VBLENDVPS  Y5, Y6, Y7, Y6
-	VCMPPS     $0x03, Y6, Y6, Y5
-	VORPS      Y5, Y4, Y4
-	VCMPPS     $0x1e, Y0, Y6, Y5
-	VCMPPS     $0x00, Y0, Y6, Y7
-	VANDNPS    Y3, Y5, Y3
-	VORPS      Y7, Y3, Y3
-	VBLENDVPS  Y5, Y6, Y0, Y0
-	VBLENDVPS  Y5, Y2, Y1, Y1
-	VPADDD     word00000008<>+0(SB), Y2, Y2
+	VMOVUPS    32(SI)(DX*4), Y0
+	MOVQ       CX, SI
+	VMASKMOVPS (SI), Y0, Y1
+	ADDQ       BX, SI
+	VMASKMOVPS (SI), Y0, Y2
+	ADDQ       BX, SI
+	VMASKMOVPS (SI), Y0, Y3
+	ADDQ       BX, SI
+	VMASKMOVPS (SI), Y0, Y4
+	ADDQ       BX, SI
+	VUNPCKLPS  Y2, Y1, Y5
+	VUNPCKHPS  Y2, Y1, Y1
+	VUNPCKLPS  Y4, Y3, Y2
+	VUNPCKHPS  Y4, Y3, Y4
+	VUNPCKLPD  Y2, Y5, Y3
+	VUNPCKHPD  Y2, Y5, Y2
+	VUNPCKLPD  Y4, Y1, Y5
+	VUNPCKHPD  Y4, Y1, Y1
+	VMASKMOVPS (SI), Y0, Y4
+	ADDQ       BX, SI
+	VMASKMOVPS (SI), Y0, Y6
+	ADDQ       BX, SI
+	VMASKMOVPS (SI), Y0, Y7
+	ADDQ       BX, SI
+	VMASKMOVPS (SI), Y0, Y0
+	ADDQ       BX, SI
+	VUNPCKLPS  Y6, Y4, Y8
+	VUNPCKHPS  Y6, Y4, Y4
+	VUNPCKLPS  Y0, Y7, Y6
+	VUNPCKHPS  Y0, Y7, Y7
+	VUNPCKLPD  Y6, Y8, Y0
+	VUNPCKHPD  Y6, Y8, Y6
+	VUNPCKLPD  Y7, Y4, Y8
+	VUNPCKHPD  Y7, Y4, Y4
+	VPERM2F128 $0x20, Y0, Y3, Y7
+	VPERM2F128 $0x31, Y0, Y3, Y0
+	VPERM2F128 $0x20, Y6, Y2, Y3
+	VPERM2F128 $0x31, Y6, Y2, Y2
+	VPERM2F128 $0x20, Y8, Y5, Y6
+	VPERM2F128 $0x31, Y8, Y5, Y5
+	VPERM2F128 $0x20, Y4, Y1, Y8
+	VPERM2F128 $0x31, Y4, Y1, Y1
+	VMOVUPS    Y7, (AX)
+	VMOVUPS    Y3, 32(AX)
+	VMOVUPS    Y6, 64(AX)
+	VMOVUPS    Y8, 96(AX)
+	VMOVUPS    Y0, 128(AX)
+	VMOVUPS    Y2, 160(AX)
+	VMOVUPS    Y5, 192(AX)
+	VMOVUPS    Y1, 224(AX)
 
-peakdone:
-	VMOVUPS   Y0, (BX)
-	VMOVUPS   Y1, (SI)
-	VMOVMSKPS Y3, AX
-	MOVL      AX, 64(SI)
-	VMOVMSKPS Y4, AX
-	MOVL      AX, 68(SI)
+turnIn32done:
+	VZEROUPPER
+	RET
+
+DATA firstLanes<>+0(SB)/4, $0xffffffff
+DATA firstLanes<>+4(SB)/4, $0xffffffff
+DATA firstLanes<>+8(SB)/4, $0xffffffff
+DATA firstLanes<>+12(SB)/4, $0xffffffff
+DATA firstLanes<>+16(SB)/4, $0xffffffff
+DATA firstLanes<>+20(SB)/4, $0xffffffff
+DATA firstLanes<>+24(SB)/4, $0xffffffff
+DATA firstLanes<>+28(SB)/4, $0xffffffff
+DATA firstLanes<>+32(SB)/4, $0x00000000
+DATA firstLanes<>+36(SB)/4, $0x00000000
+DATA firstLanes<>+40(SB)/4, $0x00000000
+DATA firstLanes<>+44(SB)/4, $0x00000000
+DATA firstLanes<>+48(SB)/4, $0x00000000
+DATA firstLanes<>+52(SB)/4, $0x00000000
+DATA firstLanes<>+56(SB)/4, $0x00000000
+DATA firstLanes<>+60(SB)/4, $0x00000000
+GLOBL firstLanes<>(SB), RODATA|NOPTR, $64
+
+// func turnOut32AVX2(dst *float32, src *float32, k int)
+// Requires: AVX
+TEXT ·turnOut32AVX2(SB), NOSPLIT, $0-24
+	MOVQ src+8(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ k+16(FP), DX
+	MOVQ DX, BX
+	SHLQ $0x02, BX
+
+turnOut32whole:
+	CMPQ       DX, $0x00000008
+	JB         turnOut32rest
+	MOVQ       CX, SI
+	VMOVUPS    (AX), Y0
+	VMOVUPS    32(AX), Y1
+	VMOVUPS    64(AX), Y2
+	VMOVUPS    96(AX), Y3
+	VUNPCKLPS  Y1, Y0, Y4
+	VUNPCKHPS  Y1, Y0, Y0
+	VUNPCKLPS  Y3, Y2, Y1
+	VUNPCKHPS  Y3, Y2, Y3
+	VUNPCKLPD  Y1, Y4, Y2
+	VUNPCKHPD  Y1, Y4, Y1
+	VUNPCKLPD  Y3, Y0, Y4
+	VUNPCKHPD  Y3, Y0, Y0
+	VMOVUPS    128(AX), Y3
+	VMOVUPS    160(AX), Y5
+	VMOVUPS    192(AX), Y6
+	VMOVUPS    224(AX), Y7
+	VUNPCKLPS  Y5, Y3, Y8
+	VUNPCKHPS  Y5, Y3, Y3
+	VUNPCKLPS  Y7, Y6, Y5
+	VUNPCKHPS  Y7, Y6, Y7
+	VUNPCKLPD  Y5, Y8, Y6
+	VUNPCKHPD  Y5, Y8, Y5
+	VUNPCKLPD  Y7, Y3, Y8
+	VUNPCKHPD  Y7, Y3, Y3
+	VPERM2F128 $0x20, Y6, Y2, Y7
+	VPERM2F128 $0x31, Y6, Y2, Y2
+	VPERM2F128 $0x20, Y5, Y1, Y6
+	VPERM2F128 $0x31, Y5, Y1, Y1
+	VPERM2F128 $0x20, Y8, Y4, Y5
+	VPERM2F128 $0x31, Y8, Y4, Y4
+	VPERM2F128 $0x20, Y3, Y0, Y8
+	VPERM2F128 $0x31, Y3, Y0, Y0
+	VMOVUPS    Y7, (SI)
+	ADDQ       BX, SI
+	VMOVUPS    Y6, (SI)
+	ADDQ       BX, SI
+	VMOVUPS    Y5, (SI)
+	ADDQ       BX, SI
+	VMOVUPS    Y8, (SI)
+	ADDQ       BX, SI
+	VMOVUPS    Y2, (SI)
+	ADDQ       BX, SI
+	VMOVUPS    Y1, (SI)
+	ADDQ       BX, SI
+	VMOVUPS    Y4, (SI)
+	ADDQ       BX, SI
+	VMOVUPS    Y0, (SI)
+	ADDQ       BX, SI
+	ADDQ       $0x00000020, CX
+	ADDQ       $0x00000100, AX
+	SUBQ       $0x00000008, DX
+	JMP        turnOut32whole
+
+turnOut32rest:
+	TESTQ      DX, DX
+	JZ         turnOut32done
+	LEAQ       firstLanes<>+0(SB), SI
+	NEGQ       DX
+	VMOVUPS    32(SI)(DX*4), Y0
+	MOVQ       CX, SI
+	VMOVUPS    (AX), Y1
+	VMOVUPS    32(AX), Y2
+	VMOVUPS    64(AX), Y3
+	VMOVUPS    96(AX), Y4
+	VUNPCKLPS  Y2, Y1, Y5
+	VUNPCKHPS  Y2, Y1, Y1
+	VUNPCKLPS  Y4, Y3, Y2
+	VUNPCKHPS  Y4, Y3, Y4
+	VUNPCKLPD  Y2, Y5, Y3
+	VUNPCKHPD  Y2, Y5, Y2
+	VUNPCKLPD  Y4, Y1, Y5
+	VUNPCKHPD  Y4, Y1, Y1
+	VMOVUPS    128(AX), Y4
+	VMOVUPS    160(AX), Y6
+	VMOVUPS    192(AX), Y7
+	VMOVUPS    224(AX), Y8
+	VUNPCKLPS  Y6, Y4, Y9
+	VUNPCKHPS  Y6, Y4, Y4
+	VUNPCKLPS  Y8, Y7, Y6
+	VUNPCKHPS  Y8, Y7, Y8
+	VUNPCKLPD  Y6, Y9, Y7
+	VUNPCKHPD  Y6, Y9, Y6
+	VUNPCKLPD  Y8, Y4, Y9
+	VUNPCKHPD  Y8, Y4, Y4
+	VPERM2F128 $0x20, Y7, Y3, Y8
+	VPERM2F128 $0x31, Y7, Y3, Y3
+	VPERM2F128 $0x20, Y6, Y2, Y7
+	VPERM2F128 $0x31, Y6, Y2, Y2
+	VPERM2F128 $0x20, Y9, Y5, Y6
+	VPERM2F128 $0x31, Y9, Y5, Y5
+	VPERM2F128 $0x20, Y4, Y1, Y9
+	VPERM2F128 $0x31, Y4, Y1, Y1
+	VMASKMOVPS Y8, Y0, (SI)
+	ADDQ       BX, SI
+	VMASKMOVPS Y7, Y0, (SI)
+	ADDQ       BX, SI
+	VMASKMOVPS Y6, Y0, (SI)
+	ADDQ       BX, SI
+	VMASKMOVPS Y9, Y0, (SI)
+	ADDQ       BX, SI
+	VMASKMOVPS Y3, Y0, (SI)
+	ADDQ       BX, SI
+	VMASKMOVPS Y2, Y0, (SI)
+	ADDQ       BX, SI
+	VMASKMOVPS Y5, Y0, (SI)
+	ADDQ       BX, SI
+	VMASKMOVPS Y1, Y0, (SI)
+	ADDQ       BX, SI
+
+turnOut32done:
+	VZEROUPPER
+	RET
+
+// func columns32AVX2(soft *float32, logits *float32, noise *float32, k int, at *[6]float32, peaks *[32]float32, classes *[18]uint32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·columns32AVX2(SB), NOSPLIT, $0-56
+	MOVQ    soft+0(FP), AX
+	MOVQ    logits+8(FP), CX
+	MOVQ    noise+16(FP), DX
+	MOVQ    k+24(FP), BX
+	MOVQ    at+32(FP), SI
+	MOVQ    peaks+40(FP), DI
+	MOVQ    classes+48(FP), R8
+	VPXOR   Y4, Y4, Y4
+	VMOVUPS wordff800000<>+0(SB), Y0
+	VPXOR   Y1, Y1, Y1
+	VMOVUPS wordffffffff<>+0(SB), Y2
+	VPXOR   Y3, Y3, Y3
+	MOVQ    BX, R9
+	MOVQ    CX, R10
+	MOVQ    DX, R11
+
+columnsPeak:
+	VMOVUPS      (R10), Y5
+	VMOVUPS      (R11), Y6
+	VADDPS       Y6, Y5, Y7
+	VSUBPS       Y5, Y7, Y8
+	VSUBPS       Y8, Y7, Y9
+	VSUBPS       Y9, Y5, Y5
+	VSUBPS       Y8, Y6, Y9
+	VADDPS       Y9, Y5, Y5
+	VCMPPS       $0x03, Y7, Y7, Y6
+	VORPS        Y6, Y4, Y4
+	VCMPPS       $0x1e, Y0, Y7, Y6
+	VCMPPS       $0x00, Y0, Y7, Y8
+	VCMPPS       $0x1e, Y1, Y5, Y9
+	VANDPS       Y8, Y9, Y9
+	VORPS        Y9, Y6, Y6
+	VBLENDVPS    Y6, Y7, Y0, Y0
+	VBLENDVPS    Y6, Y5, Y1, Y1
+	VBLENDVPS    Y6, Y3, Y2, Y2
+	VPADDD       word00000001<>+0(SB), Y3, Y3
+	ADDQ         $0x00000020, R10
+	ADDQ         $0x00000020, R11
+	DECQ         R9
+	JNZ          columnsPeak
+	VMOVUPS      Y0, (DI)
+	VMOVUPS      Y1, 64(DI)
+	VMOVUPS      Y2, (R8)
+	VMOVMSKPS    Y4, DI
+	MOVL         DI, 68(R8)
+	TESTQ        AX, AX
+	JZ           columnsDone
+	VBROADCASTSS 8(SI), Y2
+	VBROADCASTSS 12(SI), Y3
+	VPXOR        Y4, Y4, Y4
+	VPXOR        Y5, Y5, Y5
+	MOVQ         BX, SI
+	MOVQ         AX, DI
+	MOVQ         DX, DX
+
+columnsExp:
+	VMOVUPS      (CX), Y6
+	VMOVUPS      (DX), Y7
+	VADDPS       Y7, Y6, Y8
+	VSUBPS       Y6, Y8, Y9
+	VSUBPS       Y9, Y8, Y11
+	VSUBPS       Y11, Y6, Y6
+	VSUBPS       Y9, Y7, Y11
+	VADDPS       Y11, Y6, Y6
+	VSUBPS       Y0, Y8, Y8
+	VSUBPS       Y1, Y6, Y6
+	VMULPS       Y2, Y8, Y7
+	VMULPS       word3fb8aa3b<>+0(SB), Y7, Y12
+	VROUNDPS     $0x00, Y12, Y12
+	VMULPS       word3f318000<>+0(SB), Y12, Y9
+	VMOVAPS      Y8, Y11
+	VFMSUB213PS  Y9, Y2, Y11
+	VFMADD231PS  Y3, Y8, Y11
+	VFNMADD231PS wordb95e8083<>+0(SB), Y12, Y11
+	VFMADD231PS  Y2, Y6, Y11
+	VMULPS       Y11, Y11, Y6
+	VMOVUPS      word39506967<>+0(SB), Y8
+	VFMADD213PS  word3ab743ce<>+0(SB), Y11, Y8
+	VFMADD213PS  word3c088908<>+0(SB), Y11, Y8
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y11, Y8
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y11, Y8
+	VFMADD213PS  word3f000000<>+0(SB), Y11, Y8
+	VFMADD213PS  Y11, Y6, Y8
+	VADDPS       word3f800000<>+0(SB), Y8, Y8
+	VCVTPS2DQ    Y12, Y6
+	VPSRAD       $0x01, Y6, Y9
+	VPSUBD       Y9, Y6, Y6
+	VPADDD       word0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y8, Y8
+	VPADDD       word0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VMULPS       Y9, Y8, Y8
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y7, Y6
+	VANDPS       Y6, Y8, Y8
+	VMOVUPS      Y8, (DI)
+	VEXTRACTF128 $0x01, Y8, X7
+	VCVTPS2PD    X8, Y6
+	VCVTPS2PD    X7, Y7
+	VADDPD       Y6, Y4, Y4
+	VADDPD       Y7, Y5, Y5
+	ADDQ         $0x00000020, DI
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	DECQ         SI
+	JNZ          columnsExp
+	VMOVUPD      quad3ff0000000000000<>+0(SB), Y0
+	VDIVPD       Y4, Y0, Y4
+	VDIVPD       Y5, Y0, Y5
+	VCVTPD2PSY   Y4, X10
+	VCVTPD2PSY   Y5, X0
+	VINSERTF128  $0x01, X0, Y10, Y10
+	MOVQ         BX, CX
+
+columnsTimes:
+	VMOVUPS (AX), Y0
+	VMULPS  Y10, Y0, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x00000020, AX
+	DECQ    CX
+	JNZ     columnsTimes
+
+columnsDone:
 	VZEROUPPER
 	RET
 
@@ -1558,170 +1892,23 @@ DATA wordffffffff<>+56(SB)/4, $0xffffffff
 DATA wordffffffff<>+60(SB)/4, $0xffffffff
 GLOBL wordffffffff<>(SB), RODATA|NOPTR, $64
 
-DATA word00000008<>+0(SB)/4, $0x00000008
-DATA word00000008<>+4(SB)/4, $0x00000008
-DATA word00000008<>+8(SB)/4, $0x00000008
-DATA word00000008<>+12(SB)/4, $0x00000008
-DATA word00000008<>+16(SB)/4, $0x00000008
-DATA word00000008<>+20(SB)/4, $0x00000008
-DATA word00000008<>+24(SB)/4, $0x00000008
-DATA word00000008<>+28(SB)/4, $0x00000008
-DATA word00000008<>+32(SB)/4, $0x00000008
-DATA word00000008<>+36(SB)/4, $0x00000008
-DATA word00000008<>+40(SB)/4, $0x00000008
-DATA word00000008<>+44(SB)/4, $0x00000008
-DATA word00000008<>+48(SB)/4, $0x00000008
-DATA word00000008<>+52(SB)/4, $0x00000008
-DATA word00000008<>+56(SB)/4, $0x00000008
-DATA word00000008<>+60(SB)/4, $0x00000008
-GLOBL word00000008<>(SB), RODATA|NOPTR, $64
-
-DATA firstLanes<>+0(SB)/4, $0xffffffff
-DATA firstLanes<>+4(SB)/4, $0xffffffff
-DATA firstLanes<>+8(SB)/4, $0xffffffff
-DATA firstLanes<>+12(SB)/4, $0xffffffff
-DATA firstLanes<>+16(SB)/4, $0xffffffff
-DATA firstLanes<>+20(SB)/4, $0xffffffff
-DATA firstLanes<>+24(SB)/4, $0xffffffff
-DATA firstLanes<>+28(SB)/4, $0xffffffff
-DATA firstLanes<>+32(SB)/4, $0x00000000
-DATA firstLanes<>+36(SB)/4, $0x00000000
-DATA firstLanes<>+40(SB)/4, $0x00000000
-DATA firstLanes<>+44(SB)/4, $0x00000000
-DATA firstLanes<>+48(SB)/4, $0x00000000
-DATA firstLanes<>+52(SB)/4, $0x00000000
-DATA firstLanes<>+56(SB)/4, $0x00000000
-DATA firstLanes<>+60(SB)/4, $0x00000000
-GLOBL firstLanes<>(SB), RODATA|NOPTR, $64
-
-// func exps32AVX2(dst *float32, logits *float32, noise *float32, n int, at *[6]float32, sum *[16]float64)
-// Requires: AVX, AVX2, FMA3
-TEXT ·exps32AVX2(SB), NOSPLIT, $0-48
-	MOVQ         dst+0(FP), AX
-	MOVQ         logits+8(FP), CX
-	MOVQ         noise+16(FP), DX
-	MOVQ         n+24(FP), BX
-	MOVQ         at+32(FP), SI
-	VBROADCASTSS (SI), Y0
-	VBROADCASTSS 4(SI), Y1
-	VBROADCASTSS 8(SI), Y2
-	VBROADCASTSS 12(SI), Y3
-	VPXOR        Y4, Y4, Y4
-	VPXOR        Y5, Y5, Y5
-
-expswhole:
-	CMPQ         BX, $0x00000008
-	JB           expsrest
-	VMOVUPS      (CX), Y6
-	VMOVUPS      (DX), Y7
-	VADDPS       Y7, Y6, Y8
-	VSUBPS       Y6, Y8, Y9
-	VSUBPS       Y9, Y8, Y10
-	VSUBPS       Y10, Y6, Y6
-	VSUBPS       Y9, Y7, Y10
-	VADDPS       Y10, Y6, Y6
-	VSUBPS       Y0, Y8, Y8
-	VSUBPS       Y1, Y6, Y6
-	VMULPS       Y2, Y8, Y7
-	VMULPS       word3fb8aa3b<>+0(SB), Y7, Y9
-	VROUNDPS     $0x00, Y9, Y9
-	VMULPS       word3f318000<>+0(SB), Y9, Y10
-	VMOVAPS      Y8, Y11
-	VFMSUB213PS  Y10, Y2, Y11
-	VFMADD231PS  Y3, Y8, Y11
-	VFNMADD231PS wordb95e8083<>+0(SB), Y9, Y11
-	VFMADD231PS  Y2, Y6, Y11
-	VMULPS       Y11, Y11, Y6
-	VMOVUPS      word39506967<>+0(SB), Y8
-	VFMADD213PS  word3ab743ce<>+0(SB), Y11, Y8
-	VFMADD213PS  word3c088908<>+0(SB), Y11, Y8
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y11, Y8
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y11, Y8
-	VFMADD213PS  word3f000000<>+0(SB), Y11, Y8
-	VFMADD213PS  Y11, Y6, Y8
-	VADDPS       word3f800000<>+0(SB), Y8, Y8
-	VCVTPS2DQ    Y9, Y6
-	VPSRAD       $0x01, Y6, Y9
-	VPSUBD       Y9, Y6, Y6
-	VPADDD       word0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y8, Y8
-	VPADDD       word0000007f<>+0(SB), Y9, Y9
-	VPSLLD       $0x17, Y9, Y9
-	VMULPS       Y9, Y8, Y8
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y7, Y6
-	VANDPS       Y6, Y8, Y8
-	VMOVUPS      Y8, (AX)
-	VEXTRACTF128 $0x01, Y8, X6
-	VCVTPS2PD    X8, Y7
-	VCVTPS2PD    X6, Y6
-	VADDPD       Y7, Y4, Y4
-	VADDPD       Y6, Y5, Y5
-	ADDQ         $0x00000020, AX
-	ADDQ         $0x00000020, CX
-	ADDQ         $0x00000020, DX
-	SUBQ         $0x00000008, BX
-	JMP          expswhole
-
-expsrest:
-	TESTQ        BX, BX
-	JZ           expsdone
-	LEAQ         firstLanes<>+0(SB), SI
-	NEGQ         BX
-	VMOVUPS      32(SI)(BX*4), Y6
-	VMASKMOVPS   (CX), Y6, Y7
-	VMASKMOVPS   (DX), Y6, Y8
-	VADDPS       Y8, Y7, Y9
-	VSUBPS       Y7, Y9, Y10
-	VSUBPS       Y10, Y9, Y11
-	VSUBPS       Y11, Y7, Y7
-	VSUBPS       Y10, Y8, Y11
-	VADDPS       Y11, Y7, Y7
-	VSUBPS       Y0, Y9, Y9
-	VSUBPS       Y1, Y7, Y7
-	VMULPS       Y2, Y9, Y0
-	VMULPS       word3fb8aa3b<>+0(SB), Y0, Y1
-	VROUNDPS     $0x00, Y1, Y1
-	VMULPS       word3f318000<>+0(SB), Y1, Y8
-	VMOVAPS      Y9, Y10
-	VFMSUB213PS  Y8, Y2, Y10
-	VFMADD231PS  Y3, Y9, Y10
-	VFNMADD231PS wordb95e8083<>+0(SB), Y1, Y10
-	VFMADD231PS  Y2, Y7, Y10
-	VMULPS       Y10, Y10, Y2
-	VMOVUPS      word39506967<>+0(SB), Y3
-	VFMADD213PS  word3ab743ce<>+0(SB), Y10, Y3
-	VFMADD213PS  word3c088908<>+0(SB), Y10, Y3
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y10, Y3
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y10, Y3
-	VFMADD213PS  word3f000000<>+0(SB), Y10, Y3
-	VFMADD213PS  Y10, Y2, Y3
-	VADDPS       word3f800000<>+0(SB), Y3, Y3
-	VCVTPS2DQ    Y1, Y1
-	VPSRAD       $0x01, Y1, Y2
-	VPSUBD       Y2, Y1, Y1
-	VPADDD       word0000007f<>+0(SB), Y1, Y1
-	VPSLLD       $0x17, Y1, Y1
-	VMULPS       Y1, Y3, Y3
-	VPADDD       word0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y2, Y3, Y3
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y0, Y0
-	VANDPS       Y0, Y3, Y3
-	VANDPS       Y6, Y3, Y3
-	VMASKMOVPS   Y3, Y6, (AX)
-	VEXTRACTF128 $0x01, Y3, X0
-	VCVTPS2PD    X3, Y1
-	VCVTPS2PD    X0, Y0
-	VADDPD       Y1, Y4, Y4
-	VADDPD       Y0, Y5, Y5
-
-expsdone:
-	MOVQ    sum+40(FP), AX
-	VMOVUPD Y4, (AX)
-	VMOVUPD Y5, 32(AX)
-	VZEROUPPER
-	RET
+DATA word00000001<>+0(SB)/4, $0x00000001
+DATA word00000001<>+4(SB)/4, $0x00000001
+DATA word00000001<>+8(SB)/4, $0x00000001
+DATA word00000001<>+12(SB)/4, $0x00000001
+DATA word00000001<>+16(SB)/4, $0x00000001
+DATA word00000001<>+20(SB)/4, $0x00000001
+DATA word00000001<>+24(SB)/4, $0x00000001
+DATA word00000001<>+28(SB)/4, $0x00000001
+DATA word00000001<>+32(SB)/4, $0x00000001
+DATA word00000001<>+36(SB)/4, $0x00000001
+DATA word00000001<>+40(SB)/4, $0x00000001
+DATA word00000001<>+44(SB)/4, $0x00000001
+DATA word00000001<>+48(SB)/4, $0x00000001
+DATA word00000001<>+52(SB)/4, $0x00000001
+DATA word00000001<>+56(SB)/4, $0x00000001
+DATA word00000001<>+60(SB)/4, $0x00000001
+GLOBL word00000001<>(SB), RODATA|NOPTR, $64
 
 DATA word3fb8aa3b<>+0(SB)/4, $0x3fb8aa3b
 DATA word3fb8aa3b<>+4(SB)/4, $0x3fb8aa3b
@@ -1866,6 +2053,294 @@ DATA wordc2d00000<>+52(SB)/4, $0xc2d00000
 DATA wordc2d00000<>+56(SB)/4, $0xc2d00000
 DATA wordc2d00000<>+60(SB)/4, $0xc2d00000
 GLOBL wordc2d00000<>(SB), RODATA|NOPTR, $64
+
+DATA quad3ff0000000000000<>+0(SB)/8, $0x3ff0000000000000
+DATA quad3ff0000000000000<>+8(SB)/8, $0x3ff0000000000000
+DATA quad3ff0000000000000<>+16(SB)/8, $0x3ff0000000000000
+DATA quad3ff0000000000000<>+24(SB)/8, $0x3ff0000000000000
+DATA quad3ff0000000000000<>+32(SB)/8, $0x3ff0000000000000
+DATA quad3ff0000000000000<>+40(SB)/8, $0x3ff0000000000000
+DATA quad3ff0000000000000<>+48(SB)/8, $0x3ff0000000000000
+DATA quad3ff0000000000000<>+56(SB)/8, $0x3ff0000000000000
+GLOBL quad3ff0000000000000<>(SB), RODATA|NOPTR, $64
+
+// func gradColumns32AVX2(dst *float32, soft *float32, grad *float32, k int, at *[6]float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·gradColumns32AVX2(SB), NOSPLIT, $0-40
+	MOVQ  dst+0(FP), AX
+	MOVQ  soft+8(FP), CX
+	MOVQ  grad+16(FP), DX
+	MOVQ  k+24(FP), BX
+	MOVQ  at+32(FP), SI
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	MOVQ  BX, DI
+	MOVQ  CX, R8
+	MOVQ  DX, R9
+
+gradDot:
+	VMOVUPS      (R8), Y2
+	VMOVUPS      (R9), Y3
+	VPXOR        Y4, Y4, Y4
+	VCMPPS       $0x04, Y4, Y2, Y4
+	VANDPS       Y4, Y3, Y3
+	VEXTRACTF128 $0x01, Y2, X4
+	VCVTPS2PD    X2, Y2
+	VCVTPS2PD    X4, Y4
+	VEXTRACTF128 $0x01, Y3, X5
+	VCVTPS2PD    X3, Y3
+	VCVTPS2PD    X5, Y7
+	VFMADD231PD  Y2, Y3, Y0
+	VFMADD231PD  Y4, Y7, Y1
+	ADDQ         $0x00000020, R8
+	ADDQ         $0x00000020, R9
+	DECQ         DI
+	JNZ          gradDot
+	VCVTPD2PSY   Y0, X5
+	VCVTPD2PSY   Y1, X2
+	VINSERTF128  $0x01, X2, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X3
+	VCVTPS2PD    X5, Y2
+	VCVTPS2PD    X3, Y3
+	VSUBPD       Y2, Y0, Y0
+	VSUBPD       Y3, Y1, Y1
+	VCVTPD2PSY   Y0, X6
+	VCVTPD2PSY   Y1, X0
+	VINSERTF128  $0x01, X0, Y6, Y6
+	VBROADCASTSS 8(SI), Y0
+	MOVQ         AX, AX
+	MOVQ         DX, DX
+
+gradRow:
+	VMOVUPS (CX), Y1
+	VMOVUPS (DX), Y2
+	VPXOR   Y3, Y3, Y3
+	VSUBPS  Y5, Y2, Y2
+	VSUBPS  Y6, Y2, Y2
+	VMULPS  Y1, Y2, Y2
+	VCMPPS  $0x04, Y3, Y1, Y1
+	VANDPS  Y1, Y2, Y2
+	VMULPS  Y0, Y2, Y2
+	VMOVUPS Y2, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	ADDQ    $0x00000020, DX
+	DECQ    BX
+	JNZ     gradRow
+	VZEROUPPER
+	RET
+
+// func peak32AVX2(logits *float32, noise *float32, n int, peaks *[32]float32, classes *[18]uint32)
+// Requires: AVX, AVX2
+TEXT ·peak32AVX2(SB), NOSPLIT, $0-40
+	MOVQ    logits+0(FP), AX
+	MOVQ    noise+8(FP), CX
+	MOVQ    n+16(FP), DX
+	MOVQ    peaks+24(FP), BX
+	MOVQ    classes+32(FP), SI
+	VMOVUPS wordff800000<>+0(SB), Y0
+	VMOVUPS wordffffffff<>+0(SB), Y1
+	VMOVUPS iota<>+0(SB), Y2
+	VPXOR   Y3, Y3, Y3
+	VPXOR   Y4, Y4, Y4
+
+peakwhole:
+	CMPQ      DX, $0x00000008
+	JB        peakrest
+	VMOVUPS   (AX), Y5
+	VMOVUPS   (CX), Y6
+	VADDPS    Y6, Y5, Y5
+	VCMPPS    $0x03, Y5, Y5, Y6
+	VORPS     Y6, Y4, Y4
+	VCMPPS    $0x1e, Y0, Y5, Y6
+	VCMPPS    $0x00, Y0, Y5, Y7
+	VANDNPS   Y3, Y6, Y3
+	VORPS     Y7, Y3, Y3
+	VBLENDVPS Y6, Y5, Y0, Y0
+	VBLENDVPS Y6, Y2, Y1, Y1
+	VPADDD    word00000008<>+0(SB), Y2, Y2
+	ADDQ      $0x00000020, AX
+	ADDQ      $0x00000020, CX
+	SUBQ      $0x00000008, DX
+	JMP       peakwhole
+
+peakrest:
+	TESTQ      DX, DX
+	JZ         peakdone
+	LEAQ       firstLanes<>+0(SB), DI
+	NEGQ       DX
+	VMOVUPS    32(DI)(DX*4), Y5
+	VMASKMOVPS (AX), Y5, Y6
+	VMASKMOVPS (CX), Y5, Y7
+	VADDPS     Y7, Y6, Y6
+	VMOVUPS    wordff800000<>+0(SB), Y7
+	VBLENDVPS  Y5, Y6, Y7, Y6
+	VCMPPS     $0x03, Y6, Y6, Y5
+	VORPS      Y5, Y4, Y4
+	VCMPPS     $0x1e, Y0, Y6, Y5
+	VCMPPS     $0x00, Y0, Y6, Y7
+	VANDNPS    Y3, Y5, Y3
+	VORPS      Y7, Y3, Y3
+	VBLENDVPS  Y5, Y6, Y0, Y0
+	VBLENDVPS  Y5, Y2, Y1, Y1
+	VPADDD     word00000008<>+0(SB), Y2, Y2
+
+peakdone:
+	VMOVUPS   Y0, (BX)
+	VMOVUPS   Y1, (SI)
+	VMOVMSKPS Y3, AX
+	MOVL      AX, 64(SI)
+	VMOVMSKPS Y4, AX
+	MOVL      AX, 68(SI)
+	VZEROUPPER
+	RET
+
+DATA word00000008<>+0(SB)/4, $0x00000008
+DATA word00000008<>+4(SB)/4, $0x00000008
+DATA word00000008<>+8(SB)/4, $0x00000008
+DATA word00000008<>+12(SB)/4, $0x00000008
+DATA word00000008<>+16(SB)/4, $0x00000008
+DATA word00000008<>+20(SB)/4, $0x00000008
+DATA word00000008<>+24(SB)/4, $0x00000008
+DATA word00000008<>+28(SB)/4, $0x00000008
+DATA word00000008<>+32(SB)/4, $0x00000008
+DATA word00000008<>+36(SB)/4, $0x00000008
+DATA word00000008<>+40(SB)/4, $0x00000008
+DATA word00000008<>+44(SB)/4, $0x00000008
+DATA word00000008<>+48(SB)/4, $0x00000008
+DATA word00000008<>+52(SB)/4, $0x00000008
+DATA word00000008<>+56(SB)/4, $0x00000008
+DATA word00000008<>+60(SB)/4, $0x00000008
+GLOBL word00000008<>(SB), RODATA|NOPTR, $64
+
+// func exps32AVX2(dst *float32, logits *float32, noise *float32, n int, at *[6]float32, sum *[16]float64)
+// Requires: AVX, AVX2, FMA3
+TEXT ·exps32AVX2(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         noise+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         at+32(FP), SI
+	VBROADCASTSS (SI), Y0
+	VBROADCASTSS 4(SI), Y1
+	VBROADCASTSS 8(SI), Y2
+	VBROADCASTSS 12(SI), Y3
+	VPXOR        Y4, Y4, Y4
+	VPXOR        Y5, Y5, Y5
+
+expswhole:
+	CMPQ         BX, $0x00000008
+	JB           expsrest
+	VMOVUPS      (CX), Y6
+	VMOVUPS      (DX), Y7
+	VADDPS       Y7, Y6, Y8
+	VSUBPS       Y6, Y8, Y9
+	VSUBPS       Y9, Y8, Y10
+	VSUBPS       Y10, Y6, Y6
+	VSUBPS       Y9, Y7, Y10
+	VADDPS       Y10, Y6, Y6
+	VSUBPS       Y0, Y8, Y8
+	VSUBPS       Y1, Y6, Y6
+	VMULPS       Y2, Y8, Y7
+	VMULPS       word3fb8aa3b<>+0(SB), Y7, Y11
+	VROUNDPS     $0x00, Y11, Y11
+	VMULPS       word3f318000<>+0(SB), Y11, Y9
+	VMOVAPS      Y8, Y10
+	VFMSUB213PS  Y9, Y2, Y10
+	VFMADD231PS  Y3, Y8, Y10
+	VFNMADD231PS wordb95e8083<>+0(SB), Y11, Y10
+	VFMADD231PS  Y2, Y6, Y10
+	VMULPS       Y10, Y10, Y6
+	VMOVUPS      word39506967<>+0(SB), Y8
+	VFMADD213PS  word3ab743ce<>+0(SB), Y10, Y8
+	VFMADD213PS  word3c088908<>+0(SB), Y10, Y8
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y10, Y8
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y10, Y8
+	VFMADD213PS  word3f000000<>+0(SB), Y10, Y8
+	VFMADD213PS  Y10, Y6, Y8
+	VADDPS       word3f800000<>+0(SB), Y8, Y8
+	VCVTPS2DQ    Y11, Y6
+	VPSRAD       $0x01, Y6, Y9
+	VPSUBD       Y9, Y6, Y6
+	VPADDD       word0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y8, Y8
+	VPADDD       word0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VMULPS       Y9, Y8, Y8
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y7, Y6
+	VANDPS       Y6, Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VEXTRACTF128 $0x01, Y8, X6
+	VCVTPS2PD    X8, Y7
+	VCVTPS2PD    X6, Y6
+	VADDPD       Y7, Y4, Y4
+	VADDPD       Y6, Y5, Y5
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000008, BX
+	JMP          expswhole
+
+expsrest:
+	TESTQ        BX, BX
+	JZ           expsdone
+	LEAQ         firstLanes<>+0(SB), SI
+	NEGQ         BX
+	VMOVUPS      32(SI)(BX*4), Y6
+	VMASKMOVPS   (CX), Y6, Y7
+	VMASKMOVPS   (DX), Y6, Y8
+	VADDPS       Y8, Y7, Y9
+	VSUBPS       Y7, Y9, Y10
+	VSUBPS       Y10, Y9, Y11
+	VSUBPS       Y11, Y7, Y7
+	VSUBPS       Y10, Y8, Y11
+	VADDPS       Y11, Y7, Y7
+	VSUBPS       Y0, Y9, Y9
+	VSUBPS       Y1, Y7, Y7
+	VMULPS       Y2, Y9, Y0
+	VMULPS       word3fb8aa3b<>+0(SB), Y0, Y10
+	VROUNDPS     $0x00, Y10, Y10
+	VMULPS       word3f318000<>+0(SB), Y10, Y1
+	VMOVAPS      Y9, Y8
+	VFMSUB213PS  Y1, Y2, Y8
+	VFMADD231PS  Y3, Y9, Y8
+	VFNMADD231PS wordb95e8083<>+0(SB), Y10, Y8
+	VFMADD231PS  Y2, Y7, Y8
+	VMULPS       Y8, Y8, Y1
+	VMOVUPS      word39506967<>+0(SB), Y2
+	VFMADD213PS  word3ab743ce<>+0(SB), Y8, Y2
+	VFMADD213PS  word3c088908<>+0(SB), Y8, Y2
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y8, Y2
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y8, Y2
+	VFMADD213PS  word3f000000<>+0(SB), Y8, Y2
+	VFMADD213PS  Y8, Y1, Y2
+	VADDPS       word3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y10, Y1
+	VPSRAD       $0x01, Y1, Y3
+	VPSUBD       Y3, Y1, Y1
+	VPADDD       word0000007f<>+0(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VMULPS       Y1, Y2, Y2
+	VPADDD       word0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y0, Y0
+	VANDPS       Y0, Y2, Y2
+	VANDPS       Y6, Y2, Y2
+	VMASKMOVPS   Y2, Y6, (AX)
+	VEXTRACTF128 $0x01, Y2, X0
+	VCVTPS2PD    X2, Y1
+	VCVTPS2PD    X0, Y0
+	VADDPD       Y1, Y4, Y4
+	VADDPD       Y0, Y5, Y5
+
+expsdone:
+	MOVQ    sum+40(FP), AX
+	VMOVUPD Y4, (AX)
+	VMOVUPD Y5, 32(AX)
+	VZEROUPPER
+	RET
 
 // func times32AVX2(dst *float32, n int, by float32)
 // Requires: AVX
@@ -2108,481 +2583,6 @@ gradTaudone:
 	MOVQ    sum+48(FP), AX
 	VMOVUPD Y2, (AX)
 	VMOVUPD Y3, 32(AX)
-	VZEROUPPER
-	RET
-
-// func turnIn32AVX2(dst *float32, src *float32, k int)
-// Requires: AVX
-TEXT ·turnIn32AVX2(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ k+16(FP), DX
-	MOVQ DX, BX
-	SHLQ $0x02, BX
-
-turnIn32whole:
-	CMPQ       DX, $0x00000008
-	JB         turnIn32rest
-	MOVQ       CX, SI
-	VMOVUPS    (SI), Y0
-	ADDQ       BX, SI
-	VMOVUPS    (SI), Y1
-	ADDQ       BX, SI
-	VMOVUPS    (SI), Y2
-	ADDQ       BX, SI
-	VMOVUPS    (SI), Y3
-	ADDQ       BX, SI
-	VUNPCKLPS  Y1, Y0, Y4
-	VUNPCKHPS  Y1, Y0, Y0
-	VUNPCKLPS  Y3, Y2, Y1
-	VUNPCKHPS  Y3, Y2, Y3
-	VUNPCKLPD  Y1, Y4, Y2
-	VUNPCKHPD  Y1, Y4, Y1
-	VUNPCKLPD  Y3, Y0, Y4
-	VUNPCKHPD  Y3, Y0, Y0
-	VMOVUPS    (SI), Y3
-	ADDQ       BX, SI
-	VMOVUPS    (SI), Y5
-	ADDQ       BX, SI
-	VMOVUPS    (SI), Y6
-	ADDQ       BX, SI
-	VMOVUPS    (SI), Y7
-	ADDQ       BX, SI
-	VUNPCKLPS  Y5, Y3, Y8
-	VUNPCKHPS  Y5, Y3, Y3
-	VUNPCKLPS  Y7, Y6, Y5
-	VUNPCKHPS  Y7, Y6, Y7
-	VUNPCKLPD  Y5, Y8, Y6
-	VUNPCKHPD  Y5, Y8, Y5
-	VUNPCKLPD  Y7, Y3, Y8
-	VUNPCKHPD  Y7, Y3, Y3
-	VPERM2F128 $0x20, Y6, Y2, Y7
-	VPERM2F128 $0x31, Y6, Y2, Y2
-	VPERM2F128 $0x20, Y5, Y1, Y6
-	VPERM2F128 $0x31, Y5, Y1, Y1
-	VPERM2F128 $0x20, Y8, Y4, Y5
-	VPERM2F128 $0x31, Y8, Y4, Y4
-	VPERM2F128 $0x20, Y3, Y0, Y8
-	VPERM2F128 $0x31, Y3, Y0, Y0
-	VMOVUPS    Y7, (AX)
-	VMOVUPS    Y6, 32(AX)
-	VMOVUPS    Y5, 64(AX)
-	VMOVUPS    Y8, 96(AX)
-	VMOVUPS    Y2, 128(AX)
-	VMOVUPS    Y1, 160(AX)
-	VMOVUPS    Y4, 192(AX)
-	VMOVUPS    Y0, 224(AX)
-	ADDQ       $0x00000020, CX
-	ADDQ       $0x00000100, AX
-	SUBQ       $0x00000008, DX
-	JMP        turnIn32whole
-
-turnIn32rest:
-	TESTQ      DX, DX
-	JZ         turnIn32done
-	LEAQ       firstLanes<>+0(SB), SI
-	NEGQ       DX
-	VMOVUPS    32(SI)(DX*4), Y0
-	MOVQ       CX, SI
-	VMASKMOVPS (SI), Y0, Y1
-	ADDQ       BX, SI
-	VMASKMOVPS (SI), Y0, Y2
-	ADDQ       BX, SI
-	VMASKMOVPS (SI), Y0, Y3
-	ADDQ       BX, SI
-	VMASKMOVPS (SI), Y0, Y4
-	ADDQ       BX, SI
-	VUNPCKLPS  Y2, Y1, Y5
-	VUNPCKHPS  Y2, Y1, Y1
-	VUNPCKLPS  Y4, Y3, Y2
-	VUNPCKHPS  Y4, Y3, Y4
-	VUNPCKLPD  Y2, Y5, Y3
-	VUNPCKHPD  Y2, Y5, Y2
-	VUNPCKLPD  Y4, Y1, Y5
-	VUNPCKHPD  Y4, Y1, Y1
-	VMASKMOVPS (SI), Y0, Y4
-	ADDQ       BX, SI
-	VMASKMOVPS (SI), Y0, Y6
-	ADDQ       BX, SI
-	VMASKMOVPS (SI), Y0, Y7
-	ADDQ       BX, SI
-	VMASKMOVPS (SI), Y0, Y0
-	ADDQ       BX, SI
-	VUNPCKLPS  Y6, Y4, Y8
-	VUNPCKHPS  Y6, Y4, Y4
-	VUNPCKLPS  Y0, Y7, Y6
-	VUNPCKHPS  Y0, Y7, Y7
-	VUNPCKLPD  Y6, Y8, Y0
-	VUNPCKHPD  Y6, Y8, Y6
-	VUNPCKLPD  Y7, Y4, Y8
-	VUNPCKHPD  Y7, Y4, Y4
-	VPERM2F128 $0x20, Y0, Y3, Y7
-	VPERM2F128 $0x31, Y0, Y3, Y0
-	VPERM2F128 $0x20, Y6, Y2, Y3
-	VPERM2F128 $0x31, Y6, Y2, Y2
-	VPERM2F128 $0x20, Y8, Y5, Y6
-	VPERM2F128 $0x31, Y8, Y5, Y5
-	VPERM2F128 $0x20, Y4, Y1, Y8
-	VPERM2F128 $0x31, Y4, Y1, Y1
-	VMOVUPS    Y7, (AX)
-	VMOVUPS    Y3, 32(AX)
-	VMOVUPS    Y6, 64(AX)
-	VMOVUPS    Y8, 96(AX)
-	VMOVUPS    Y0, 128(AX)
-	VMOVUPS    Y2, 160(AX)
-	VMOVUPS    Y5, 192(AX)
-	VMOVUPS    Y1, 224(AX)
-
-turnIn32done:
-	VZEROUPPER
-	RET
-
-// func turnOut32AVX2(dst *float32, src *float32, k int)
-// Requires: AVX
-TEXT ·turnOut32AVX2(SB), NOSPLIT, $0-24
-	MOVQ src+8(FP), AX
-	MOVQ dst+0(FP), CX
-	MOVQ k+16(FP), DX
-	MOVQ DX, BX
-	SHLQ $0x02, BX
-
-turnOut32whole:
-	CMPQ       DX, $0x00000008
-	JB         turnOut32rest
-	MOVQ       CX, SI
-	VMOVUPS    (AX), Y0
-	VMOVUPS    32(AX), Y1
-	VMOVUPS    64(AX), Y2
-	VMOVUPS    96(AX), Y3
-	VUNPCKLPS  Y1, Y0, Y4
-	VUNPCKHPS  Y1, Y0, Y0
-	VUNPCKLPS  Y3, Y2, Y1
-	VUNPCKHPS  Y3, Y2, Y3
-	VUNPCKLPD  Y1, Y4, Y2
-	VUNPCKHPD  Y1, Y4, Y1
-	VUNPCKLPD  Y3, Y0, Y4
-	VUNPCKHPD  Y3, Y0, Y0
-	VMOVUPS    128(AX), Y3
-	VMOVUPS    160(AX), Y5
-	VMOVUPS    192(AX), Y6
-	VMOVUPS    224(AX), Y7
-	VUNPCKLPS  Y5, Y3, Y8
-	VUNPCKHPS  Y5, Y3, Y3
-	VUNPCKLPS  Y7, Y6, Y5
-	VUNPCKHPS  Y7, Y6, Y7
-	VUNPCKLPD  Y5, Y8, Y6
-	VUNPCKHPD  Y5, Y8, Y5
-	VUNPCKLPD  Y7, Y3, Y8
-	VUNPCKHPD  Y7, Y3, Y3
-	VPERM2F128 $0x20, Y6, Y2, Y7
-	VPERM2F128 $0x31, Y6, Y2, Y2
-	VPERM2F128 $0x20, Y5, Y1, Y6
-	VPERM2F128 $0x31, Y5, Y1, Y1
-	VPERM2F128 $0x20, Y8, Y4, Y5
-	VPERM2F128 $0x31, Y8, Y4, Y4
-	VPERM2F128 $0x20, Y3, Y0, Y8
-	VPERM2F128 $0x31, Y3, Y0, Y0
-	VMOVUPS    Y7, (SI)
-	ADDQ       BX, SI
-	VMOVUPS    Y6, (SI)
-	ADDQ       BX, SI
-	VMOVUPS    Y5, (SI)
-	ADDQ       BX, SI
-	VMOVUPS    Y8, (SI)
-	ADDQ       BX, SI
-	VMOVUPS    Y2, (SI)
-	ADDQ       BX, SI
-	VMOVUPS    Y1, (SI)
-	ADDQ       BX, SI
-	VMOVUPS    Y4, (SI)
-	ADDQ       BX, SI
-	VMOVUPS    Y0, (SI)
-	ADDQ       BX, SI
-	ADDQ       $0x00000020, CX
-	ADDQ       $0x00000100, AX
-	SUBQ       $0x00000008, DX
-	JMP        turnOut32whole
-
-turnOut32rest:
-	TESTQ      DX, DX
-	JZ         turnOut32done
-	LEAQ       firstLanes<>+0(SB), SI
-	NEGQ       DX
-	VMOVUPS    32(SI)(DX*4), Y0
-	MOVQ       CX, SI
-	VMOVUPS    (AX), Y1
-	VMOVUPS    32(AX), Y2
-	VMOVUPS    64(AX), Y3
-	VMOVUPS    96(AX), Y4
-	VUNPCKLPS  Y2, Y1, Y5
-	VUNPCKHPS  Y2, Y1, Y1
-	VUNPCKLPS  Y4, Y3, Y2
-	VUNPCKHPS  Y4, Y3, Y4
-	VUNPCKLPD  Y2, Y5, Y3
-	VUNPCKHPD  Y2, Y5, Y2
-	VUNPCKLPD  Y4, Y1, Y5
-	VUNPCKHPD  Y4, Y1, Y1
-	VMOVUPS    128(AX), Y4
-	VMOVUPS    160(AX), Y6
-	VMOVUPS    192(AX), Y7
-	VMOVUPS    224(AX), Y8
-	VUNPCKLPS  Y6, Y4, Y9
-	VUNPCKHPS  Y6, Y4, Y4
-	VUNPCKLPS  Y8, Y7, Y6
-	VUNPCKHPS  Y8, Y7, Y8
-	VUNPCKLPD  Y6, Y9, Y7
-	VUNPCKHPD  Y6, Y9, Y6
-	VUNPCKLPD  Y8, Y4, Y9
-	VUNPCKHPD  Y8, Y4, Y4
-	VPERM2F128 $0x20, Y7, Y3, Y8
-	VPERM2F128 $0x31, Y7, Y3, Y3
-	VPERM2F128 $0x20, Y6, Y2, Y7
-	VPERM2F128 $0x31, Y6, Y2, Y2
-	VPERM2F128 $0x20, Y9, Y5, Y6
-	VPERM2F128 $0x31, Y9, Y5, Y5
-	VPERM2F128 $0x20, Y4, Y1, Y9
-	VPERM2F128 $0x31, Y4, Y1, Y1
-	VMASKMOVPS Y8, Y0, (SI)
-	ADDQ       BX, SI
-	VMASKMOVPS Y7, Y0, (SI)
-	ADDQ       BX, SI
-	VMASKMOVPS Y6, Y0, (SI)
-	ADDQ       BX, SI
-	VMASKMOVPS Y9, Y0, (SI)
-	ADDQ       BX, SI
-	VMASKMOVPS Y3, Y0, (SI)
-	ADDQ       BX, SI
-	VMASKMOVPS Y2, Y0, (SI)
-	ADDQ       BX, SI
-	VMASKMOVPS Y5, Y0, (SI)
-	ADDQ       BX, SI
-	VMASKMOVPS Y1, Y0, (SI)
-	ADDQ       BX, SI
-
-turnOut32done:
-	VZEROUPPER
-	RET
-
-// func columns32AVX2(soft *float32, logits *float32, noise *float32, k int, at *[6]float32, peaks *[32]float32, classes *[18]uint32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·columns32AVX2(SB), NOSPLIT, $0-56
-	MOVQ    soft+0(FP), AX
-	MOVQ    logits+8(FP), CX
-	MOVQ    noise+16(FP), DX
-	MOVQ    k+24(FP), BX
-	MOVQ    at+32(FP), SI
-	MOVQ    peaks+40(FP), DI
-	MOVQ    classes+48(FP), R8
-	VPXOR   Y4, Y4, Y4
-	VMOVUPS wordff800000<>+0(SB), Y0
-	VPXOR   Y1, Y1, Y1
-	VMOVUPS wordffffffff<>+0(SB), Y2
-	VPXOR   Y3, Y3, Y3
-	MOVQ    BX, R9
-	MOVQ    CX, R10
-	MOVQ    DX, R11
-
-columnsPeak:
-	VMOVUPS      (R10), Y5
-	VMOVUPS      (R11), Y6
-	VADDPS       Y6, Y5, Y7
-	VSUBPS       Y5, Y7, Y8
-	VSUBPS       Y8, Y7, Y9
-	VSUBPS       Y9, Y5, Y5
-	VSUBPS       Y8, Y6, Y9
-	VADDPS       Y9, Y5, Y5
-	VCMPPS       $0x03, Y7, Y7, Y6
-	VORPS        Y6, Y4, Y4
-	VCMPPS       $0x1e, Y0, Y7, Y6
-	VCMPPS       $0x00, Y0, Y7, Y8
-	VCMPPS       $0x1e, Y1, Y5, Y9
-	VANDPS       Y8, Y9, Y9
-	VORPS        Y9, Y6, Y6
-	VBLENDVPS    Y6, Y7, Y0, Y0
-	VBLENDVPS    Y6, Y5, Y1, Y1
-	VBLENDVPS    Y6, Y3, Y2, Y2
-	VPADDD       word00000001<>+0(SB), Y3, Y3
-	ADDQ         $0x00000020, R10
-	ADDQ         $0x00000020, R11
-	DECQ         R9
-	JNZ          columnsPeak
-	VMOVUPS      Y0, (DI)
-	VMOVUPS      Y1, 64(DI)
-	VMOVUPS      Y2, (R8)
-	VMOVMSKPS    Y4, DI
-	MOVL         DI, 68(R8)
-	TESTQ        AX, AX
-	JZ           columnsDone
-	VBROADCASTSS 8(SI), Y2
-	VBROADCASTSS 12(SI), Y3
-	VPXOR        Y4, Y4, Y4
-	VPXOR        Y5, Y5, Y5
-	MOVQ         BX, SI
-	MOVQ         AX, DI
-	MOVQ         DX, DX
-
-columnsExp:
-	VMOVUPS      (CX), Y6
-	VMOVUPS      (DX), Y7
-	VADDPS       Y7, Y6, Y8
-	VSUBPS       Y6, Y8, Y9
-	VSUBPS       Y9, Y8, Y11
-	VSUBPS       Y11, Y6, Y6
-	VSUBPS       Y9, Y7, Y11
-	VADDPS       Y11, Y6, Y6
-	VSUBPS       Y0, Y8, Y8
-	VSUBPS       Y1, Y6, Y6
-	VMULPS       Y2, Y8, Y7
-	VMULPS       word3fb8aa3b<>+0(SB), Y7, Y9
-	VROUNDPS     $0x00, Y9, Y9
-	VMULPS       word3f318000<>+0(SB), Y9, Y11
-	VMOVAPS      Y8, Y12
-	VFMSUB213PS  Y11, Y2, Y12
-	VFMADD231PS  Y3, Y8, Y12
-	VFNMADD231PS wordb95e8083<>+0(SB), Y9, Y12
-	VFMADD231PS  Y2, Y6, Y12
-	VMULPS       Y12, Y12, Y6
-	VMOVUPS      word39506967<>+0(SB), Y8
-	VFMADD213PS  word3ab743ce<>+0(SB), Y12, Y8
-	VFMADD213PS  word3c088908<>+0(SB), Y12, Y8
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y12, Y8
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y12, Y8
-	VFMADD213PS  word3f000000<>+0(SB), Y12, Y8
-	VFMADD213PS  Y12, Y6, Y8
-	VADDPS       word3f800000<>+0(SB), Y8, Y8
-	VCVTPS2DQ    Y9, Y6
-	VPSRAD       $0x01, Y6, Y9
-	VPSUBD       Y9, Y6, Y6
-	VPADDD       word0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y8, Y8
-	VPADDD       word0000007f<>+0(SB), Y9, Y9
-	VPSLLD       $0x17, Y9, Y9
-	VMULPS       Y9, Y8, Y8
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y7, Y6
-	VANDPS       Y6, Y8, Y8
-	VMOVUPS      Y8, (DI)
-	VEXTRACTF128 $0x01, Y8, X7
-	VCVTPS2PD    X8, Y6
-	VCVTPS2PD    X7, Y7
-	VADDPD       Y6, Y4, Y4
-	VADDPD       Y7, Y5, Y5
-	ADDQ         $0x00000020, DI
-	ADDQ         $0x00000020, CX
-	ADDQ         $0x00000020, DX
-	DECQ         SI
-	JNZ          columnsExp
-	VMOVUPD      quad3ff0000000000000<>+0(SB), Y0
-	VDIVPD       Y4, Y0, Y4
-	VDIVPD       Y5, Y0, Y5
-	VCVTPD2PSY   Y4, X10
-	VCVTPD2PSY   Y5, X0
-	VINSERTF128  $0x01, X0, Y10, Y10
-	MOVQ         BX, CX
-
-columnsTimes:
-	VMOVUPS (AX), Y0
-	VMULPS  Y10, Y0, Y0
-	VMOVUPS Y0, (AX)
-	ADDQ    $0x00000020, AX
-	DECQ    CX
-	JNZ     columnsTimes
-
-columnsDone:
-	VZEROUPPER
-	RET
-
-DATA word00000001<>+0(SB)/4, $0x00000001
-DATA word00000001<>+4(SB)/4, $0x00000001
-DATA word00000001<>+8(SB)/4, $0x00000001
-DATA word00000001<>+12(SB)/4, $0x00000001
-DATA word00000001<>+16(SB)/4, $0x00000001
-DATA word00000001<>+20(SB)/4, $0x00000001
-DATA word00000001<>+24(SB)/4, $0x00000001
-DATA word00000001<>+28(SB)/4, $0x00000001
-DATA word00000001<>+32(SB)/4, $0x00000001
-DATA word00000001<>+36(SB)/4, $0x00000001
-DATA word00000001<>+40(SB)/4, $0x00000001
-DATA word00000001<>+44(SB)/4, $0x00000001
-DATA word00000001<>+48(SB)/4, $0x00000001
-DATA word00000001<>+52(SB)/4, $0x00000001
-DATA word00000001<>+56(SB)/4, $0x00000001
-DATA word00000001<>+60(SB)/4, $0x00000001
-GLOBL word00000001<>(SB), RODATA|NOPTR, $64
-
-DATA quad3ff0000000000000<>+0(SB)/8, $0x3ff0000000000000
-DATA quad3ff0000000000000<>+8(SB)/8, $0x3ff0000000000000
-DATA quad3ff0000000000000<>+16(SB)/8, $0x3ff0000000000000
-DATA quad3ff0000000000000<>+24(SB)/8, $0x3ff0000000000000
-DATA quad3ff0000000000000<>+32(SB)/8, $0x3ff0000000000000
-DATA quad3ff0000000000000<>+40(SB)/8, $0x3ff0000000000000
-DATA quad3ff0000000000000<>+48(SB)/8, $0x3ff0000000000000
-DATA quad3ff0000000000000<>+56(SB)/8, $0x3ff0000000000000
-GLOBL quad3ff0000000000000<>(SB), RODATA|NOPTR, $64
-
-// func gradColumns32AVX2(dst *float32, soft *float32, grad *float32, k int, at *[6]float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·gradColumns32AVX2(SB), NOSPLIT, $0-40
-	MOVQ  dst+0(FP), AX
-	MOVQ  soft+8(FP), CX
-	MOVQ  grad+16(FP), DX
-	MOVQ  k+24(FP), BX
-	MOVQ  at+32(FP), SI
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	MOVQ  BX, DI
-	MOVQ  CX, R8
-	MOVQ  DX, R9
-
-gradDot:
-	VMOVUPS      (R8), Y2
-	VMOVUPS      (R9), Y3
-	VPXOR        Y4, Y4, Y4
-	VCMPPS       $0x04, Y4, Y2, Y4
-	VANDPS       Y4, Y3, Y3
-	VEXTRACTF128 $0x01, Y2, X4
-	VCVTPS2PD    X2, Y2
-	VCVTPS2PD    X4, Y4
-	VEXTRACTF128 $0x01, Y3, X5
-	VCVTPS2PD    X3, Y3
-	VCVTPS2PD    X5, Y7
-	VFMADD231PD  Y2, Y3, Y0
-	VFMADD231PD  Y4, Y7, Y1
-	ADDQ         $0x00000020, R8
-	ADDQ         $0x00000020, R9
-	DECQ         DI
-	JNZ          gradDot
-	VCVTPD2PSY   Y0, X5
-	VCVTPD2PSY   Y1, X2
-	VINSERTF128  $0x01, X2, Y5, Y5
-	VEXTRACTF128 $0x01, Y5, X3
-	VCVTPS2PD    X5, Y2
-	VCVTPS2PD    X3, Y3
-	VSUBPD       Y2, Y0, Y0
-	VSUBPD       Y3, Y1, Y1
-	VCVTPD2PSY   Y0, X6
-	VCVTPD2PSY   Y1, X0
-	VINSERTF128  $0x01, X0, Y6, Y6
-	VBROADCASTSS 8(SI), Y0
-	MOVQ         AX, AX
-	MOVQ         DX, DX
-
-gradRow:
-	VMOVUPS (CX), Y1
-	VMOVUPS (DX), Y2
-	VPXOR   Y3, Y3, Y3
-	VSUBPS  Y5, Y2, Y2
-	VSUBPS  Y6, Y2, Y2
-	VMULPS  Y1, Y2, Y2
-	VCMPPS  $0x04, Y3, Y1, Y1
-	VANDPS  Y1, Y2, Y2
-	VMULPS  Y0, Y2, Y2
-	VMOVUPS Y2, (AX)
-	ADDQ    $0x00000020, AX
-	ADDQ    $0x00000020, CX
-	ADDQ    $0x00000020, DX
-	DECQ    BX
-	JNZ     gradRow
 	VZEROUPPER
 	RET
 
@@ -3653,452 +3653,6 @@ gumbel32done:
 	VZEROUPPER
 	RET
 
-// func peak32AVX512(logits *float32, noise *float32, n int, peaks *[32]float32, classes *[18]uint32)
-// Requires: AVX, AVX512F
-TEXT ·peak32AVX512(SB), NOSPLIT, $0-40
-	MOVQ    logits+0(FP), AX
-	MOVQ    noise+8(FP), DX
-	MOVQ    n+16(FP), CX
-	MOVQ    peaks+24(FP), BX
-	MOVQ    classes+32(FP), SI
-	VMOVUPS wordff800000<>+0(SB), Z0
-	VMOVUPS wordffffffff<>+0(SB), Z1
-	VMOVUPS iota<>+0(SB), Z2
-	KXORW   K1, K1, K1
-	KXORW   K2, K2, K2
-
-peakwhole:
-	CMPQ      CX, $0x00000010
-	JB        peakrest
-	VMOVUPS   (AX), Z3
-	VMOVUPS   (DX), Z4
-	VADDPS    Z4, Z3, Z3
-	VCMPPS    $0x03, Z3, Z3, K3
-	KORW      K3, K2, K2
-	VCMPPS    $0x1e, Z0, Z3, K3
-	VCMPPS    $0x00, Z0, Z3, K4
-	KANDNW    K1, K3, K1
-	KORW      K4, K1, K1
-	VBLENDMPS Z3, Z0, K3, Z0
-	VBLENDMPS Z2, Z1, K3, Z1
-	VPADDD    word00000010<>+0(SB), Z2, Z2
-	ADDQ      $0x00000040, AX
-	ADDQ      $0x00000040, DX
-	SUBQ      $0x00000010, CX
-	JMP       peakwhole
-
-peakrest:
-	TESTQ     CX, CX
-	JZ        peakdone
-	MOVQ      $0x0000000000000001, DI
-	SHLQ      CL, DI
-	DECQ      DI
-	KMOVW     DI, K3
-	VMOVUPS.Z (AX), K3, Z3
-	VMOVUPS.Z (DX), K3, Z4
-	VADDPS    Z4, Z3, Z3
-	VMOVUPS   wordff800000<>+0(SB), Z4
-	VBLENDMPS Z3, Z4, K3, Z3
-	VCMPPS    $0x03, Z3, Z3, K3
-	KORW      K3, K2, K2
-	VCMPPS    $0x1e, Z0, Z3, K3
-	VCMPPS    $0x00, Z0, Z3, K4
-	KANDNW    K1, K3, K1
-	KORW      K4, K1, K1
-	VBLENDMPS Z3, Z0, K3, Z0
-	VBLENDMPS Z2, Z1, K3, Z1
-	VPADDD    word00000010<>+0(SB), Z2, Z2
-
-peakdone:
-	VMOVUPS Z0, (BX)
-	VMOVUPS Z1, (SI)
-	KMOVW   K1, AX
-	MOVL    AX, 64(SI)
-	KMOVW   K2, AX
-	MOVL    AX, 68(SI)
-	VZEROUPPER
-	RET
-
-DATA word00000010<>+0(SB)/4, $0x00000010
-DATA word00000010<>+4(SB)/4, $0x00000010
-DATA word00000010<>+8(SB)/4, $0x00000010
-DATA word00000010<>+12(SB)/4, $0x00000010
-DATA word00000010<>+16(SB)/4, $0x00000010
-DATA word00000010<>+20(SB)/4, $0x00000010
-DATA word00000010<>+24(SB)/4, $0x00000010
-DATA word00000010<>+28(SB)/4, $0x00000010
-DATA word00000010<>+32(SB)/4, $0x00000010
-DATA word00000010<>+36(SB)/4, $0x00000010
-DATA word00000010<>+40(SB)/4, $0x00000010
-DATA word00000010<>+44(SB)/4, $0x00000010
-DATA word00000010<>+48(SB)/4, $0x00000010
-DATA word00000010<>+52(SB)/4, $0x00000010
-DATA word00000010<>+56(SB)/4, $0x00000010
-DATA word00000010<>+60(SB)/4, $0x00000010
-GLOBL word00000010<>(SB), RODATA|NOPTR, $64
-
-// func exps32AVX512(dst *float32, logits *float32, noise *float32, n int, at *[6]float32, sum *[16]float64)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·exps32AVX512(SB), NOSPLIT, $0-48
-	MOVQ         dst+0(FP), AX
-	MOVQ         logits+8(FP), DX
-	MOVQ         noise+16(FP), BX
-	MOVQ         n+24(FP), CX
-	MOVQ         at+32(FP), SI
-	VBROADCASTSS (SI), Z0
-	VBROADCASTSS 4(SI), Z1
-	VBROADCASTSS 8(SI), Z2
-	VBROADCASTSS 12(SI), Z3
-	VPXORD       Z4, Z4, Z4
-	VPXORD       Z5, Z5, Z5
-
-expswhole:
-	CMPQ          CX, $0x00000010
-	JB            expsrest
-	VMOVUPS       (DX), Z6
-	VMOVUPS       (BX), Z7
-	VADDPS        Z7, Z6, Z8
-	VSUBPS        Z6, Z8, Z9
-	VSUBPS        Z9, Z8, Z10
-	VSUBPS        Z10, Z6, Z6
-	VSUBPS        Z9, Z7, Z10
-	VADDPS        Z10, Z6, Z6
-	VSUBPS        Z0, Z8, Z8
-	VSUBPS        Z1, Z6, Z6
-	VMULPS        Z2, Z8, Z7
-	VMULPS        word3fb8aa3b<>+0(SB), Z7, Z9
-	VRNDSCALEPS   $0x00, Z9, Z9
-	VMULPS        word3f318000<>+0(SB), Z9, Z10
-	VMOVAPS       Z8, Z11
-	VFMSUB213PS   Z10, Z2, Z11
-	VFMADD231PS   Z3, Z8, Z11
-	VFNMADD231PS  wordb95e8083<>+0(SB), Z9, Z11
-	VFMADD231PS   Z2, Z6, Z11
-	VMULPS        Z11, Z11, Z6
-	VMOVUPS       word39506967<>+0(SB), Z8
-	VFMADD213PS   word3ab743ce<>+0(SB), Z11, Z8
-	VFMADD213PS   word3c088908<>+0(SB), Z11, Z8
-	VFMADD213PS   word3d2aa9c1<>+0(SB), Z11, Z8
-	VFMADD213PS   word3e2aaaaa<>+0(SB), Z11, Z8
-	VFMADD213PS   word3f000000<>+0(SB), Z11, Z8
-	VFMADD213PS   Z11, Z6, Z8
-	VADDPS        word3f800000<>+0(SB), Z8, Z8
-	VSCALEFPS     Z9, Z8, Z8
-	VCMPPS        $0x1d, wordc2d00000<>+0(SB), Z7, K1
-	VMOVAPS.Z     Z8, K1, Z8
-	VMOVUPS       Z8, (AX)
-	VEXTRACTF32X8 $0x01, Z8, Y6
-	VCVTPS2PD     Y8, Z7
-	VCVTPS2PD     Y6, Z6
-	VADDPD        Z7, Z4, Z4
-	VADDPD        Z6, Z5, Z5
-	ADDQ          $0x00000040, AX
-	ADDQ          $0x00000040, DX
-	ADDQ          $0x00000040, BX
-	SUBQ          $0x00000010, CX
-	JMP           expswhole
-
-expsrest:
-	TESTQ         CX, CX
-	JZ            expsdone
-	MOVQ          $0x0000000000000001, SI
-	SHLQ          CL, SI
-	DECQ          SI
-	KMOVW         SI, K1
-	VMOVUPS.Z     (DX), K1, Z6
-	VMOVUPS.Z     (BX), K1, Z7
-	VADDPS        Z7, Z6, Z8
-	VSUBPS        Z6, Z8, Z9
-	VSUBPS        Z9, Z8, Z10
-	VSUBPS        Z10, Z6, Z6
-	VSUBPS        Z9, Z7, Z10
-	VADDPS        Z10, Z6, Z6
-	VSUBPS        Z0, Z8, Z8
-	VSUBPS        Z1, Z6, Z6
-	VMULPS        Z2, Z8, Z0
-	VMULPS        word3fb8aa3b<>+0(SB), Z0, Z1
-	VRNDSCALEPS   $0x00, Z1, Z1
-	VMULPS        word3f318000<>+0(SB), Z1, Z7
-	VMOVAPS       Z8, Z9
-	VFMSUB213PS   Z7, Z2, Z9
-	VFMADD231PS   Z3, Z8, Z9
-	VFNMADD231PS  wordb95e8083<>+0(SB), Z1, Z9
-	VFMADD231PS   Z2, Z6, Z9
-	VMULPS        Z9, Z9, Z2
-	VMOVUPS       word39506967<>+0(SB), Z3
-	VFMADD213PS   word3ab743ce<>+0(SB), Z9, Z3
-	VFMADD213PS   word3c088908<>+0(SB), Z9, Z3
-	VFMADD213PS   word3d2aa9c1<>+0(SB), Z9, Z3
-	VFMADD213PS   word3e2aaaaa<>+0(SB), Z9, Z3
-	VFMADD213PS   word3f000000<>+0(SB), Z9, Z3
-	VFMADD213PS   Z9, Z2, Z3
-	VADDPS        word3f800000<>+0(SB), Z3, Z3
-	VSCALEFPS     Z1, Z3, Z3
-	VCMPPS        $0x1d, wordc2d00000<>+0(SB), Z0, K2
-	VMOVAPS.Z     Z3, K2, Z3
-	VMOVAPS.Z     Z3, K1, Z3
-	VMOVUPS       Z3, K1, (AX)
-	VEXTRACTF32X8 $0x01, Z3, Y0
-	VCVTPS2PD     Y3, Z1
-	VCVTPS2PD     Y0, Z0
-	VADDPD        Z1, Z4, Z4
-	VADDPD        Z0, Z5, Z5
-
-expsdone:
-	MOVQ    sum+40(FP), AX
-	VMOVUPD Z4, (AX)
-	VMOVUPD Z5, 64(AX)
-	VZEROUPPER
-	RET
-
-// func times32AVX512(dst *float32, n int, by float32)
-// Requires: AVX, AVX512F
-TEXT ·times32AVX512(SB), NOSPLIT, $0-20
-	MOVQ         dst+0(FP), AX
-	MOVQ         n+8(FP), CX
-	VBROADCASTSS by+16(FP), Z0
-
-timeswhole:
-	CMPQ    CX, $0x00000010
-	JB      timesrest
-	VMOVUPS (AX), Z1
-	VMULPS  Z0, Z1, Z1
-	VMOVUPS Z1, (AX)
-	ADDQ    $0x00000040, AX
-	SUBQ    $0x00000010, CX
-	JMP     timeswhole
-
-timesrest:
-	TESTQ     CX, CX
-	JZ        timesdone
-	MOVQ      $0x0000000000000001, DX
-	SHLQ      CL, DX
-	DECQ      DX
-	KMOVW     DX, K1
-	VMOVUPS.Z (AX), K1, Z1
-	VMULPS    Z0, Z1, Z1
-	VMOVUPS   Z1, K1, (AX)
-
-timesdone:
-	VZEROUPPER
-	RET
-
-// func dot32AVX512(soft *float32, grad *float32, n int, sum *[16]float64)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·dot32AVX512(SB), NOSPLIT, $0-32
-	MOVQ   soft+0(FP), AX
-	MOVQ   grad+8(FP), DX
-	MOVQ   n+16(FP), CX
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-
-dotwhole:
-	CMPQ          CX, $0x00000010
-	JB            dotrest
-	VMOVUPS       (AX), Z2
-	VMOVUPS       (DX), Z3
-	VPXORD        Z4, Z4, Z4
-	VCMPPS        $0x04, Z4, Z2, K1
-	VMOVAPS.Z     Z3, K1, Z3
-	VEXTRACTF32X8 $0x01, Z2, Y5
-	VCVTPS2PD     Y2, Z2
-	VCVTPS2PD     Y5, Z5
-	VEXTRACTF32X8 $0x01, Z3, Y7
-	VCVTPS2PD     Y3, Z3
-	VCVTPS2PD     Y7, Z7
-	VFMADD231PD   Z2, Z3, Z0
-	VFMADD231PD   Z5, Z7, Z1
-	ADDQ          $0x00000040, AX
-	ADDQ          $0x00000040, DX
-	SUBQ          $0x00000010, CX
-	JMP           dotwhole
-
-dotrest:
-	TESTQ         CX, CX
-	JZ            dotdone
-	MOVQ          $0x0000000000000001, BX
-	SHLQ          CL, BX
-	DECQ          BX
-	KMOVW         BX, K1
-	VMOVUPS.Z     (AX), K1, Z2
-	VMOVUPS.Z     (DX), K1, Z3
-	VPXORD        Z6, Z6, Z6
-	VCMPPS        $0x04, Z6, Z2, K1
-	VMOVAPS.Z     Z3, K1, Z3
-	VEXTRACTF32X8 $0x01, Z2, Y4
-	VCVTPS2PD     Y2, Z2
-	VCVTPS2PD     Y4, Z4
-	VEXTRACTF32X8 $0x01, Z3, Y5
-	VCVTPS2PD     Y3, Z3
-	VCVTPS2PD     Y5, Z5
-	VFMADD231PD   Z2, Z3, Z0
-	VFMADD231PD   Z4, Z5, Z1
-
-dotdone:
-	MOVQ    sum+24(FP), AX
-	VMOVUPD Z0, (AX)
-	VMOVUPD Z1, 64(AX)
-	VZEROUPPER
-	RET
-
-// func grad32AVX512(dst *float32, soft *float32, grad *float32, n int, at *[6]float32)
-// Requires: AVX, AVX512F
-TEXT ·grad32AVX512(SB), NOSPLIT, $0-40
-	MOVQ         dst+0(FP), AX
-	MOVQ         soft+8(FP), DX
-	MOVQ         grad+16(FP), BX
-	MOVQ         n+24(FP), CX
-	MOVQ         at+32(FP), SI
-	VBROADCASTSS 16(SI), Z0
-	VBROADCASTSS 20(SI), Z1
-	VBROADCASTSS 8(SI), Z2
-
-gradwhole:
-	CMPQ      CX, $0x00000010
-	JB        gradrest
-	VMOVUPS   (DX), Z3
-	VMOVUPS   (BX), Z4
-	VPXORD    Z5, Z5, Z5
-	VSUBPS    Z0, Z4, Z4
-	VSUBPS    Z1, Z4, Z4
-	VMULPS    Z3, Z4, Z4
-	VCMPPS    $0x04, Z5, Z3, K1
-	VMOVAPS.Z Z4, K1, Z4
-	VMULPS    Z2, Z4, Z4
-	VMOVUPS   Z4, (AX)
-	ADDQ      $0x00000040, AX
-	ADDQ      $0x00000040, DX
-	ADDQ      $0x00000040, BX
-	SUBQ      $0x00000010, CX
-	JMP       gradwhole
-
-gradrest:
-	TESTQ     CX, CX
-	JZ        graddone
-	MOVQ      $0x0000000000000001, SI
-	SHLQ      CL, SI
-	DECQ      SI
-	KMOVW     SI, K1
-	VMOVUPS.Z (DX), K1, Z3
-	VMOVUPS.Z (BX), K1, Z4
-	VPXORD    Z6, Z6, Z6
-	VSUBPS    Z0, Z4, Z0
-	VSUBPS    Z1, Z0, Z0
-	VMULPS    Z3, Z0, Z0
-	VCMPPS    $0x04, Z6, Z3, K2
-	VMOVAPS.Z Z0, K2, Z0
-	VMULPS    Z2, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
-
-graddone:
-	VZEROUPPER
-	RET
-
-// func gradTau32AVX512(logits *float32, noise *float32, soft *float32, grad *float32, n int, at *[6]float32, sum *[16]float64)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·gradTau32AVX512(SB), NOSPLIT, $0-56
-	MOVQ         logits+0(FP), AX
-	MOVQ         noise+8(FP), DX
-	MOVQ         soft+16(FP), BX
-	MOVQ         grad+24(FP), SI
-	MOVQ         n+32(FP), CX
-	MOVQ         at+40(FP), DI
-	VBROADCASTSS (DI), Z0
-	VBROADCASTSS 4(DI), Z1
-	VBROADCASTSS 8(DI), Z2
-	VBROADCASTSS 12(DI), Z2
-	VPXORD       Z3, Z3, Z3
-	VPXORD       Z4, Z4, Z4
-
-gradTauwhole:
-	CMPQ          CX, $0x00000010
-	JB            gradTaurest
-	VMOVUPS       (BX), Z2
-	VBROADCASTSS  16(DI), Z9
-	VBROADCASTSS  20(DI), Z10
-	VMOVUPS       (SI), Z11
-	VPXORD        Z5, Z5, Z5
-	VSUBPS        Z9, Z11, Z9
-	VSUBPS        Z10, Z9, Z9
-	VMULPS        Z2, Z9, Z9
-	VCMPPS        $0x04, Z5, Z2, K1
-	VMOVAPS.Z     Z9, K1, Z9
-	VMOVUPS       (AX), Z10
-	VMOVUPS       (DX), Z11
-	VADDPS        Z11, Z10, Z12
-	VSUBPS        Z10, Z12, Z13
-	VSUBPS        Z13, Z12, Z14
-	VSUBPS        Z14, Z10, Z10
-	VSUBPS        Z13, Z11, Z14
-	VADDPS        Z14, Z10, Z10
-	VSUBPS        Z0, Z12, Z12
-	VSUBPS        Z1, Z10, Z10
-	VADDPS        Z10, Z12, Z12
-	VPXORD        Z6, Z6, Z6
-	VCMPPS        $0x04, Z6, Z2, K1
-	VMOVAPS.Z     Z12, K1, Z12
-	VEXTRACTF32X8 $0x01, Z12, Y2
-	VCVTPS2PD     Y12, Z10
-	VCVTPS2PD     Y2, Z2
-	VEXTRACTF32X8 $0x01, Z9, Y11
-	VCVTPS2PD     Y9, Z9
-	VCVTPS2PD     Y11, Z11
-	VFMADD231PD   Z10, Z9, Z3
-	VFMADD231PD   Z2, Z11, Z4
-	ADDQ          $0x00000040, AX
-	ADDQ          $0x00000040, DX
-	ADDQ          $0x00000040, BX
-	ADDQ          $0x00000040, SI
-	SUBQ          $0x00000010, CX
-	JMP           gradTauwhole
-
-gradTaurest:
-	TESTQ         CX, CX
-	JZ            gradTaudone
-	MOVQ          $0x0000000000000001, R8
-	SHLQ          CL, R8
-	DECQ          R8
-	KMOVW         R8, K1
-	VMOVUPS.Z     (BX), K1, Z2
-	VBROADCASTSS  16(DI), Z5
-	VBROADCASTSS  20(DI), Z6
-	VMOVUPS.Z     (SI), K1, Z9
-	VPXORD        Z7, Z7, Z7
-	VSUBPS        Z5, Z9, Z5
-	VSUBPS        Z6, Z5, Z5
-	VMULPS        Z2, Z5, Z5
-	VCMPPS        $0x04, Z7, Z2, K2
-	VMOVAPS.Z     Z5, K2, Z5
-	VMOVUPS.Z     (AX), K1, Z6
-	VMOVUPS.Z     (DX), K1, Z7
-	VADDPS        Z7, Z6, Z9
-	VSUBPS        Z6, Z9, Z10
-	VSUBPS        Z10, Z9, Z11
-	VSUBPS        Z11, Z6, Z6
-	VSUBPS        Z10, Z7, Z11
-	VADDPS        Z11, Z6, Z6
-	VSUBPS        Z0, Z9, Z9
-	VSUBPS        Z1, Z6, Z6
-	VADDPS        Z6, Z9, Z9
-	VPXORD        Z8, Z8, Z8
-	VCMPPS        $0x04, Z8, Z2, K1
-	VMOVAPS.Z     Z9, K1, Z9
-	VEXTRACTF32X8 $0x01, Z9, Y0
-	VCVTPS2PD     Y9, Z1
-	VCVTPS2PD     Y0, Z0
-	VEXTRACTF32X8 $0x01, Z5, Y2
-	VCVTPS2PD     Y5, Z5
-	VCVTPS2PD     Y2, Z2
-	VFMADD231PD   Z1, Z5, Z3
-	VFMADD231PD   Z0, Z2, Z4
-
-gradTaudone:
-	MOVQ    sum+48(FP), AX
-	VMOVUPD Z3, (AX)
-	VMOVUPD Z4, 64(AX)
-	VZEROUPPER
-	RET
-
 // func turnIn32AVX512(dst *float32, src *float32, k int)
 // Requires: AVX, AVX512F
 TEXT ·turnIn32AVX512(SB), NOSPLIT, $0-24
@@ -4679,24 +4233,24 @@ columnsExp:
 	VSUBPS        Z0, Z6, Z6
 	VSUBPS        Z1, Z4, Z4
 	VMULPS        Z2, Z6, Z5
-	VMULPS        word3fb8aa3b<>+0(SB), Z5, Z7
-	VRNDSCALEPS   $0x00, Z7, Z7
-	VMULPS        word3f318000<>+0(SB), Z7, Z8
-	VMOVAPS       Z6, Z12
-	VFMSUB213PS   Z8, Z2, Z12
-	VFMADD231PS   Z3, Z6, Z12
-	VFNMADD231PS  wordb95e8083<>+0(SB), Z7, Z12
-	VFMADD231PS   Z2, Z4, Z12
-	VMULPS        Z12, Z12, Z4
+	VMULPS        word3fb8aa3b<>+0(SB), Z5, Z12
+	VRNDSCALEPS   $0x00, Z12, Z12
+	VMULPS        word3f318000<>+0(SB), Z12, Z7
+	VMOVAPS       Z6, Z8
+	VFMSUB213PS   Z7, Z2, Z8
+	VFMADD231PS   Z3, Z6, Z8
+	VFNMADD231PS  wordb95e8083<>+0(SB), Z12, Z8
+	VFMADD231PS   Z2, Z4, Z8
+	VMULPS        Z8, Z8, Z4
 	VMOVUPS       word39506967<>+0(SB), Z6
-	VFMADD213PS   word3ab743ce<>+0(SB), Z12, Z6
-	VFMADD213PS   word3c088908<>+0(SB), Z12, Z6
-	VFMADD213PS   word3d2aa9c1<>+0(SB), Z12, Z6
-	VFMADD213PS   word3e2aaaaa<>+0(SB), Z12, Z6
-	VFMADD213PS   word3f000000<>+0(SB), Z12, Z6
-	VFMADD213PS   Z12, Z4, Z6
+	VFMADD213PS   word3ab743ce<>+0(SB), Z8, Z6
+	VFMADD213PS   word3c088908<>+0(SB), Z8, Z6
+	VFMADD213PS   word3d2aa9c1<>+0(SB), Z8, Z6
+	VFMADD213PS   word3e2aaaaa<>+0(SB), Z8, Z6
+	VFMADD213PS   word3f000000<>+0(SB), Z8, Z6
+	VFMADD213PS   Z8, Z4, Z6
 	VADDPS        word3f800000<>+0(SB), Z6, Z6
-	VSCALEFPS     Z7, Z6, Z6
+	VSCALEFPS     Z12, Z6, Z6
 	VCMPPS        $0x1d, wordc2d00000<>+0(SB), Z5, K1
 	VMOVAPS.Z     Z6, K1, Z6
 	VMOVUPS       Z6, (DI)
@@ -4793,6 +4347,452 @@ gradRow:
 	ADDQ      $0x00000040, DX
 	DECQ      BX
 	JNZ       gradRow
+	VZEROUPPER
+	RET
+
+// func peak32AVX512(logits *float32, noise *float32, n int, peaks *[32]float32, classes *[18]uint32)
+// Requires: AVX, AVX512F
+TEXT ·peak32AVX512(SB), NOSPLIT, $0-40
+	MOVQ    logits+0(FP), AX
+	MOVQ    noise+8(FP), DX
+	MOVQ    n+16(FP), CX
+	MOVQ    peaks+24(FP), BX
+	MOVQ    classes+32(FP), SI
+	VMOVUPS wordff800000<>+0(SB), Z0
+	VMOVUPS wordffffffff<>+0(SB), Z1
+	VMOVUPS iota<>+0(SB), Z2
+	KXORW   K1, K1, K1
+	KXORW   K2, K2, K2
+
+peakwhole:
+	CMPQ      CX, $0x00000010
+	JB        peakrest
+	VMOVUPS   (AX), Z3
+	VMOVUPS   (DX), Z4
+	VADDPS    Z4, Z3, Z3
+	VCMPPS    $0x03, Z3, Z3, K3
+	KORW      K3, K2, K2
+	VCMPPS    $0x1e, Z0, Z3, K3
+	VCMPPS    $0x00, Z0, Z3, K4
+	KANDNW    K1, K3, K1
+	KORW      K4, K1, K1
+	VBLENDMPS Z3, Z0, K3, Z0
+	VBLENDMPS Z2, Z1, K3, Z1
+	VPADDD    word00000010<>+0(SB), Z2, Z2
+	ADDQ      $0x00000040, AX
+	ADDQ      $0x00000040, DX
+	SUBQ      $0x00000010, CX
+	JMP       peakwhole
+
+peakrest:
+	TESTQ     CX, CX
+	JZ        peakdone
+	MOVQ      $0x0000000000000001, DI
+	SHLQ      CL, DI
+	DECQ      DI
+	KMOVW     DI, K3
+	VMOVUPS.Z (AX), K3, Z3
+	VMOVUPS.Z (DX), K3, Z4
+	VADDPS    Z4, Z3, Z3
+	VMOVUPS   wordff800000<>+0(SB), Z4
+	VBLENDMPS Z3, Z4, K3, Z3
+	VCMPPS    $0x03, Z3, Z3, K3
+	KORW      K3, K2, K2
+	VCMPPS    $0x1e, Z0, Z3, K3
+	VCMPPS    $0x00, Z0, Z3, K4
+	KANDNW    K1, K3, K1
+	KORW      K4, K1, K1
+	VBLENDMPS Z3, Z0, K3, Z0
+	VBLENDMPS Z2, Z1, K3, Z1
+	VPADDD    word00000010<>+0(SB), Z2, Z2
+
+peakdone:
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, (SI)
+	KMOVW   K1, AX
+	MOVL    AX, 64(SI)
+	KMOVW   K2, AX
+	MOVL    AX, 68(SI)
+	VZEROUPPER
+	RET
+
+DATA word00000010<>+0(SB)/4, $0x00000010
+DATA word00000010<>+4(SB)/4, $0x00000010
+DATA word00000010<>+8(SB)/4, $0x00000010
+DATA word00000010<>+12(SB)/4, $0x00000010
+DATA word00000010<>+16(SB)/4, $0x00000010
+DATA word00000010<>+20(SB)/4, $0x00000010
+DATA word00000010<>+24(SB)/4, $0x00000010
+DATA word00000010<>+28(SB)/4, $0x00000010
+DATA word00000010<>+32(SB)/4, $0x00000010
+DATA word00000010<>+36(SB)/4, $0x00000010
+DATA word00000010<>+40(SB)/4, $0x00000010
+DATA word00000010<>+44(SB)/4, $0x00000010
+DATA word00000010<>+48(SB)/4, $0x00000010
+DATA word00000010<>+52(SB)/4, $0x00000010
+DATA word00000010<>+56(SB)/4, $0x00000010
+DATA word00000010<>+60(SB)/4, $0x00000010
+GLOBL word00000010<>(SB), RODATA|NOPTR, $64
+
+// func exps32AVX512(dst *float32, logits *float32, noise *float32, n int, at *[6]float32, sum *[16]float64)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·exps32AVX512(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), DX
+	MOVQ         noise+16(FP), BX
+	MOVQ         n+24(FP), CX
+	MOVQ         at+32(FP), SI
+	VBROADCASTSS (SI), Z0
+	VBROADCASTSS 4(SI), Z1
+	VBROADCASTSS 8(SI), Z2
+	VBROADCASTSS 12(SI), Z3
+	VPXORD       Z4, Z4, Z4
+	VPXORD       Z5, Z5, Z5
+
+expswhole:
+	CMPQ          CX, $0x00000010
+	JB            expsrest
+	VMOVUPS       (DX), Z6
+	VMOVUPS       (BX), Z7
+	VADDPS        Z7, Z6, Z8
+	VSUBPS        Z6, Z8, Z9
+	VSUBPS        Z9, Z8, Z10
+	VSUBPS        Z10, Z6, Z6
+	VSUBPS        Z9, Z7, Z10
+	VADDPS        Z10, Z6, Z6
+	VSUBPS        Z0, Z8, Z8
+	VSUBPS        Z1, Z6, Z6
+	VMULPS        Z2, Z8, Z7
+	VMULPS        word3fb8aa3b<>+0(SB), Z7, Z11
+	VRNDSCALEPS   $0x00, Z11, Z11
+	VMULPS        word3f318000<>+0(SB), Z11, Z9
+	VMOVAPS       Z8, Z10
+	VFMSUB213PS   Z9, Z2, Z10
+	VFMADD231PS   Z3, Z8, Z10
+	VFNMADD231PS  wordb95e8083<>+0(SB), Z11, Z10
+	VFMADD231PS   Z2, Z6, Z10
+	VMULPS        Z10, Z10, Z6
+	VMOVUPS       word39506967<>+0(SB), Z8
+	VFMADD213PS   word3ab743ce<>+0(SB), Z10, Z8
+	VFMADD213PS   word3c088908<>+0(SB), Z10, Z8
+	VFMADD213PS   word3d2aa9c1<>+0(SB), Z10, Z8
+	VFMADD213PS   word3e2aaaaa<>+0(SB), Z10, Z8
+	VFMADD213PS   word3f000000<>+0(SB), Z10, Z8
+	VFMADD213PS   Z10, Z6, Z8
+	VADDPS        word3f800000<>+0(SB), Z8, Z8
+	VSCALEFPS     Z11, Z8, Z8
+	VCMPPS        $0x1d, wordc2d00000<>+0(SB), Z7, K1
+	VMOVAPS.Z     Z8, K1, Z8
+	VMOVUPS       Z8, (AX)
+	VEXTRACTF32X8 $0x01, Z8, Y6
+	VCVTPS2PD     Y8, Z7
+	VCVTPS2PD     Y6, Z6
+	VADDPD        Z7, Z4, Z4
+	VADDPD        Z6, Z5, Z5
+	ADDQ          $0x00000040, AX
+	ADDQ          $0x00000040, DX
+	ADDQ          $0x00000040, BX
+	SUBQ          $0x00000010, CX
+	JMP           expswhole
+
+expsrest:
+	TESTQ         CX, CX
+	JZ            expsdone
+	MOVQ          $0x0000000000000001, SI
+	SHLQ          CL, SI
+	DECQ          SI
+	KMOVW         SI, K1
+	VMOVUPS.Z     (DX), K1, Z6
+	VMOVUPS.Z     (BX), K1, Z7
+	VADDPS        Z7, Z6, Z8
+	VSUBPS        Z6, Z8, Z9
+	VSUBPS        Z9, Z8, Z10
+	VSUBPS        Z10, Z6, Z6
+	VSUBPS        Z9, Z7, Z10
+	VADDPS        Z10, Z6, Z6
+	VSUBPS        Z0, Z8, Z8
+	VSUBPS        Z1, Z6, Z6
+	VMULPS        Z2, Z8, Z0
+	VMULPS        word3fb8aa3b<>+0(SB), Z0, Z9
+	VRNDSCALEPS   $0x00, Z9, Z9
+	VMULPS        word3f318000<>+0(SB), Z9, Z1
+	VMOVAPS       Z8, Z7
+	VFMSUB213PS   Z1, Z2, Z7
+	VFMADD231PS   Z3, Z8, Z7
+	VFNMADD231PS  wordb95e8083<>+0(SB), Z9, Z7
+	VFMADD231PS   Z2, Z6, Z7
+	VMULPS        Z7, Z7, Z1
+	VMOVUPS       word39506967<>+0(SB), Z2
+	VFMADD213PS   word3ab743ce<>+0(SB), Z7, Z2
+	VFMADD213PS   word3c088908<>+0(SB), Z7, Z2
+	VFMADD213PS   word3d2aa9c1<>+0(SB), Z7, Z2
+	VFMADD213PS   word3e2aaaaa<>+0(SB), Z7, Z2
+	VFMADD213PS   word3f000000<>+0(SB), Z7, Z2
+	VFMADD213PS   Z7, Z1, Z2
+	VADDPS        word3f800000<>+0(SB), Z2, Z2
+	VSCALEFPS     Z9, Z2, Z2
+	VCMPPS        $0x1d, wordc2d00000<>+0(SB), Z0, K2
+	VMOVAPS.Z     Z2, K2, Z2
+	VMOVAPS.Z     Z2, K1, Z2
+	VMOVUPS       Z2, K1, (AX)
+	VEXTRACTF32X8 $0x01, Z2, Y0
+	VCVTPS2PD     Y2, Z1
+	VCVTPS2PD     Y0, Z0
+	VADDPD        Z1, Z4, Z4
+	VADDPD        Z0, Z5, Z5
+
+expsdone:
+	MOVQ    sum+40(FP), AX
+	VMOVUPD Z4, (AX)
+	VMOVUPD Z5, 64(AX)
+	VZEROUPPER
+	RET
+
+// func times32AVX512(dst *float32, n int, by float32)
+// Requires: AVX, AVX512F
+TEXT ·times32AVX512(SB), NOSPLIT, $0-20
+	MOVQ         dst+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSS by+16(FP), Z0
+
+timeswhole:
+	CMPQ    CX, $0x00000010
+	JB      timesrest
+	VMOVUPS (AX), Z1
+	VMULPS  Z0, Z1, Z1
+	VMOVUPS Z1, (AX)
+	ADDQ    $0x00000040, AX
+	SUBQ    $0x00000010, CX
+	JMP     timeswhole
+
+timesrest:
+	TESTQ     CX, CX
+	JZ        timesdone
+	MOVQ      $0x0000000000000001, DX
+	SHLQ      CL, DX
+	DECQ      DX
+	KMOVW     DX, K1
+	VMOVUPS.Z (AX), K1, Z1
+	VMULPS    Z0, Z1, Z1
+	VMOVUPS   Z1, K1, (AX)
+
+timesdone:
+	VZEROUPPER
+	RET
+
+// func dot32AVX512(soft *float32, grad *float32, n int, sum *[16]float64)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·dot32AVX512(SB), NOSPLIT, $0-32
+	MOVQ   soft+0(FP), AX
+	MOVQ   grad+8(FP), DX
+	MOVQ   n+16(FP), CX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+
+dotwhole:
+	CMPQ          CX, $0x00000010
+	JB            dotrest
+	VMOVUPS       (AX), Z2
+	VMOVUPS       (DX), Z3
+	VPXORD        Z4, Z4, Z4
+	VCMPPS        $0x04, Z4, Z2, K1
+	VMOVAPS.Z     Z3, K1, Z3
+	VEXTRACTF32X8 $0x01, Z2, Y5
+	VCVTPS2PD     Y2, Z2
+	VCVTPS2PD     Y5, Z5
+	VEXTRACTF32X8 $0x01, Z3, Y7
+	VCVTPS2PD     Y3, Z3
+	VCVTPS2PD     Y7, Z7
+	VFMADD231PD   Z2, Z3, Z0
+	VFMADD231PD   Z5, Z7, Z1
+	ADDQ          $0x00000040, AX
+	ADDQ          $0x00000040, DX
+	SUBQ          $0x00000010, CX
+	JMP           dotwhole
+
+dotrest:
+	TESTQ         CX, CX
+	JZ            dotdone
+	MOVQ          $0x0000000000000001, BX
+	SHLQ          CL, BX
+	DECQ          BX
+	KMOVW         BX, K1
+	VMOVUPS.Z     (AX), K1, Z2
+	VMOVUPS.Z     (DX), K1, Z3
+	VPXORD        Z6, Z6, Z6
+	VCMPPS        $0x04, Z6, Z2, K1
+	VMOVAPS.Z     Z3, K1, Z3
+	VEXTRACTF32X8 $0x01, Z2, Y4
+	VCVTPS2PD     Y2, Z2
+	VCVTPS2PD     Y4, Z4
+	VEXTRACTF32X8 $0x01, Z3, Y5
+	VCVTPS2PD     Y3, Z3
+	VCVTPS2PD     Y5, Z5
+	VFMADD231PD   Z2, Z3, Z0
+	VFMADD231PD   Z4, Z5, Z1
+
+dotdone:
+	MOVQ    sum+24(FP), AX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Z1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func grad32AVX512(dst *float32, soft *float32, grad *float32, n int, at *[6]float32)
+// Requires: AVX, AVX512F
+TEXT ·grad32AVX512(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         soft+8(FP), DX
+	MOVQ         grad+16(FP), BX
+	MOVQ         n+24(FP), CX
+	MOVQ         at+32(FP), SI
+	VBROADCASTSS 16(SI), Z0
+	VBROADCASTSS 20(SI), Z1
+	VBROADCASTSS 8(SI), Z2
+
+gradwhole:
+	CMPQ      CX, $0x00000010
+	JB        gradrest
+	VMOVUPS   (DX), Z3
+	VMOVUPS   (BX), Z4
+	VPXORD    Z5, Z5, Z5
+	VSUBPS    Z0, Z4, Z4
+	VSUBPS    Z1, Z4, Z4
+	VMULPS    Z3, Z4, Z4
+	VCMPPS    $0x04, Z5, Z3, K1
+	VMOVAPS.Z Z4, K1, Z4
+	VMULPS    Z2, Z4, Z4
+	VMOVUPS   Z4, (AX)
+	ADDQ      $0x00000040, AX
+	ADDQ      $0x00000040, DX
+	ADDQ      $0x00000040, BX
+	SUBQ      $0x00000010, CX
+	JMP       gradwhole
+
+gradrest:
+	TESTQ     CX, CX
+	JZ        graddone
+	MOVQ      $0x0000000000000001, SI
+	SHLQ      CL, SI
+	DECQ      SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (DX), K1, Z3
+	VMOVUPS.Z (BX), K1, Z4
+	VPXORD    Z6, Z6, Z6
+	VSUBPS    Z0, Z4, Z0
+	VSUBPS    Z1, Z0, Z0
+	VMULPS    Z3, Z0, Z0
+	VCMPPS    $0x04, Z6, Z3, K2
+	VMOVAPS.Z Z0, K2, Z0
+	VMULPS    Z2, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+
+graddone:
+	VZEROUPPER
+	RET
+
+// func gradTau32AVX512(logits *float32, noise *float32, soft *float32, grad *float32, n int, at *[6]float32, sum *[16]float64)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·gradTau32AVX512(SB), NOSPLIT, $0-56
+	MOVQ         logits+0(FP), AX
+	MOVQ         noise+8(FP), DX
+	MOVQ         soft+16(FP), BX
+	MOVQ         grad+24(FP), SI
+	MOVQ         n+32(FP), CX
+	MOVQ         at+40(FP), DI
+	VBROADCASTSS (DI), Z0
+	VBROADCASTSS 4(DI), Z1
+	VBROADCASTSS 8(DI), Z2
+	VBROADCASTSS 12(DI), Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+
+gradTauwhole:
+	CMPQ          CX, $0x00000010
+	JB            gradTaurest
+	VMOVUPS       (BX), Z2
+	VBROADCASTSS  16(DI), Z9
+	VBROADCASTSS  20(DI), Z10
+	VMOVUPS       (SI), Z11
+	VPXORD        Z5, Z5, Z5
+	VSUBPS        Z9, Z11, Z9
+	VSUBPS        Z10, Z9, Z9
+	VMULPS        Z2, Z9, Z9
+	VCMPPS        $0x04, Z5, Z2, K1
+	VMOVAPS.Z     Z9, K1, Z9
+	VMOVUPS       (AX), Z10
+	VMOVUPS       (DX), Z11
+	VADDPS        Z11, Z10, Z12
+	VSUBPS        Z10, Z12, Z13
+	VSUBPS        Z13, Z12, Z14
+	VSUBPS        Z14, Z10, Z10
+	VSUBPS        Z13, Z11, Z14
+	VADDPS        Z14, Z10, Z10
+	VSUBPS        Z0, Z12, Z12
+	VSUBPS        Z1, Z10, Z10
+	VADDPS        Z10, Z12, Z12
+	VPXORD        Z6, Z6, Z6
+	VCMPPS        $0x04, Z6, Z2, K1
+	VMOVAPS.Z     Z12, K1, Z12
+	VEXTRACTF32X8 $0x01, Z12, Y2
+	VCVTPS2PD     Y12, Z10
+	VCVTPS2PD     Y2, Z2
+	VEXTRACTF32X8 $0x01, Z9, Y11
+	VCVTPS2PD     Y9, Z9
+	VCVTPS2PD     Y11, Z11
+	VFMADD231PD   Z10, Z9, Z3
+	VFMADD231PD   Z2, Z11, Z4
+	ADDQ          $0x00000040, AX
+	ADDQ          $0x00000040, DX
+	ADDQ          $0x00000040, BX
+	ADDQ          $0x00000040, SI
+	SUBQ          $0x00000010, CX
+	JMP           gradTauwhole
+
+gradTaurest:
+	TESTQ         CX, CX
+	JZ            gradTaudone
+	MOVQ          $0x0000000000000001, R8
+	SHLQ          CL, R8
+	DECQ          R8
+	KMOVW         R8, K1
+	VMOVUPS.Z     (BX), K1, Z2
+	VBROADCASTSS  16(DI), Z5
+	VBROADCASTSS  20(DI), Z6
+	VMOVUPS.Z     (SI), K1, Z9
+	VPXORD        Z7, Z7, Z7
+	VSUBPS        Z5, Z9, Z5
+	VSUBPS        Z6, Z5, Z5
+	VMULPS        Z2, Z5, Z5
+	VCMPPS        $0x04, Z7, Z2, K2
+	VMOVAPS.Z     Z5, K2, Z5
+	VMOVUPS.Z     (AX), K1, Z6
+	VMOVUPS.Z     (DX), K1, Z7
+	VADDPS        Z7, Z6, Z9
+	VSUBPS        Z6, Z9, Z10
+	VSUBPS        Z10, Z9, Z11
+	VSUBPS        Z11, Z6, Z6
+	VSUBPS        Z10, Z7, Z11
+	VADDPS        Z11, Z6, Z6
+	VSUBPS        Z0, Z9, Z9
+	VSUBPS        Z1, Z6, Z6
+	VADDPS        Z6, Z9, Z9
+	VPXORD        Z8, Z8, Z8
+	VCMPPS        $0x04, Z8, Z2, K1
+	VMOVAPS.Z     Z9, K1, Z9
+	VEXTRACTF32X8 $0x01, Z9, Y0
+	VCVTPS2PD     Y9, Z1
+	VCVTPS2PD     Y0, Z0
+	VEXTRACTF32X8 $0x01, Z5, Y2
+	VCVTPS2PD     Y5, Z5
+	VCVTPS2PD     Y2, Z2
+	VFMADD231PD   Z1, Z5, Z3
+	VFMADD231PD   Z0, Z2, Z4
+
+gradTaudone:
+	MOVQ    sum+48(FP), AX
+	VMOVUPD Z3, (AX)
+	VMOVUPD Z4, 64(AX)
 	VZEROUPPER
 	RET
 
@@ -5278,6 +5278,1218 @@ weighrest:
 	VMULPS       Z0, Z2, Z2
 	VFNMADD231PS Z1, Z3, Z2
 	VMOVUPS      Z2, K1, (AX)
+
+weighdone:
+	VZEROUPPER
+	RET
+
+// func peak64AVX2(logits *float64, noise *float64, n int, peaks *[32]float64, classes *[18]uint64)
+// Requires: AVX, AVX2
+TEXT ·peak64AVX2(SB), NOSPLIT, $0-40
+	MOVQ    logits+0(FP), AX
+	MOVQ    noise+8(FP), CX
+	MOVQ    n+16(FP), DX
+	MOVQ    peaks+24(FP), BX
+	MOVQ    classes+32(FP), SI
+	VMOVUPS quadfff0000000000000<>+0(SB), Y0
+	VMOVUPS wordffffffff<>+0(SB), Y1
+	VMOVUPS iota64<>+0(SB), Y2
+	VPXOR   Y3, Y3, Y3
+	VPXOR   Y4, Y4, Y4
+
+peakwhole:
+	CMPQ      DX, $0x00000004
+	JB        peakrest
+	VMOVUPS   (AX), Y5
+	VMOVUPS   (CX), Y6
+	VADDPD    Y6, Y5, Y5
+	VCMPPD    $0x03, Y5, Y5, Y6
+	VORPS     Y6, Y4, Y4
+	VCMPPD    $0x1e, Y0, Y5, Y6
+	VCMPPD    $0x00, Y0, Y5, Y7
+	VANDNPS   Y3, Y6, Y3
+	VORPS     Y7, Y3, Y3
+	VBLENDVPS Y6, Y5, Y0, Y0
+	VBLENDVPS Y6, Y2, Y1, Y1
+	VPADDQ    quad0000000000000004<>+0(SB), Y2, Y2
+	ADDQ      $0x00000020, AX
+	ADDQ      $0x00000020, CX
+	SUBQ      $0x00000004, DX
+	JMP       peakwhole
+
+peakrest:
+	TESTQ      DX, DX
+	JZ         peakdone
+	LEAQ       firstLanes<>+0(SB), DI
+	NEGQ       DX
+	VMOVUPS    32(DI)(DX*8), Y5
+	VMASKMOVPS (AX), Y5, Y6
+	VMASKMOVPS (CX), Y5, Y7
+	VADDPD     Y7, Y6, Y6
+	VMOVUPS    quadfff0000000000000<>+0(SB), Y7
+	VBLENDVPS  Y5, Y6, Y7, Y6
+	VCMPPD     $0x03, Y6, Y6, Y5
+	VORPS      Y5, Y4, Y4
+	VCMPPD     $0x1e, Y0, Y6, Y5
+	VCMPPD     $0x00, Y0, Y6, Y7
+	VANDNPS    Y3, Y5, Y3
+	VORPS      Y7, Y3, Y3
+	VBLENDVPS  Y5, Y6, Y0, Y0
+	VBLENDVPS  Y5, Y2, Y1, Y1
+	VPADDQ     quad0000000000000004<>+0(SB), Y2, Y2
+
+peakdone:
+	VMOVUPS   Y0, (BX)
+	VMOVUPS   Y1, (SI)
+	VMOVMSKPD Y3, AX
+	MOVL      AX, 128(SI)
+	VMOVMSKPD Y4, AX
+	MOVL      AX, 136(SI)
+	VZEROUPPER
+	RET
+
+DATA quadfff0000000000000<>+0(SB)/8, $0xfff0000000000000
+DATA quadfff0000000000000<>+8(SB)/8, $0xfff0000000000000
+DATA quadfff0000000000000<>+16(SB)/8, $0xfff0000000000000
+DATA quadfff0000000000000<>+24(SB)/8, $0xfff0000000000000
+DATA quadfff0000000000000<>+32(SB)/8, $0xfff0000000000000
+DATA quadfff0000000000000<>+40(SB)/8, $0xfff0000000000000
+DATA quadfff0000000000000<>+48(SB)/8, $0xfff0000000000000
+DATA quadfff0000000000000<>+56(SB)/8, $0xfff0000000000000
+GLOBL quadfff0000000000000<>(SB), RODATA|NOPTR, $64
+
+DATA iota64<>+0(SB)/8, $0x0000000000000000
+DATA iota64<>+8(SB)/8, $0x0000000000000001
+DATA iota64<>+16(SB)/8, $0x0000000000000002
+DATA iota64<>+24(SB)/8, $0x0000000000000003
+GLOBL iota64<>(SB), RODATA|NOPTR, $32
+
+DATA quad0000000000000004<>+0(SB)/8, $0x0000000000000004
+DATA quad0000000000000004<>+8(SB)/8, $0x0000000000000004
+DATA quad0000000000000004<>+16(SB)/8, $0x0000000000000004
+DATA quad0000000000000004<>+24(SB)/8, $0x0000000000000004
+DATA quad0000000000000004<>+32(SB)/8, $0x0000000000000004
+DATA quad0000000000000004<>+40(SB)/8, $0x0000000000000004
+DATA quad0000000000000004<>+48(SB)/8, $0x0000000000000004
+DATA quad0000000000000004<>+56(SB)/8, $0x0000000000000004
+GLOBL quad0000000000000004<>(SB), RODATA|NOPTR, $64
+
+// func exps64AVX2(dst *float64, logits *float64, noise *float64, n int, at *[6]float64, sum *[16]float64)
+// Requires: AVX, AVX2, FMA3
+TEXT ·exps64AVX2(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         noise+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         at+32(FP), SI
+	VBROADCASTSD (SI), Y0
+	VBROADCASTSD 8(SI), Y1
+	VBROADCASTSD 16(SI), Y2
+	VBROADCASTSD 24(SI), Y3
+	VPXOR        Y4, Y4, Y4
+	VPXOR        Y5, Y5, Y5
+
+expswhole:
+	CMPQ         BX, $0x00000004
+	JB           expsrest
+	VMOVUPS      (CX), Y6
+	VMOVUPS      (DX), Y7
+	VADDPD       Y7, Y6, Y8
+	VSUBPD       Y6, Y8, Y9
+	VSUBPD       Y9, Y8, Y10
+	VSUBPD       Y10, Y6, Y6
+	VSUBPD       Y9, Y7, Y10
+	VADDPD       Y10, Y6, Y6
+	VSUBPD       Y0, Y8, Y8
+	VSUBPD       Y1, Y6, Y6
+	VMULPD       Y2, Y8, Y7
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y7, Y11
+	VROUNDPD     $0x00, Y11, Y11
+	VMULPD       quad3fe62e4000000000<>+0(SB), Y11, Y9
+	VMOVAPS      Y8, Y10
+	VFMSUB213PD  Y9, Y2, Y10
+	VFMADD231PD  Y3, Y8, Y10
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y11, Y10
+	VFMADD231PD  Y2, Y6, Y10
+	VMULPD       Y10, Y10, Y6
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y8
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y6, Y8
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y6, Y8
+	VMULPD       Y10, Y8, Y8
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y9
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y6, Y9
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y6, Y9
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y6, Y9
+	VSUBPD       Y8, Y9, Y9
+	VDIVPD       Y9, Y8, Y8
+	VADDPD       Y8, Y8, Y8
+	VADDPD       quad3ff0000000000000<>+0(SB), Y8, Y8
+	VCVTPD2DQY   Y11, X6
+	VPSRAD       $0x01, X6, X9
+	VPSUBD       X9, X6, X6
+	VPADDD       word000003ff<>+0(SB), X6, X6
+	VPMOVSXDQ    X6, Y6
+	VPSLLQ       $0x34, Y6, Y6
+	VMULPD       Y6, Y8, Y8
+	VPADDD       word000003ff<>+0(SB), X9, X9
+	VPMOVSXDQ    X9, Y6
+	VPSLLQ       $0x34, Y6, Y6
+	VMULPD       Y6, Y8, Y8
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y7, Y6
+	VANDPS       Y6, Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VADDPD       Y8, Y4, Y4
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000004, BX
+	JMP          expswhole
+
+expsrest:
+	TESTQ        BX, BX
+	JZ           expsdone
+	LEAQ         firstLanes<>+0(SB), SI
+	NEGQ         BX
+	VMOVUPS      32(SI)(BX*8), Y6
+	VMASKMOVPS   (CX), Y6, Y7
+	VMASKMOVPS   (DX), Y6, Y8
+	VADDPD       Y8, Y7, Y9
+	VSUBPD       Y7, Y9, Y10
+	VSUBPD       Y10, Y9, Y11
+	VSUBPD       Y11, Y7, Y7
+	VSUBPD       Y10, Y8, Y11
+	VADDPD       Y11, Y7, Y7
+	VSUBPD       Y0, Y9, Y9
+	VSUBPD       Y1, Y7, Y7
+	VMULPD       Y2, Y9, Y0
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y0, Y10
+	VROUNDPD     $0x00, Y10, Y10
+	VMULPD       quad3fe62e4000000000<>+0(SB), Y10, Y1
+	VMOVAPS      Y9, Y8
+	VFMSUB213PD  Y1, Y2, Y8
+	VFMADD231PD  Y3, Y9, Y8
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y10, Y8
+	VFMADD231PD  Y2, Y7, Y8
+	VMULPD       Y8, Y8, Y1
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y2
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y1, Y2
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y1, Y2
+	VMULPD       Y8, Y2, Y2
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y3
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y1, Y3
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y1, Y3
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y1, Y3
+	VSUBPD       Y2, Y3, Y3
+	VDIVPD       Y3, Y2, Y2
+	VADDPD       Y2, Y2, Y2
+	VADDPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VCVTPD2DQY   Y10, X1
+	VPSRAD       $0x01, X1, X3
+	VPSUBD       X3, X1, X1
+	VPADDD       word000003ff<>+0(SB), X1, X1
+	VPMOVSXDQ    X1, Y1
+	VPSLLQ       $0x34, Y1, Y1
+	VMULPD       Y1, Y2, Y2
+	VPADDD       word000003ff<>+0(SB), X3, X3
+	VPMOVSXDQ    X3, Y1
+	VPSLLQ       $0x34, Y1, Y1
+	VMULPD       Y1, Y2, Y2
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y0, Y0
+	VANDPS       Y0, Y2, Y2
+	VANDPS       Y6, Y2, Y2
+	VMASKMOVPS   Y2, Y6, (AX)
+	VADDPD       Y2, Y4, Y4
+
+expsdone:
+	MOVQ    sum+40(FP), AX
+	VMOVUPD Y4, (AX)
+	VMOVUPD Y5, 32(AX)
+	VZEROUPPER
+	RET
+
+DATA quad3ff71547652b82fe<>+0(SB)/8, $0x3ff71547652b82fe
+DATA quad3ff71547652b82fe<>+8(SB)/8, $0x3ff71547652b82fe
+DATA quad3ff71547652b82fe<>+16(SB)/8, $0x3ff71547652b82fe
+DATA quad3ff71547652b82fe<>+24(SB)/8, $0x3ff71547652b82fe
+DATA quad3ff71547652b82fe<>+32(SB)/8, $0x3ff71547652b82fe
+DATA quad3ff71547652b82fe<>+40(SB)/8, $0x3ff71547652b82fe
+DATA quad3ff71547652b82fe<>+48(SB)/8, $0x3ff71547652b82fe
+DATA quad3ff71547652b82fe<>+56(SB)/8, $0x3ff71547652b82fe
+GLOBL quad3ff71547652b82fe<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fe62e4000000000<>+0(SB)/8, $0x3fe62e4000000000
+DATA quad3fe62e4000000000<>+8(SB)/8, $0x3fe62e4000000000
+DATA quad3fe62e4000000000<>+16(SB)/8, $0x3fe62e4000000000
+DATA quad3fe62e4000000000<>+24(SB)/8, $0x3fe62e4000000000
+DATA quad3fe62e4000000000<>+32(SB)/8, $0x3fe62e4000000000
+DATA quad3fe62e4000000000<>+40(SB)/8, $0x3fe62e4000000000
+DATA quad3fe62e4000000000<>+48(SB)/8, $0x3fe62e4000000000
+DATA quad3fe62e4000000000<>+56(SB)/8, $0x3fe62e4000000000
+GLOBL quad3fe62e4000000000<>(SB), RODATA|NOPTR, $64
+
+DATA quad3eb7f7d1cf79abca<>+0(SB)/8, $0x3eb7f7d1cf79abca
+DATA quad3eb7f7d1cf79abca<>+8(SB)/8, $0x3eb7f7d1cf79abca
+DATA quad3eb7f7d1cf79abca<>+16(SB)/8, $0x3eb7f7d1cf79abca
+DATA quad3eb7f7d1cf79abca<>+24(SB)/8, $0x3eb7f7d1cf79abca
+DATA quad3eb7f7d1cf79abca<>+32(SB)/8, $0x3eb7f7d1cf79abca
+DATA quad3eb7f7d1cf79abca<>+40(SB)/8, $0x3eb7f7d1cf79abca
+DATA quad3eb7f7d1cf79abca<>+48(SB)/8, $0x3eb7f7d1cf79abca
+DATA quad3eb7f7d1cf79abca<>+56(SB)/8, $0x3eb7f7d1cf79abca
+GLOBL quad3eb7f7d1cf79abca<>(SB), RODATA|NOPTR, $64
+
+DATA quad3f2089cdd5e44be8<>+0(SB)/8, $0x3f2089cdd5e44be8
+DATA quad3f2089cdd5e44be8<>+8(SB)/8, $0x3f2089cdd5e44be8
+DATA quad3f2089cdd5e44be8<>+16(SB)/8, $0x3f2089cdd5e44be8
+DATA quad3f2089cdd5e44be8<>+24(SB)/8, $0x3f2089cdd5e44be8
+DATA quad3f2089cdd5e44be8<>+32(SB)/8, $0x3f2089cdd5e44be8
+DATA quad3f2089cdd5e44be8<>+40(SB)/8, $0x3f2089cdd5e44be8
+DATA quad3f2089cdd5e44be8<>+48(SB)/8, $0x3f2089cdd5e44be8
+DATA quad3f2089cdd5e44be8<>+56(SB)/8, $0x3f2089cdd5e44be8
+GLOBL quad3f2089cdd5e44be8<>(SB), RODATA|NOPTR, $64
+
+DATA quad3f9f06d10cca2c7e<>+0(SB)/8, $0x3f9f06d10cca2c7e
+DATA quad3f9f06d10cca2c7e<>+8(SB)/8, $0x3f9f06d10cca2c7e
+DATA quad3f9f06d10cca2c7e<>+16(SB)/8, $0x3f9f06d10cca2c7e
+DATA quad3f9f06d10cca2c7e<>+24(SB)/8, $0x3f9f06d10cca2c7e
+DATA quad3f9f06d10cca2c7e<>+32(SB)/8, $0x3f9f06d10cca2c7e
+DATA quad3f9f06d10cca2c7e<>+40(SB)/8, $0x3f9f06d10cca2c7e
+DATA quad3f9f06d10cca2c7e<>+48(SB)/8, $0x3f9f06d10cca2c7e
+DATA quad3f9f06d10cca2c7e<>+56(SB)/8, $0x3f9f06d10cca2c7e
+GLOBL quad3f9f06d10cca2c7e<>(SB), RODATA|NOPTR, $64
+
+DATA quad3ec92eb6bc365fa0<>+0(SB)/8, $0x3ec92eb6bc365fa0
+DATA quad3ec92eb6bc365fa0<>+8(SB)/8, $0x3ec92eb6bc365fa0
+DATA quad3ec92eb6bc365fa0<>+16(SB)/8, $0x3ec92eb6bc365fa0
+DATA quad3ec92eb6bc365fa0<>+24(SB)/8, $0x3ec92eb6bc365fa0
+DATA quad3ec92eb6bc365fa0<>+32(SB)/8, $0x3ec92eb6bc365fa0
+DATA quad3ec92eb6bc365fa0<>+40(SB)/8, $0x3ec92eb6bc365fa0
+DATA quad3ec92eb6bc365fa0<>+48(SB)/8, $0x3ec92eb6bc365fa0
+DATA quad3ec92eb6bc365fa0<>+56(SB)/8, $0x3ec92eb6bc365fa0
+GLOBL quad3ec92eb6bc365fa0<>(SB), RODATA|NOPTR, $64
+
+DATA quad3f64ae39b508b6c0<>+0(SB)/8, $0x3f64ae39b508b6c0
+DATA quad3f64ae39b508b6c0<>+8(SB)/8, $0x3f64ae39b508b6c0
+DATA quad3f64ae39b508b6c0<>+16(SB)/8, $0x3f64ae39b508b6c0
+DATA quad3f64ae39b508b6c0<>+24(SB)/8, $0x3f64ae39b508b6c0
+DATA quad3f64ae39b508b6c0<>+32(SB)/8, $0x3f64ae39b508b6c0
+DATA quad3f64ae39b508b6c0<>+40(SB)/8, $0x3f64ae39b508b6c0
+DATA quad3f64ae39b508b6c0<>+48(SB)/8, $0x3f64ae39b508b6c0
+DATA quad3f64ae39b508b6c0<>+56(SB)/8, $0x3f64ae39b508b6c0
+GLOBL quad3f64ae39b508b6c0<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fcd17099887e074<>+0(SB)/8, $0x3fcd17099887e074
+DATA quad3fcd17099887e074<>+8(SB)/8, $0x3fcd17099887e074
+DATA quad3fcd17099887e074<>+16(SB)/8, $0x3fcd17099887e074
+DATA quad3fcd17099887e074<>+24(SB)/8, $0x3fcd17099887e074
+DATA quad3fcd17099887e074<>+32(SB)/8, $0x3fcd17099887e074
+DATA quad3fcd17099887e074<>+40(SB)/8, $0x3fcd17099887e074
+DATA quad3fcd17099887e074<>+48(SB)/8, $0x3fcd17099887e074
+DATA quad3fcd17099887e074<>+56(SB)/8, $0x3fcd17099887e074
+GLOBL quad3fcd17099887e074<>(SB), RODATA|NOPTR, $64
+
+DATA quad4000000000000000<>+0(SB)/8, $0x4000000000000000
+DATA quad4000000000000000<>+8(SB)/8, $0x4000000000000000
+DATA quad4000000000000000<>+16(SB)/8, $0x4000000000000000
+DATA quad4000000000000000<>+24(SB)/8, $0x4000000000000000
+DATA quad4000000000000000<>+32(SB)/8, $0x4000000000000000
+DATA quad4000000000000000<>+40(SB)/8, $0x4000000000000000
+DATA quad4000000000000000<>+48(SB)/8, $0x4000000000000000
+DATA quad4000000000000000<>+56(SB)/8, $0x4000000000000000
+GLOBL quad4000000000000000<>(SB), RODATA|NOPTR, $64
+
+DATA word000003ff<>+0(SB)/4, $0x000003ff
+DATA word000003ff<>+4(SB)/4, $0x000003ff
+DATA word000003ff<>+8(SB)/4, $0x000003ff
+DATA word000003ff<>+12(SB)/4, $0x000003ff
+DATA word000003ff<>+16(SB)/4, $0x000003ff
+DATA word000003ff<>+20(SB)/4, $0x000003ff
+DATA word000003ff<>+24(SB)/4, $0x000003ff
+DATA word000003ff<>+28(SB)/4, $0x000003ff
+DATA word000003ff<>+32(SB)/4, $0x000003ff
+DATA word000003ff<>+36(SB)/4, $0x000003ff
+DATA word000003ff<>+40(SB)/4, $0x000003ff
+DATA word000003ff<>+44(SB)/4, $0x000003ff
+DATA word000003ff<>+48(SB)/4, $0x000003ff
+DATA word000003ff<>+52(SB)/4, $0x000003ff
+DATA word000003ff<>+56(SB)/4, $0x000003ff
+DATA word000003ff<>+60(SB)/4, $0x000003ff
+GLOBL word000003ff<>(SB), RODATA|NOPTR, $64
+
+DATA quadc087500000000000<>+0(SB)/8, $0xc087500000000000
+DATA quadc087500000000000<>+8(SB)/8, $0xc087500000000000
+DATA quadc087500000000000<>+16(SB)/8, $0xc087500000000000
+DATA quadc087500000000000<>+24(SB)/8, $0xc087500000000000
+DATA quadc087500000000000<>+32(SB)/8, $0xc087500000000000
+DATA quadc087500000000000<>+40(SB)/8, $0xc087500000000000
+DATA quadc087500000000000<>+48(SB)/8, $0xc087500000000000
+DATA quadc087500000000000<>+56(SB)/8, $0xc087500000000000
+GLOBL quadc087500000000000<>(SB), RODATA|NOPTR, $64
+
+// func times64AVX2(dst *float64, n int, by float64)
+// Requires: AVX
+TEXT ·times64AVX2(SB), NOSPLIT, $0-24
+	MOVQ         dst+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSD by+16(FP), Y0
+
+timeswhole:
+	CMPQ    CX, $0x00000004
+	JB      timesrest
+	VMOVUPS (AX), Y1
+	VMULPD  Y0, Y1, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    $0x00000020, AX
+	SUBQ    $0x00000004, CX
+	JMP     timeswhole
+
+timesrest:
+	TESTQ      CX, CX
+	JZ         timesdone
+	LEAQ       firstLanes<>+0(SB), DX
+	NEGQ       CX
+	VMOVUPS    32(DX)(CX*8), Y1
+	VMASKMOVPS (AX), Y1, Y2
+	VMULPD     Y0, Y2, Y2
+	VMASKMOVPS Y2, Y1, (AX)
+
+timesdone:
+	VZEROUPPER
+	RET
+
+// func dot64AVX2(soft *float64, grad *float64, n int, sum *[16]float64)
+// Requires: AVX, AVX2, FMA3
+TEXT ·dot64AVX2(SB), NOSPLIT, $0-32
+	MOVQ  soft+0(FP), AX
+	MOVQ  grad+8(FP), CX
+	MOVQ  n+16(FP), DX
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+
+dotwhole:
+	CMPQ        DX, $0x00000004
+	JB          dotrest
+	VMOVUPS     (AX), Y2
+	VMOVUPS     (CX), Y3
+	VPXOR       Y4, Y4, Y4
+	VCMPPD      $0x04, Y4, Y2, Y4
+	VANDPS      Y4, Y3, Y3
+	VFMADD231PD Y2, Y3, Y0
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	SUBQ        $0x00000004, DX
+	JMP         dotwhole
+
+dotrest:
+	TESTQ       DX, DX
+	JZ          dotdone
+	LEAQ        firstLanes<>+0(SB), BX
+	NEGQ        DX
+	VMOVUPS     32(BX)(DX*8), Y2
+	VMASKMOVPS  (AX), Y2, Y3
+	VMASKMOVPS  (CX), Y2, Y2
+	VPXOR       Y4, Y4, Y4
+	VCMPPD      $0x04, Y4, Y3, Y4
+	VANDPS      Y4, Y2, Y2
+	VFMADD231PD Y3, Y2, Y0
+
+dotdone:
+	MOVQ    sum+24(FP), AX
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+// func grad64AVX2(dst *float64, soft *float64, grad *float64, n int, at *[6]float64)
+// Requires: AVX, AVX2
+TEXT ·grad64AVX2(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         soft+8(FP), CX
+	MOVQ         grad+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         at+32(FP), SI
+	VBROADCASTSD 32(SI), Y0
+	VBROADCASTSD 40(SI), Y1
+	VBROADCASTSD 16(SI), Y2
+
+gradwhole:
+	CMPQ    BX, $0x00000004
+	JB      gradrest
+	VMOVUPS (CX), Y3
+	VMOVUPS (DX), Y4
+	VPXOR   Y5, Y5, Y5
+	VSUBPD  Y0, Y4, Y4
+	VSUBPD  Y1, Y4, Y4
+	VMULPD  Y3, Y4, Y4
+	VCMPPD  $0x04, Y5, Y3, Y3
+	VANDPS  Y3, Y4, Y4
+	VMULPD  Y2, Y4, Y4
+	VMOVUPS Y4, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	ADDQ    $0x00000020, DX
+	SUBQ    $0x00000004, BX
+	JMP     gradwhole
+
+gradrest:
+	TESTQ      BX, BX
+	JZ         graddone
+	LEAQ       firstLanes<>+0(SB), SI
+	NEGQ       BX
+	VMOVUPS    32(SI)(BX*8), Y3
+	VMASKMOVPS (CX), Y3, Y4
+	VMASKMOVPS (DX), Y3, Y5
+	VPXOR      Y6, Y6, Y6
+	VSUBPD     Y0, Y5, Y0
+	VSUBPD     Y1, Y0, Y0
+	VMULPD     Y4, Y0, Y0
+	VCMPPD     $0x04, Y6, Y4, Y1
+	VANDPS     Y1, Y0, Y0
+	VMULPD     Y2, Y0, Y0
+	VMASKMOVPS Y0, Y3, (AX)
+
+graddone:
+	VZEROUPPER
+	RET
+
+// func gradTau64AVX2(logits *float64, noise *float64, soft *float64, grad *float64, n int, at *[6]float64, sum *[16]float64)
+// Requires: AVX, AVX2, FMA3
+TEXT ·gradTau64AVX2(SB), NOSPLIT, $0-56
+	MOVQ         logits+0(FP), AX
+	MOVQ         noise+8(FP), CX
+	MOVQ         soft+16(FP), DX
+	MOVQ         grad+24(FP), BX
+	MOVQ         n+32(FP), SI
+	MOVQ         at+40(FP), DI
+	VBROADCASTSD (DI), Y0
+	VBROADCASTSD 8(DI), Y1
+	VBROADCASTSD 16(DI), Y2
+	VBROADCASTSD 24(DI), Y2
+	VPXOR        Y2, Y2, Y2
+	VPXOR        Y3, Y3, Y3
+
+gradTauwhole:
+	CMPQ         SI, $0x00000004
+	JB           gradTaurest
+	VMOVUPS      (DX), Y4
+	VBROADCASTSD 32(DI), Y5
+	VBROADCASTSD 40(DI), Y6
+	VMOVUPS      (BX), Y7
+	VPXOR        Y8, Y8, Y8
+	VSUBPD       Y5, Y7, Y5
+	VSUBPD       Y6, Y5, Y5
+	VMULPD       Y4, Y5, Y5
+	VCMPPD       $0x04, Y8, Y4, Y6
+	VANDPS       Y6, Y5, Y5
+	VMOVUPS      (AX), Y6
+	VMOVUPS      (CX), Y7
+	VADDPD       Y7, Y6, Y8
+	VSUBPD       Y6, Y8, Y9
+	VSUBPD       Y9, Y8, Y10
+	VSUBPD       Y10, Y6, Y6
+	VSUBPD       Y9, Y7, Y10
+	VADDPD       Y10, Y6, Y6
+	VSUBPD       Y0, Y8, Y8
+	VSUBPD       Y1, Y6, Y6
+	VADDPD       Y6, Y8, Y8
+	VPXOR        Y6, Y6, Y6
+	VCMPPD       $0x04, Y6, Y4, Y4
+	VANDPS       Y4, Y8, Y8
+	VFMADD231PD  Y8, Y5, Y2
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000020, BX
+	SUBQ         $0x00000004, SI
+	JMP          gradTauwhole
+
+gradTaurest:
+	TESTQ        SI, SI
+	JZ           gradTaudone
+	LEAQ         firstLanes<>+0(SB), R8
+	NEGQ         SI
+	VMOVUPS      32(R8)(SI*8), Y4
+	VMASKMOVPS   (DX), Y4, Y5
+	VBROADCASTSD 32(DI), Y6
+	VBROADCASTSD 40(DI), Y7
+	VMASKMOVPS   (BX), Y4, Y8
+	VPXOR        Y9, Y9, Y9
+	VSUBPD       Y6, Y8, Y6
+	VSUBPD       Y7, Y6, Y6
+	VMULPD       Y5, Y6, Y6
+	VCMPPD       $0x04, Y9, Y5, Y7
+	VANDPS       Y7, Y6, Y6
+	VMASKMOVPS   (AX), Y4, Y7
+	VMASKMOVPS   (CX), Y4, Y4
+	VADDPD       Y4, Y7, Y8
+	VSUBPD       Y7, Y8, Y9
+	VSUBPD       Y9, Y8, Y10
+	VSUBPD       Y10, Y7, Y7
+	VSUBPD       Y9, Y4, Y10
+	VADDPD       Y10, Y7, Y7
+	VSUBPD       Y0, Y8, Y8
+	VSUBPD       Y1, Y7, Y7
+	VADDPD       Y7, Y8, Y8
+	VPXOR        Y0, Y0, Y0
+	VCMPPD       $0x04, Y0, Y5, Y0
+	VANDPS       Y0, Y8, Y8
+	VFMADD231PD  Y8, Y6, Y2
+
+gradTaudone:
+	MOVQ    sum+48(FP), AX
+	VMOVUPD Y2, (AX)
+	VMOVUPD Y3, 32(AX)
+	VZEROUPPER
+	RET
+
+// func bce64AVX2(dst *float64, logits *float64, targets *float64, n int) (bad uint32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·bce64AVX2(SB), NOSPLIT, $0-36
+	MOVQ  dst+0(FP), AX
+	MOVQ  logits+8(FP), CX
+	MOVQ  targets+16(FP), DX
+	MOVQ  n+24(FP), BX
+	VPXOR Y0, Y0, Y0
+
+bcewhole:
+	CMPQ         BX, $0x00000004
+	JB           bcerest
+	VMOVUPS      (CX), Y1
+	VMOVUPS      (DX), Y2
+	VSUBPD       Y1, Y1, Y3
+	VCMPPD       $0x03, Y3, Y3, Y3
+	VORPS        Y3, Y0, Y0
+	VSUBPD       Y2, Y2, Y3
+	VCMPPD       $0x03, Y3, Y3, Y3
+	VORPS        Y3, Y0, Y0
+	VPAND        quad7fffffffffffffff<>+0(SB), Y1, Y4
+	VPOR         quad8000000000000000<>+0(SB), Y1, Y3
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y3, Y5
+	VROUNDPD     $0x00, Y5, Y5
+	VMOVAPS      Y3, Y6
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y5, Y6
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y5, Y6
+	VMULPD       Y6, Y6, Y7
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y8
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y7, Y8
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y7, Y8
+	VMULPD       Y6, Y8, Y8
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y6
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y7, Y6
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y7, Y6
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y7, Y6
+	VSUBPD       Y8, Y6, Y6
+	VDIVPD       Y6, Y8, Y8
+	VADDPD       Y8, Y8, Y8
+	VADDPD       quad3ff0000000000000<>+0(SB), Y8, Y8
+	VCVTPD2DQY   Y5, X5
+	VPSRAD       $0x01, X5, X6
+	VPSUBD       X6, X5, X5
+	VPADDD       word000003ff<>+0(SB), X5, X5
+	VPMOVSXDQ    X5, Y5
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y8, Y8
+	VPADDD       word000003ff<>+0(SB), X6, X6
+	VPMOVSXDQ    X6, Y5
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y8, Y8
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y3, Y3
+	VANDPS       Y3, Y8, Y8
+	VPXOR        Y6, Y6, Y6
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y8, Y3
+	VMULPD       quad3fe0000000000000<>+0(SB), Y3, Y3
+	VMOVUPS      quad3ff0000000000000<>+0(SB), Y5
+	VCMPPD       $0x11, quad3fda827999fc1567<>+0(SB), Y8, Y7
+	VBLENDVPS    Y7, Y8, Y3, Y3
+	VBLENDVPS    Y7, Y6, Y5, Y5
+	VADDPD       quad4000000000000000<>+0(SB), Y3, Y6
+	VDIVPD       Y6, Y3, Y6
+	VMULPD       Y6, Y6, Y7
+	VMULPD       Y7, Y7, Y8
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y8, Y9
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y8, Y10
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y10, Y10
+	VMULPD       Y8, Y10, Y10
+	VADDPD       quad3fd2492494229359<>+0(SB), Y10, Y10
+	VMULPD       Y8, Y10, Y10
+	VADDPD       quad3fe5555555555593<>+0(SB), Y10, Y10
+	VMULPD       Y7, Y10, Y10
+	VADDPD       Y10, Y9, Y7
+	VMULPD       Y3, Y3, Y8
+	VMULPD       quad3fe0000000000000<>+0(SB), Y8, Y8
+	VADDPD       Y7, Y8, Y7
+	VMULPD       Y6, Y7, Y7
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y5, Y6
+	VADDPD       Y6, Y7, Y7
+	VSUBPD       Y7, Y8, Y8
+	VSUBPD       Y3, Y8, Y8
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y5, Y6
+	VSUBPD       Y8, Y6, Y6
+	VPXOR        Y5, Y5, Y5
+	VMOVUPS      quad3ff0000000000000<>+0(SB), Y3
+	VSUBPD       Y2, Y3, Y3
+	VCMPPD       $0x1e, Y5, Y1, Y1
+	VBLENDVPS    Y1, Y3, Y2, Y2
+	VMULPD       Y4, Y2, Y2
+	VADDPD       Y2, Y6, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000004, BX
+	JMP          bcewhole
+
+bcerest:
+	TESTQ        BX, BX
+	JZ           bcedone
+	LEAQ         firstLanes<>+0(SB), SI
+	NEGQ         BX
+	VMOVUPS      32(SI)(BX*8), Y1
+	VMASKMOVPS   (CX), Y1, Y2
+	VMASKMOVPS   (DX), Y1, Y3
+	VSUBPD       Y2, Y2, Y4
+	VCMPPD       $0x03, Y4, Y4, Y4
+	VORPS        Y4, Y0, Y0
+	VSUBPD       Y3, Y3, Y4
+	VCMPPD       $0x03, Y4, Y4, Y4
+	VORPS        Y4, Y0, Y0
+	VPAND        quad7fffffffffffffff<>+0(SB), Y2, Y5
+	VPOR         quad8000000000000000<>+0(SB), Y2, Y4
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y4, Y6
+	VROUNDPD     $0x00, Y6, Y6
+	VMOVAPS      Y4, Y7
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y6, Y7
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y6, Y7
+	VMULPD       Y7, Y7, Y8
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y9
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y8, Y9
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y8, Y9
+	VMULPD       Y7, Y9, Y9
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y7
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y8, Y7
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y8, Y7
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y8, Y7
+	VSUBPD       Y9, Y7, Y7
+	VDIVPD       Y7, Y9, Y9
+	VADDPD       Y9, Y9, Y9
+	VADDPD       quad3ff0000000000000<>+0(SB), Y9, Y9
+	VCVTPD2DQY   Y6, X6
+	VPSRAD       $0x01, X6, X7
+	VPSUBD       X7, X6, X6
+	VPADDD       word000003ff<>+0(SB), X6, X6
+	VPMOVSXDQ    X6, Y6
+	VPSLLQ       $0x34, Y6, Y6
+	VMULPD       Y6, Y9, Y9
+	VPADDD       word000003ff<>+0(SB), X7, X7
+	VPMOVSXDQ    X7, Y6
+	VPSLLQ       $0x34, Y6, Y6
+	VMULPD       Y6, Y9, Y9
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y4, Y4
+	VANDPS       Y4, Y9, Y9
+	VPXOR        Y7, Y7, Y7
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y9, Y4
+	VMULPD       quad3fe0000000000000<>+0(SB), Y4, Y4
+	VMOVUPS      quad3ff0000000000000<>+0(SB), Y6
+	VCMPPD       $0x11, quad3fda827999fc1567<>+0(SB), Y9, Y8
+	VBLENDVPS    Y8, Y9, Y4, Y4
+	VBLENDVPS    Y8, Y7, Y6, Y6
+	VADDPD       quad4000000000000000<>+0(SB), Y4, Y7
+	VDIVPD       Y7, Y4, Y7
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y8, Y8, Y9
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y9, Y10
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y9, Y11
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       quad3fd2492494229359<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       quad3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VADDPD       Y11, Y10, Y8
+	VMULPD       Y4, Y4, Y9
+	VMULPD       quad3fe0000000000000<>+0(SB), Y9, Y9
+	VADDPD       Y8, Y9, Y8
+	VMULPD       Y7, Y8, Y8
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y6, Y7
+	VADDPD       Y7, Y8, Y8
+	VSUBPD       Y8, Y9, Y9
+	VSUBPD       Y4, Y9, Y9
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y6, Y7
+	VSUBPD       Y9, Y7, Y7
+	VPXOR        Y6, Y6, Y6
+	VMOVUPS      quad3ff0000000000000<>+0(SB), Y4
+	VSUBPD       Y3, Y4, Y4
+	VCMPPD       $0x1e, Y6, Y2, Y2
+	VBLENDVPS    Y2, Y4, Y3, Y3
+	VMULPD       Y5, Y3, Y3
+	VADDPD       Y3, Y7, Y7
+	VMASKMOVPS   Y7, Y1, (AX)
+
+bcedone:
+	VMOVMSKPD Y0, AX
+	VZEROUPPER
+	MOVL      AX, bad+32(FP)
+	RET
+
+DATA quad7fffffffffffffff<>+0(SB)/8, $0x7fffffffffffffff
+DATA quad7fffffffffffffff<>+8(SB)/8, $0x7fffffffffffffff
+DATA quad7fffffffffffffff<>+16(SB)/8, $0x7fffffffffffffff
+DATA quad7fffffffffffffff<>+24(SB)/8, $0x7fffffffffffffff
+DATA quad7fffffffffffffff<>+32(SB)/8, $0x7fffffffffffffff
+DATA quad7fffffffffffffff<>+40(SB)/8, $0x7fffffffffffffff
+DATA quad7fffffffffffffff<>+48(SB)/8, $0x7fffffffffffffff
+DATA quad7fffffffffffffff<>+56(SB)/8, $0x7fffffffffffffff
+GLOBL quad7fffffffffffffff<>(SB), RODATA|NOPTR, $64
+
+DATA quad8000000000000000<>+0(SB)/8, $0x8000000000000000
+DATA quad8000000000000000<>+8(SB)/8, $0x8000000000000000
+DATA quad8000000000000000<>+16(SB)/8, $0x8000000000000000
+DATA quad8000000000000000<>+24(SB)/8, $0x8000000000000000
+DATA quad8000000000000000<>+32(SB)/8, $0x8000000000000000
+DATA quad8000000000000000<>+40(SB)/8, $0x8000000000000000
+DATA quad8000000000000000<>+48(SB)/8, $0x8000000000000000
+DATA quad8000000000000000<>+56(SB)/8, $0x8000000000000000
+GLOBL quad8000000000000000<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fe0000000000000<>+0(SB)/8, $0x3fe0000000000000
+DATA quad3fe0000000000000<>+8(SB)/8, $0x3fe0000000000000
+DATA quad3fe0000000000000<>+16(SB)/8, $0x3fe0000000000000
+DATA quad3fe0000000000000<>+24(SB)/8, $0x3fe0000000000000
+DATA quad3fe0000000000000<>+32(SB)/8, $0x3fe0000000000000
+DATA quad3fe0000000000000<>+40(SB)/8, $0x3fe0000000000000
+DATA quad3fe0000000000000<>+48(SB)/8, $0x3fe0000000000000
+DATA quad3fe0000000000000<>+56(SB)/8, $0x3fe0000000000000
+GLOBL quad3fe0000000000000<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fda827999fc1567<>+0(SB)/8, $0x3fda827999fc1567
+DATA quad3fda827999fc1567<>+8(SB)/8, $0x3fda827999fc1567
+DATA quad3fda827999fc1567<>+16(SB)/8, $0x3fda827999fc1567
+DATA quad3fda827999fc1567<>+24(SB)/8, $0x3fda827999fc1567
+DATA quad3fda827999fc1567<>+32(SB)/8, $0x3fda827999fc1567
+DATA quad3fda827999fc1567<>+40(SB)/8, $0x3fda827999fc1567
+DATA quad3fda827999fc1567<>+48(SB)/8, $0x3fda827999fc1567
+DATA quad3fda827999fc1567<>+56(SB)/8, $0x3fda827999fc1567
+GLOBL quad3fda827999fc1567<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fc39a09d078c69f<>+0(SB)/8, $0x3fc39a09d078c69f
+DATA quad3fc39a09d078c69f<>+8(SB)/8, $0x3fc39a09d078c69f
+DATA quad3fc39a09d078c69f<>+16(SB)/8, $0x3fc39a09d078c69f
+DATA quad3fc39a09d078c69f<>+24(SB)/8, $0x3fc39a09d078c69f
+DATA quad3fc39a09d078c69f<>+32(SB)/8, $0x3fc39a09d078c69f
+DATA quad3fc39a09d078c69f<>+40(SB)/8, $0x3fc39a09d078c69f
+DATA quad3fc39a09d078c69f<>+48(SB)/8, $0x3fc39a09d078c69f
+DATA quad3fc39a09d078c69f<>+56(SB)/8, $0x3fc39a09d078c69f
+GLOBL quad3fc39a09d078c69f<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fcc71c51d8e78af<>+0(SB)/8, $0x3fcc71c51d8e78af
+DATA quad3fcc71c51d8e78af<>+8(SB)/8, $0x3fcc71c51d8e78af
+DATA quad3fcc71c51d8e78af<>+16(SB)/8, $0x3fcc71c51d8e78af
+DATA quad3fcc71c51d8e78af<>+24(SB)/8, $0x3fcc71c51d8e78af
+DATA quad3fcc71c51d8e78af<>+32(SB)/8, $0x3fcc71c51d8e78af
+DATA quad3fcc71c51d8e78af<>+40(SB)/8, $0x3fcc71c51d8e78af
+DATA quad3fcc71c51d8e78af<>+48(SB)/8, $0x3fcc71c51d8e78af
+DATA quad3fcc71c51d8e78af<>+56(SB)/8, $0x3fcc71c51d8e78af
+GLOBL quad3fcc71c51d8e78af<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fd999999997fa04<>+0(SB)/8, $0x3fd999999997fa04
+DATA quad3fd999999997fa04<>+8(SB)/8, $0x3fd999999997fa04
+DATA quad3fd999999997fa04<>+16(SB)/8, $0x3fd999999997fa04
+DATA quad3fd999999997fa04<>+24(SB)/8, $0x3fd999999997fa04
+DATA quad3fd999999997fa04<>+32(SB)/8, $0x3fd999999997fa04
+DATA quad3fd999999997fa04<>+40(SB)/8, $0x3fd999999997fa04
+DATA quad3fd999999997fa04<>+48(SB)/8, $0x3fd999999997fa04
+DATA quad3fd999999997fa04<>+56(SB)/8, $0x3fd999999997fa04
+GLOBL quad3fd999999997fa04<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fc2f112df3e5244<>+0(SB)/8, $0x3fc2f112df3e5244
+DATA quad3fc2f112df3e5244<>+8(SB)/8, $0x3fc2f112df3e5244
+DATA quad3fc2f112df3e5244<>+16(SB)/8, $0x3fc2f112df3e5244
+DATA quad3fc2f112df3e5244<>+24(SB)/8, $0x3fc2f112df3e5244
+DATA quad3fc2f112df3e5244<>+32(SB)/8, $0x3fc2f112df3e5244
+DATA quad3fc2f112df3e5244<>+40(SB)/8, $0x3fc2f112df3e5244
+DATA quad3fc2f112df3e5244<>+48(SB)/8, $0x3fc2f112df3e5244
+DATA quad3fc2f112df3e5244<>+56(SB)/8, $0x3fc2f112df3e5244
+GLOBL quad3fc2f112df3e5244<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fc7466496cb03de<>+0(SB)/8, $0x3fc7466496cb03de
+DATA quad3fc7466496cb03de<>+8(SB)/8, $0x3fc7466496cb03de
+DATA quad3fc7466496cb03de<>+16(SB)/8, $0x3fc7466496cb03de
+DATA quad3fc7466496cb03de<>+24(SB)/8, $0x3fc7466496cb03de
+DATA quad3fc7466496cb03de<>+32(SB)/8, $0x3fc7466496cb03de
+DATA quad3fc7466496cb03de<>+40(SB)/8, $0x3fc7466496cb03de
+DATA quad3fc7466496cb03de<>+48(SB)/8, $0x3fc7466496cb03de
+DATA quad3fc7466496cb03de<>+56(SB)/8, $0x3fc7466496cb03de
+GLOBL quad3fc7466496cb03de<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fd2492494229359<>+0(SB)/8, $0x3fd2492494229359
+DATA quad3fd2492494229359<>+8(SB)/8, $0x3fd2492494229359
+DATA quad3fd2492494229359<>+16(SB)/8, $0x3fd2492494229359
+DATA quad3fd2492494229359<>+24(SB)/8, $0x3fd2492494229359
+DATA quad3fd2492494229359<>+32(SB)/8, $0x3fd2492494229359
+DATA quad3fd2492494229359<>+40(SB)/8, $0x3fd2492494229359
+DATA quad3fd2492494229359<>+48(SB)/8, $0x3fd2492494229359
+DATA quad3fd2492494229359<>+56(SB)/8, $0x3fd2492494229359
+GLOBL quad3fd2492494229359<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fe5555555555593<>+0(SB)/8, $0x3fe5555555555593
+DATA quad3fe5555555555593<>+8(SB)/8, $0x3fe5555555555593
+DATA quad3fe5555555555593<>+16(SB)/8, $0x3fe5555555555593
+DATA quad3fe5555555555593<>+24(SB)/8, $0x3fe5555555555593
+DATA quad3fe5555555555593<>+32(SB)/8, $0x3fe5555555555593
+DATA quad3fe5555555555593<>+40(SB)/8, $0x3fe5555555555593
+DATA quad3fe5555555555593<>+48(SB)/8, $0x3fe5555555555593
+DATA quad3fe5555555555593<>+56(SB)/8, $0x3fe5555555555593
+GLOBL quad3fe5555555555593<>(SB), RODATA|NOPTR, $64
+
+DATA quad3dea39ef35793c76<>+0(SB)/8, $0x3dea39ef35793c76
+DATA quad3dea39ef35793c76<>+8(SB)/8, $0x3dea39ef35793c76
+DATA quad3dea39ef35793c76<>+16(SB)/8, $0x3dea39ef35793c76
+DATA quad3dea39ef35793c76<>+24(SB)/8, $0x3dea39ef35793c76
+DATA quad3dea39ef35793c76<>+32(SB)/8, $0x3dea39ef35793c76
+DATA quad3dea39ef35793c76<>+40(SB)/8, $0x3dea39ef35793c76
+DATA quad3dea39ef35793c76<>+48(SB)/8, $0x3dea39ef35793c76
+DATA quad3dea39ef35793c76<>+56(SB)/8, $0x3dea39ef35793c76
+GLOBL quad3dea39ef35793c76<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fe62e42fee00000<>+0(SB)/8, $0x3fe62e42fee00000
+DATA quad3fe62e42fee00000<>+8(SB)/8, $0x3fe62e42fee00000
+DATA quad3fe62e42fee00000<>+16(SB)/8, $0x3fe62e42fee00000
+DATA quad3fe62e42fee00000<>+24(SB)/8, $0x3fe62e42fee00000
+DATA quad3fe62e42fee00000<>+32(SB)/8, $0x3fe62e42fee00000
+DATA quad3fe62e42fee00000<>+40(SB)/8, $0x3fe62e42fee00000
+DATA quad3fe62e42fee00000<>+48(SB)/8, $0x3fe62e42fee00000
+DATA quad3fe62e42fee00000<>+56(SB)/8, $0x3fe62e42fee00000
+GLOBL quad3fe62e42fee00000<>(SB), RODATA|NOPTR, $64
+
+// func bceGrad64AVX2(dst *float64, logits *float64, targets *float64, grad *float64, n int) (bad uint32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·bceGrad64AVX2(SB), NOSPLIT, $0-44
+	MOVQ  dst+0(FP), AX
+	MOVQ  logits+8(FP), CX
+	MOVQ  targets+16(FP), DX
+	MOVQ  grad+24(FP), BX
+	MOVQ  n+32(FP), SI
+	VPXOR Y0, Y0, Y0
+
+bceGradwhole:
+	CMPQ         SI, $0x00000004
+	JB           bceGradrest
+	VMOVUPS      (CX), Y1
+	VMOVUPS      (DX), Y2
+	VSUBPD       Y1, Y1, Y3
+	VCMPPD       $0x03, Y3, Y3, Y3
+	VORPS        Y3, Y0, Y0
+	VSUBPD       Y2, Y2, Y3
+	VCMPPD       $0x03, Y3, Y3, Y3
+	VORPS        Y3, Y0, Y0
+	VPAND        quad7fffffffffffffff<>+0(SB), Y1, Y3
+	VPOR         quad8000000000000000<>+0(SB), Y1, Y3
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y3, Y4
+	VROUNDPD     $0x00, Y4, Y4
+	VMOVAPS      Y3, Y5
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y4, Y5
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y4, Y5
+	VMULPD       Y5, Y5, Y6
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y7
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y6, Y7
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y6, Y7
+	VMULPD       Y5, Y7, Y7
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y5
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y6, Y5
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y6, Y5
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y6, Y5
+	VSUBPD       Y7, Y5, Y5
+	VDIVPD       Y5, Y7, Y7
+	VADDPD       Y7, Y7, Y7
+	VADDPD       quad3ff0000000000000<>+0(SB), Y7, Y7
+	VCVTPD2DQY   Y4, X4
+	VPSRAD       $0x01, X4, X5
+	VPSUBD       X5, X4, X4
+	VPADDD       word000003ff<>+0(SB), X4, X4
+	VPMOVSXDQ    X4, Y4
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y7, Y7
+	VPADDD       word000003ff<>+0(SB), X5, X5
+	VPMOVSXDQ    X5, Y4
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y7, Y7
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y3, Y3
+	VANDPS       Y3, Y7, Y7
+	VADDPD       quad3ff0000000000000<>+0(SB), Y7, Y3
+	VDIVPD       Y3, Y7, Y3
+	VPXOR        Y5, Y5, Y5
+	VMOVUPS      quad3ff0000000000000<>+0(SB), Y4
+	VSUBPD       Y2, Y4, Y4
+	VCMPPD       $0x1e, Y5, Y1, Y5
+	VBLENDVPS    Y5, Y4, Y2, Y2
+	VSUBPD       Y2, Y3, Y3
+	VPXOR        Y2, Y2, Y2
+	VCMPPD       $0x1e, Y2, Y1, Y1
+	VPXOR        Y2, Y2, Y2
+	VSUBPD       Y3, Y2, Y2
+	VBLENDVPS    Y1, Y2, Y3, Y3
+	VMOVUPS      (BX), Y1
+	VMULPD       Y1, Y3, Y3
+	VMOVUPS      Y3, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000020, BX
+	SUBQ         $0x00000004, SI
+	JMP          bceGradwhole
+
+bceGradrest:
+	TESTQ        SI, SI
+	JZ           bceGraddone
+	LEAQ         firstLanes<>+0(SB), DI
+	NEGQ         SI
+	VMOVUPS      32(DI)(SI*8), Y1
+	VMASKMOVPS   (CX), Y1, Y2
+	VMASKMOVPS   (DX), Y1, Y3
+	VSUBPD       Y2, Y2, Y4
+	VCMPPD       $0x03, Y4, Y4, Y4
+	VORPS        Y4, Y0, Y0
+	VSUBPD       Y3, Y3, Y4
+	VCMPPD       $0x03, Y4, Y4, Y4
+	VORPS        Y4, Y0, Y0
+	VPAND        quad7fffffffffffffff<>+0(SB), Y2, Y4
+	VPOR         quad8000000000000000<>+0(SB), Y2, Y4
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y4, Y5
+	VROUNDPD     $0x00, Y5, Y5
+	VMOVAPS      Y4, Y6
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y5, Y6
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y5, Y6
+	VMULPD       Y6, Y6, Y7
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y8
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y7, Y8
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y7, Y8
+	VMULPD       Y6, Y8, Y8
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y6
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y7, Y6
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y7, Y6
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y7, Y6
+	VSUBPD       Y8, Y6, Y6
+	VDIVPD       Y6, Y8, Y8
+	VADDPD       Y8, Y8, Y8
+	VADDPD       quad3ff0000000000000<>+0(SB), Y8, Y8
+	VCVTPD2DQY   Y5, X5
+	VPSRAD       $0x01, X5, X6
+	VPSUBD       X6, X5, X5
+	VPADDD       word000003ff<>+0(SB), X5, X5
+	VPMOVSXDQ    X5, Y5
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y8, Y8
+	VPADDD       word000003ff<>+0(SB), X6, X6
+	VPMOVSXDQ    X6, Y5
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y8, Y8
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y4, Y4
+	VANDPS       Y4, Y8, Y8
+	VADDPD       quad3ff0000000000000<>+0(SB), Y8, Y4
+	VDIVPD       Y4, Y8, Y4
+	VPXOR        Y6, Y6, Y6
+	VMOVUPS      quad3ff0000000000000<>+0(SB), Y5
+	VSUBPD       Y3, Y5, Y5
+	VCMPPD       $0x1e, Y6, Y2, Y6
+	VBLENDVPS    Y6, Y5, Y3, Y3
+	VSUBPD       Y3, Y4, Y4
+	VPXOR        Y3, Y3, Y3
+	VCMPPD       $0x1e, Y3, Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	VSUBPD       Y4, Y3, Y3
+	VBLENDVPS    Y2, Y3, Y4, Y4
+	VMASKMOVPS   (BX), Y1, Y2
+	VMULPD       Y2, Y4, Y4
+	VMASKMOVPS   Y4, Y1, (AX)
+
+bceGraddone:
+	VMOVMSKPD Y0, AX
+	VZEROUPPER
+	MOVL      AX, bad+40(FP)
+	RET
+
+// func klDot64AVX2(e *float64, q *float64, p *float64, n int, at *[6]float64, sum *[16]float64) (bad uint32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·klDot64AVX2(SB), NOSPLIT, $0-52
+	MOVQ         e+0(FP), AX
+	MOVQ         q+8(FP), CX
+	MOVQ         p+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         at+32(FP), SI
+	VBROADCASTSD (SI), Y0
+	VBROADCASTSD 8(SI), Y1
+	VPXOR        Y2, Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	VPXOR        Y4, Y4, Y4
+
+klDotwhole:
+	CMPQ        BX, $0x00000004
+	JB          klDotrest
+	VMOVUPS     (AX), Y5
+	VMOVUPS     (CX), Y6
+	VMOVUPS     (DX), Y7
+	VMOVUPS     quadfff0000000000000<>+0(SB), Y8
+	VCMPPD      $0x00, Y8, Y7, Y9
+	VCMPPD      $0x04, Y8, Y6, Y8
+	VANDPS      Y8, Y9, Y9
+	VORPS       Y9, Y4, Y4
+	VSUBPD      Y0, Y6, Y6
+	VSUBPD      Y1, Y7, Y7
+	VSUBPD      Y7, Y6, Y6
+	VPXOR       Y7, Y7, Y7
+	VCMPPD      $0x04, Y7, Y5, Y7
+	VANDPS      Y7, Y6, Y6
+	VFMADD231PD Y5, Y6, Y2
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000020, DX
+	SUBQ        $0x00000004, BX
+	JMP         klDotwhole
+
+klDotrest:
+	TESTQ       BX, BX
+	JZ          klDotdone
+	LEAQ        firstLanes<>+0(SB), SI
+	NEGQ        BX
+	VMOVUPS     32(SI)(BX*8), Y5
+	VMASKMOVPS  (AX), Y5, Y6
+	VMASKMOVPS  (CX), Y5, Y7
+	VMASKMOVPS  (DX), Y5, Y5
+	VMOVUPS     quadfff0000000000000<>+0(SB), Y8
+	VCMPPD      $0x00, Y8, Y5, Y9
+	VCMPPD      $0x04, Y8, Y7, Y8
+	VANDPS      Y8, Y9, Y9
+	VORPS       Y9, Y4, Y4
+	VSUBPD      Y0, Y7, Y0
+	VSUBPD      Y1, Y5, Y1
+	VSUBPD      Y1, Y0, Y0
+	VPXOR       Y1, Y1, Y1
+	VCMPPD      $0x04, Y1, Y6, Y1
+	VANDPS      Y1, Y0, Y0
+	VFMADD231PD Y6, Y0, Y2
+
+klDotdone:
+	MOVQ      sum+40(FP), AX
+	VMOVUPD   Y2, (AX)
+	VMOVUPD   Y3, 32(AX)
+	VMOVMSKPD Y4, AX
+	VZEROUPPER
+	MOVL      AX, bad+48(FP)
+	RET
+
+// func klGrad64AVX2(dst *float64, e *float64, q *float64, p *float64, n int, at *[6]float64)
+// Requires: AVX, AVX2
+TEXT ·klGrad64AVX2(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         e+8(FP), CX
+	MOVQ         q+16(FP), DX
+	MOVQ         p+24(FP), BX
+	MOVQ         n+32(FP), SI
+	MOVQ         at+40(FP), DI
+	VBROADCASTSD (DI), Y0
+	VBROADCASTSD 8(DI), Y1
+	VBROADCASTSD 16(DI), Y2
+	VBROADCASTSD 32(DI), Y3
+	VBROADCASTSD 40(DI), Y4
+
+klGradwhole:
+	CMPQ    SI, $0x00000004
+	JB      klGradrest
+	VMOVUPS (CX), Y5
+	VMOVUPS (DX), Y6
+	VMOVUPS (BX), Y7
+	VSUBPD  Y0, Y6, Y6
+	VSUBPD  Y1, Y7, Y7
+	VSUBPD  Y7, Y6, Y6
+	VPXOR   Y7, Y7, Y7
+	VCMPPD  $0x04, Y7, Y5, Y7
+	VANDPS  Y7, Y6, Y6
+	VPXOR   Y7, Y7, Y7
+	VSUBPD  Y3, Y6, Y6
+	VSUBPD  Y4, Y6, Y6
+	VMULPD  Y5, Y6, Y6
+	VCMPPD  $0x04, Y7, Y5, Y5
+	VANDPS  Y5, Y6, Y6
+	VMULPD  Y2, Y6, Y6
+	VMOVUPS Y6, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	ADDQ    $0x00000020, DX
+	ADDQ    $0x00000020, BX
+	SUBQ    $0x00000004, SI
+	JMP     klGradwhole
+
+klGradrest:
+	TESTQ      SI, SI
+	JZ         klGraddone
+	LEAQ       firstLanes<>+0(SB), DI
+	NEGQ       SI
+	VMOVUPS    32(DI)(SI*8), Y5
+	VMASKMOVPS (CX), Y5, Y6
+	VMASKMOVPS (DX), Y5, Y7
+	VMASKMOVPS (BX), Y5, Y8
+	VSUBPD     Y0, Y7, Y0
+	VSUBPD     Y1, Y8, Y1
+	VSUBPD     Y1, Y0, Y0
+	VPXOR      Y1, Y1, Y1
+	VCMPPD     $0x04, Y1, Y6, Y1
+	VANDPS     Y1, Y0, Y0
+	VPXOR      Y1, Y1, Y1
+	VSUBPD     Y3, Y0, Y0
+	VSUBPD     Y4, Y0, Y0
+	VMULPD     Y6, Y0, Y0
+	VCMPPD     $0x04, Y1, Y6, Y1
+	VANDPS     Y1, Y0, Y0
+	VMULPD     Y2, Y0, Y0
+	VMASKMOVPS Y0, Y5, (AX)
+
+klGraddone:
+	VZEROUPPER
+	RET
+
+// func weigh64AVX2(dst *float64, a *float64, b *float64, n int, at *[6]float64)
+// Requires: AVX, FMA3
+TEXT ·weigh64AVX2(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         at+32(FP), SI
+	VBROADCASTSD 16(SI), Y0
+	VBROADCASTSD 24(SI), Y1
+
+weighwhole:
+	CMPQ         BX, $0x00000004
+	JB           weighrest
+	VMOVUPS      (CX), Y2
+	VMOVUPS      (DX), Y3
+	VMULPD       Y0, Y2, Y2
+	VFNMADD231PD Y1, Y3, Y2
+	VMOVUPS      Y2, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000004, BX
+	JMP          weighwhole
+
+weighrest:
+	TESTQ        BX, BX
+	JZ           weighdone
+	LEAQ         firstLanes<>+0(SB), SI
+	NEGQ         BX
+	VMOVUPS      32(SI)(BX*8), Y2
+	VMASKMOVPS   (CX), Y2, Y3
+	VMASKMOVPS   (DX), Y2, Y4
+	VMULPD       Y0, Y3, Y3
+	VFNMADD231PD Y1, Y4, Y3
+	VMASKMOVPS   Y3, Y2, (AX)
 
 weighdone:
 	VZEROUPPER
@@ -7126,16 +8338,6 @@ gumbel64done:
 	VZEROUPPER
 	RET
 
-DATA quad3fe0000000000000<>+0(SB)/8, $0x3fe0000000000000
-DATA quad3fe0000000000000<>+8(SB)/8, $0x3fe0000000000000
-DATA quad3fe0000000000000<>+16(SB)/8, $0x3fe0000000000000
-DATA quad3fe0000000000000<>+24(SB)/8, $0x3fe0000000000000
-DATA quad3fe0000000000000<>+32(SB)/8, $0x3fe0000000000000
-DATA quad3fe0000000000000<>+40(SB)/8, $0x3fe0000000000000
-DATA quad3fe0000000000000<>+48(SB)/8, $0x3fe0000000000000
-DATA quad3fe0000000000000<>+56(SB)/8, $0x3fe0000000000000
-GLOBL quad3fe0000000000000<>(SB), RODATA|NOPTR, $64
-
 DATA quad3df0000000000000<>+0(SB)/8, $0x3df0000000000000
 DATA quad3df0000000000000<>+8(SB)/8, $0x3df0000000000000
 DATA quad3df0000000000000<>+16(SB)/8, $0x3df0000000000000
@@ -7165,113 +8367,3 @@ DATA quad000fffffffffffff<>+40(SB)/8, $0x000fffffffffffff
 DATA quad000fffffffffffff<>+48(SB)/8, $0x000fffffffffffff
 DATA quad000fffffffffffff<>+56(SB)/8, $0x000fffffffffffff
 GLOBL quad000fffffffffffff<>(SB), RODATA|NOPTR, $64
-
-DATA quad4000000000000000<>+0(SB)/8, $0x4000000000000000
-DATA quad4000000000000000<>+8(SB)/8, $0x4000000000000000
-DATA quad4000000000000000<>+16(SB)/8, $0x4000000000000000
-DATA quad4000000000000000<>+24(SB)/8, $0x4000000000000000
-DATA quad4000000000000000<>+32(SB)/8, $0x4000000000000000
-DATA quad4000000000000000<>+40(SB)/8, $0x4000000000000000
-DATA quad4000000000000000<>+48(SB)/8, $0x4000000000000000
-DATA quad4000000000000000<>+56(SB)/8, $0x4000000000000000
-GLOBL quad4000000000000000<>(SB), RODATA|NOPTR, $64
-
-DATA quad3fc39a09d078c69f<>+0(SB)/8, $0x3fc39a09d078c69f
-DATA quad3fc39a09d078c69f<>+8(SB)/8, $0x3fc39a09d078c69f
-DATA quad3fc39a09d078c69f<>+16(SB)/8, $0x3fc39a09d078c69f
-DATA quad3fc39a09d078c69f<>+24(SB)/8, $0x3fc39a09d078c69f
-DATA quad3fc39a09d078c69f<>+32(SB)/8, $0x3fc39a09d078c69f
-DATA quad3fc39a09d078c69f<>+40(SB)/8, $0x3fc39a09d078c69f
-DATA quad3fc39a09d078c69f<>+48(SB)/8, $0x3fc39a09d078c69f
-DATA quad3fc39a09d078c69f<>+56(SB)/8, $0x3fc39a09d078c69f
-GLOBL quad3fc39a09d078c69f<>(SB), RODATA|NOPTR, $64
-
-DATA quad3fcc71c51d8e78af<>+0(SB)/8, $0x3fcc71c51d8e78af
-DATA quad3fcc71c51d8e78af<>+8(SB)/8, $0x3fcc71c51d8e78af
-DATA quad3fcc71c51d8e78af<>+16(SB)/8, $0x3fcc71c51d8e78af
-DATA quad3fcc71c51d8e78af<>+24(SB)/8, $0x3fcc71c51d8e78af
-DATA quad3fcc71c51d8e78af<>+32(SB)/8, $0x3fcc71c51d8e78af
-DATA quad3fcc71c51d8e78af<>+40(SB)/8, $0x3fcc71c51d8e78af
-DATA quad3fcc71c51d8e78af<>+48(SB)/8, $0x3fcc71c51d8e78af
-DATA quad3fcc71c51d8e78af<>+56(SB)/8, $0x3fcc71c51d8e78af
-GLOBL quad3fcc71c51d8e78af<>(SB), RODATA|NOPTR, $64
-
-DATA quad3fd999999997fa04<>+0(SB)/8, $0x3fd999999997fa04
-DATA quad3fd999999997fa04<>+8(SB)/8, $0x3fd999999997fa04
-DATA quad3fd999999997fa04<>+16(SB)/8, $0x3fd999999997fa04
-DATA quad3fd999999997fa04<>+24(SB)/8, $0x3fd999999997fa04
-DATA quad3fd999999997fa04<>+32(SB)/8, $0x3fd999999997fa04
-DATA quad3fd999999997fa04<>+40(SB)/8, $0x3fd999999997fa04
-DATA quad3fd999999997fa04<>+48(SB)/8, $0x3fd999999997fa04
-DATA quad3fd999999997fa04<>+56(SB)/8, $0x3fd999999997fa04
-GLOBL quad3fd999999997fa04<>(SB), RODATA|NOPTR, $64
-
-DATA quad3fc2f112df3e5244<>+0(SB)/8, $0x3fc2f112df3e5244
-DATA quad3fc2f112df3e5244<>+8(SB)/8, $0x3fc2f112df3e5244
-DATA quad3fc2f112df3e5244<>+16(SB)/8, $0x3fc2f112df3e5244
-DATA quad3fc2f112df3e5244<>+24(SB)/8, $0x3fc2f112df3e5244
-DATA quad3fc2f112df3e5244<>+32(SB)/8, $0x3fc2f112df3e5244
-DATA quad3fc2f112df3e5244<>+40(SB)/8, $0x3fc2f112df3e5244
-DATA quad3fc2f112df3e5244<>+48(SB)/8, $0x3fc2f112df3e5244
-DATA quad3fc2f112df3e5244<>+56(SB)/8, $0x3fc2f112df3e5244
-GLOBL quad3fc2f112df3e5244<>(SB), RODATA|NOPTR, $64
-
-DATA quad3fc7466496cb03de<>+0(SB)/8, $0x3fc7466496cb03de
-DATA quad3fc7466496cb03de<>+8(SB)/8, $0x3fc7466496cb03de
-DATA quad3fc7466496cb03de<>+16(SB)/8, $0x3fc7466496cb03de
-DATA quad3fc7466496cb03de<>+24(SB)/8, $0x3fc7466496cb03de
-DATA quad3fc7466496cb03de<>+32(SB)/8, $0x3fc7466496cb03de
-DATA quad3fc7466496cb03de<>+40(SB)/8, $0x3fc7466496cb03de
-DATA quad3fc7466496cb03de<>+48(SB)/8, $0x3fc7466496cb03de
-DATA quad3fc7466496cb03de<>+56(SB)/8, $0x3fc7466496cb03de
-GLOBL quad3fc7466496cb03de<>(SB), RODATA|NOPTR, $64
-
-DATA quad3fd2492494229359<>+0(SB)/8, $0x3fd2492494229359
-DATA quad3fd2492494229359<>+8(SB)/8, $0x3fd2492494229359
-DATA quad3fd2492494229359<>+16(SB)/8, $0x3fd2492494229359
-DATA quad3fd2492494229359<>+24(SB)/8, $0x3fd2492494229359
-DATA quad3fd2492494229359<>+32(SB)/8, $0x3fd2492494229359
-DATA quad3fd2492494229359<>+40(SB)/8, $0x3fd2492494229359
-DATA quad3fd2492494229359<>+48(SB)/8, $0x3fd2492494229359
-DATA quad3fd2492494229359<>+56(SB)/8, $0x3fd2492494229359
-GLOBL quad3fd2492494229359<>(SB), RODATA|NOPTR, $64
-
-DATA quad3fe5555555555593<>+0(SB)/8, $0x3fe5555555555593
-DATA quad3fe5555555555593<>+8(SB)/8, $0x3fe5555555555593
-DATA quad3fe5555555555593<>+16(SB)/8, $0x3fe5555555555593
-DATA quad3fe5555555555593<>+24(SB)/8, $0x3fe5555555555593
-DATA quad3fe5555555555593<>+32(SB)/8, $0x3fe5555555555593
-DATA quad3fe5555555555593<>+40(SB)/8, $0x3fe5555555555593
-DATA quad3fe5555555555593<>+48(SB)/8, $0x3fe5555555555593
-DATA quad3fe5555555555593<>+56(SB)/8, $0x3fe5555555555593
-GLOBL quad3fe5555555555593<>(SB), RODATA|NOPTR, $64
-
-DATA quad3dea39ef35793c76<>+0(SB)/8, $0x3dea39ef35793c76
-DATA quad3dea39ef35793c76<>+8(SB)/8, $0x3dea39ef35793c76
-DATA quad3dea39ef35793c76<>+16(SB)/8, $0x3dea39ef35793c76
-DATA quad3dea39ef35793c76<>+24(SB)/8, $0x3dea39ef35793c76
-DATA quad3dea39ef35793c76<>+32(SB)/8, $0x3dea39ef35793c76
-DATA quad3dea39ef35793c76<>+40(SB)/8, $0x3dea39ef35793c76
-DATA quad3dea39ef35793c76<>+48(SB)/8, $0x3dea39ef35793c76
-DATA quad3dea39ef35793c76<>+56(SB)/8, $0x3dea39ef35793c76
-GLOBL quad3dea39ef35793c76<>(SB), RODATA|NOPTR, $64
-
-DATA quad3fe62e42fee00000<>+0(SB)/8, $0x3fe62e42fee00000
-DATA quad3fe62e42fee00000<>+8(SB)/8, $0x3fe62e42fee00000
-DATA quad3fe62e42fee00000<>+16(SB)/8, $0x3fe62e42fee00000
-DATA quad3fe62e42fee00000<>+24(SB)/8, $0x3fe62e42fee00000
-DATA quad3fe62e42fee00000<>+32(SB)/8, $0x3fe62e42fee00000
-DATA quad3fe62e42fee00000<>+40(SB)/8, $0x3fe62e42fee00000
-DATA quad3fe62e42fee00000<>+48(SB)/8, $0x3fe62e42fee00000
-DATA quad3fe62e42fee00000<>+56(SB)/8, $0x3fe62e42fee00000
-GLOBL quad3fe62e42fee00000<>(SB), RODATA|NOPTR, $64
-
-DATA quad8000000000000000<>+0(SB)/8, $0x8000000000000000
-DATA quad8000000000000000<>+8(SB)/8, $0x8000000000000000
-DATA quad8000000000000000<>+16(SB)/8, $0x8000000000000000
-DATA quad8000000000000000<>+24(SB)/8, $0x8000000000000000
-DATA quad8000000000000000<>+32(SB)/8, $0x8000000000000000
-DATA quad8000000000000000<>+40(SB)/8, $0x8000000000000000
-DATA quad8000000000000000<>+48(SB)/8, $0x8000000000000000
-DATA quad8000000000000000<>+56(SB)/8, $0x8000000000000000
-GLOBL quad8000000000000000<>(SB), RODATA|NOPTR, $64

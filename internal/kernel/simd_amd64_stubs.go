@@ -7,6 +7,16 @@ package kernel
 //go:noescape
 func gumbel32AVX2(dst *float32, groups int, keys *[20]uint32, counter *[4]uint32)
 
+func turnIn32AVX2(dst *float32, src *float32, k int)
+
+func turnOut32AVX2(dst *float32, src *float32, k int)
+
+//go:noescape
+func columns32AVX2(soft *float32, logits *float32, noise *float32, k int, at *[6]float32, peaks *[32]float32, classes *[18]uint32)
+
+//go:noescape
+func gradColumns32AVX2(dst *float32, soft *float32, grad *float32, k int, at *[6]float32)
+
 //go:noescape
 func peak32AVX2(logits *float32, noise *float32, n int, peaks *[32]float32, classes *[18]uint32)
 
@@ -26,18 +36,6 @@ func grad32AVX2(dst *float32, soft *float32, grad *float32, n int, at *[6]float3
 func gradTau32AVX2(logits *float32, noise *float32, soft *float32, grad *float32, n int, at *[6]float32, sum *[16]float64)
 
 //go:noescape
-func turnIn32AVX2(dst *float32, src *float32, k int)
-
-//go:noescape
-func turnOut32AVX2(dst *float32, src *float32, k int)
-
-//go:noescape
-func columns32AVX2(soft *float32, logits *float32, noise *float32, k int, at *[6]float32, peaks *[32]float32, classes *[18]uint32)
-
-//go:noescape
-func gradColumns32AVX2(dst *float32, soft *float32, grad *float32, k int, at *[6]float32)
-
-//go:noescape
 func bce32AVX2(dst *float32, logits *float32, targets *float32, n int) (bad uint32)
 
 //go:noescape
@@ -54,6 +52,16 @@ func weigh32AVX2(dst *float32, a *float32, b *float32, n int, at *[6]float32)
 
 //go:noescape
 func gumbel32AVX512(dst *float32, groups int, keys *[20]uint32, counter *[4]uint32)
+
+func turnIn32AVX512(dst *float32, src *float32, k int)
+
+func turnOut32AVX512(dst *float32, src *float32, k int)
+
+//go:noescape
+func columns32AVX512(soft *float32, logits *float32, noise *float32, k int, at *[6]float32, peaks *[32]float32, classes *[18]uint32)
+
+//go:noescape
+func gradColumns32AVX512(dst *float32, soft *float32, grad *float32, k int, at *[6]float32)
 
 //go:noescape
 func peak32AVX512(logits *float32, noise *float32, n int, peaks *[32]float32, classes *[18]uint32)
@@ -74,18 +82,6 @@ func grad32AVX512(dst *float32, soft *float32, grad *float32, n int, at *[6]floa
 func gradTau32AVX512(logits *float32, noise *float32, soft *float32, grad *float32, n int, at *[6]float32, sum *[16]float64)
 
 //go:noescape
-func turnIn32AVX512(dst *float32, src *float32, k int)
-
-//go:noescape
-func turnOut32AVX512(dst *float32, src *float32, k int)
-
-//go:noescape
-func columns32AVX512(soft *float32, logits *float32, noise *float32, k int, at *[6]float32, peaks *[32]float32, classes *[18]uint32)
-
-//go:noescape
-func gradColumns32AVX512(dst *float32, soft *float32, grad *float32, k int, at *[6]float32)
-
-//go:noescape
 func bce32AVX512(dst *float32, logits *float32, targets *float32, n int) (bad uint32)
 
 //go:noescape
@@ -99,6 +95,39 @@ func klGrad32AVX512(dst *float32, e *float32, q *float32, p *float32, n int, at 
 
 //go:noescape
 func weigh32AVX512(dst *float32, a *float32, b *float32, n int, at *[6]float32)
+
+//go:noescape
+func peak64AVX2(logits *float64, noise *float64, n int, peaks *[32]float64, classes *[18]uint64)
+
+//go:noescape
+func exps64AVX2(dst *float64, logits *float64, noise *float64, n int, at *[6]float64, sum *[16]float64)
+
+//go:noescape
+func times64AVX2(dst *float64, n int, by float64)
+
+//go:noescape
+func dot64AVX2(soft *float64, grad *float64, n int, sum *[16]float64)
+
+//go:noescape
+func grad64AVX2(dst *float64, soft *float64, grad *float64, n int, at *[6]float64)
+
+//go:noescape
+func gradTau64AVX2(logits *float64, noise *float64, soft *float64, grad *float64, n int, at *[6]float64, sum *[16]float64)
+
+//go:noescape
+func bce64AVX2(dst *float64, logits *float64, targets *float64, n int) (bad uint32)
+
+//go:noescape
+func bceGrad64AVX2(dst *float64, logits *float64, targets *float64, grad *float64, n int) (bad uint32)
+
+//go:noescape
+func klDot64AVX2(e *float64, q *float64, p *float64, n int, at *[6]float64, sum *[16]float64) (bad uint32)
+
+//go:noescape
+func klGrad64AVX2(dst *float64, e *float64, q *float64, p *float64, n int, at *[6]float64)
+
+//go:noescape
+func weigh64AVX2(dst *float64, a *float64, b *float64, n int, at *[6]float64)
 
 //go:noescape
 func gumbel64AVX2(dst *float64, groups int, keys *[20]uint32, counter *[4]uint32)

@@ -15,14 +15,14 @@ func gradRowsSIMD[T Float](_, _, _ []T, _ int, _ float64) bool { return false }
 
 func gradTauRowSIMD[T Float](_, _, _, _ []T, _ peak[T], _ float64) (float64, bool) { return 0, false }
 
-func bceSIMD[T Float](_, _, _, _ []T) bool { return false }
+func bceRowsSIMD[T Float](_, _, _, _ []T) bool { return false }
 
-func gradBCESIMD[T Float](_, _, _, _ []T) bool { return false }
+func gradBCERowsSIMD[T Float](_, _, _, _ []T) bool { return false }
 
-type klBuffers struct{}
+type klBuffers[T Float] struct{}
 
-func klSIMD[T Float](_ *klWork, _, _ []T) (float64, bool) { return 0, false }
+func (*klBuffers[T]) kl(_, _ []T) (float64, bool) { return 0, false }
 
-func gradKLQSIMD[T Float](_ *klWork, _, _, _ []T, _ float64) bool { return false }
+func (*klBuffers[T]) gradQ(_, _, _ []T, _ float64) bool { return false }
 
-func gradKLPSIMD[T Float](_ *klWork, _, _, _ []T, _ float64) bool { return false }
+func (*klBuffers[T]) gradP(_, _, _ []T, _ float64) bool { return false }

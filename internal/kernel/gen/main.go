@@ -9,17 +9,19 @@ import (
 func main() {
 	ConstraintExpr("!purego")
 	for _, l := range levels {
-		noise32(l)
+		if !l.double {
+			noise32(l)
+			turnIn(l)
+			turnOut(l)
+			columns(l)
+			gradColumns(l)
+		}
 		peak(l)
 		exps(l)
 		times(l)
 		dots(l)
 		grads(l)
 		gradTaus(l)
-		turnIn(l)
-		turnOut(l)
-		columns(l)
-		gradColumns(l)
 		bces(l)
 		bceGrads(l)
 		klDots(l)

@@ -218,6 +218,14 @@ func (l level) log32(f, k reg.VecVirtual) reg.VecVirtual {
 	return cubic
 }
 
+// log is log32 or log64.
+func (l level) log(f, k reg.VecVirtual) reg.VecVirtual {
+	if l.double {
+		return l.log64(f, k)
+	}
+	return l.log32(f, k)
+}
+
 // quarter returns a half of the words of b, as float64's lanes want them.
 func (l level) quarter(b reg.VecVirtual, part int) reg.VecVirtual {
 	x := XMM()

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"math"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -47,7 +49,6 @@ func turnOut(l level) {
 // turn loops over blocks of as many classes as there are lanes.
 func turn(l level, name string, block func(rows, columns, stride reg.GPVirtual, active *mask), turned, plain string) {
 	TEXT(name+l.suffix, NOSPLIT, "func(dst, src *float32, k int)")
-	Pragma("noescape")
 	columns, first, left := param(turned), param(plain), param("k")
 	stride, rows := GP64(), GP64()
 	MOVQ(left, stride)
@@ -155,13 +156,12 @@ func (l level) columnLoop(name string, k reg.GPVirtual, arrays []reg.GPVirtual, 
 // which finds the peak of each turned row, sums compared exactly, whether a
 // sum of it is NaN, and, unless soft is nil, the soft sample. k is over 0.
 func columns(l level) {
-	TEXT("columns32"+l.suffix, NOSPLIT, "func(soft, logits, noise *float32, k int, at *[6]float32, peaks *[32]float32, classes *[18]uint32)")
-	Pragma("noescape")
+	l.text("columns", "func(soft, logits, noise *T, k int, at *[6]T, peaks *[32]T, classes *[18]W)")
 	soft, logits, noise, k := param("soft"), param("logits"), param("noise"), param("k")
 	from, peaks, classes := param("at"), param("peaks"), param("classes")
 	at := scale{top: l.reg(), low: l.reg()}
 	class, c, bad := l.reg(), l.reg(), l.noMask()
-	VMOVUPS(minusInf(), at.top)
+	VMOVUPS(l.number(math.Inf(-1)), at.top)
 	l.zero(at.low)
 	VMOVUPS(u32(^uint32(0)), class)
 	l.zero(c)
@@ -178,13 +178,13 @@ func columns(l level) {
 		l.pick(more, c, class, class)
 		VPADDD(u32(1), c, c)
 	})
-	VMOVUPS(at.top, Mem{Base: peaks, Disp: peaksSum})
-	VMOVUPS(at.low, Mem{Base: peaks, Disp: peaksLow})
+	VMOVUPS(at.top, l.item(peaks, peaksSum))
+	VMOVUPS(at.low, l.item(peaks, peaksLow))
 	VMOVUPS(class, Mem{Base: classes})
-	l.storeMask(bad, Mem{Base: classes, Disp: classesBad})
+	l.storeMask(bad, l.item(classes, classesBad))
 	TESTQ(soft, soft)
 	JZ(LabelRef("columnsDone"))
-	at.hi, at.lo = l.broadcast(Mem{Base: from, Disp: scalarHi}), l.broadcast(Mem{Base: from, Disp: scalarLo})
+	at.hi, at.lo = l.broadcast(l.item(from, scalarHi)), l.broadcast(l.item(from, scalarLo))
 	total := l.newSums()
 	l.columnLoop("columnsExp", k, []reg.GPVirtual{soft, logits, noise}, func(a []span) {
 		d, e := l.below(a[1].get(), a[2].get(), at)
@@ -213,8 +213,7 @@ func columns(l level) {
 //
 // which sets dst to soft·(grad − mean)/tau for turned rows. k is over 0.
 func gradColumns(l level) {
-	TEXT("gradColumns32"+l.suffix, NOSPLIT, "func(dst, soft, grad *float32, k int, at *[6]float32)")
-	Pragma("noescape")
+	l.text("gradColumns", "func(dst, soft, grad *T, k int, at *[6]T)")
 	dst, soft, grad, k, from := param("dst"), param("soft"), param("grad"), param("k"), param("at")
 	total := l.newSums()
 	l.columnLoop("gradDot", k, []reg.GPVirtual{soft, grad}, func(a []span) {
@@ -228,7 +227,7 @@ func gradColumns(l level) {
 	VSUBPD(a, total.a, total.a)
 	VSUBPD(b, total.b, total.b)
 	rest := l.whole(total.a, total.b)
-	inverse := l.broadcast(Mem{Base: from, Disp: scalarHi})
+	inverse := l.broadcast(l.item(from, scalarHi))
 	l.columnLoop("gradRow", k, []reg.GPVirtual{dst, soft, grad}, func(a []span) {
 		x := l.centred(a[1].get(), a[2].get(), mean, rest)
 		VMULPS(inverse, x, x)

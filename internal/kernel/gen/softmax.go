@@ -1,29 +1,30 @@
 package main
 
 import (
+	"math"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
 
 // What the arrays that kernels share with their callers hold, and where. In
-// classes, the lanes' classes come first.
+// classes, the lanes' classes come first. T stands for the element type in
+// what follows, W for a word of its size, TYPE for its bits.
 const (
 	peaksSum = 0
-	peaksLow = 64
+	peaksLow = 16
 
-	classesTie = 64
-	classesBad = 68
+	classesTie = 16
+	classesBad = 17
 
 	scalarTop  = 0
-	scalarLow  = 4
-	scalarHi   = 8 // 1/tau, its leading part
-	scalarLo   = 12
-	scalarMean = 16 // leading part
-	scalarRest = 20
+	scalarLow  = 1
+	scalarHi   = 2 // 1/tau, its leading part
+	scalarLo   = 3
+	scalarMean = 4 // leading part
+	scalarRest = 5
 )
-
-func minusInf() Mem { return u32(0xff800000) }
 
 // param loads a parameter of the function begun.
 func param(name string) reg.GPVirtual {
@@ -35,11 +36,11 @@ func param(name string) reg.GPVirtual {
 // lost returns (a + b) − sum: see lost in sample.go.
 func (l level) lost(a, b, sum reg.VecVirtual) reg.VecVirtual {
 	bb, t, e := l.reg(), l.reg(), l.reg()
-	VSUBPS(a, sum, bb)
-	VSUBPS(bb, sum, t)
-	VSUBPS(t, a, e)
-	VSUBPS(bb, b, t)
-	VADDPS(t, e, e)
+	l.sub(a, sum, bb)
+	l.sub(bb, sum, t)
+	l.sub(t, a, e)
+	l.sub(bb, b, t)
+	l.add(t, e, e)
 	return e
 }
 
@@ -51,20 +52,19 @@ func (l level) lost(a, b, sum reg.VecVirtual) reg.VecVirtual {
 // first class, whether another class of the lane has the same sum, and
 // whether a sum is NaN.
 func peak(l level) {
-	TEXT("peak32"+l.suffix, NOSPLIT, "func(logits, noise *float32, n int, peaks *[32]float32, classes *[18]uint32)")
-	Pragma("noescape")
+	l.text("peak", "func(logits, noise *T, n int, peaks *[32]T, classes *[18]W)")
 	logits, noise, n, peaks, classes := param("logits"), param("noise"), param("n"), param("peaks"), param("classes")
 	best, class, at := l.reg(), l.reg(), l.reg()
-	VMOVUPS(minusInf(), best)
+	VMOVUPS(l.number(math.Inf(-1)), best)
 	VMOVUPS(u32(^uint32(0)), class)
-	VMOVUPS(iota32(), at)
+	VMOVUPS(l.iota(), at)
 	tie, bad := l.noMask(), l.noMask()
 	l.along("peak", n, []reg.Register{logits, noise}, func(a []span, rest *mask) {
 		s := a[0].get()
-		VADDPS(a[1].get(), s, s)
+		l.add(a[1].get(), s, s)
 		if rest != nil {
 			none := l.reg()
-			VMOVUPS(minusInf(), none)
+			VMOVUPS(l.number(math.Inf(-1)), none)
 			l.pick(*rest, s, none, s)
 		}
 		l.orMask(l.compare(unordered, s, s), bad)
@@ -73,12 +73,12 @@ func peak(l level) {
 		l.orMask(same, tie)
 		l.pick(more, s, best, best)
 		l.pick(more, at, class, class)
-		VPADDD(u32(uint32(l.lanes)), at, at)
+		l.addWords(l.word(uint64(l.lanes)), at, at)
 	})
-	VMOVUPS(best, Mem{Base: peaks, Disp: peaksSum})
+	VMOVUPS(best, l.item(peaks, peaksSum))
 	VMOVUPS(class, Mem{Base: classes})
-	l.storeMask(tie, Mem{Base: classes, Disp: classesTie})
-	l.storeMask(bad, Mem{Base: classes, Disp: classesBad})
+	l.storeMask(tie, l.item(classes, classesTie))
+	l.storeMask(bad, l.item(classes, classesBad))
 	VZEROUPPER()
 	RET()
 }
@@ -89,18 +89,18 @@ type scale struct{ top, low, hi, lo reg.VecVirtual }
 // loadScale reads what is at from.
 func (l level) loadScale(from reg.Register) scale {
 	return scale{
-		l.broadcast(Mem{Base: from, Disp: scalarTop}), l.broadcast(Mem{Base: from, Disp: scalarLow}),
-		l.broadcast(Mem{Base: from, Disp: scalarHi}), l.broadcast(Mem{Base: from, Disp: scalarLo}),
+		l.broadcast(l.item(from, scalarTop)), l.broadcast(l.item(from, scalarLow)),
+		l.broadcast(l.item(from, scalarHi)), l.broadcast(l.item(from, scalarLo)),
 	}
 }
 
 // below returns logit + noise − peak in two parts.
 func (l level) below(logit, noise reg.VecVirtual, at scale) (d, e reg.VecVirtual) {
 	s := l.reg()
-	VADDPS(noise, logit, s)
+	l.add(noise, logit, s)
 	e = l.lost(logit, noise, s)
-	VSUBPS(at.top, s, s)
-	VSUBPS(at.low, e, e)
+	l.sub(at.top, s, s)
+	l.sub(at.low, e, e)
 	return s, e
 }
 
@@ -108,32 +108,63 @@ func (l level) below(logit, noise reg.VecVirtual, at scale) (d, e reg.VecVirtual
 // quotient itself is never rounded: the product with 1/tau goes into the fused
 // reduction.
 func (l level) exp(d, e reg.VecVirtual, at scale) reg.VecVirtual {
-	x, n, q := l.reg(), l.reg(), l.reg()
-	VMULPS(at.hi, d, x)
-	VMULPS(f32(1.44269504088896341), x, n)
-	l.round(n)
-	VMULPS(f32(0.693359375), n, q) // exact
-	r := l.reg()
+	x, q, r := l.reg(), l.reg(), l.reg()
+	l.mul(at.hi, d, x)
+	n := l.exponent(x)
+	hi, lo := l.log2()
+	l.mul(hi, n, q)
 	VMOVAPS(d, r)
-	VFMSUB213PS(q, at.hi, r)
-	VFMADD231PS(at.lo, d, r)
-	VFNMADD231PS(f32(-2.12194440e-4), n, r)
-	VFMADD231PS(at.hi, e, r)
+	l.fmsub213(q, at.hi, r)
+	l.fmadd231(at.lo, d, r)
+	l.fnmadd231(lo, n, r)
+	l.fmadd231(at.hi, e, r)
 	y := l.expPolynomial(r, n)
-	l.keep(l.compare(greaterOrEqual, x, f32(-104)), y, y)
+	l.keep(l.compare(greaterOrEqual, x, l.underflow()), y, y)
 	return y
 }
 
 func (l level) round(x reg.VecVirtual) {
-	if l.wide {
+	switch {
+	case l.double:
+		VROUNDPD(U8(0), x, x)
+	case l.wide:
 		VRNDSCALEPS(U8(0), x, x)
-	} else {
+	default:
 		VROUNDPS(U8(0), x, x)
 	}
 }
 
-// expPolynomial returns 2^n·e^r: see exp32 in exp.go.
+// exponent returns the n for which e^x is 2^n times a number near 1.
+func (l level) exponent(x reg.VecVirtual) (n reg.VecVirtual) {
+	n = l.reg()
+	l.mul(l.number(math.Log2E), x, n)
+	l.round(n)
+	return n
+}
+
+// log2 is log 2 in two parts, the first of so few bits that its multiples are
+// exact.
+func (l level) log2() (hi, lo Mem) {
+	if l.double {
+		return f64(6.93145751953125e-1), f64(1.42860682030941723212e-6)
+	}
+	return f32(0.693359375), f32(-2.12194440e-4)
+}
+
+// underflow is a number under which e^x is 0.
+func (l level) underflow() Mem {
+	if l.double {
+		return f64(-746)
+	}
+	return f32(-104)
+}
+
+// expPolynomial returns 2^n·e^r: see exp32 in exp.go for float32; for float64
+// it is exp of the Cephes library (S. Moshier).
 func (l level) expPolynomial(r, n reg.VecVirtual) reg.VecVirtual {
+	if l.double {
+		return l.scale64(l.expRational(r), n)
+	}
 	z, p := l.reg(), l.reg()
 	VMULPS(r, r, z)
 	VMOVUPS(f32(1.9875691500e-4), p)
@@ -159,6 +190,40 @@ func (l level) expPolynomial(r, n reg.VecVirtual) reg.VecVirtual {
 	return p
 }
 
+func (l level) expRational(r reg.VecVirtual) reg.VecVirtual {
+	z, p, q := l.reg(), l.reg(), l.reg()
+	VMULPD(r, r, z)
+	horner := func(x reg.VecVirtual, c ...float64) {
+		VMOVUPS(f64(c[0]), x)
+		for _, c := range c[1:] {
+			VFMADD213PD(f64(c), z, x)
+		}
+	}
+	horner(p, 1.26177193074810590878e-4, 3.02994407707441961300e-2, 9.99999999999999999910e-1)
+	VMULPD(r, p, p)
+	horner(q, 3.00198505138664455042e-6, 2.52448340349684104192e-3, 2.27265548208155028766e-1, 2.00000000000000000009e0)
+	VSUBPD(p, q, q)
+	VDIVPD(q, p, p)
+	VADDPD(p, p, p)
+	VADDPD(f64(1), p, p)
+	return p
+}
+
+// scale64 returns p·2^n, by way of two factors.
+func (l level) scale64(p, n reg.VecVirtual) reg.VecVirtual {
+	e, half, factor := XMM(), XMM(), l.reg()
+	VCVTPD2DQY(n, e)
+	VPSRAD(U8(1), e, half)
+	VPSUBD(half, e, e)
+	for _, x := range []reg.VecVirtual{e, half} {
+		VPADDD(u32(1023), x, x)
+		VPMOVSXDQ(x, factor)
+		VPSLLQ(U8(52), factor, factor)
+		VMULPD(factor, p, p)
+	}
+	return p
+}
+
 // exps generates
 //
 //	func exps32LEVEL(dst, logits, noise *float32, n int, at *[6]float32, sum *[16]float64)
@@ -166,8 +231,7 @@ func (l level) expPolynomial(r, n reg.VecVirtual) reg.VecVirtual {
 // which sets dst to e^((logit + noise − peak)/tau) along a row and sum to the
 // sums of lanes.
 func exps(l level) {
-	TEXT("exps32"+l.suffix, NOSPLIT, "func(dst, logits, noise *float32, n int, at *[6]float32, sum *[16]float64)")
-	Pragma("noescape")
+	l.text("exps", "func(dst, logits, noise *T, n int, at *[6]T, sum *[16]float64)")
 	dst, logits, noise, n := param("dst"), param("logits"), param("noise"), param("n")
 	at := l.loadScale(param("at"))
 	total := l.newSums()
@@ -191,18 +255,17 @@ func exps(l level) {
 //
 // which multiplies a row.
 func times(l level) {
-	TEXT("times32"+l.suffix, NOSPLIT, "func(dst *float32, n int, by float32)")
-	Pragma("noescape")
+	l.text("times", "func(dst *T, n int, by T)")
 	dst, n := param("dst"), param("n")
 	by := l.reg()
 	address, err := Param("by").Resolve()
 	if err != nil {
 		panic(err)
 	}
-	VBROADCASTSS(address.Addr, by)
+	l.broadcastTo(address.Addr, by)
 	l.along("times", n, []reg.Register{dst}, func(a []span, _ *mask) {
 		y := a[0].get()
-		VMULPS(by, y, y)
+		l.mul(by, y, y)
 		a[0].put(y)
 	})
 	VZEROUPPER()
@@ -215,8 +278,7 @@ func times(l level) {
 //
 // the sums of lanes of soft·grad, where soft is not 0.
 func dots(l level) {
-	TEXT("dot32"+l.suffix, NOSPLIT, "func(soft, grad *float32, n int, sum *[16]float64)")
-	Pragma("noescape")
+	l.text("dot", "func(soft, grad *T, n int, sum *[16]float64)")
 	soft, grad, n := param("soft"), param("grad"), param("n")
 	total := l.newSums()
 	l.along("dot", n, []reg.Register{soft, grad}, func(a []span, _ *mask) {
@@ -235,9 +297,9 @@ func dots(l level) {
 func (l level) centred(y, g, mean, rest reg.VecVirtual) reg.VecVirtual {
 	zero, x := l.reg(), l.reg()
 	l.zero(zero)
-	VSUBPS(mean, g, x)
-	VSUBPS(rest, x, x)
-	VMULPS(y, x, x)
+	l.sub(mean, g, x)
+	l.sub(rest, x, x)
+	l.mul(y, x, x)
 	l.keep(l.compare(notEqual, y, zero), x, x)
 	return x
 }
@@ -248,14 +310,13 @@ func (l level) centred(y, g, mean, rest reg.VecVirtual) reg.VecVirtual {
 //
 // which sets dst to soft·(grad − mean)/tau.
 func grads(l level) {
-	TEXT("grad32"+l.suffix, NOSPLIT, "func(dst, soft, grad *float32, n int, at *[6]float32)")
-	Pragma("noescape")
+	l.text("grad", "func(dst, soft, grad *T, n int, at *[6]T)")
 	dst, soft, grad, n, at := param("dst"), param("soft"), param("grad"), param("n"), param("at")
-	mean, rest := l.broadcast(Mem{Base: at, Disp: scalarMean}), l.broadcast(Mem{Base: at, Disp: scalarRest})
-	inverse := l.broadcast(Mem{Base: at, Disp: scalarHi})
+	mean, rest := l.broadcast(l.item(at, scalarMean)), l.broadcast(l.item(at, scalarRest))
+	inverse := l.broadcast(l.item(at, scalarHi))
 	l.along("grad", n, []reg.Register{dst, soft, grad}, func(a []span, _ *mask) {
 		x := l.centred(a[1].get(), a[2].get(), mean, rest)
-		VMULPS(inverse, x, x)
+		l.mul(inverse, x, x)
 		a[0].put(x)
 	})
 	VZEROUPPER()
@@ -268,17 +329,16 @@ func grads(l level) {
 //
 // the sums of lanes of (logit + noise − peak)·soft·(grad − mean).
 func gradTaus(l level) {
-	TEXT("gradTau32"+l.suffix, NOSPLIT, "func(logits, noise, soft, grad *float32, n int, at *[6]float32, sum *[16]float64)")
-	Pragma("noescape")
+	l.text("gradTau", "func(logits, noise, soft, grad *T, n int, at *[6]T, sum *[16]float64)")
 	logits, noise, soft, grad, n, from := param("logits"), param("noise"), param("soft"), param("grad"), param("n"), param("at")
 	at := l.loadScale(from)
 	total := l.newSums()
 	l.along("gradTau", n, []reg.Register{logits, noise, soft, grad}, func(a []span, _ *mask) {
 		y := a[2].get()
-		mean, rest := l.broadcast(Mem{Base: from, Disp: scalarMean}), l.broadcast(Mem{Base: from, Disp: scalarRest})
+		mean, rest := l.broadcast(l.item(from, scalarMean)), l.broadcast(l.item(from, scalarRest))
 		x := l.centred(y, a[3].get(), mean, rest)
 		d, e := l.below(a[0].get(), a[1].get(), at)
-		VADDPS(e, d, d)
+		l.add(e, d, d)
 		zero := l.reg()
 		l.zero(zero)
 		l.keep(l.compare(notEqual, y, zero), d, d) // -Inf where masked

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
@@ -15,14 +16,82 @@ import (
 type level struct {
 	suffix string
 	wide   bool // AVX-512: 64-byte registers and mask registers
+	double bool // float64 in place of float32, with AVX2 alone
 	bytes  int
-	lanes  int // float32 lanes
+	lanes  int
 	odd    reg.OpmaskVirtual
 }
 
 var levels = []level{
 	{suffix: "AVX2", bytes: 32, lanes: 8},
 	{suffix: "AVX512", wide: true, bytes: 64, lanes: 16},
+	{suffix: "AVX2", double: true, bytes: 32, lanes: 4},
+}
+
+// size is that of an element.
+func (l level) size() int { return l.bytes / l.lanes }
+
+// text begins the function name32LEVEL, or name64LEVEL. In its signature T is
+// the element type and W a word of its size.
+func (l level) text(name, signature string) {
+	bits := fmt.Sprint(8 * l.size())
+	signature = strings.NewReplacer("T", "float"+bits, "W", "uint"+bits).Replace(signature)
+	TEXT(name+bits+l.suffix, NOSPLIT, signature)
+	Pragma("noescape")
+}
+
+// item is where an element of an array is.
+func (l level) item(array reg.Register, i int) Mem { return Mem{Base: array, Disp: i * l.size()} }
+
+// number is a vector of one number, word of one word.
+func (l level) number(x float64) Mem {
+	if l.double {
+		return f64(x)
+	}
+	return f32(x)
+}
+
+func (l level) word(x uint64) Mem {
+	if l.double {
+		return u64(x)
+	}
+	return u32(uint32(x))
+}
+
+// iota is the vector 0, 1, 2 ….
+func (l level) iota() Mem {
+	if !l.double {
+		return iota32()
+	}
+	m, ok := constants["iota64"]
+	if !ok {
+		m = GLOBL("iota64", RODATA|NOPTR)
+		for i := range 4 {
+			DATA(8*i, U64(i))
+		}
+		constants["iota64"] = m
+	}
+	return m
+}
+
+// Arithmetic of either element type, with the operands in the assembler's
+// order: sub is c = b − a, div c = b/a; of the fused ones, fmadd231 is
+// c = b·a + c, fnmadd231 c = c − b·a, fmadd213 c = b·c + a, fmsub213 c = b·c − a.
+
+func (l level) add(a Op, b, c reg.VecVirtual)       { l.either(VADDPS, VADDPD)(a, b, c) }
+func (l level) sub(a Op, b, c reg.VecVirtual)       { l.either(VSUBPS, VSUBPD)(a, b, c) }
+func (l level) mul(a Op, b, c reg.VecVirtual)       { l.either(VMULPS, VMULPD)(a, b, c) }
+func (l level) div(a Op, b, c reg.VecVirtual)       { l.either(VDIVPS, VDIVPD)(a, b, c) }
+func (l level) fmadd231(a Op, b, c reg.VecVirtual)  { l.either(VFMADD231PS, VFMADD231PD)(a, b, c) }
+func (l level) fnmadd231(a Op, b, c reg.VecVirtual) { l.either(VFNMADD231PS, VFNMADD231PD)(a, b, c) }
+func (l level) fmsub213(a Op, b, c reg.VecVirtual)  { l.either(VFMSUB213PS, VFMSUB213PD)(a, b, c) }
+func (l level) addWords(a Op, b, c reg.VecVirtual)  { l.either(VPADDD, VPADDQ)(a, b, c) }
+
+func (l level) either(single, double func(...Op)) func(...Op) {
+	if l.double {
+		return double
+	}
+	return single
 }
 
 // reg returns a new vector register.
@@ -158,9 +227,12 @@ const (
 // compare compares a with b, lane by lane.
 func (l level) compare(how int, a reg.VecVirtual, b Op) mask {
 	m := l.newMask()
-	if l.wide {
+	switch {
+	case l.wide:
 		VCMPPS(U8(how), b, a, m.k)
-	} else {
+	case l.double:
+		VCMPPD(U8(how), b, a, m.v)
+	default:
 		VCMPPS(U8(how), b, a, m.v)
 	}
 	return m
@@ -228,14 +300,20 @@ func (l level) keep(m mask, x, dst reg.VecVirtual) {
 }
 
 // storeMask writes a mask as a word of bits.
-func (l level) storeMask(m mask, to Mem) {
+func (l level) storeMask(m mask, to Mem) { MOVL(l.maskBits(m), to) }
+
+// maskBits is a mask as a word of bits.
+func (l level) maskBits(m mask) reg.GPVirtual {
 	bits := GP32()
-	if l.wide {
+	switch {
+	case l.wide:
 		KMOVW(m.k, bits)
-	} else {
+	case l.double:
+		VMOVMSKPD(m.v, bits)
+	default:
 		VMOVMSKPS(m.v, bits)
 	}
-	MOVL(bits, to)
+	return bits
 }
 
 // firstLanes is the mask of the first n lanes, n under the lanes' number. It
@@ -254,7 +332,7 @@ func (l level) firstLanes(n reg.GPVirtual) mask {
 	table := GP64()
 	LEAQ(firstLanesTable(), table)
 	NEGQ(n)
-	VMOVUPS(Mem{Base: table, Index: n, Scale: 4, Disp: 32}, m.v)
+	VMOVUPS(Mem{Base: table, Index: n, Scale: uint8(l.size()), Disp: 32}, m.v)
 	return m
 }
 
@@ -299,8 +377,16 @@ func (l level) store(m *mask, v reg.VecVirtual, to Mem) {
 // broadcast loads a number into all lanes.
 func (l level) broadcast(from Mem) reg.VecVirtual {
 	v := l.reg()
-	VBROADCASTSS(from, v)
+	l.broadcastTo(from, v)
 	return v
+}
+
+func (l level) broadcastTo(from Mem, v reg.VecVirtual) {
+	if l.double {
+		VBROADCASTSD(from, v)
+	} else {
+		VBROADCASTSS(from, v)
+	}
 }
 
 // span is an array that a loop goes along.
@@ -339,7 +425,7 @@ func (l level) along(name string, n reg.GPVirtual, arrays []reg.Register, body f
 	Label(name + "done")
 }
 
-// sums adds float32 lanes up in float64.
+// sums adds lanes up in float64; float64 lanes need a alone.
 type sums struct {
 	l    level
 	a, b reg.VecVirtual
@@ -387,6 +473,10 @@ func (l level) whole(a, b reg.VecVirtual) reg.VecVirtual {
 }
 
 func (s sums) add(x reg.VecVirtual) {
+	if s.l.double {
+		VADDPD(x, s.a, s.a)
+		return
+	}
 	a, b := s.l.halves(x)
 	VADDPD(a, s.a, s.a)
 	VADDPD(b, s.b, s.b)
@@ -394,6 +484,10 @@ func (s sums) add(x reg.VecVirtual) {
 
 // addProduct adds x·y.
 func (s sums) addProduct(x, y reg.VecVirtual) {
+	if s.l.double {
+		VFMADD231PD(x, y, s.a)
+		return
+	}
 	xa, xb := s.l.halves(x)
 	ya, yb := s.l.halves(y)
 	VFMADD231PD(xa, ya, s.a)
