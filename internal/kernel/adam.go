@@ -26,10 +26,14 @@ func (a Adam) Update(weights, grad, mean, square []float32) {
 // update makes one pass: memory is what Adam waits for. The conversions keep
 // products and sums from being fused.
 func (a Adam) update(w, grad, mean, square []float32) {
+	if a.updateSIMD(w, grad, mean, square) {
+		return
+	}
 	grad, mean, square = grad[:len(w)], mean[:len(w)], square[:len(w)] // spares the bounds checks
+	rest1, rest2 := 1-a.Beta1, 1-a.Beta2
 	for i, g := range grad {
-		m := float32(a.Beta1*mean[i]) + float32((1-a.Beta1)*g)
-		s := float32(a.Beta2*square[i]) + float32((1-a.Beta2)*float32(g*g))
+		m := float32(a.Beta1*mean[i]) + float32(rest1*g)
+		s := float32(a.Beta2*square[i]) + float32(rest2*float32(g*g))
 		root := float32(math.Sqrt(float64(s * a.UnbiasSquare)))
 		w[i] -= float32(a.Rate*float32(m*a.UnbiasMean)) / (root + a.Epsilon)
 		mean[i], square[i] = m, s

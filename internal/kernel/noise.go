@@ -22,8 +22,8 @@ type Stream struct {
 // relative precision and neither end needs a clamp.
 //
 // The result is the same to the bit on every platform: each operation is
-// rounded by itself (see the conversions in log32 and log64), and no function
-// of package math, which has assembly on some, takes part.
+// rounded by itself (see minusLog32 and minusLog64), and no function of package
+// math, which has assembly on some, takes part.
 func Gumbel[T Float](dst []T, s Stream, loc, scale float64) {
 	split(len(dst), 1, costNoise, func(lo, hi int) {
 		fillNoise(dst[lo:hi], s, uint64(lo))
@@ -76,106 +76,99 @@ func fillGroups[T Float](dst []T, s Stream, rounds *[20]uint32, group uint64) {
 	}
 }
 
-// The first logarithm is of u or of 1−v, whichever has its small one, at most
-// ½, at hand; v = 1−u. Logarithms take their argument as 2^e·(1+f), and for
-// 1−v both are exact: f = −v with e = 0 or, where v is over 1 − sqrt(½),
-// f = 1 − 2v with e = −1. Which of the three it is looks random to a branch
-// predictor, so the choice is made by masks.
+// Both logarithms take their argument as 2^k·(1+f) with 1+f in
+// [sqrt(½), sqrt(2)). The first one is of u, which is so taken apart; but where
+// v = 1−u is under 1 − sqrt(½), u is 1+f with f = −v, which v has exactly. Which
+// it is looks random to a branch predictor, so the choice is made by masks.
 
-// fold splits a random word b: small = min(u, v) is (word + ½)·2⁻³²; isV is all
-// ones where it is v, else 0; over is 1 where small is over 1 − sqrt(½), else 0.
-func fold(b uint32) (word, isV, over int32) {
-	const limit = 1257966796 // (1 − sqrt(½))·2³²
-	sign := int32(b) >> 31
-	word = int32(b) ^ sign
-	return word, ^sign, int32(uint32(limit-word) >> 31)
+// seam is the least word whose v is over 1 − sqrt(½).
+const seam = 1257966796
+
+// fold returns the word of v, the number (word + ½)·2⁻³², with a mask of all
+// ones, where b is under the seam; else the word of u and no mask.
+func fold(b uint32) (word, isV uint32) {
+	isV = uint32((int64(b) - seam) >> 63)
+	return b ^ ^isV, isV
 }
 
 // gumbel32 sets dst to the standard Gumbel noise of up to philox.Group words.
 // It goes in stages, each a loop of short chains of operations: element by
 // element the chain is longer than a processor looks ahead.
 func gumbel32(dst []float32, words []uint32) {
-	var exponents [philox.Group]int32
+	var exponents [philox.Group]float32
 	for i, b := range words {
-		word, isV, over := fold(b)
-		small := float32(float32(word)+0.5) * (1.0 / (1 << 32))
-		m, e := reduce32(math.Float32bits(small))
+		word, isV := fold(b)
+		x := float32(float32(word)+0.5) * (1.0 / (1 << 32))
+		m, e := reduce32(math.Float32bits(x))
 		fOfU := math.Float32bits(math.Float32frombits(m) - 1)
-		fOfV := math.Float32bits(float32(over) - float32(float32(1+over)*small))
-		mask := uint32(isV)
-		dst[i] = math.Float32frombits(fOfU&^mask | fOfV&mask)
-		exponents[i%philox.Group] = e&^isV | -over&isV
+		dst[i] = math.Float32frombits(fOfU&^isV | math.Float32bits(-x)&isV)
+		exponents[i%philox.Group] = float32(e &^ int32(isV))
 	}
 	for i, f := range dst {
-		dst[i] = -log32(f, exponents[i%philox.Group])
+		dst[i] = minusLog32(f, exponents[i%philox.Group])
 	}
 	for i, x := range dst {
 		m, e := reduce32(math.Float32bits(x))
-		dst[i] = -log32(math.Float32frombits(m)-1, e)
+		dst[i] = minusLog32(math.Float32frombits(m)-1, float32(e))
 	}
 }
 
 // reduce32 splits a positive normal number, given and returned as bits, into
-// m·2^e with m in [sqrt(1/2), sqrt(2)).
+// m·2^e with m in [sqrt(½), sqrt(2)).
 func reduce32(bits uint32) (m uint32, e int32) {
 	const sqrtHalf = 0x3f3504f3
 	bits -= sqrtHalf
 	return bits&0x007fffff + sqrtHalf, int32(bits) >> 23
 }
 
-// log32 returns log(2^e·(1+f)) for 1+f in [sqrt(1/2), sqrt(2)). The polynomial
-// is that of logf in the Cephes library (S. Moshier), in Estrin's order, whose
-// short chains keep a processor busy. Every product is converted before it is
-// added, which forbids the compiler to fuse the two.
-func log32(f float32, e int32) float32 {
+// minusLog32 returns −log(2^k·(1+f)) for 1+f in [sqrt(½), sqrt(2)):
+//
+//	log(1+f) = f − f²(½ − f·P(f))
+//
+// P is a minimax polynomial, fitted by iteratively reweighted least squares,
+// for a relative error of 3.5e-8 in the logarithm; Estrin's order has short
+// chains. Every product is converted before it is added, which forbids the
+// compiler to fuse the two.
+func minusLog32(f, k float32) float32 {
 	const (
-		c0    = 3.3333331174e-1
-		c1    = -2.4999993993e-1
-		c2    = 2.0000714765e-1
-		c3    = -1.6668057665e-1
-		c4    = 1.4249322787e-1
-		c5    = -1.2420140846e-1
-		c6    = 1.1676998740e-1
-		c7    = -1.1514610310e-1
-		c8    = 7.0376836292e-2
-		ln2Hi = 0.693359375 // few bits: its product with e is exact
-		ln2Lo = -2.12194440e-4
+		c0 = 0.3333390951156616
+		c1 = -0.2500133812427521
+		c2 = 0.19963061809539795
+		c3 = -0.165775865316391
+		c4 = 0.1491478681564331
+		c5 = -0.1426747590303421
+		c6 = 0.08700359612703323
 	)
-	k := float32(e)
 	z := float32(f * f)
 	w := float32(z * z)
 	p01 := float32(c0 + float32(c1*f))
 	p23 := float32(c2 + float32(c3*f))
 	p45 := float32(c4 + float32(c5*f))
-	p67 := float32(c6 + float32(c7*f))
 	p03 := float32(p01 + float32(p23*z))
-	p47 := float32(p45 + float32(p67*z))
-	p48 := float32(p47 + float32(c8*w))
-	p := float32(p03 + float32(p48*w))
-	cubic := float32(p * float32(f*z))
-	tail := float32(cubic+float32(k*ln2Lo)) - float32(0.5*z)
-	return float32(f+tail) + float32(k*ln2Hi)
+	p46 := float32(p45 + float32(c6*z))
+	p := float32(p03 + float32(p46*w))
+	tail := float32(z * float32(0.5-float32(f*p)))
+	return float32(tail-f) - float32(k*math.Ln2)
 }
 
 // gumbel64 is gumbel32 for float64.
 func gumbel64(dst []float64, words []uint32) {
-	var exponents [philox.Group]int32
+	var exponents [philox.Group]float64
 	for i, b := range words {
-		word, isV, over := fold(b)
-		small := float64(float64(word)+0.5) * (1.0 / (1 << 32))
-		m, e := reduce64(math.Float64bits(small))
+		word, isV := fold(b)
+		x := float64(float64(word)+0.5) * (1.0 / (1 << 32))
+		m, e := reduce64(math.Float64bits(x))
 		fOfU := math.Float64bits(math.Float64frombits(m) - 1)
-		fOfV := math.Float64bits(float64(over) - float64(float64(1+over)*small))
-		mask := uint64(int64(isV))
-		dst[i] = math.Float64frombits(fOfU&^mask | fOfV&mask)
-		exponents[i%philox.Group] = e&^isV | -over&isV
+		mask := uint64(int64(int32(isV)))
+		dst[i] = math.Float64frombits(fOfU&^mask | math.Float64bits(-x)&mask)
+		exponents[i%philox.Group] = float64(e &^ int32(isV))
 	}
 	for i, f := range dst {
-		dst[i] = -log64(f, exponents[i%philox.Group])
+		dst[i] = minusLog64(f, exponents[i%philox.Group])
 	}
 	for i, x := range dst {
 		m, e := reduce64(math.Float64bits(x))
-		dst[i] = -log64(math.Float64frombits(m)-1, e)
+		dst[i] = minusLog64(math.Float64frombits(m)-1, float64(e))
 	}
 }
 
@@ -186,12 +179,12 @@ func reduce64(bits uint64) (m uint64, e int32) {
 	return bits&(1<<52-1) + sqrtHalf, int32(int64(bits) >> 52)
 }
 
-// log64 is log32 for float64, by the method and the coefficients of FreeBSD's
-// e_log.c (Sun Microsystems): log(1+f) = f − f²/2 + s·(f²/2 + R(s)) with
-// s = f/(2+f).
-func log64(f float64, e int32) float64 {
+// minusLog64 is minusLog32 for float64, by the method and the coefficients of
+// FreeBSD's e_log.c (Sun Microsystems): log(1+f) = f − f²/2 + s·(f²/2 + R(s))
+// with s = f/(2+f).
+func minusLog64(f, k float64) float64 {
 	const (
-		ln2Hi = 6.93147180369123816490e-01
+		ln2Hi = 6.93147180369123816490e-01 // few bits: its product with k is exact
 		ln2Lo = 1.90821492927058770002e-10
 		l1    = 6.666666666666735130e-01
 		l2    = 3.999999999940941908e-01
@@ -204,11 +197,9 @@ func log64(f float64, e int32) float64 {
 	s := f / (2 + f)
 	z := s * s
 	w := z * z
-	t1 := w * (l2 + float64(w*(l4+float64(w*l6))))
-	t2 := z * (l1 + float64(w*(l3+float64(w*(l5+float64(w*l7))))))
-	r := float64(t1) + float64(t2)
-	half := 0.5 * float64(f*f)
-	k := float64(e)
-	tail := float64(s*(float64(half)+r)) + float64(k*ln2Lo)
-	return float64(k*ln2Hi) - ((float64(half) - tail) - f)
+	t1 := float64(w * (l2 + float64(w*(l4+float64(w*l6)))))
+	t2 := float64(z * (l1 + float64(w*(l3+float64(w*(l5+float64(w*l7)))))))
+	half := float64(0.5 * float64(f*f))
+	tail := float64(s*(half+float64(t1+t2))) + float64(k*ln2Lo)
+	return float64(float64(half-tail)-f) - float64(k*ln2Hi)
 }

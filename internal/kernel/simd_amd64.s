@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func gumbel32AVX2(dst *float32, groups int, keys *[20]uint32, counter *[4]uint32)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, FMA3
 TEXT ·gumbel32AVX2(SB), NOSPLIT, $0-32
 	MOVQ         dst+0(FP), AX
 	MOVQ         groups+8(FP), CX
@@ -33,517 +33,461 @@ gumbel32loop:
 	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
 	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
 	VPSHUFD      $0xf5, Y6, Y6
-	VPBLENDD     $0xaa, Y7, Y6, Y6
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y7
+	VPBLENDD     $0xaa, Y7, Y6, Y7
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y6
 	VPSRLQ       $0x20, Y4, Y8
 	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
 	VPMULLD      wordcd9e8d57<>+0(SB), Y4, Y4
-	VPSHUFD      $0xf5, Y7, Y7
-	VPBLENDD     $0xaa, Y8, Y7, Y7
-	VPBROADCASTD (DX), Y8
-	VPXOR        Y3, Y7, Y7
-	VPXOR        Y8, Y7, Y7
+	VPSHUFD      $0xf5, Y6, Y6
+	VPBLENDD     $0xaa, Y8, Y6, Y8
+	VPBROADCASTD (DX), Y6
+	VPXOR        Y3, Y8, Y8
+	VPXOR        Y6, Y8, Y8
 	VPBROADCASTD 40(DX), Y3
-	VPXOR        Y5, Y6, Y6
-	VPXOR        Y3, Y6, Y6
-	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y3
-	VPSRLQ       $0x20, Y7, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
-	VPMULLD      wordd2511f53<>+0(SB), Y7, Y7
-	VPSHUFD      $0xf5, Y3, Y3
-	VPBLENDD     $0xaa, Y5, Y3, Y3
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y5
-	VPSRLQ       $0x20, Y6, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y6, Y6
-	VPSHUFD      $0xf5, Y5, Y5
-	VPBLENDD     $0xaa, Y8, Y5, Y5
-	VPBROADCASTD 4(DX), Y8
-	VPXOR        Y4, Y5, Y5
-	VPXOR        Y8, Y5, Y5
-	VPBROADCASTD 44(DX), Y4
-	VPXOR        Y2, Y3, Y3
-	VPXOR        Y4, Y3, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y2
-	VPSRLQ       $0x20, Y5, Y4
-	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
-	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y4, Y2, Y2
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y4
-	VPSRLQ       $0x20, Y3, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
-	VPSHUFD      $0xf5, Y4, Y4
-	VPBLENDD     $0xaa, Y8, Y4, Y4
-	VPBROADCASTD 8(DX), Y8
-	VPXOR        Y6, Y4, Y4
-	VPXOR        Y8, Y4, Y4
-	VPBROADCASTD 48(DX), Y6
-	VPXOR        Y7, Y2, Y2
-	VPXOR        Y6, Y2, Y2
-	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y6
-	VPSRLQ       $0x20, Y4, Y7
-	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
-	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
-	VPSHUFD      $0xf5, Y6, Y6
-	VPBLENDD     $0xaa, Y7, Y6, Y6
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y7
-	VPSRLQ       $0x20, Y2, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y2, Y2
-	VPSHUFD      $0xf5, Y7, Y7
-	VPBLENDD     $0xaa, Y8, Y7, Y7
-	VPBROADCASTD 12(DX), Y8
+	VPXOR        Y5, Y7, Y7
 	VPXOR        Y3, Y7, Y7
-	VPXOR        Y8, Y7, Y7
-	VPBROADCASTD 52(DX), Y3
-	VPXOR        Y5, Y6, Y6
-	VPXOR        Y3, Y6, Y6
-	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y3
-	VPSRLQ       $0x20, Y7, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y3
+	VPSRLQ       $0x20, Y8, Y5
 	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
-	VPMULLD      wordd2511f53<>+0(SB), Y7, Y7
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y6
 	VPSHUFD      $0xf5, Y3, Y3
-	VPBLENDD     $0xaa, Y5, Y3, Y3
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y5
-	VPSRLQ       $0x20, Y6, Y8
+	VPBLENDD     $0xaa, Y5, Y3, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y3
+	VPSRLQ       $0x20, Y7, Y8
 	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y6, Y6
-	VPSHUFD      $0xf5, Y5, Y5
-	VPBLENDD     $0xaa, Y8, Y5, Y5
-	VPBROADCASTD 16(DX), Y8
+	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
+	VPSHUFD      $0xf5, Y3, Y3
+	VPBLENDD     $0xaa, Y8, Y3, Y8
+	VPBROADCASTD 4(DX), Y3
+	VPXOR        Y4, Y8, Y8
+	VPXOR        Y3, Y8, Y8
+	VPBROADCASTD 44(DX), Y3
 	VPXOR        Y2, Y5, Y5
-	VPXOR        Y8, Y5, Y5
-	VPBROADCASTD 56(DX), Y2
-	VPXOR        Y4, Y3, Y3
-	VPXOR        Y2, Y3, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y2
-	VPSRLQ       $0x20, Y5, Y4
-	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
-	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPXOR        Y3, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y4
 	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y4, Y2, Y2
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y4
+	VPBLENDD     $0xaa, Y3, Y2, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y2
+	VPSRLQ       $0x20, Y5, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPBROADCASTD 8(DX), Y2
+	VPXOR        Y7, Y8, Y8
+	VPXOR        Y2, Y8, Y8
+	VPBROADCASTD 48(DX), Y2
+	VPXOR        Y6, Y3, Y3
+	VPXOR        Y2, Y3, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y6, Y6
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y7
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y6, Y2, Y6
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y2
 	VPSRLQ       $0x20, Y3, Y8
 	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
 	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
-	VPSHUFD      $0xf5, Y4, Y4
-	VPBLENDD     $0xaa, Y8, Y4, Y4
-	VPBROADCASTD 20(DX), Y8
-	VPXOR        Y6, Y4, Y4
-	VPXOR        Y8, Y4, Y4
-	VPBROADCASTD 60(DX), Y6
-	VPXOR        Y7, Y2, Y2
-	VPXOR        Y6, Y2, Y2
-	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y6
-	VPSRLQ       $0x20, Y4, Y7
-	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
-	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
-	VPSHUFD      $0xf5, Y6, Y6
-	VPBLENDD     $0xaa, Y7, Y6, Y6
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y7
-	VPSRLQ       $0x20, Y2, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y2, Y2
-	VPSHUFD      $0xf5, Y7, Y7
-	VPBLENDD     $0xaa, Y8, Y7, Y7
-	VPBROADCASTD 24(DX), Y8
-	VPXOR        Y3, Y7, Y7
-	VPXOR        Y8, Y7, Y7
-	VPBROADCASTD 64(DX), Y3
-	VPXOR        Y5, Y6, Y6
-	VPXOR        Y3, Y6, Y6
-	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y3
-	VPSRLQ       $0x20, Y7, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
-	VPMULLD      wordd2511f53<>+0(SB), Y7, Y7
-	VPSHUFD      $0xf5, Y3, Y3
-	VPBLENDD     $0xaa, Y5, Y3, Y3
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y5
-	VPSRLQ       $0x20, Y6, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y6, Y6
-	VPSHUFD      $0xf5, Y5, Y5
-	VPBLENDD     $0xaa, Y8, Y5, Y5
-	VPBROADCASTD 28(DX), Y8
-	VPXOR        Y2, Y5, Y5
-	VPXOR        Y8, Y5, Y5
-	VPBROADCASTD 68(DX), Y2
-	VPXOR        Y4, Y3, Y3
-	VPXOR        Y2, Y3, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y2
-	VPSRLQ       $0x20, Y5, Y4
-	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
-	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
 	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y4, Y2, Y2
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y4
-	VPSRLQ       $0x20, Y3, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
-	VPSHUFD      $0xf5, Y4, Y4
-	VPBLENDD     $0xaa, Y8, Y4, Y4
-	VPBROADCASTD 32(DX), Y8
-	VPXOR        Y6, Y4, Y4
-	VPXOR        Y8, Y4, Y4
-	VPBROADCASTD 72(DX), Y6
-	VPXOR        Y7, Y2, Y2
-	VPXOR        Y6, Y2, Y2
-	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y6
-	VPSRLQ       $0x20, Y4, Y7
-	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
-	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
-	VPSHUFD      $0xf5, Y6, Y6
-	VPBLENDD     $0xaa, Y7, Y6, Y6
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y7
-	VPSRLQ       $0x20, Y2, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y2, Y2
-	VPSHUFD      $0xf5, Y7, Y7
-	VPBLENDD     $0xaa, Y8, Y7, Y7
-	VPBROADCASTD 36(DX), Y8
-	VPXOR        Y3, Y7, Y7
-	VPXOR        Y8, Y7, Y7
-	VPBROADCASTD 76(DX), Y3
-	VPXOR        Y5, Y6, Y6
-	VPXOR        Y3, Y6, Y6
-	VPSRAD       $0x1f, Y7, Y3
-	VPXOR        Y3, Y7, Y7
-	VMOVUPS      word4afb0ccc<>+0(SB), Y5
-	VPSUBD       Y7, Y5, Y5
-	VPSRAD       $0x1f, Y5, Y5
-	VCVTDQ2PS    Y7, Y7
-	VADDPS       word3f000000<>+0(SB), Y7, Y7
-	VMULPS       word2f800000<>+0(SB), Y7, Y7
-	VPSUBD       word3f3504f3<>+0(SB), Y7, Y8
-	VPSRAD       $0x17, Y8, Y9
-	VPAND        word007fffff<>+0(SB), Y8, Y8
-	VPADDD       word3f3504f3<>+0(SB), Y8, Y8
-	VSUBPS       word3f800000<>+0(SB), Y8, Y8
-	VPAND        word3f800000<>+0(SB), Y5, Y10
-	VADDPS       word3f800000<>+0(SB), Y10, Y11
-	VMULPS       Y7, Y11, Y11
-	VSUBPS       Y11, Y10, Y10
-	VMOVAPS      Y3, Y7
-	VBLENDVPS    Y7, Y9, Y5, Y9
-	VBLENDVPS    Y3, Y8, Y10, Y8
-	VCVTDQ2PS    Y9, Y3
-	VMULPS       Y8, Y8, Y5
-	VMULPS       Y5, Y5, Y7
-	VMULPS       wordbe7ffffc<>+0(SB), Y8, Y9
-	VADDPS       word3eaaaaaa<>+0(SB), Y9, Y9
-	VMULPS       wordbe2aae50<>+0(SB), Y8, Y10
-	VADDPS       word3e4cceac<>+0(SB), Y10, Y10
-	VMULPS       Y5, Y10, Y10
-	VADDPS       Y10, Y9, Y9
-	VMULPS       wordbdfe5d4f<>+0(SB), Y8, Y10
-	VADDPS       word3e11e9bf<>+0(SB), Y10, Y10
-	VMULPS       wordbdebd1b8<>+0(SB), Y8, Y11
-	VADDPS       word3def251a<>+0(SB), Y11, Y11
-	VMULPS       Y5, Y11, Y11
-	VADDPS       Y11, Y10, Y10
-	VMULPS       word3d9021bb<>+0(SB), Y7, Y11
-	VADDPS       Y11, Y10, Y10
-	VMULPS       Y7, Y10, Y10
-	VADDPS       Y10, Y9, Y9
-	VMULPS       Y5, Y8, Y7
-	VMULPS       Y7, Y9, Y7
-	VMULPS       wordb95e8083<>+0(SB), Y3, Y9
-	VADDPS       Y9, Y7, Y7
-	VMULPS       word3f000000<>+0(SB), Y5, Y9
-	VSUBPS       Y9, Y7, Y7
-	VADDPS       Y7, Y8, Y7
-	VMULPS       word3f318000<>+0(SB), Y3, Y9
-	VADDPS       Y9, Y7, Y7
-	VPXOR        word80000000<>+0(SB), Y7, Y7
-	VPSUBD       word3f3504f3<>+0(SB), Y7, Y3
-	VPSRAD       $0x17, Y3, Y9
-	VPAND        word007fffff<>+0(SB), Y3, Y8
-	VPADDD       word3f3504f3<>+0(SB), Y8, Y8
-	VSUBPS       word3f800000<>+0(SB), Y8, Y8
-	VCVTDQ2PS    Y9, Y3
-	VMULPS       Y8, Y8, Y5
-	VMULPS       Y5, Y5, Y7
-	VMULPS       wordbe7ffffc<>+0(SB), Y8, Y9
-	VADDPS       word3eaaaaaa<>+0(SB), Y9, Y9
-	VMULPS       wordbe2aae50<>+0(SB), Y8, Y10
-	VADDPS       word3e4cceac<>+0(SB), Y10, Y10
-	VMULPS       Y5, Y10, Y10
-	VADDPS       Y10, Y9, Y9
-	VMULPS       wordbdfe5d4f<>+0(SB), Y8, Y10
-	VADDPS       word3e11e9bf<>+0(SB), Y10, Y10
-	VMULPS       wordbdebd1b8<>+0(SB), Y8, Y11
-	VADDPS       word3def251a<>+0(SB), Y11, Y11
-	VMULPS       Y5, Y11, Y11
-	VADDPS       Y11, Y10, Y10
-	VMULPS       word3d9021bb<>+0(SB), Y7, Y11
-	VADDPS       Y11, Y10, Y10
-	VMULPS       Y7, Y10, Y10
-	VADDPS       Y10, Y9, Y9
-	VMULPS       Y5, Y8, Y7
-	VMULPS       Y7, Y9, Y7
-	VMULPS       wordb95e8083<>+0(SB), Y3, Y9
-	VADDPS       Y9, Y7, Y7
-	VMULPS       word3f000000<>+0(SB), Y5, Y9
-	VSUBPS       Y9, Y7, Y7
-	VADDPS       Y7, Y8, Y7
-	VMULPS       word3f318000<>+0(SB), Y3, Y9
-	VADDPS       Y9, Y7, Y7
-	VPXOR        word80000000<>+0(SB), Y7, Y7
-	VMOVUPS      Y7, (AX)
-	VPSRAD       $0x1f, Y2, Y3
-	VPXOR        Y3, Y2, Y2
-	VMOVUPS      word4afb0ccc<>+0(SB), Y5
-	VPSUBD       Y2, Y5, Y5
-	VPSRAD       $0x1f, Y5, Y5
-	VCVTDQ2PS    Y2, Y2
-	VADDPS       word3f000000<>+0(SB), Y2, Y2
-	VMULPS       word2f800000<>+0(SB), Y2, Y2
-	VPSUBD       word3f3504f3<>+0(SB), Y2, Y7
-	VPSRAD       $0x17, Y7, Y8
-	VPAND        word007fffff<>+0(SB), Y7, Y7
-	VPADDD       word3f3504f3<>+0(SB), Y7, Y7
-	VSUBPS       word3f800000<>+0(SB), Y7, Y7
-	VPAND        word3f800000<>+0(SB), Y5, Y9
-	VADDPS       word3f800000<>+0(SB), Y9, Y10
-	VMULPS       Y2, Y10, Y10
-	VSUBPS       Y10, Y9, Y9
-	VMOVAPS      Y3, Y2
-	VBLENDVPS    Y2, Y8, Y5, Y8
-	VBLENDVPS    Y3, Y7, Y9, Y7
-	VCVTDQ2PS    Y8, Y2
-	VMULPS       Y7, Y7, Y3
-	VMULPS       Y3, Y3, Y5
-	VMULPS       wordbe7ffffc<>+0(SB), Y7, Y8
-	VADDPS       word3eaaaaaa<>+0(SB), Y8, Y8
-	VMULPS       wordbe2aae50<>+0(SB), Y7, Y9
-	VADDPS       word3e4cceac<>+0(SB), Y9, Y9
-	VMULPS       Y3, Y9, Y9
-	VADDPS       Y9, Y8, Y8
-	VMULPS       wordbdfe5d4f<>+0(SB), Y7, Y9
-	VADDPS       word3e11e9bf<>+0(SB), Y9, Y9
-	VMULPS       wordbdebd1b8<>+0(SB), Y7, Y10
-	VADDPS       word3def251a<>+0(SB), Y10, Y10
-	VMULPS       Y3, Y10, Y10
-	VADDPS       Y10, Y9, Y9
-	VMULPS       word3d9021bb<>+0(SB), Y5, Y10
-	VADDPS       Y10, Y9, Y9
-	VMULPS       Y5, Y9, Y9
-	VADDPS       Y9, Y8, Y8
-	VMULPS       Y3, Y7, Y5
-	VMULPS       Y5, Y8, Y5
-	VMULPS       wordb95e8083<>+0(SB), Y2, Y8
-	VADDPS       Y8, Y5, Y5
-	VMULPS       word3f000000<>+0(SB), Y3, Y8
-	VSUBPS       Y8, Y5, Y5
-	VADDPS       Y5, Y7, Y5
-	VMULPS       word3f318000<>+0(SB), Y2, Y8
-	VADDPS       Y8, Y5, Y5
-	VPXOR        word80000000<>+0(SB), Y5, Y5
-	VPSUBD       word3f3504f3<>+0(SB), Y5, Y2
-	VPSRAD       $0x17, Y2, Y8
-	VPAND        word007fffff<>+0(SB), Y2, Y7
-	VPADDD       word3f3504f3<>+0(SB), Y7, Y7
-	VSUBPS       word3f800000<>+0(SB), Y7, Y7
-	VCVTDQ2PS    Y8, Y2
-	VMULPS       Y7, Y7, Y3
-	VMULPS       Y3, Y3, Y5
-	VMULPS       wordbe7ffffc<>+0(SB), Y7, Y8
-	VADDPS       word3eaaaaaa<>+0(SB), Y8, Y8
-	VMULPS       wordbe2aae50<>+0(SB), Y7, Y9
-	VADDPS       word3e4cceac<>+0(SB), Y9, Y9
-	VMULPS       Y3, Y9, Y9
-	VADDPS       Y9, Y8, Y8
-	VMULPS       wordbdfe5d4f<>+0(SB), Y7, Y9
-	VADDPS       word3e11e9bf<>+0(SB), Y9, Y9
-	VMULPS       wordbdebd1b8<>+0(SB), Y7, Y10
-	VADDPS       word3def251a<>+0(SB), Y10, Y10
-	VMULPS       Y3, Y10, Y10
-	VADDPS       Y10, Y9, Y9
-	VMULPS       word3d9021bb<>+0(SB), Y5, Y10
-	VADDPS       Y10, Y9, Y9
-	VMULPS       Y5, Y9, Y9
-	VADDPS       Y9, Y8, Y8
-	VMULPS       Y3, Y7, Y5
-	VMULPS       Y5, Y8, Y5
-	VMULPS       wordb95e8083<>+0(SB), Y2, Y8
-	VADDPS       Y8, Y5, Y5
-	VMULPS       word3f000000<>+0(SB), Y3, Y8
-	VSUBPS       Y8, Y5, Y5
-	VADDPS       Y5, Y7, Y5
-	VMULPS       word3f318000<>+0(SB), Y2, Y8
-	VADDPS       Y8, Y5, Y5
-	VPXOR        word80000000<>+0(SB), Y5, Y5
-	VMOVUPS      Y5, 64(AX)
-	VPSRAD       $0x1f, Y6, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPBROADCASTD 12(DX), Y2
+	VPXOR        Y5, Y8, Y8
+	VPXOR        Y2, Y8, Y8
+	VPBROADCASTD 52(DX), Y2
+	VPXOR        Y4, Y6, Y6
 	VPXOR        Y2, Y6, Y6
-	VMOVUPS      word4afb0ccc<>+0(SB), Y3
-	VPSUBD       Y6, Y3, Y3
-	VPSRAD       $0x1f, Y3, Y3
-	VCVTDQ2PS    Y6, Y5
-	VADDPS       word3f000000<>+0(SB), Y5, Y5
-	VMULPS       word2f800000<>+0(SB), Y5, Y5
-	VPSUBD       word3f3504f3<>+0(SB), Y5, Y6
-	VPSRAD       $0x17, Y6, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y5
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y4, Y2, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y2
+	VPSRLQ       $0x20, Y6, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPMULLD      wordcd9e8d57<>+0(SB), Y6, Y6
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPBROADCASTD 16(DX), Y2
+	VPXOR        Y3, Y8, Y8
+	VPXOR        Y2, Y8, Y8
+	VPBROADCASTD 56(DX), Y2
+	VPXOR        Y7, Y4, Y4
+	VPXOR        Y2, Y4, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y7
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y3, Y2, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPMULLD      wordcd9e8d57<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPBROADCASTD 20(DX), Y2
+	VPXOR        Y6, Y8, Y8
+	VPXOR        Y2, Y8, Y8
+	VPBROADCASTD 60(DX), Y2
+	VPXOR        Y5, Y3, Y3
+	VPXOR        Y2, Y3, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y6
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y5, Y2, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y2
+	VPSRLQ       $0x20, Y3, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPBROADCASTD 24(DX), Y2
+	VPXOR        Y4, Y8, Y8
+	VPXOR        Y2, Y8, Y8
+	VPBROADCASTD 64(DX), Y2
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y2, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y7
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y4, Y2, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y2
+	VPSRLQ       $0x20, Y5, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPBROADCASTD 28(DX), Y2
+	VPXOR        Y3, Y8, Y8
+	VPXOR        Y2, Y8, Y8
+	VPBROADCASTD 68(DX), Y2
+	VPXOR        Y6, Y4, Y4
+	VPXOR        Y2, Y4, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y6
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y3, Y2, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPMULLD      wordcd9e8d57<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPBROADCASTD 32(DX), Y2
+	VPXOR        Y5, Y8, Y8
+	VPXOR        Y2, Y8, Y8
+	VPBROADCASTD 72(DX), Y2
+	VPXOR        Y7, Y3, Y3
+	VPXOR        Y2, Y3, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y7
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y5, Y2, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y2
+	VPSRLQ       $0x20, Y3, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPBROADCASTD 36(DX), Y2
+	VPXOR        Y4, Y8, Y8
+	VPXOR        Y2, Y8, Y8
+	VPBROADCASTD 76(DX), Y2
+	VPXOR        Y6, Y5, Y5
+	VPXOR        Y2, Y5, Y5
+	VPMINUD      word4afb0ccb<>+0(SB), Y8, Y2
+	VPCMPEQD     Y8, Y2, Y2
+	VPCMPEQD     Y4, Y4, Y4
+	VPXOR        Y2, Y4, Y4
+	VPXOR        Y4, Y8, Y8
+	VPAND        word0000ffff<>+0(SB), Y8, Y4
+	VPSRLD       $0x10, Y8, Y6
+	VCVTDQ2PS    Y4, Y4
+	VCVTDQ2PS    Y6, Y6
+	VFMADD132PS  word47800000<>+0(SB), Y4, Y6
+	VMOVUPS      word2f000000<>+0(SB), Y4
+	VFMADD231PS  word2f800000<>+0(SB), Y6, Y4
+	VPSUBD       word3f3504f3<>+0(SB), Y4, Y6
+	VPSRAD       $0x17, Y6, Y8
 	VPAND        word007fffff<>+0(SB), Y6, Y6
 	VPADDD       word3f3504f3<>+0(SB), Y6, Y6
 	VSUBPS       word3f800000<>+0(SB), Y6, Y6
-	VPAND        word3f800000<>+0(SB), Y3, Y8
-	VADDPS       word3f800000<>+0(SB), Y8, Y9
-	VMULPS       Y5, Y9, Y9
-	VSUBPS       Y9, Y8, Y8
-	VMOVAPS      Y2, Y5
-	VBLENDVPS    Y5, Y7, Y3, Y7
-	VBLENDVPS    Y2, Y6, Y8, Y6
-	VCVTDQ2PS    Y7, Y2
-	VMULPS       Y6, Y6, Y3
-	VMULPS       Y3, Y3, Y5
-	VMULPS       wordbe7ffffc<>+0(SB), Y6, Y7
-	VADDPS       word3eaaaaaa<>+0(SB), Y7, Y7
-	VMULPS       wordbe2aae50<>+0(SB), Y6, Y8
-	VADDPS       word3e4cceac<>+0(SB), Y8, Y8
-	VMULPS       Y3, Y8, Y8
-	VADDPS       Y8, Y7, Y7
-	VMULPS       wordbdfe5d4f<>+0(SB), Y6, Y8
-	VADDPS       word3e11e9bf<>+0(SB), Y8, Y8
-	VMULPS       wordbdebd1b8<>+0(SB), Y6, Y9
-	VADDPS       word3def251a<>+0(SB), Y9, Y9
-	VMULPS       Y3, Y9, Y9
-	VADDPS       Y9, Y8, Y8
-	VMULPS       word3d9021bb<>+0(SB), Y5, Y9
-	VADDPS       Y9, Y8, Y8
-	VMULPS       Y5, Y8, Y8
-	VADDPS       Y8, Y7, Y7
-	VMULPS       Y3, Y6, Y5
-	VMULPS       Y5, Y7, Y5
-	VMULPS       wordb95e8083<>+0(SB), Y2, Y7
-	VADDPS       Y7, Y5, Y5
-	VMULPS       word3f000000<>+0(SB), Y3, Y7
-	VSUBPS       Y7, Y5, Y5
-	VADDPS       Y5, Y6, Y5
-	VMULPS       word3f318000<>+0(SB), Y2, Y7
-	VADDPS       Y7, Y5, Y5
-	VPXOR        word80000000<>+0(SB), Y5, Y5
-	VPSUBD       word3f3504f3<>+0(SB), Y5, Y2
-	VPSRAD       $0x17, Y2, Y7
+	VCVTDQ2PS    Y8, Y8
+	VANDNPS      Y8, Y2, Y8
+	VXORPS       word80000000<>+0(SB), Y4, Y4
+	VBLENDVPS    Y2, Y4, Y6, Y6
+	VMULPS       Y6, Y6, Y2
+	VMULPS       Y2, Y2, Y4
+	VMULPS       wordbe8001c1<>+0(SB), Y6, Y9
+	VADDPS       word3eaaab6c<>+0(SB), Y9, Y9
+	VMULPS       wordbe29c126<>+0(SB), Y6, Y10
+	VADDPS       word3e4c6bf8<>+0(SB), Y10, Y10
+	VMULPS       Y2, Y10, Y10
+	VADDPS       Y10, Y9, Y9
+	VMULPS       wordbe121955<>+0(SB), Y6, Y10
+	VADDPS       word3e18ba38<>+0(SB), Y10, Y10
+	VMULPS       word3db22ef1<>+0(SB), Y2, Y11
+	VADDPS       Y11, Y10, Y10
+	VMULPS       Y4, Y10, Y10
+	VADDPS       Y10, Y9, Y9
+	VMULPS       Y9, Y6, Y9
+	VMOVUPS      word3f000000<>+0(SB), Y4
+	VSUBPS       Y9, Y4, Y4
+	VMULPS       Y2, Y4, Y4
+	VSUBPS       Y6, Y4, Y4
+	VMULPS       word3f317218<>+0(SB), Y8, Y2
+	VSUBPS       Y2, Y4, Y4
+	VPSUBD       word3f3504f3<>+0(SB), Y4, Y2
+	VPSRAD       $0x17, Y2, Y8
 	VPAND        word007fffff<>+0(SB), Y2, Y6
 	VPADDD       word3f3504f3<>+0(SB), Y6, Y6
 	VSUBPS       word3f800000<>+0(SB), Y6, Y6
-	VCVTDQ2PS    Y7, Y2
-	VMULPS       Y6, Y6, Y3
-	VMULPS       Y3, Y3, Y5
-	VMULPS       wordbe7ffffc<>+0(SB), Y6, Y7
-	VADDPS       word3eaaaaaa<>+0(SB), Y7, Y7
-	VMULPS       wordbe2aae50<>+0(SB), Y6, Y8
-	VADDPS       word3e4cceac<>+0(SB), Y8, Y8
-	VMULPS       Y3, Y8, Y8
-	VADDPS       Y8, Y7, Y7
-	VMULPS       wordbdfe5d4f<>+0(SB), Y6, Y8
-	VADDPS       word3e11e9bf<>+0(SB), Y8, Y8
-	VMULPS       wordbdebd1b8<>+0(SB), Y6, Y9
-	VADDPS       word3def251a<>+0(SB), Y9, Y9
-	VMULPS       Y3, Y9, Y9
-	VADDPS       Y9, Y8, Y8
-	VMULPS       word3d9021bb<>+0(SB), Y5, Y9
-	VADDPS       Y9, Y8, Y8
-	VMULPS       Y5, Y8, Y8
-	VADDPS       Y8, Y7, Y7
-	VMULPS       Y3, Y6, Y5
-	VMULPS       Y5, Y7, Y5
-	VMULPS       wordb95e8083<>+0(SB), Y2, Y7
-	VADDPS       Y7, Y5, Y5
-	VMULPS       word3f000000<>+0(SB), Y3, Y7
-	VSUBPS       Y7, Y5, Y5
-	VADDPS       Y5, Y6, Y5
-	VMULPS       word3f318000<>+0(SB), Y2, Y7
-	VADDPS       Y7, Y5, Y5
-	VPXOR        word80000000<>+0(SB), Y5, Y5
-	VMOVUPS      Y5, 128(AX)
-	VPSRAD       $0x1f, Y4, Y2
-	VPXOR        Y2, Y4, Y4
-	VMOVUPS      word4afb0ccc<>+0(SB), Y3
-	VPSUBD       Y4, Y3, Y3
-	VPSRAD       $0x1f, Y3, Y3
-	VCVTDQ2PS    Y4, Y4
-	VADDPS       word3f000000<>+0(SB), Y4, Y4
-	VMULPS       word2f800000<>+0(SB), Y4, Y4
-	VPSUBD       word3f3504f3<>+0(SB), Y4, Y5
-	VPSRAD       $0x17, Y5, Y6
-	VPAND        word007fffff<>+0(SB), Y5, Y5
-	VPADDD       word3f3504f3<>+0(SB), Y5, Y5
-	VSUBPS       word3f800000<>+0(SB), Y5, Y5
-	VPAND        word3f800000<>+0(SB), Y3, Y7
-	VADDPS       word3f800000<>+0(SB), Y7, Y8
-	VMULPS       Y4, Y8, Y8
-	VSUBPS       Y8, Y7, Y7
-	VMOVAPS      Y2, Y4
-	VBLENDVPS    Y4, Y6, Y3, Y6
-	VBLENDVPS    Y2, Y5, Y7, Y5
-	VCVTDQ2PS    Y6, Y2
-	VMULPS       Y5, Y5, Y3
-	VMULPS       Y3, Y3, Y4
-	VMULPS       wordbe7ffffc<>+0(SB), Y5, Y6
-	VADDPS       word3eaaaaaa<>+0(SB), Y6, Y6
-	VMULPS       wordbe2aae50<>+0(SB), Y5, Y7
-	VADDPS       word3e4cceac<>+0(SB), Y7, Y7
-	VMULPS       Y3, Y7, Y7
-	VADDPS       Y7, Y6, Y6
-	VMULPS       wordbdfe5d4f<>+0(SB), Y5, Y7
-	VADDPS       word3e11e9bf<>+0(SB), Y7, Y7
-	VMULPS       wordbdebd1b8<>+0(SB), Y5, Y8
-	VADDPS       word3def251a<>+0(SB), Y8, Y8
-	VMULPS       Y3, Y8, Y8
-	VADDPS       Y8, Y7, Y7
-	VMULPS       word3d9021bb<>+0(SB), Y4, Y8
-	VADDPS       Y8, Y7, Y7
-	VMULPS       Y4, Y7, Y7
-	VADDPS       Y7, Y6, Y6
-	VMULPS       Y3, Y5, Y4
-	VMULPS       Y4, Y6, Y4
-	VMULPS       wordb95e8083<>+0(SB), Y2, Y6
-	VADDPS       Y6, Y4, Y4
-	VMULPS       word3f000000<>+0(SB), Y3, Y6
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y6, Y6, Y2
+	VMULPS       Y2, Y2, Y4
+	VMULPS       wordbe8001c1<>+0(SB), Y6, Y9
+	VADDPS       word3eaaab6c<>+0(SB), Y9, Y9
+	VMULPS       wordbe29c126<>+0(SB), Y6, Y10
+	VADDPS       word3e4c6bf8<>+0(SB), Y10, Y10
+	VMULPS       Y2, Y10, Y10
+	VADDPS       Y10, Y9, Y9
+	VMULPS       wordbe121955<>+0(SB), Y6, Y10
+	VADDPS       word3e18ba38<>+0(SB), Y10, Y10
+	VMULPS       word3db22ef1<>+0(SB), Y2, Y11
+	VADDPS       Y11, Y10, Y10
+	VMULPS       Y4, Y10, Y10
+	VADDPS       Y10, Y9, Y9
+	VMULPS       Y9, Y6, Y9
+	VMOVUPS      word3f000000<>+0(SB), Y4
+	VSUBPS       Y9, Y4, Y4
+	VMULPS       Y2, Y4, Y4
 	VSUBPS       Y6, Y4, Y4
-	VADDPS       Y4, Y5, Y4
-	VMULPS       word3f318000<>+0(SB), Y2, Y6
-	VADDPS       Y6, Y4, Y4
-	VPXOR        word80000000<>+0(SB), Y4, Y4
+	VMULPS       word3f317218<>+0(SB), Y8, Y2
+	VSUBPS       Y2, Y4, Y4
+	VMOVUPS      Y4, (AX)
+	VPMINUD      word4afb0ccb<>+0(SB), Y3, Y2
+	VPCMPEQD     Y3, Y2, Y2
+	VPCMPEQD     Y4, Y4, Y4
+	VPXOR        Y2, Y4, Y4
+	VPXOR        Y4, Y3, Y3
+	VPAND        word0000ffff<>+0(SB), Y3, Y4
+	VPSRLD       $0x10, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VCVTDQ2PS    Y3, Y3
+	VFMADD132PS  word47800000<>+0(SB), Y4, Y3
+	VMOVUPS      word2f000000<>+0(SB), Y4
+	VFMADD231PS  word2f800000<>+0(SB), Y3, Y4
+	VPSUBD       word3f3504f3<>+0(SB), Y4, Y3
+	VPSRAD       $0x17, Y3, Y6
+	VPAND        word007fffff<>+0(SB), Y3, Y3
+	VPADDD       word3f3504f3<>+0(SB), Y3, Y3
+	VSUBPS       word3f800000<>+0(SB), Y3, Y3
+	VCVTDQ2PS    Y6, Y6
+	VANDNPS      Y6, Y2, Y6
+	VXORPS       word80000000<>+0(SB), Y4, Y4
+	VBLENDVPS    Y2, Y4, Y3, Y3
+	VMULPS       Y3, Y3, Y2
+	VMULPS       Y2, Y2, Y4
+	VMULPS       wordbe8001c1<>+0(SB), Y3, Y8
+	VADDPS       word3eaaab6c<>+0(SB), Y8, Y8
+	VMULPS       wordbe29c126<>+0(SB), Y3, Y9
+	VADDPS       word3e4c6bf8<>+0(SB), Y9, Y9
+	VMULPS       Y2, Y9, Y9
+	VADDPS       Y9, Y8, Y8
+	VMULPS       wordbe121955<>+0(SB), Y3, Y9
+	VADDPS       word3e18ba38<>+0(SB), Y9, Y9
+	VMULPS       word3db22ef1<>+0(SB), Y2, Y10
+	VADDPS       Y10, Y9, Y9
+	VMULPS       Y4, Y9, Y9
+	VADDPS       Y9, Y8, Y8
+	VMULPS       Y8, Y3, Y8
+	VMOVUPS      word3f000000<>+0(SB), Y4
+	VSUBPS       Y8, Y4, Y4
+	VMULPS       Y2, Y4, Y4
+	VSUBPS       Y3, Y4, Y4
+	VMULPS       word3f317218<>+0(SB), Y6, Y2
+	VSUBPS       Y2, Y4, Y4
 	VPSUBD       word3f3504f3<>+0(SB), Y4, Y2
 	VPSRAD       $0x17, Y2, Y6
-	VPAND        word007fffff<>+0(SB), Y2, Y5
-	VPADDD       word3f3504f3<>+0(SB), Y5, Y5
-	VSUBPS       word3f800000<>+0(SB), Y5, Y5
-	VCVTDQ2PS    Y6, Y2
-	VMULPS       Y5, Y5, Y3
-	VMULPS       Y3, Y3, Y4
-	VMULPS       wordbe7ffffc<>+0(SB), Y5, Y6
-	VADDPS       word3eaaaaaa<>+0(SB), Y6, Y6
-	VMULPS       wordbe2aae50<>+0(SB), Y5, Y7
-	VADDPS       word3e4cceac<>+0(SB), Y7, Y7
+	VPAND        word007fffff<>+0(SB), Y2, Y3
+	VPADDD       word3f3504f3<>+0(SB), Y3, Y3
+	VSUBPS       word3f800000<>+0(SB), Y3, Y3
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y3, Y3, Y2
+	VMULPS       Y2, Y2, Y4
+	VMULPS       wordbe8001c1<>+0(SB), Y3, Y8
+	VADDPS       word3eaaab6c<>+0(SB), Y8, Y8
+	VMULPS       wordbe29c126<>+0(SB), Y3, Y9
+	VADDPS       word3e4c6bf8<>+0(SB), Y9, Y9
+	VMULPS       Y2, Y9, Y9
+	VADDPS       Y9, Y8, Y8
+	VMULPS       wordbe121955<>+0(SB), Y3, Y9
+	VADDPS       word3e18ba38<>+0(SB), Y9, Y9
+	VMULPS       word3db22ef1<>+0(SB), Y2, Y10
+	VADDPS       Y10, Y9, Y9
+	VMULPS       Y4, Y9, Y9
+	VADDPS       Y9, Y8, Y8
+	VMULPS       Y8, Y3, Y8
+	VMOVUPS      word3f000000<>+0(SB), Y4
+	VSUBPS       Y8, Y4, Y4
+	VMULPS       Y2, Y4, Y4
+	VSUBPS       Y3, Y4, Y4
+	VMULPS       word3f317218<>+0(SB), Y6, Y2
+	VSUBPS       Y2, Y4, Y4
+	VMOVUPS      Y4, 64(AX)
+	VPMINUD      word4afb0ccb<>+0(SB), Y5, Y2
+	VPCMPEQD     Y5, Y2, Y2
+	VPCMPEQD     Y3, Y3, Y3
+	VPXOR        Y2, Y3, Y3
+	VPXOR        Y3, Y5, Y5
+	VPAND        word0000ffff<>+0(SB), Y5, Y3
+	VPSRLD       $0x10, Y5, Y4
+	VCVTDQ2PS    Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VFMADD132PS  word47800000<>+0(SB), Y3, Y4
+	VMOVUPS      word2f000000<>+0(SB), Y3
+	VFMADD231PS  word2f800000<>+0(SB), Y4, Y3
+	VPSUBD       word3f3504f3<>+0(SB), Y3, Y4
+	VPSRAD       $0x17, Y4, Y5
+	VPAND        word007fffff<>+0(SB), Y4, Y4
+	VPADDD       word3f3504f3<>+0(SB), Y4, Y4
+	VSUBPS       word3f800000<>+0(SB), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VANDNPS      Y5, Y2, Y5
+	VXORPS       word80000000<>+0(SB), Y3, Y3
+	VBLENDVPS    Y2, Y3, Y4, Y4
+	VMULPS       Y4, Y4, Y2
+	VMULPS       Y2, Y2, Y3
+	VMULPS       wordbe8001c1<>+0(SB), Y4, Y6
+	VADDPS       word3eaaab6c<>+0(SB), Y6, Y6
+	VMULPS       wordbe29c126<>+0(SB), Y4, Y8
+	VADDPS       word3e4c6bf8<>+0(SB), Y8, Y8
+	VMULPS       Y2, Y8, Y8
+	VADDPS       Y8, Y6, Y6
+	VMULPS       wordbe121955<>+0(SB), Y4, Y8
+	VADDPS       word3e18ba38<>+0(SB), Y8, Y8
+	VMULPS       word3db22ef1<>+0(SB), Y2, Y9
+	VADDPS       Y9, Y8, Y8
+	VMULPS       Y3, Y8, Y8
+	VADDPS       Y8, Y6, Y6
+	VMULPS       Y6, Y4, Y6
+	VMOVUPS      word3f000000<>+0(SB), Y3
+	VSUBPS       Y6, Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VSUBPS       Y4, Y3, Y3
+	VMULPS       word3f317218<>+0(SB), Y5, Y2
+	VSUBPS       Y2, Y3, Y3
+	VPSUBD       word3f3504f3<>+0(SB), Y3, Y2
+	VPSRAD       $0x17, Y2, Y5
+	VPAND        word007fffff<>+0(SB), Y2, Y4
+	VPADDD       word3f3504f3<>+0(SB), Y4, Y4
+	VSUBPS       word3f800000<>+0(SB), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y4, Y4, Y2
+	VMULPS       Y2, Y2, Y3
+	VMULPS       wordbe8001c1<>+0(SB), Y4, Y6
+	VADDPS       word3eaaab6c<>+0(SB), Y6, Y6
+	VMULPS       wordbe29c126<>+0(SB), Y4, Y8
+	VADDPS       word3e4c6bf8<>+0(SB), Y8, Y8
+	VMULPS       Y2, Y8, Y8
+	VADDPS       Y8, Y6, Y6
+	VMULPS       wordbe121955<>+0(SB), Y4, Y8
+	VADDPS       word3e18ba38<>+0(SB), Y8, Y8
+	VMULPS       word3db22ef1<>+0(SB), Y2, Y9
+	VADDPS       Y9, Y8, Y8
+	VMULPS       Y3, Y8, Y8
+	VADDPS       Y8, Y6, Y6
+	VMULPS       Y6, Y4, Y6
+	VMOVUPS      word3f000000<>+0(SB), Y3
+	VSUBPS       Y6, Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VSUBPS       Y4, Y3, Y3
+	VMULPS       word3f317218<>+0(SB), Y5, Y2
+	VSUBPS       Y2, Y3, Y3
+	VMOVUPS      Y3, 128(AX)
+	VPMINUD      word4afb0ccb<>+0(SB), Y7, Y2
+	VPCMPEQD     Y7, Y2, Y2
+	VPCMPEQD     Y3, Y3, Y3
+	VPXOR        Y2, Y3, Y3
+	VPXOR        Y3, Y7, Y7
+	VPAND        word0000ffff<>+0(SB), Y7, Y3
+	VPSRLD       $0x10, Y7, Y4
+	VCVTDQ2PS    Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VFMADD132PS  word47800000<>+0(SB), Y3, Y4
+	VMOVUPS      word2f000000<>+0(SB), Y3
+	VFMADD231PS  word2f800000<>+0(SB), Y4, Y3
+	VPSUBD       word3f3504f3<>+0(SB), Y3, Y4
+	VPSRAD       $0x17, Y4, Y5
+	VPAND        word007fffff<>+0(SB), Y4, Y4
+	VPADDD       word3f3504f3<>+0(SB), Y4, Y4
+	VSUBPS       word3f800000<>+0(SB), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VANDNPS      Y5, Y2, Y5
+	VXORPS       word80000000<>+0(SB), Y3, Y3
+	VBLENDVPS    Y2, Y3, Y4, Y4
+	VMULPS       Y4, Y4, Y2
+	VMULPS       Y2, Y2, Y3
+	VMULPS       wordbe8001c1<>+0(SB), Y4, Y6
+	VADDPS       word3eaaab6c<>+0(SB), Y6, Y6
+	VMULPS       wordbe29c126<>+0(SB), Y4, Y7
+	VADDPS       word3e4c6bf8<>+0(SB), Y7, Y7
+	VMULPS       Y2, Y7, Y7
+	VADDPS       Y7, Y6, Y6
+	VMULPS       wordbe121955<>+0(SB), Y4, Y7
+	VADDPS       word3e18ba38<>+0(SB), Y7, Y7
+	VMULPS       word3db22ef1<>+0(SB), Y2, Y8
+	VADDPS       Y8, Y7, Y7
 	VMULPS       Y3, Y7, Y7
 	VADDPS       Y7, Y6, Y6
-	VMULPS       wordbdfe5d4f<>+0(SB), Y5, Y7
-	VADDPS       word3e11e9bf<>+0(SB), Y7, Y7
-	VMULPS       wordbdebd1b8<>+0(SB), Y5, Y8
-	VADDPS       word3def251a<>+0(SB), Y8, Y8
-	VMULPS       Y3, Y8, Y8
-	VADDPS       Y8, Y7, Y7
-	VMULPS       word3d9021bb<>+0(SB), Y4, Y8
-	VADDPS       Y8, Y7, Y7
-	VMULPS       Y4, Y7, Y7
+	VMULPS       Y6, Y4, Y6
+	VMOVUPS      word3f000000<>+0(SB), Y3
+	VSUBPS       Y6, Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VSUBPS       Y4, Y3, Y3
+	VMULPS       word3f317218<>+0(SB), Y5, Y2
+	VSUBPS       Y2, Y3, Y3
+	VPSUBD       word3f3504f3<>+0(SB), Y3, Y2
+	VPSRAD       $0x17, Y2, Y5
+	VPAND        word007fffff<>+0(SB), Y2, Y4
+	VPADDD       word3f3504f3<>+0(SB), Y4, Y4
+	VSUBPS       word3f800000<>+0(SB), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y4, Y4, Y2
+	VMULPS       Y2, Y2, Y3
+	VMULPS       wordbe8001c1<>+0(SB), Y4, Y6
+	VADDPS       word3eaaab6c<>+0(SB), Y6, Y6
+	VMULPS       wordbe29c126<>+0(SB), Y4, Y7
+	VADDPS       word3e4c6bf8<>+0(SB), Y7, Y7
+	VMULPS       Y2, Y7, Y7
 	VADDPS       Y7, Y6, Y6
-	VMULPS       Y3, Y5, Y4
-	VMULPS       Y4, Y6, Y4
-	VMULPS       wordb95e8083<>+0(SB), Y2, Y6
-	VADDPS       Y6, Y4, Y4
-	VMULPS       word3f000000<>+0(SB), Y3, Y6
-	VSUBPS       Y6, Y4, Y4
-	VADDPS       Y4, Y5, Y4
-	VMULPS       word3f318000<>+0(SB), Y2, Y6
-	VADDPS       Y6, Y4, Y4
-	VPXOR        word80000000<>+0(SB), Y4, Y4
-	VMOVUPS      Y4, 192(AX)
+	VMULPS       wordbe121955<>+0(SB), Y4, Y7
+	VADDPS       word3e18ba38<>+0(SB), Y7, Y7
+	VMULPS       word3db22ef1<>+0(SB), Y2, Y8
+	VADDPS       Y8, Y7, Y7
+	VMULPS       Y3, Y7, Y7
+	VADDPS       Y7, Y6, Y6
+	VMULPS       Y6, Y4, Y6
+	VMOVUPS      word3f000000<>+0(SB), Y3
+	VSUBPS       Y6, Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VSUBPS       Y4, Y3, Y3
+	VMULPS       word3f317218<>+0(SB), Y5, Y2
+	VSUBPS       Y2, Y3, Y3
+	VMOVUPS      Y3, 192(AX)
 	MOVL         SI, BX
 	MOVQ         SI, DI
 	SHRQ         $0x20, DI
@@ -559,517 +503,461 @@ gumbel32loop:
 	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
 	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
 	VPSHUFD      $0xf5, Y6, Y6
-	VPBLENDD     $0xaa, Y7, Y6, Y6
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y7
+	VPBLENDD     $0xaa, Y7, Y6, Y7
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y6
 	VPSRLQ       $0x20, Y4, Y8
 	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
 	VPMULLD      wordcd9e8d57<>+0(SB), Y4, Y4
-	VPSHUFD      $0xf5, Y7, Y7
-	VPBLENDD     $0xaa, Y8, Y7, Y7
-	VPBROADCASTD (DX), Y8
-	VPXOR        Y3, Y7, Y7
-	VPXOR        Y8, Y7, Y7
+	VPSHUFD      $0xf5, Y6, Y6
+	VPBLENDD     $0xaa, Y8, Y6, Y8
+	VPBROADCASTD (DX), Y6
+	VPXOR        Y3, Y8, Y8
+	VPXOR        Y6, Y8, Y8
 	VPBROADCASTD 40(DX), Y3
-	VPXOR        Y5, Y6, Y6
-	VPXOR        Y3, Y6, Y6
-	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y3
-	VPSRLQ       $0x20, Y7, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
-	VPMULLD      wordd2511f53<>+0(SB), Y7, Y7
-	VPSHUFD      $0xf5, Y3, Y3
-	VPBLENDD     $0xaa, Y5, Y3, Y3
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y5
-	VPSRLQ       $0x20, Y6, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y6, Y6
-	VPSHUFD      $0xf5, Y5, Y5
-	VPBLENDD     $0xaa, Y8, Y5, Y5
-	VPBROADCASTD 4(DX), Y8
-	VPXOR        Y4, Y5, Y5
-	VPXOR        Y8, Y5, Y5
-	VPBROADCASTD 44(DX), Y4
-	VPXOR        Y2, Y3, Y3
-	VPXOR        Y4, Y3, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y2
-	VPSRLQ       $0x20, Y5, Y4
-	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
-	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y4, Y2, Y2
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y4
-	VPSRLQ       $0x20, Y3, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
-	VPSHUFD      $0xf5, Y4, Y4
-	VPBLENDD     $0xaa, Y8, Y4, Y4
-	VPBROADCASTD 8(DX), Y8
-	VPXOR        Y6, Y4, Y4
-	VPXOR        Y8, Y4, Y4
-	VPBROADCASTD 48(DX), Y6
-	VPXOR        Y7, Y2, Y2
-	VPXOR        Y6, Y2, Y2
-	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y6
-	VPSRLQ       $0x20, Y4, Y7
-	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
-	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
-	VPSHUFD      $0xf5, Y6, Y6
-	VPBLENDD     $0xaa, Y7, Y6, Y6
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y7
-	VPSRLQ       $0x20, Y2, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y2, Y2
-	VPSHUFD      $0xf5, Y7, Y7
-	VPBLENDD     $0xaa, Y8, Y7, Y7
-	VPBROADCASTD 12(DX), Y8
+	VPXOR        Y5, Y7, Y7
 	VPXOR        Y3, Y7, Y7
-	VPXOR        Y8, Y7, Y7
-	VPBROADCASTD 52(DX), Y3
-	VPXOR        Y5, Y6, Y6
-	VPXOR        Y3, Y6, Y6
-	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y3
-	VPSRLQ       $0x20, Y7, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y3
+	VPSRLQ       $0x20, Y8, Y5
 	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
-	VPMULLD      wordd2511f53<>+0(SB), Y7, Y7
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y6
 	VPSHUFD      $0xf5, Y3, Y3
-	VPBLENDD     $0xaa, Y5, Y3, Y3
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y5
-	VPSRLQ       $0x20, Y6, Y8
+	VPBLENDD     $0xaa, Y5, Y3, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y3
+	VPSRLQ       $0x20, Y7, Y8
 	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y6, Y6
-	VPSHUFD      $0xf5, Y5, Y5
-	VPBLENDD     $0xaa, Y8, Y5, Y5
-	VPBROADCASTD 16(DX), Y8
+	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
+	VPSHUFD      $0xf5, Y3, Y3
+	VPBLENDD     $0xaa, Y8, Y3, Y8
+	VPBROADCASTD 4(DX), Y3
+	VPXOR        Y4, Y8, Y8
+	VPXOR        Y3, Y8, Y8
+	VPBROADCASTD 44(DX), Y3
 	VPXOR        Y2, Y5, Y5
-	VPXOR        Y8, Y5, Y5
-	VPBROADCASTD 56(DX), Y2
-	VPXOR        Y4, Y3, Y3
-	VPXOR        Y2, Y3, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y2
-	VPSRLQ       $0x20, Y5, Y4
-	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
-	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPXOR        Y3, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y4
 	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y4, Y2, Y2
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y4
+	VPBLENDD     $0xaa, Y3, Y2, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y2
+	VPSRLQ       $0x20, Y5, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPBROADCASTD 8(DX), Y2
+	VPXOR        Y7, Y8, Y8
+	VPXOR        Y2, Y8, Y8
+	VPBROADCASTD 48(DX), Y2
+	VPXOR        Y6, Y3, Y3
+	VPXOR        Y2, Y3, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y6, Y6
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y7
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y6, Y2, Y6
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y2
 	VPSRLQ       $0x20, Y3, Y8
 	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
 	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
-	VPSHUFD      $0xf5, Y4, Y4
-	VPBLENDD     $0xaa, Y8, Y4, Y4
-	VPBROADCASTD 20(DX), Y8
-	VPXOR        Y6, Y4, Y4
-	VPXOR        Y8, Y4, Y4
-	VPBROADCASTD 60(DX), Y6
-	VPXOR        Y7, Y2, Y2
-	VPXOR        Y6, Y2, Y2
-	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y6
-	VPSRLQ       $0x20, Y4, Y7
-	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
-	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
-	VPSHUFD      $0xf5, Y6, Y6
-	VPBLENDD     $0xaa, Y7, Y6, Y6
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y7
-	VPSRLQ       $0x20, Y2, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y2, Y2
-	VPSHUFD      $0xf5, Y7, Y7
-	VPBLENDD     $0xaa, Y8, Y7, Y7
-	VPBROADCASTD 24(DX), Y8
-	VPXOR        Y3, Y7, Y7
-	VPXOR        Y8, Y7, Y7
-	VPBROADCASTD 64(DX), Y3
-	VPXOR        Y5, Y6, Y6
-	VPXOR        Y3, Y6, Y6
-	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y3
-	VPSRLQ       $0x20, Y7, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
-	VPMULLD      wordd2511f53<>+0(SB), Y7, Y7
-	VPSHUFD      $0xf5, Y3, Y3
-	VPBLENDD     $0xaa, Y5, Y3, Y3
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y5
-	VPSRLQ       $0x20, Y6, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y6, Y6
-	VPSHUFD      $0xf5, Y5, Y5
-	VPBLENDD     $0xaa, Y8, Y5, Y5
-	VPBROADCASTD 28(DX), Y8
-	VPXOR        Y2, Y5, Y5
-	VPXOR        Y8, Y5, Y5
-	VPBROADCASTD 68(DX), Y2
-	VPXOR        Y4, Y3, Y3
-	VPXOR        Y2, Y3, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y2
-	VPSRLQ       $0x20, Y5, Y4
-	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
-	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
 	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y4, Y2, Y2
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y4
-	VPSRLQ       $0x20, Y3, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
-	VPSHUFD      $0xf5, Y4, Y4
-	VPBLENDD     $0xaa, Y8, Y4, Y4
-	VPBROADCASTD 32(DX), Y8
-	VPXOR        Y6, Y4, Y4
-	VPXOR        Y8, Y4, Y4
-	VPBROADCASTD 72(DX), Y6
-	VPXOR        Y7, Y2, Y2
-	VPXOR        Y6, Y2, Y2
-	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y6
-	VPSRLQ       $0x20, Y4, Y7
-	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
-	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
-	VPSHUFD      $0xf5, Y6, Y6
-	VPBLENDD     $0xaa, Y7, Y6, Y6
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y7
-	VPSRLQ       $0x20, Y2, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y2, Y2
-	VPSHUFD      $0xf5, Y7, Y7
-	VPBLENDD     $0xaa, Y8, Y7, Y7
-	VPBROADCASTD 36(DX), Y8
-	VPXOR        Y3, Y7, Y7
-	VPXOR        Y8, Y7, Y7
-	VPBROADCASTD 76(DX), Y3
-	VPXOR        Y5, Y6, Y6
-	VPXOR        Y3, Y6, Y6
-	VPSRAD       $0x1f, Y7, Y3
-	VPXOR        Y3, Y7, Y7
-	VMOVUPS      word4afb0ccc<>+0(SB), Y5
-	VPSUBD       Y7, Y5, Y5
-	VPSRAD       $0x1f, Y5, Y5
-	VCVTDQ2PS    Y7, Y7
-	VADDPS       word3f000000<>+0(SB), Y7, Y7
-	VMULPS       word2f800000<>+0(SB), Y7, Y7
-	VPSUBD       word3f3504f3<>+0(SB), Y7, Y8
-	VPSRAD       $0x17, Y8, Y9
-	VPAND        word007fffff<>+0(SB), Y8, Y8
-	VPADDD       word3f3504f3<>+0(SB), Y8, Y8
-	VSUBPS       word3f800000<>+0(SB), Y8, Y8
-	VPAND        word3f800000<>+0(SB), Y5, Y10
-	VADDPS       word3f800000<>+0(SB), Y10, Y11
-	VMULPS       Y7, Y11, Y11
-	VSUBPS       Y11, Y10, Y10
-	VMOVAPS      Y3, Y7
-	VBLENDVPS    Y7, Y9, Y5, Y9
-	VBLENDVPS    Y3, Y8, Y10, Y8
-	VCVTDQ2PS    Y9, Y3
-	VMULPS       Y8, Y8, Y5
-	VMULPS       Y5, Y5, Y7
-	VMULPS       wordbe7ffffc<>+0(SB), Y8, Y9
-	VADDPS       word3eaaaaaa<>+0(SB), Y9, Y9
-	VMULPS       wordbe2aae50<>+0(SB), Y8, Y10
-	VADDPS       word3e4cceac<>+0(SB), Y10, Y10
-	VMULPS       Y5, Y10, Y10
-	VADDPS       Y10, Y9, Y9
-	VMULPS       wordbdfe5d4f<>+0(SB), Y8, Y10
-	VADDPS       word3e11e9bf<>+0(SB), Y10, Y10
-	VMULPS       wordbdebd1b8<>+0(SB), Y8, Y11
-	VADDPS       word3def251a<>+0(SB), Y11, Y11
-	VMULPS       Y5, Y11, Y11
-	VADDPS       Y11, Y10, Y10
-	VMULPS       word3d9021bb<>+0(SB), Y7, Y11
-	VADDPS       Y11, Y10, Y10
-	VMULPS       Y7, Y10, Y10
-	VADDPS       Y10, Y9, Y9
-	VMULPS       Y5, Y8, Y7
-	VMULPS       Y7, Y9, Y7
-	VMULPS       wordb95e8083<>+0(SB), Y3, Y9
-	VADDPS       Y9, Y7, Y7
-	VMULPS       word3f000000<>+0(SB), Y5, Y9
-	VSUBPS       Y9, Y7, Y7
-	VADDPS       Y7, Y8, Y7
-	VMULPS       word3f318000<>+0(SB), Y3, Y9
-	VADDPS       Y9, Y7, Y7
-	VPXOR        word80000000<>+0(SB), Y7, Y7
-	VPSUBD       word3f3504f3<>+0(SB), Y7, Y3
-	VPSRAD       $0x17, Y3, Y9
-	VPAND        word007fffff<>+0(SB), Y3, Y8
-	VPADDD       word3f3504f3<>+0(SB), Y8, Y8
-	VSUBPS       word3f800000<>+0(SB), Y8, Y8
-	VCVTDQ2PS    Y9, Y3
-	VMULPS       Y8, Y8, Y5
-	VMULPS       Y5, Y5, Y7
-	VMULPS       wordbe7ffffc<>+0(SB), Y8, Y9
-	VADDPS       word3eaaaaaa<>+0(SB), Y9, Y9
-	VMULPS       wordbe2aae50<>+0(SB), Y8, Y10
-	VADDPS       word3e4cceac<>+0(SB), Y10, Y10
-	VMULPS       Y5, Y10, Y10
-	VADDPS       Y10, Y9, Y9
-	VMULPS       wordbdfe5d4f<>+0(SB), Y8, Y10
-	VADDPS       word3e11e9bf<>+0(SB), Y10, Y10
-	VMULPS       wordbdebd1b8<>+0(SB), Y8, Y11
-	VADDPS       word3def251a<>+0(SB), Y11, Y11
-	VMULPS       Y5, Y11, Y11
-	VADDPS       Y11, Y10, Y10
-	VMULPS       word3d9021bb<>+0(SB), Y7, Y11
-	VADDPS       Y11, Y10, Y10
-	VMULPS       Y7, Y10, Y10
-	VADDPS       Y10, Y9, Y9
-	VMULPS       Y5, Y8, Y7
-	VMULPS       Y7, Y9, Y7
-	VMULPS       wordb95e8083<>+0(SB), Y3, Y9
-	VADDPS       Y9, Y7, Y7
-	VMULPS       word3f000000<>+0(SB), Y5, Y9
-	VSUBPS       Y9, Y7, Y7
-	VADDPS       Y7, Y8, Y7
-	VMULPS       word3f318000<>+0(SB), Y3, Y9
-	VADDPS       Y9, Y7, Y7
-	VPXOR        word80000000<>+0(SB), Y7, Y7
-	VMOVUPS      Y7, 32(AX)
-	VPSRAD       $0x1f, Y2, Y3
-	VPXOR        Y3, Y2, Y2
-	VMOVUPS      word4afb0ccc<>+0(SB), Y5
-	VPSUBD       Y2, Y5, Y5
-	VPSRAD       $0x1f, Y5, Y5
-	VCVTDQ2PS    Y2, Y2
-	VADDPS       word3f000000<>+0(SB), Y2, Y2
-	VMULPS       word2f800000<>+0(SB), Y2, Y2
-	VPSUBD       word3f3504f3<>+0(SB), Y2, Y7
-	VPSRAD       $0x17, Y7, Y8
-	VPAND        word007fffff<>+0(SB), Y7, Y7
-	VPADDD       word3f3504f3<>+0(SB), Y7, Y7
-	VSUBPS       word3f800000<>+0(SB), Y7, Y7
-	VPAND        word3f800000<>+0(SB), Y5, Y9
-	VADDPS       word3f800000<>+0(SB), Y9, Y10
-	VMULPS       Y2, Y10, Y10
-	VSUBPS       Y10, Y9, Y9
-	VMOVAPS      Y3, Y2
-	VBLENDVPS    Y2, Y8, Y5, Y8
-	VBLENDVPS    Y3, Y7, Y9, Y7
-	VCVTDQ2PS    Y8, Y2
-	VMULPS       Y7, Y7, Y3
-	VMULPS       Y3, Y3, Y5
-	VMULPS       wordbe7ffffc<>+0(SB), Y7, Y8
-	VADDPS       word3eaaaaaa<>+0(SB), Y8, Y8
-	VMULPS       wordbe2aae50<>+0(SB), Y7, Y9
-	VADDPS       word3e4cceac<>+0(SB), Y9, Y9
-	VMULPS       Y3, Y9, Y9
-	VADDPS       Y9, Y8, Y8
-	VMULPS       wordbdfe5d4f<>+0(SB), Y7, Y9
-	VADDPS       word3e11e9bf<>+0(SB), Y9, Y9
-	VMULPS       wordbdebd1b8<>+0(SB), Y7, Y10
-	VADDPS       word3def251a<>+0(SB), Y10, Y10
-	VMULPS       Y3, Y10, Y10
-	VADDPS       Y10, Y9, Y9
-	VMULPS       word3d9021bb<>+0(SB), Y5, Y10
-	VADDPS       Y10, Y9, Y9
-	VMULPS       Y5, Y9, Y9
-	VADDPS       Y9, Y8, Y8
-	VMULPS       Y3, Y7, Y5
-	VMULPS       Y5, Y8, Y5
-	VMULPS       wordb95e8083<>+0(SB), Y2, Y8
-	VADDPS       Y8, Y5, Y5
-	VMULPS       word3f000000<>+0(SB), Y3, Y8
-	VSUBPS       Y8, Y5, Y5
-	VADDPS       Y5, Y7, Y5
-	VMULPS       word3f318000<>+0(SB), Y2, Y8
-	VADDPS       Y8, Y5, Y5
-	VPXOR        word80000000<>+0(SB), Y5, Y5
-	VPSUBD       word3f3504f3<>+0(SB), Y5, Y2
-	VPSRAD       $0x17, Y2, Y8
-	VPAND        word007fffff<>+0(SB), Y2, Y7
-	VPADDD       word3f3504f3<>+0(SB), Y7, Y7
-	VSUBPS       word3f800000<>+0(SB), Y7, Y7
-	VCVTDQ2PS    Y8, Y2
-	VMULPS       Y7, Y7, Y3
-	VMULPS       Y3, Y3, Y5
-	VMULPS       wordbe7ffffc<>+0(SB), Y7, Y8
-	VADDPS       word3eaaaaaa<>+0(SB), Y8, Y8
-	VMULPS       wordbe2aae50<>+0(SB), Y7, Y9
-	VADDPS       word3e4cceac<>+0(SB), Y9, Y9
-	VMULPS       Y3, Y9, Y9
-	VADDPS       Y9, Y8, Y8
-	VMULPS       wordbdfe5d4f<>+0(SB), Y7, Y9
-	VADDPS       word3e11e9bf<>+0(SB), Y9, Y9
-	VMULPS       wordbdebd1b8<>+0(SB), Y7, Y10
-	VADDPS       word3def251a<>+0(SB), Y10, Y10
-	VMULPS       Y3, Y10, Y10
-	VADDPS       Y10, Y9, Y9
-	VMULPS       word3d9021bb<>+0(SB), Y5, Y10
-	VADDPS       Y10, Y9, Y9
-	VMULPS       Y5, Y9, Y9
-	VADDPS       Y9, Y8, Y8
-	VMULPS       Y3, Y7, Y5
-	VMULPS       Y5, Y8, Y5
-	VMULPS       wordb95e8083<>+0(SB), Y2, Y8
-	VADDPS       Y8, Y5, Y5
-	VMULPS       word3f000000<>+0(SB), Y3, Y8
-	VSUBPS       Y8, Y5, Y5
-	VADDPS       Y5, Y7, Y5
-	VMULPS       word3f318000<>+0(SB), Y2, Y8
-	VADDPS       Y8, Y5, Y5
-	VPXOR        word80000000<>+0(SB), Y5, Y5
-	VMOVUPS      Y5, 96(AX)
-	VPSRAD       $0x1f, Y6, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPBROADCASTD 12(DX), Y2
+	VPXOR        Y5, Y8, Y8
+	VPXOR        Y2, Y8, Y8
+	VPBROADCASTD 52(DX), Y2
+	VPXOR        Y4, Y6, Y6
 	VPXOR        Y2, Y6, Y6
-	VMOVUPS      word4afb0ccc<>+0(SB), Y3
-	VPSUBD       Y6, Y3, Y3
-	VPSRAD       $0x1f, Y3, Y3
-	VCVTDQ2PS    Y6, Y5
-	VADDPS       word3f000000<>+0(SB), Y5, Y5
-	VMULPS       word2f800000<>+0(SB), Y5, Y5
-	VPSUBD       word3f3504f3<>+0(SB), Y5, Y6
-	VPSRAD       $0x17, Y6, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y5
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y4, Y2, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y2
+	VPSRLQ       $0x20, Y6, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPMULLD      wordcd9e8d57<>+0(SB), Y6, Y6
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPBROADCASTD 16(DX), Y2
+	VPXOR        Y3, Y8, Y8
+	VPXOR        Y2, Y8, Y8
+	VPBROADCASTD 56(DX), Y2
+	VPXOR        Y7, Y4, Y4
+	VPXOR        Y2, Y4, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y7
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y3, Y2, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPMULLD      wordcd9e8d57<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPBROADCASTD 20(DX), Y2
+	VPXOR        Y6, Y8, Y8
+	VPXOR        Y2, Y8, Y8
+	VPBROADCASTD 60(DX), Y2
+	VPXOR        Y5, Y3, Y3
+	VPXOR        Y2, Y3, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y6
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y5, Y2, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y2
+	VPSRLQ       $0x20, Y3, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPBROADCASTD 24(DX), Y2
+	VPXOR        Y4, Y8, Y8
+	VPXOR        Y2, Y8, Y8
+	VPBROADCASTD 64(DX), Y2
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y2, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y7
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y4, Y2, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y2
+	VPSRLQ       $0x20, Y5, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPBROADCASTD 28(DX), Y2
+	VPXOR        Y3, Y8, Y8
+	VPXOR        Y2, Y8, Y8
+	VPBROADCASTD 68(DX), Y2
+	VPXOR        Y6, Y4, Y4
+	VPXOR        Y2, Y4, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y6
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y3, Y2, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPMULLD      wordcd9e8d57<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPBROADCASTD 32(DX), Y2
+	VPXOR        Y5, Y8, Y8
+	VPXOR        Y2, Y8, Y8
+	VPBROADCASTD 72(DX), Y2
+	VPXOR        Y7, Y3, Y3
+	VPXOR        Y2, Y3, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y7
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y5, Y2, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y2
+	VPSRLQ       $0x20, Y3, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPBROADCASTD 36(DX), Y2
+	VPXOR        Y4, Y8, Y8
+	VPXOR        Y2, Y8, Y8
+	VPBROADCASTD 76(DX), Y2
+	VPXOR        Y6, Y5, Y5
+	VPXOR        Y2, Y5, Y5
+	VPMINUD      word4afb0ccb<>+0(SB), Y8, Y2
+	VPCMPEQD     Y8, Y2, Y2
+	VPCMPEQD     Y4, Y4, Y4
+	VPXOR        Y2, Y4, Y4
+	VPXOR        Y4, Y8, Y8
+	VPAND        word0000ffff<>+0(SB), Y8, Y4
+	VPSRLD       $0x10, Y8, Y6
+	VCVTDQ2PS    Y4, Y4
+	VCVTDQ2PS    Y6, Y6
+	VFMADD132PS  word47800000<>+0(SB), Y4, Y6
+	VMOVUPS      word2f000000<>+0(SB), Y4
+	VFMADD231PS  word2f800000<>+0(SB), Y6, Y4
+	VPSUBD       word3f3504f3<>+0(SB), Y4, Y6
+	VPSRAD       $0x17, Y6, Y8
 	VPAND        word007fffff<>+0(SB), Y6, Y6
 	VPADDD       word3f3504f3<>+0(SB), Y6, Y6
 	VSUBPS       word3f800000<>+0(SB), Y6, Y6
-	VPAND        word3f800000<>+0(SB), Y3, Y8
-	VADDPS       word3f800000<>+0(SB), Y8, Y9
-	VMULPS       Y5, Y9, Y9
-	VSUBPS       Y9, Y8, Y8
-	VMOVAPS      Y2, Y5
-	VBLENDVPS    Y5, Y7, Y3, Y7
-	VBLENDVPS    Y2, Y6, Y8, Y6
-	VCVTDQ2PS    Y7, Y2
-	VMULPS       Y6, Y6, Y3
-	VMULPS       Y3, Y3, Y5
-	VMULPS       wordbe7ffffc<>+0(SB), Y6, Y7
-	VADDPS       word3eaaaaaa<>+0(SB), Y7, Y7
-	VMULPS       wordbe2aae50<>+0(SB), Y6, Y8
-	VADDPS       word3e4cceac<>+0(SB), Y8, Y8
-	VMULPS       Y3, Y8, Y8
-	VADDPS       Y8, Y7, Y7
-	VMULPS       wordbdfe5d4f<>+0(SB), Y6, Y8
-	VADDPS       word3e11e9bf<>+0(SB), Y8, Y8
-	VMULPS       wordbdebd1b8<>+0(SB), Y6, Y9
-	VADDPS       word3def251a<>+0(SB), Y9, Y9
-	VMULPS       Y3, Y9, Y9
-	VADDPS       Y9, Y8, Y8
-	VMULPS       word3d9021bb<>+0(SB), Y5, Y9
-	VADDPS       Y9, Y8, Y8
-	VMULPS       Y5, Y8, Y8
-	VADDPS       Y8, Y7, Y7
-	VMULPS       Y3, Y6, Y5
-	VMULPS       Y5, Y7, Y5
-	VMULPS       wordb95e8083<>+0(SB), Y2, Y7
-	VADDPS       Y7, Y5, Y5
-	VMULPS       word3f000000<>+0(SB), Y3, Y7
-	VSUBPS       Y7, Y5, Y5
-	VADDPS       Y5, Y6, Y5
-	VMULPS       word3f318000<>+0(SB), Y2, Y7
-	VADDPS       Y7, Y5, Y5
-	VPXOR        word80000000<>+0(SB), Y5, Y5
-	VPSUBD       word3f3504f3<>+0(SB), Y5, Y2
-	VPSRAD       $0x17, Y2, Y7
+	VCVTDQ2PS    Y8, Y8
+	VANDNPS      Y8, Y2, Y8
+	VXORPS       word80000000<>+0(SB), Y4, Y4
+	VBLENDVPS    Y2, Y4, Y6, Y6
+	VMULPS       Y6, Y6, Y2
+	VMULPS       Y2, Y2, Y4
+	VMULPS       wordbe8001c1<>+0(SB), Y6, Y9
+	VADDPS       word3eaaab6c<>+0(SB), Y9, Y9
+	VMULPS       wordbe29c126<>+0(SB), Y6, Y10
+	VADDPS       word3e4c6bf8<>+0(SB), Y10, Y10
+	VMULPS       Y2, Y10, Y10
+	VADDPS       Y10, Y9, Y9
+	VMULPS       wordbe121955<>+0(SB), Y6, Y10
+	VADDPS       word3e18ba38<>+0(SB), Y10, Y10
+	VMULPS       word3db22ef1<>+0(SB), Y2, Y11
+	VADDPS       Y11, Y10, Y10
+	VMULPS       Y4, Y10, Y10
+	VADDPS       Y10, Y9, Y9
+	VMULPS       Y9, Y6, Y9
+	VMOVUPS      word3f000000<>+0(SB), Y4
+	VSUBPS       Y9, Y4, Y4
+	VMULPS       Y2, Y4, Y4
+	VSUBPS       Y6, Y4, Y4
+	VMULPS       word3f317218<>+0(SB), Y8, Y2
+	VSUBPS       Y2, Y4, Y4
+	VPSUBD       word3f3504f3<>+0(SB), Y4, Y2
+	VPSRAD       $0x17, Y2, Y8
 	VPAND        word007fffff<>+0(SB), Y2, Y6
 	VPADDD       word3f3504f3<>+0(SB), Y6, Y6
 	VSUBPS       word3f800000<>+0(SB), Y6, Y6
-	VCVTDQ2PS    Y7, Y2
-	VMULPS       Y6, Y6, Y3
-	VMULPS       Y3, Y3, Y5
-	VMULPS       wordbe7ffffc<>+0(SB), Y6, Y7
-	VADDPS       word3eaaaaaa<>+0(SB), Y7, Y7
-	VMULPS       wordbe2aae50<>+0(SB), Y6, Y8
-	VADDPS       word3e4cceac<>+0(SB), Y8, Y8
-	VMULPS       Y3, Y8, Y8
-	VADDPS       Y8, Y7, Y7
-	VMULPS       wordbdfe5d4f<>+0(SB), Y6, Y8
-	VADDPS       word3e11e9bf<>+0(SB), Y8, Y8
-	VMULPS       wordbdebd1b8<>+0(SB), Y6, Y9
-	VADDPS       word3def251a<>+0(SB), Y9, Y9
-	VMULPS       Y3, Y9, Y9
-	VADDPS       Y9, Y8, Y8
-	VMULPS       word3d9021bb<>+0(SB), Y5, Y9
-	VADDPS       Y9, Y8, Y8
-	VMULPS       Y5, Y8, Y8
-	VADDPS       Y8, Y7, Y7
-	VMULPS       Y3, Y6, Y5
-	VMULPS       Y5, Y7, Y5
-	VMULPS       wordb95e8083<>+0(SB), Y2, Y7
-	VADDPS       Y7, Y5, Y5
-	VMULPS       word3f000000<>+0(SB), Y3, Y7
-	VSUBPS       Y7, Y5, Y5
-	VADDPS       Y5, Y6, Y5
-	VMULPS       word3f318000<>+0(SB), Y2, Y7
-	VADDPS       Y7, Y5, Y5
-	VPXOR        word80000000<>+0(SB), Y5, Y5
-	VMOVUPS      Y5, 160(AX)
-	VPSRAD       $0x1f, Y4, Y2
-	VPXOR        Y2, Y4, Y4
-	VMOVUPS      word4afb0ccc<>+0(SB), Y3
-	VPSUBD       Y4, Y3, Y3
-	VPSRAD       $0x1f, Y3, Y3
-	VCVTDQ2PS    Y4, Y4
-	VADDPS       word3f000000<>+0(SB), Y4, Y4
-	VMULPS       word2f800000<>+0(SB), Y4, Y4
-	VPSUBD       word3f3504f3<>+0(SB), Y4, Y5
-	VPSRAD       $0x17, Y5, Y6
-	VPAND        word007fffff<>+0(SB), Y5, Y5
-	VPADDD       word3f3504f3<>+0(SB), Y5, Y5
-	VSUBPS       word3f800000<>+0(SB), Y5, Y5
-	VPAND        word3f800000<>+0(SB), Y3, Y7
-	VADDPS       word3f800000<>+0(SB), Y7, Y8
-	VMULPS       Y4, Y8, Y8
-	VSUBPS       Y8, Y7, Y7
-	VMOVAPS      Y2, Y4
-	VBLENDVPS    Y4, Y6, Y3, Y6
-	VBLENDVPS    Y2, Y5, Y7, Y5
-	VCVTDQ2PS    Y6, Y2
-	VMULPS       Y5, Y5, Y3
-	VMULPS       Y3, Y3, Y4
-	VMULPS       wordbe7ffffc<>+0(SB), Y5, Y6
-	VADDPS       word3eaaaaaa<>+0(SB), Y6, Y6
-	VMULPS       wordbe2aae50<>+0(SB), Y5, Y7
-	VADDPS       word3e4cceac<>+0(SB), Y7, Y7
-	VMULPS       Y3, Y7, Y7
-	VADDPS       Y7, Y6, Y6
-	VMULPS       wordbdfe5d4f<>+0(SB), Y5, Y7
-	VADDPS       word3e11e9bf<>+0(SB), Y7, Y7
-	VMULPS       wordbdebd1b8<>+0(SB), Y5, Y8
-	VADDPS       word3def251a<>+0(SB), Y8, Y8
-	VMULPS       Y3, Y8, Y8
-	VADDPS       Y8, Y7, Y7
-	VMULPS       word3d9021bb<>+0(SB), Y4, Y8
-	VADDPS       Y8, Y7, Y7
-	VMULPS       Y4, Y7, Y7
-	VADDPS       Y7, Y6, Y6
-	VMULPS       Y3, Y5, Y4
-	VMULPS       Y4, Y6, Y4
-	VMULPS       wordb95e8083<>+0(SB), Y2, Y6
-	VADDPS       Y6, Y4, Y4
-	VMULPS       word3f000000<>+0(SB), Y3, Y6
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y6, Y6, Y2
+	VMULPS       Y2, Y2, Y4
+	VMULPS       wordbe8001c1<>+0(SB), Y6, Y9
+	VADDPS       word3eaaab6c<>+0(SB), Y9, Y9
+	VMULPS       wordbe29c126<>+0(SB), Y6, Y10
+	VADDPS       word3e4c6bf8<>+0(SB), Y10, Y10
+	VMULPS       Y2, Y10, Y10
+	VADDPS       Y10, Y9, Y9
+	VMULPS       wordbe121955<>+0(SB), Y6, Y10
+	VADDPS       word3e18ba38<>+0(SB), Y10, Y10
+	VMULPS       word3db22ef1<>+0(SB), Y2, Y11
+	VADDPS       Y11, Y10, Y10
+	VMULPS       Y4, Y10, Y10
+	VADDPS       Y10, Y9, Y9
+	VMULPS       Y9, Y6, Y9
+	VMOVUPS      word3f000000<>+0(SB), Y4
+	VSUBPS       Y9, Y4, Y4
+	VMULPS       Y2, Y4, Y4
 	VSUBPS       Y6, Y4, Y4
-	VADDPS       Y4, Y5, Y4
-	VMULPS       word3f318000<>+0(SB), Y2, Y6
-	VADDPS       Y6, Y4, Y4
-	VPXOR        word80000000<>+0(SB), Y4, Y4
+	VMULPS       word3f317218<>+0(SB), Y8, Y2
+	VSUBPS       Y2, Y4, Y4
+	VMOVUPS      Y4, 32(AX)
+	VPMINUD      word4afb0ccb<>+0(SB), Y3, Y2
+	VPCMPEQD     Y3, Y2, Y2
+	VPCMPEQD     Y4, Y4, Y4
+	VPXOR        Y2, Y4, Y4
+	VPXOR        Y4, Y3, Y3
+	VPAND        word0000ffff<>+0(SB), Y3, Y4
+	VPSRLD       $0x10, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VCVTDQ2PS    Y3, Y3
+	VFMADD132PS  word47800000<>+0(SB), Y4, Y3
+	VMOVUPS      word2f000000<>+0(SB), Y4
+	VFMADD231PS  word2f800000<>+0(SB), Y3, Y4
+	VPSUBD       word3f3504f3<>+0(SB), Y4, Y3
+	VPSRAD       $0x17, Y3, Y6
+	VPAND        word007fffff<>+0(SB), Y3, Y3
+	VPADDD       word3f3504f3<>+0(SB), Y3, Y3
+	VSUBPS       word3f800000<>+0(SB), Y3, Y3
+	VCVTDQ2PS    Y6, Y6
+	VANDNPS      Y6, Y2, Y6
+	VXORPS       word80000000<>+0(SB), Y4, Y4
+	VBLENDVPS    Y2, Y4, Y3, Y3
+	VMULPS       Y3, Y3, Y2
+	VMULPS       Y2, Y2, Y4
+	VMULPS       wordbe8001c1<>+0(SB), Y3, Y8
+	VADDPS       word3eaaab6c<>+0(SB), Y8, Y8
+	VMULPS       wordbe29c126<>+0(SB), Y3, Y9
+	VADDPS       word3e4c6bf8<>+0(SB), Y9, Y9
+	VMULPS       Y2, Y9, Y9
+	VADDPS       Y9, Y8, Y8
+	VMULPS       wordbe121955<>+0(SB), Y3, Y9
+	VADDPS       word3e18ba38<>+0(SB), Y9, Y9
+	VMULPS       word3db22ef1<>+0(SB), Y2, Y10
+	VADDPS       Y10, Y9, Y9
+	VMULPS       Y4, Y9, Y9
+	VADDPS       Y9, Y8, Y8
+	VMULPS       Y8, Y3, Y8
+	VMOVUPS      word3f000000<>+0(SB), Y4
+	VSUBPS       Y8, Y4, Y4
+	VMULPS       Y2, Y4, Y4
+	VSUBPS       Y3, Y4, Y4
+	VMULPS       word3f317218<>+0(SB), Y6, Y2
+	VSUBPS       Y2, Y4, Y4
 	VPSUBD       word3f3504f3<>+0(SB), Y4, Y2
 	VPSRAD       $0x17, Y2, Y6
-	VPAND        word007fffff<>+0(SB), Y2, Y5
-	VPADDD       word3f3504f3<>+0(SB), Y5, Y5
-	VSUBPS       word3f800000<>+0(SB), Y5, Y5
-	VCVTDQ2PS    Y6, Y2
-	VMULPS       Y5, Y5, Y3
-	VMULPS       Y3, Y3, Y4
-	VMULPS       wordbe7ffffc<>+0(SB), Y5, Y6
-	VADDPS       word3eaaaaaa<>+0(SB), Y6, Y6
-	VMULPS       wordbe2aae50<>+0(SB), Y5, Y7
-	VADDPS       word3e4cceac<>+0(SB), Y7, Y7
+	VPAND        word007fffff<>+0(SB), Y2, Y3
+	VPADDD       word3f3504f3<>+0(SB), Y3, Y3
+	VSUBPS       word3f800000<>+0(SB), Y3, Y3
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y3, Y3, Y2
+	VMULPS       Y2, Y2, Y4
+	VMULPS       wordbe8001c1<>+0(SB), Y3, Y8
+	VADDPS       word3eaaab6c<>+0(SB), Y8, Y8
+	VMULPS       wordbe29c126<>+0(SB), Y3, Y9
+	VADDPS       word3e4c6bf8<>+0(SB), Y9, Y9
+	VMULPS       Y2, Y9, Y9
+	VADDPS       Y9, Y8, Y8
+	VMULPS       wordbe121955<>+0(SB), Y3, Y9
+	VADDPS       word3e18ba38<>+0(SB), Y9, Y9
+	VMULPS       word3db22ef1<>+0(SB), Y2, Y10
+	VADDPS       Y10, Y9, Y9
+	VMULPS       Y4, Y9, Y9
+	VADDPS       Y9, Y8, Y8
+	VMULPS       Y8, Y3, Y8
+	VMOVUPS      word3f000000<>+0(SB), Y4
+	VSUBPS       Y8, Y4, Y4
+	VMULPS       Y2, Y4, Y4
+	VSUBPS       Y3, Y4, Y4
+	VMULPS       word3f317218<>+0(SB), Y6, Y2
+	VSUBPS       Y2, Y4, Y4
+	VMOVUPS      Y4, 96(AX)
+	VPMINUD      word4afb0ccb<>+0(SB), Y5, Y2
+	VPCMPEQD     Y5, Y2, Y2
+	VPCMPEQD     Y3, Y3, Y3
+	VPXOR        Y2, Y3, Y3
+	VPXOR        Y3, Y5, Y5
+	VPAND        word0000ffff<>+0(SB), Y5, Y3
+	VPSRLD       $0x10, Y5, Y4
+	VCVTDQ2PS    Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VFMADD132PS  word47800000<>+0(SB), Y3, Y4
+	VMOVUPS      word2f000000<>+0(SB), Y3
+	VFMADD231PS  word2f800000<>+0(SB), Y4, Y3
+	VPSUBD       word3f3504f3<>+0(SB), Y3, Y4
+	VPSRAD       $0x17, Y4, Y5
+	VPAND        word007fffff<>+0(SB), Y4, Y4
+	VPADDD       word3f3504f3<>+0(SB), Y4, Y4
+	VSUBPS       word3f800000<>+0(SB), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VANDNPS      Y5, Y2, Y5
+	VXORPS       word80000000<>+0(SB), Y3, Y3
+	VBLENDVPS    Y2, Y3, Y4, Y4
+	VMULPS       Y4, Y4, Y2
+	VMULPS       Y2, Y2, Y3
+	VMULPS       wordbe8001c1<>+0(SB), Y4, Y6
+	VADDPS       word3eaaab6c<>+0(SB), Y6, Y6
+	VMULPS       wordbe29c126<>+0(SB), Y4, Y8
+	VADDPS       word3e4c6bf8<>+0(SB), Y8, Y8
+	VMULPS       Y2, Y8, Y8
+	VADDPS       Y8, Y6, Y6
+	VMULPS       wordbe121955<>+0(SB), Y4, Y8
+	VADDPS       word3e18ba38<>+0(SB), Y8, Y8
+	VMULPS       word3db22ef1<>+0(SB), Y2, Y9
+	VADDPS       Y9, Y8, Y8
+	VMULPS       Y3, Y8, Y8
+	VADDPS       Y8, Y6, Y6
+	VMULPS       Y6, Y4, Y6
+	VMOVUPS      word3f000000<>+0(SB), Y3
+	VSUBPS       Y6, Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VSUBPS       Y4, Y3, Y3
+	VMULPS       word3f317218<>+0(SB), Y5, Y2
+	VSUBPS       Y2, Y3, Y3
+	VPSUBD       word3f3504f3<>+0(SB), Y3, Y2
+	VPSRAD       $0x17, Y2, Y5
+	VPAND        word007fffff<>+0(SB), Y2, Y4
+	VPADDD       word3f3504f3<>+0(SB), Y4, Y4
+	VSUBPS       word3f800000<>+0(SB), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y4, Y4, Y2
+	VMULPS       Y2, Y2, Y3
+	VMULPS       wordbe8001c1<>+0(SB), Y4, Y6
+	VADDPS       word3eaaab6c<>+0(SB), Y6, Y6
+	VMULPS       wordbe29c126<>+0(SB), Y4, Y8
+	VADDPS       word3e4c6bf8<>+0(SB), Y8, Y8
+	VMULPS       Y2, Y8, Y8
+	VADDPS       Y8, Y6, Y6
+	VMULPS       wordbe121955<>+0(SB), Y4, Y8
+	VADDPS       word3e18ba38<>+0(SB), Y8, Y8
+	VMULPS       word3db22ef1<>+0(SB), Y2, Y9
+	VADDPS       Y9, Y8, Y8
+	VMULPS       Y3, Y8, Y8
+	VADDPS       Y8, Y6, Y6
+	VMULPS       Y6, Y4, Y6
+	VMOVUPS      word3f000000<>+0(SB), Y3
+	VSUBPS       Y6, Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VSUBPS       Y4, Y3, Y3
+	VMULPS       word3f317218<>+0(SB), Y5, Y2
+	VSUBPS       Y2, Y3, Y3
+	VMOVUPS      Y3, 160(AX)
+	VPMINUD      word4afb0ccb<>+0(SB), Y7, Y2
+	VPCMPEQD     Y7, Y2, Y2
+	VPCMPEQD     Y3, Y3, Y3
+	VPXOR        Y2, Y3, Y3
+	VPXOR        Y3, Y7, Y7
+	VPAND        word0000ffff<>+0(SB), Y7, Y3
+	VPSRLD       $0x10, Y7, Y4
+	VCVTDQ2PS    Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VFMADD132PS  word47800000<>+0(SB), Y3, Y4
+	VMOVUPS      word2f000000<>+0(SB), Y3
+	VFMADD231PS  word2f800000<>+0(SB), Y4, Y3
+	VPSUBD       word3f3504f3<>+0(SB), Y3, Y4
+	VPSRAD       $0x17, Y4, Y5
+	VPAND        word007fffff<>+0(SB), Y4, Y4
+	VPADDD       word3f3504f3<>+0(SB), Y4, Y4
+	VSUBPS       word3f800000<>+0(SB), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VANDNPS      Y5, Y2, Y5
+	VXORPS       word80000000<>+0(SB), Y3, Y3
+	VBLENDVPS    Y2, Y3, Y4, Y4
+	VMULPS       Y4, Y4, Y2
+	VMULPS       Y2, Y2, Y3
+	VMULPS       wordbe8001c1<>+0(SB), Y4, Y6
+	VADDPS       word3eaaab6c<>+0(SB), Y6, Y6
+	VMULPS       wordbe29c126<>+0(SB), Y4, Y7
+	VADDPS       word3e4c6bf8<>+0(SB), Y7, Y7
+	VMULPS       Y2, Y7, Y7
+	VADDPS       Y7, Y6, Y6
+	VMULPS       wordbe121955<>+0(SB), Y4, Y7
+	VADDPS       word3e18ba38<>+0(SB), Y7, Y7
+	VMULPS       word3db22ef1<>+0(SB), Y2, Y8
+	VADDPS       Y8, Y7, Y7
 	VMULPS       Y3, Y7, Y7
 	VADDPS       Y7, Y6, Y6
-	VMULPS       wordbdfe5d4f<>+0(SB), Y5, Y7
-	VADDPS       word3e11e9bf<>+0(SB), Y7, Y7
-	VMULPS       wordbdebd1b8<>+0(SB), Y5, Y8
-	VADDPS       word3def251a<>+0(SB), Y8, Y8
-	VMULPS       Y3, Y8, Y8
-	VADDPS       Y8, Y7, Y7
-	VMULPS       word3d9021bb<>+0(SB), Y4, Y8
-	VADDPS       Y8, Y7, Y7
-	VMULPS       Y4, Y7, Y7
+	VMULPS       Y6, Y4, Y6
+	VMOVUPS      word3f000000<>+0(SB), Y3
+	VSUBPS       Y6, Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VSUBPS       Y4, Y3, Y3
+	VMULPS       word3f317218<>+0(SB), Y5, Y2
+	VSUBPS       Y2, Y3, Y3
+	VPSUBD       word3f3504f3<>+0(SB), Y3, Y2
+	VPSRAD       $0x17, Y2, Y5
+	VPAND        word007fffff<>+0(SB), Y2, Y4
+	VPADDD       word3f3504f3<>+0(SB), Y4, Y4
+	VSUBPS       word3f800000<>+0(SB), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y4, Y4, Y2
+	VMULPS       Y2, Y2, Y3
+	VMULPS       wordbe8001c1<>+0(SB), Y4, Y6
+	VADDPS       word3eaaab6c<>+0(SB), Y6, Y6
+	VMULPS       wordbe29c126<>+0(SB), Y4, Y7
+	VADDPS       word3e4c6bf8<>+0(SB), Y7, Y7
+	VMULPS       Y2, Y7, Y7
 	VADDPS       Y7, Y6, Y6
-	VMULPS       Y3, Y5, Y4
-	VMULPS       Y4, Y6, Y4
-	VMULPS       wordb95e8083<>+0(SB), Y2, Y6
-	VADDPS       Y6, Y4, Y4
-	VMULPS       word3f000000<>+0(SB), Y3, Y6
-	VSUBPS       Y6, Y4, Y4
-	VADDPS       Y4, Y5, Y4
-	VMULPS       word3f318000<>+0(SB), Y2, Y6
-	VADDPS       Y6, Y4, Y4
-	VPXOR        word80000000<>+0(SB), Y4, Y4
-	VMOVUPS      Y4, 224(AX)
+	VMULPS       wordbe121955<>+0(SB), Y4, Y7
+	VADDPS       word3e18ba38<>+0(SB), Y7, Y7
+	VMULPS       word3db22ef1<>+0(SB), Y2, Y8
+	VADDPS       Y8, Y7, Y7
+	VMULPS       Y3, Y7, Y7
+	VADDPS       Y7, Y6, Y6
+	VMULPS       Y6, Y4, Y6
+	VMOVUPS      word3f000000<>+0(SB), Y3
+	VSUBPS       Y6, Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VSUBPS       Y4, Y3, Y3
+	VMULPS       word3f317218<>+0(SB), Y5, Y2
+	VSUBPS       Y2, Y3, Y3
+	VMOVUPS      Y3, 224(AX)
 	ADDQ         $0x10, SI
 	ADDQ         $0x00000100, AX
 	DECQ         CX
@@ -1133,41 +1021,77 @@ DATA wordcd9e8d57<>+56(SB)/4, $0xcd9e8d57
 DATA wordcd9e8d57<>+60(SB)/4, $0xcd9e8d57
 GLOBL wordcd9e8d57<>(SB), RODATA|NOPTR, $64
 
-DATA word4afb0ccc<>+0(SB)/4, $0x4afb0ccc
-DATA word4afb0ccc<>+4(SB)/4, $0x4afb0ccc
-DATA word4afb0ccc<>+8(SB)/4, $0x4afb0ccc
-DATA word4afb0ccc<>+12(SB)/4, $0x4afb0ccc
-DATA word4afb0ccc<>+16(SB)/4, $0x4afb0ccc
-DATA word4afb0ccc<>+20(SB)/4, $0x4afb0ccc
-DATA word4afb0ccc<>+24(SB)/4, $0x4afb0ccc
-DATA word4afb0ccc<>+28(SB)/4, $0x4afb0ccc
-DATA word4afb0ccc<>+32(SB)/4, $0x4afb0ccc
-DATA word4afb0ccc<>+36(SB)/4, $0x4afb0ccc
-DATA word4afb0ccc<>+40(SB)/4, $0x4afb0ccc
-DATA word4afb0ccc<>+44(SB)/4, $0x4afb0ccc
-DATA word4afb0ccc<>+48(SB)/4, $0x4afb0ccc
-DATA word4afb0ccc<>+52(SB)/4, $0x4afb0ccc
-DATA word4afb0ccc<>+56(SB)/4, $0x4afb0ccc
-DATA word4afb0ccc<>+60(SB)/4, $0x4afb0ccc
-GLOBL word4afb0ccc<>(SB), RODATA|NOPTR, $64
+DATA word4afb0ccb<>+0(SB)/4, $0x4afb0ccb
+DATA word4afb0ccb<>+4(SB)/4, $0x4afb0ccb
+DATA word4afb0ccb<>+8(SB)/4, $0x4afb0ccb
+DATA word4afb0ccb<>+12(SB)/4, $0x4afb0ccb
+DATA word4afb0ccb<>+16(SB)/4, $0x4afb0ccb
+DATA word4afb0ccb<>+20(SB)/4, $0x4afb0ccb
+DATA word4afb0ccb<>+24(SB)/4, $0x4afb0ccb
+DATA word4afb0ccb<>+28(SB)/4, $0x4afb0ccb
+DATA word4afb0ccb<>+32(SB)/4, $0x4afb0ccb
+DATA word4afb0ccb<>+36(SB)/4, $0x4afb0ccb
+DATA word4afb0ccb<>+40(SB)/4, $0x4afb0ccb
+DATA word4afb0ccb<>+44(SB)/4, $0x4afb0ccb
+DATA word4afb0ccb<>+48(SB)/4, $0x4afb0ccb
+DATA word4afb0ccb<>+52(SB)/4, $0x4afb0ccb
+DATA word4afb0ccb<>+56(SB)/4, $0x4afb0ccb
+DATA word4afb0ccb<>+60(SB)/4, $0x4afb0ccb
+GLOBL word4afb0ccb<>(SB), RODATA|NOPTR, $64
 
-DATA word3f000000<>+0(SB)/4, $0x3f000000
-DATA word3f000000<>+4(SB)/4, $0x3f000000
-DATA word3f000000<>+8(SB)/4, $0x3f000000
-DATA word3f000000<>+12(SB)/4, $0x3f000000
-DATA word3f000000<>+16(SB)/4, $0x3f000000
-DATA word3f000000<>+20(SB)/4, $0x3f000000
-DATA word3f000000<>+24(SB)/4, $0x3f000000
-DATA word3f000000<>+28(SB)/4, $0x3f000000
-DATA word3f000000<>+32(SB)/4, $0x3f000000
-DATA word3f000000<>+36(SB)/4, $0x3f000000
-DATA word3f000000<>+40(SB)/4, $0x3f000000
-DATA word3f000000<>+44(SB)/4, $0x3f000000
-DATA word3f000000<>+48(SB)/4, $0x3f000000
-DATA word3f000000<>+52(SB)/4, $0x3f000000
-DATA word3f000000<>+56(SB)/4, $0x3f000000
-DATA word3f000000<>+60(SB)/4, $0x3f000000
-GLOBL word3f000000<>(SB), RODATA|NOPTR, $64
+DATA word0000ffff<>+0(SB)/4, $0x0000ffff
+DATA word0000ffff<>+4(SB)/4, $0x0000ffff
+DATA word0000ffff<>+8(SB)/4, $0x0000ffff
+DATA word0000ffff<>+12(SB)/4, $0x0000ffff
+DATA word0000ffff<>+16(SB)/4, $0x0000ffff
+DATA word0000ffff<>+20(SB)/4, $0x0000ffff
+DATA word0000ffff<>+24(SB)/4, $0x0000ffff
+DATA word0000ffff<>+28(SB)/4, $0x0000ffff
+DATA word0000ffff<>+32(SB)/4, $0x0000ffff
+DATA word0000ffff<>+36(SB)/4, $0x0000ffff
+DATA word0000ffff<>+40(SB)/4, $0x0000ffff
+DATA word0000ffff<>+44(SB)/4, $0x0000ffff
+DATA word0000ffff<>+48(SB)/4, $0x0000ffff
+DATA word0000ffff<>+52(SB)/4, $0x0000ffff
+DATA word0000ffff<>+56(SB)/4, $0x0000ffff
+DATA word0000ffff<>+60(SB)/4, $0x0000ffff
+GLOBL word0000ffff<>(SB), RODATA|NOPTR, $64
+
+DATA word47800000<>+0(SB)/4, $0x47800000
+DATA word47800000<>+4(SB)/4, $0x47800000
+DATA word47800000<>+8(SB)/4, $0x47800000
+DATA word47800000<>+12(SB)/4, $0x47800000
+DATA word47800000<>+16(SB)/4, $0x47800000
+DATA word47800000<>+20(SB)/4, $0x47800000
+DATA word47800000<>+24(SB)/4, $0x47800000
+DATA word47800000<>+28(SB)/4, $0x47800000
+DATA word47800000<>+32(SB)/4, $0x47800000
+DATA word47800000<>+36(SB)/4, $0x47800000
+DATA word47800000<>+40(SB)/4, $0x47800000
+DATA word47800000<>+44(SB)/4, $0x47800000
+DATA word47800000<>+48(SB)/4, $0x47800000
+DATA word47800000<>+52(SB)/4, $0x47800000
+DATA word47800000<>+56(SB)/4, $0x47800000
+DATA word47800000<>+60(SB)/4, $0x47800000
+GLOBL word47800000<>(SB), RODATA|NOPTR, $64
+
+DATA word2f000000<>+0(SB)/4, $0x2f000000
+DATA word2f000000<>+4(SB)/4, $0x2f000000
+DATA word2f000000<>+8(SB)/4, $0x2f000000
+DATA word2f000000<>+12(SB)/4, $0x2f000000
+DATA word2f000000<>+16(SB)/4, $0x2f000000
+DATA word2f000000<>+20(SB)/4, $0x2f000000
+DATA word2f000000<>+24(SB)/4, $0x2f000000
+DATA word2f000000<>+28(SB)/4, $0x2f000000
+DATA word2f000000<>+32(SB)/4, $0x2f000000
+DATA word2f000000<>+36(SB)/4, $0x2f000000
+DATA word2f000000<>+40(SB)/4, $0x2f000000
+DATA word2f000000<>+44(SB)/4, $0x2f000000
+DATA word2f000000<>+48(SB)/4, $0x2f000000
+DATA word2f000000<>+52(SB)/4, $0x2f000000
+DATA word2f000000<>+56(SB)/4, $0x2f000000
+DATA word2f000000<>+60(SB)/4, $0x2f000000
+GLOBL word2f000000<>(SB), RODATA|NOPTR, $64
 
 DATA word2f800000<>+0(SB)/4, $0x2f800000
 DATA word2f800000<>+4(SB)/4, $0x2f800000
@@ -1241,204 +1165,6 @@ DATA word3f800000<>+56(SB)/4, $0x3f800000
 DATA word3f800000<>+60(SB)/4, $0x3f800000
 GLOBL word3f800000<>(SB), RODATA|NOPTR, $64
 
-DATA wordbe7ffffc<>+0(SB)/4, $0xbe7ffffc
-DATA wordbe7ffffc<>+4(SB)/4, $0xbe7ffffc
-DATA wordbe7ffffc<>+8(SB)/4, $0xbe7ffffc
-DATA wordbe7ffffc<>+12(SB)/4, $0xbe7ffffc
-DATA wordbe7ffffc<>+16(SB)/4, $0xbe7ffffc
-DATA wordbe7ffffc<>+20(SB)/4, $0xbe7ffffc
-DATA wordbe7ffffc<>+24(SB)/4, $0xbe7ffffc
-DATA wordbe7ffffc<>+28(SB)/4, $0xbe7ffffc
-DATA wordbe7ffffc<>+32(SB)/4, $0xbe7ffffc
-DATA wordbe7ffffc<>+36(SB)/4, $0xbe7ffffc
-DATA wordbe7ffffc<>+40(SB)/4, $0xbe7ffffc
-DATA wordbe7ffffc<>+44(SB)/4, $0xbe7ffffc
-DATA wordbe7ffffc<>+48(SB)/4, $0xbe7ffffc
-DATA wordbe7ffffc<>+52(SB)/4, $0xbe7ffffc
-DATA wordbe7ffffc<>+56(SB)/4, $0xbe7ffffc
-DATA wordbe7ffffc<>+60(SB)/4, $0xbe7ffffc
-GLOBL wordbe7ffffc<>(SB), RODATA|NOPTR, $64
-
-DATA word3eaaaaaa<>+0(SB)/4, $0x3eaaaaaa
-DATA word3eaaaaaa<>+4(SB)/4, $0x3eaaaaaa
-DATA word3eaaaaaa<>+8(SB)/4, $0x3eaaaaaa
-DATA word3eaaaaaa<>+12(SB)/4, $0x3eaaaaaa
-DATA word3eaaaaaa<>+16(SB)/4, $0x3eaaaaaa
-DATA word3eaaaaaa<>+20(SB)/4, $0x3eaaaaaa
-DATA word3eaaaaaa<>+24(SB)/4, $0x3eaaaaaa
-DATA word3eaaaaaa<>+28(SB)/4, $0x3eaaaaaa
-DATA word3eaaaaaa<>+32(SB)/4, $0x3eaaaaaa
-DATA word3eaaaaaa<>+36(SB)/4, $0x3eaaaaaa
-DATA word3eaaaaaa<>+40(SB)/4, $0x3eaaaaaa
-DATA word3eaaaaaa<>+44(SB)/4, $0x3eaaaaaa
-DATA word3eaaaaaa<>+48(SB)/4, $0x3eaaaaaa
-DATA word3eaaaaaa<>+52(SB)/4, $0x3eaaaaaa
-DATA word3eaaaaaa<>+56(SB)/4, $0x3eaaaaaa
-DATA word3eaaaaaa<>+60(SB)/4, $0x3eaaaaaa
-GLOBL word3eaaaaaa<>(SB), RODATA|NOPTR, $64
-
-DATA wordbe2aae50<>+0(SB)/4, $0xbe2aae50
-DATA wordbe2aae50<>+4(SB)/4, $0xbe2aae50
-DATA wordbe2aae50<>+8(SB)/4, $0xbe2aae50
-DATA wordbe2aae50<>+12(SB)/4, $0xbe2aae50
-DATA wordbe2aae50<>+16(SB)/4, $0xbe2aae50
-DATA wordbe2aae50<>+20(SB)/4, $0xbe2aae50
-DATA wordbe2aae50<>+24(SB)/4, $0xbe2aae50
-DATA wordbe2aae50<>+28(SB)/4, $0xbe2aae50
-DATA wordbe2aae50<>+32(SB)/4, $0xbe2aae50
-DATA wordbe2aae50<>+36(SB)/4, $0xbe2aae50
-DATA wordbe2aae50<>+40(SB)/4, $0xbe2aae50
-DATA wordbe2aae50<>+44(SB)/4, $0xbe2aae50
-DATA wordbe2aae50<>+48(SB)/4, $0xbe2aae50
-DATA wordbe2aae50<>+52(SB)/4, $0xbe2aae50
-DATA wordbe2aae50<>+56(SB)/4, $0xbe2aae50
-DATA wordbe2aae50<>+60(SB)/4, $0xbe2aae50
-GLOBL wordbe2aae50<>(SB), RODATA|NOPTR, $64
-
-DATA word3e4cceac<>+0(SB)/4, $0x3e4cceac
-DATA word3e4cceac<>+4(SB)/4, $0x3e4cceac
-DATA word3e4cceac<>+8(SB)/4, $0x3e4cceac
-DATA word3e4cceac<>+12(SB)/4, $0x3e4cceac
-DATA word3e4cceac<>+16(SB)/4, $0x3e4cceac
-DATA word3e4cceac<>+20(SB)/4, $0x3e4cceac
-DATA word3e4cceac<>+24(SB)/4, $0x3e4cceac
-DATA word3e4cceac<>+28(SB)/4, $0x3e4cceac
-DATA word3e4cceac<>+32(SB)/4, $0x3e4cceac
-DATA word3e4cceac<>+36(SB)/4, $0x3e4cceac
-DATA word3e4cceac<>+40(SB)/4, $0x3e4cceac
-DATA word3e4cceac<>+44(SB)/4, $0x3e4cceac
-DATA word3e4cceac<>+48(SB)/4, $0x3e4cceac
-DATA word3e4cceac<>+52(SB)/4, $0x3e4cceac
-DATA word3e4cceac<>+56(SB)/4, $0x3e4cceac
-DATA word3e4cceac<>+60(SB)/4, $0x3e4cceac
-GLOBL word3e4cceac<>(SB), RODATA|NOPTR, $64
-
-DATA wordbdfe5d4f<>+0(SB)/4, $0xbdfe5d4f
-DATA wordbdfe5d4f<>+4(SB)/4, $0xbdfe5d4f
-DATA wordbdfe5d4f<>+8(SB)/4, $0xbdfe5d4f
-DATA wordbdfe5d4f<>+12(SB)/4, $0xbdfe5d4f
-DATA wordbdfe5d4f<>+16(SB)/4, $0xbdfe5d4f
-DATA wordbdfe5d4f<>+20(SB)/4, $0xbdfe5d4f
-DATA wordbdfe5d4f<>+24(SB)/4, $0xbdfe5d4f
-DATA wordbdfe5d4f<>+28(SB)/4, $0xbdfe5d4f
-DATA wordbdfe5d4f<>+32(SB)/4, $0xbdfe5d4f
-DATA wordbdfe5d4f<>+36(SB)/4, $0xbdfe5d4f
-DATA wordbdfe5d4f<>+40(SB)/4, $0xbdfe5d4f
-DATA wordbdfe5d4f<>+44(SB)/4, $0xbdfe5d4f
-DATA wordbdfe5d4f<>+48(SB)/4, $0xbdfe5d4f
-DATA wordbdfe5d4f<>+52(SB)/4, $0xbdfe5d4f
-DATA wordbdfe5d4f<>+56(SB)/4, $0xbdfe5d4f
-DATA wordbdfe5d4f<>+60(SB)/4, $0xbdfe5d4f
-GLOBL wordbdfe5d4f<>(SB), RODATA|NOPTR, $64
-
-DATA word3e11e9bf<>+0(SB)/4, $0x3e11e9bf
-DATA word3e11e9bf<>+4(SB)/4, $0x3e11e9bf
-DATA word3e11e9bf<>+8(SB)/4, $0x3e11e9bf
-DATA word3e11e9bf<>+12(SB)/4, $0x3e11e9bf
-DATA word3e11e9bf<>+16(SB)/4, $0x3e11e9bf
-DATA word3e11e9bf<>+20(SB)/4, $0x3e11e9bf
-DATA word3e11e9bf<>+24(SB)/4, $0x3e11e9bf
-DATA word3e11e9bf<>+28(SB)/4, $0x3e11e9bf
-DATA word3e11e9bf<>+32(SB)/4, $0x3e11e9bf
-DATA word3e11e9bf<>+36(SB)/4, $0x3e11e9bf
-DATA word3e11e9bf<>+40(SB)/4, $0x3e11e9bf
-DATA word3e11e9bf<>+44(SB)/4, $0x3e11e9bf
-DATA word3e11e9bf<>+48(SB)/4, $0x3e11e9bf
-DATA word3e11e9bf<>+52(SB)/4, $0x3e11e9bf
-DATA word3e11e9bf<>+56(SB)/4, $0x3e11e9bf
-DATA word3e11e9bf<>+60(SB)/4, $0x3e11e9bf
-GLOBL word3e11e9bf<>(SB), RODATA|NOPTR, $64
-
-DATA wordbdebd1b8<>+0(SB)/4, $0xbdebd1b8
-DATA wordbdebd1b8<>+4(SB)/4, $0xbdebd1b8
-DATA wordbdebd1b8<>+8(SB)/4, $0xbdebd1b8
-DATA wordbdebd1b8<>+12(SB)/4, $0xbdebd1b8
-DATA wordbdebd1b8<>+16(SB)/4, $0xbdebd1b8
-DATA wordbdebd1b8<>+20(SB)/4, $0xbdebd1b8
-DATA wordbdebd1b8<>+24(SB)/4, $0xbdebd1b8
-DATA wordbdebd1b8<>+28(SB)/4, $0xbdebd1b8
-DATA wordbdebd1b8<>+32(SB)/4, $0xbdebd1b8
-DATA wordbdebd1b8<>+36(SB)/4, $0xbdebd1b8
-DATA wordbdebd1b8<>+40(SB)/4, $0xbdebd1b8
-DATA wordbdebd1b8<>+44(SB)/4, $0xbdebd1b8
-DATA wordbdebd1b8<>+48(SB)/4, $0xbdebd1b8
-DATA wordbdebd1b8<>+52(SB)/4, $0xbdebd1b8
-DATA wordbdebd1b8<>+56(SB)/4, $0xbdebd1b8
-DATA wordbdebd1b8<>+60(SB)/4, $0xbdebd1b8
-GLOBL wordbdebd1b8<>(SB), RODATA|NOPTR, $64
-
-DATA word3def251a<>+0(SB)/4, $0x3def251a
-DATA word3def251a<>+4(SB)/4, $0x3def251a
-DATA word3def251a<>+8(SB)/4, $0x3def251a
-DATA word3def251a<>+12(SB)/4, $0x3def251a
-DATA word3def251a<>+16(SB)/4, $0x3def251a
-DATA word3def251a<>+20(SB)/4, $0x3def251a
-DATA word3def251a<>+24(SB)/4, $0x3def251a
-DATA word3def251a<>+28(SB)/4, $0x3def251a
-DATA word3def251a<>+32(SB)/4, $0x3def251a
-DATA word3def251a<>+36(SB)/4, $0x3def251a
-DATA word3def251a<>+40(SB)/4, $0x3def251a
-DATA word3def251a<>+44(SB)/4, $0x3def251a
-DATA word3def251a<>+48(SB)/4, $0x3def251a
-DATA word3def251a<>+52(SB)/4, $0x3def251a
-DATA word3def251a<>+56(SB)/4, $0x3def251a
-DATA word3def251a<>+60(SB)/4, $0x3def251a
-GLOBL word3def251a<>(SB), RODATA|NOPTR, $64
-
-DATA word3d9021bb<>+0(SB)/4, $0x3d9021bb
-DATA word3d9021bb<>+4(SB)/4, $0x3d9021bb
-DATA word3d9021bb<>+8(SB)/4, $0x3d9021bb
-DATA word3d9021bb<>+12(SB)/4, $0x3d9021bb
-DATA word3d9021bb<>+16(SB)/4, $0x3d9021bb
-DATA word3d9021bb<>+20(SB)/4, $0x3d9021bb
-DATA word3d9021bb<>+24(SB)/4, $0x3d9021bb
-DATA word3d9021bb<>+28(SB)/4, $0x3d9021bb
-DATA word3d9021bb<>+32(SB)/4, $0x3d9021bb
-DATA word3d9021bb<>+36(SB)/4, $0x3d9021bb
-DATA word3d9021bb<>+40(SB)/4, $0x3d9021bb
-DATA word3d9021bb<>+44(SB)/4, $0x3d9021bb
-DATA word3d9021bb<>+48(SB)/4, $0x3d9021bb
-DATA word3d9021bb<>+52(SB)/4, $0x3d9021bb
-DATA word3d9021bb<>+56(SB)/4, $0x3d9021bb
-DATA word3d9021bb<>+60(SB)/4, $0x3d9021bb
-GLOBL word3d9021bb<>(SB), RODATA|NOPTR, $64
-
-DATA wordb95e8083<>+0(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+4(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+8(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+12(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+16(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+20(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+24(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+28(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+32(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+36(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+40(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+44(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+48(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+52(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+56(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+60(SB)/4, $0xb95e8083
-GLOBL wordb95e8083<>(SB), RODATA|NOPTR, $64
-
-DATA word3f318000<>+0(SB)/4, $0x3f318000
-DATA word3f318000<>+4(SB)/4, $0x3f318000
-DATA word3f318000<>+8(SB)/4, $0x3f318000
-DATA word3f318000<>+12(SB)/4, $0x3f318000
-DATA word3f318000<>+16(SB)/4, $0x3f318000
-DATA word3f318000<>+20(SB)/4, $0x3f318000
-DATA word3f318000<>+24(SB)/4, $0x3f318000
-DATA word3f318000<>+28(SB)/4, $0x3f318000
-DATA word3f318000<>+32(SB)/4, $0x3f318000
-DATA word3f318000<>+36(SB)/4, $0x3f318000
-DATA word3f318000<>+40(SB)/4, $0x3f318000
-DATA word3f318000<>+44(SB)/4, $0x3f318000
-DATA word3f318000<>+48(SB)/4, $0x3f318000
-DATA word3f318000<>+52(SB)/4, $0x3f318000
-DATA word3f318000<>+56(SB)/4, $0x3f318000
-DATA word3f318000<>+60(SB)/4, $0x3f318000
-GLOBL word3f318000<>(SB), RODATA|NOPTR, $64
-
 DATA word80000000<>+0(SB)/4, $0x80000000
 DATA word80000000<>+4(SB)/4, $0x80000000
 DATA word80000000<>+8(SB)/4, $0x80000000
@@ -1456,6 +1182,168 @@ DATA word80000000<>+52(SB)/4, $0x80000000
 DATA word80000000<>+56(SB)/4, $0x80000000
 DATA word80000000<>+60(SB)/4, $0x80000000
 GLOBL word80000000<>(SB), RODATA|NOPTR, $64
+
+DATA wordbe8001c1<>+0(SB)/4, $0xbe8001c1
+DATA wordbe8001c1<>+4(SB)/4, $0xbe8001c1
+DATA wordbe8001c1<>+8(SB)/4, $0xbe8001c1
+DATA wordbe8001c1<>+12(SB)/4, $0xbe8001c1
+DATA wordbe8001c1<>+16(SB)/4, $0xbe8001c1
+DATA wordbe8001c1<>+20(SB)/4, $0xbe8001c1
+DATA wordbe8001c1<>+24(SB)/4, $0xbe8001c1
+DATA wordbe8001c1<>+28(SB)/4, $0xbe8001c1
+DATA wordbe8001c1<>+32(SB)/4, $0xbe8001c1
+DATA wordbe8001c1<>+36(SB)/4, $0xbe8001c1
+DATA wordbe8001c1<>+40(SB)/4, $0xbe8001c1
+DATA wordbe8001c1<>+44(SB)/4, $0xbe8001c1
+DATA wordbe8001c1<>+48(SB)/4, $0xbe8001c1
+DATA wordbe8001c1<>+52(SB)/4, $0xbe8001c1
+DATA wordbe8001c1<>+56(SB)/4, $0xbe8001c1
+DATA wordbe8001c1<>+60(SB)/4, $0xbe8001c1
+GLOBL wordbe8001c1<>(SB), RODATA|NOPTR, $64
+
+DATA word3eaaab6c<>+0(SB)/4, $0x3eaaab6c
+DATA word3eaaab6c<>+4(SB)/4, $0x3eaaab6c
+DATA word3eaaab6c<>+8(SB)/4, $0x3eaaab6c
+DATA word3eaaab6c<>+12(SB)/4, $0x3eaaab6c
+DATA word3eaaab6c<>+16(SB)/4, $0x3eaaab6c
+DATA word3eaaab6c<>+20(SB)/4, $0x3eaaab6c
+DATA word3eaaab6c<>+24(SB)/4, $0x3eaaab6c
+DATA word3eaaab6c<>+28(SB)/4, $0x3eaaab6c
+DATA word3eaaab6c<>+32(SB)/4, $0x3eaaab6c
+DATA word3eaaab6c<>+36(SB)/4, $0x3eaaab6c
+DATA word3eaaab6c<>+40(SB)/4, $0x3eaaab6c
+DATA word3eaaab6c<>+44(SB)/4, $0x3eaaab6c
+DATA word3eaaab6c<>+48(SB)/4, $0x3eaaab6c
+DATA word3eaaab6c<>+52(SB)/4, $0x3eaaab6c
+DATA word3eaaab6c<>+56(SB)/4, $0x3eaaab6c
+DATA word3eaaab6c<>+60(SB)/4, $0x3eaaab6c
+GLOBL word3eaaab6c<>(SB), RODATA|NOPTR, $64
+
+DATA wordbe29c126<>+0(SB)/4, $0xbe29c126
+DATA wordbe29c126<>+4(SB)/4, $0xbe29c126
+DATA wordbe29c126<>+8(SB)/4, $0xbe29c126
+DATA wordbe29c126<>+12(SB)/4, $0xbe29c126
+DATA wordbe29c126<>+16(SB)/4, $0xbe29c126
+DATA wordbe29c126<>+20(SB)/4, $0xbe29c126
+DATA wordbe29c126<>+24(SB)/4, $0xbe29c126
+DATA wordbe29c126<>+28(SB)/4, $0xbe29c126
+DATA wordbe29c126<>+32(SB)/4, $0xbe29c126
+DATA wordbe29c126<>+36(SB)/4, $0xbe29c126
+DATA wordbe29c126<>+40(SB)/4, $0xbe29c126
+DATA wordbe29c126<>+44(SB)/4, $0xbe29c126
+DATA wordbe29c126<>+48(SB)/4, $0xbe29c126
+DATA wordbe29c126<>+52(SB)/4, $0xbe29c126
+DATA wordbe29c126<>+56(SB)/4, $0xbe29c126
+DATA wordbe29c126<>+60(SB)/4, $0xbe29c126
+GLOBL wordbe29c126<>(SB), RODATA|NOPTR, $64
+
+DATA word3e4c6bf8<>+0(SB)/4, $0x3e4c6bf8
+DATA word3e4c6bf8<>+4(SB)/4, $0x3e4c6bf8
+DATA word3e4c6bf8<>+8(SB)/4, $0x3e4c6bf8
+DATA word3e4c6bf8<>+12(SB)/4, $0x3e4c6bf8
+DATA word3e4c6bf8<>+16(SB)/4, $0x3e4c6bf8
+DATA word3e4c6bf8<>+20(SB)/4, $0x3e4c6bf8
+DATA word3e4c6bf8<>+24(SB)/4, $0x3e4c6bf8
+DATA word3e4c6bf8<>+28(SB)/4, $0x3e4c6bf8
+DATA word3e4c6bf8<>+32(SB)/4, $0x3e4c6bf8
+DATA word3e4c6bf8<>+36(SB)/4, $0x3e4c6bf8
+DATA word3e4c6bf8<>+40(SB)/4, $0x3e4c6bf8
+DATA word3e4c6bf8<>+44(SB)/4, $0x3e4c6bf8
+DATA word3e4c6bf8<>+48(SB)/4, $0x3e4c6bf8
+DATA word3e4c6bf8<>+52(SB)/4, $0x3e4c6bf8
+DATA word3e4c6bf8<>+56(SB)/4, $0x3e4c6bf8
+DATA word3e4c6bf8<>+60(SB)/4, $0x3e4c6bf8
+GLOBL word3e4c6bf8<>(SB), RODATA|NOPTR, $64
+
+DATA wordbe121955<>+0(SB)/4, $0xbe121955
+DATA wordbe121955<>+4(SB)/4, $0xbe121955
+DATA wordbe121955<>+8(SB)/4, $0xbe121955
+DATA wordbe121955<>+12(SB)/4, $0xbe121955
+DATA wordbe121955<>+16(SB)/4, $0xbe121955
+DATA wordbe121955<>+20(SB)/4, $0xbe121955
+DATA wordbe121955<>+24(SB)/4, $0xbe121955
+DATA wordbe121955<>+28(SB)/4, $0xbe121955
+DATA wordbe121955<>+32(SB)/4, $0xbe121955
+DATA wordbe121955<>+36(SB)/4, $0xbe121955
+DATA wordbe121955<>+40(SB)/4, $0xbe121955
+DATA wordbe121955<>+44(SB)/4, $0xbe121955
+DATA wordbe121955<>+48(SB)/4, $0xbe121955
+DATA wordbe121955<>+52(SB)/4, $0xbe121955
+DATA wordbe121955<>+56(SB)/4, $0xbe121955
+DATA wordbe121955<>+60(SB)/4, $0xbe121955
+GLOBL wordbe121955<>(SB), RODATA|NOPTR, $64
+
+DATA word3e18ba38<>+0(SB)/4, $0x3e18ba38
+DATA word3e18ba38<>+4(SB)/4, $0x3e18ba38
+DATA word3e18ba38<>+8(SB)/4, $0x3e18ba38
+DATA word3e18ba38<>+12(SB)/4, $0x3e18ba38
+DATA word3e18ba38<>+16(SB)/4, $0x3e18ba38
+DATA word3e18ba38<>+20(SB)/4, $0x3e18ba38
+DATA word3e18ba38<>+24(SB)/4, $0x3e18ba38
+DATA word3e18ba38<>+28(SB)/4, $0x3e18ba38
+DATA word3e18ba38<>+32(SB)/4, $0x3e18ba38
+DATA word3e18ba38<>+36(SB)/4, $0x3e18ba38
+DATA word3e18ba38<>+40(SB)/4, $0x3e18ba38
+DATA word3e18ba38<>+44(SB)/4, $0x3e18ba38
+DATA word3e18ba38<>+48(SB)/4, $0x3e18ba38
+DATA word3e18ba38<>+52(SB)/4, $0x3e18ba38
+DATA word3e18ba38<>+56(SB)/4, $0x3e18ba38
+DATA word3e18ba38<>+60(SB)/4, $0x3e18ba38
+GLOBL word3e18ba38<>(SB), RODATA|NOPTR, $64
+
+DATA word3db22ef1<>+0(SB)/4, $0x3db22ef1
+DATA word3db22ef1<>+4(SB)/4, $0x3db22ef1
+DATA word3db22ef1<>+8(SB)/4, $0x3db22ef1
+DATA word3db22ef1<>+12(SB)/4, $0x3db22ef1
+DATA word3db22ef1<>+16(SB)/4, $0x3db22ef1
+DATA word3db22ef1<>+20(SB)/4, $0x3db22ef1
+DATA word3db22ef1<>+24(SB)/4, $0x3db22ef1
+DATA word3db22ef1<>+28(SB)/4, $0x3db22ef1
+DATA word3db22ef1<>+32(SB)/4, $0x3db22ef1
+DATA word3db22ef1<>+36(SB)/4, $0x3db22ef1
+DATA word3db22ef1<>+40(SB)/4, $0x3db22ef1
+DATA word3db22ef1<>+44(SB)/4, $0x3db22ef1
+DATA word3db22ef1<>+48(SB)/4, $0x3db22ef1
+DATA word3db22ef1<>+52(SB)/4, $0x3db22ef1
+DATA word3db22ef1<>+56(SB)/4, $0x3db22ef1
+DATA word3db22ef1<>+60(SB)/4, $0x3db22ef1
+GLOBL word3db22ef1<>(SB), RODATA|NOPTR, $64
+
+DATA word3f000000<>+0(SB)/4, $0x3f000000
+DATA word3f000000<>+4(SB)/4, $0x3f000000
+DATA word3f000000<>+8(SB)/4, $0x3f000000
+DATA word3f000000<>+12(SB)/4, $0x3f000000
+DATA word3f000000<>+16(SB)/4, $0x3f000000
+DATA word3f000000<>+20(SB)/4, $0x3f000000
+DATA word3f000000<>+24(SB)/4, $0x3f000000
+DATA word3f000000<>+28(SB)/4, $0x3f000000
+DATA word3f000000<>+32(SB)/4, $0x3f000000
+DATA word3f000000<>+36(SB)/4, $0x3f000000
+DATA word3f000000<>+40(SB)/4, $0x3f000000
+DATA word3f000000<>+44(SB)/4, $0x3f000000
+DATA word3f000000<>+48(SB)/4, $0x3f000000
+DATA word3f000000<>+52(SB)/4, $0x3f000000
+DATA word3f000000<>+56(SB)/4, $0x3f000000
+DATA word3f000000<>+60(SB)/4, $0x3f000000
+GLOBL word3f000000<>(SB), RODATA|NOPTR, $64
+
+DATA word3f317218<>+0(SB)/4, $0x3f317218
+DATA word3f317218<>+4(SB)/4, $0x3f317218
+DATA word3f317218<>+8(SB)/4, $0x3f317218
+DATA word3f317218<>+12(SB)/4, $0x3f317218
+DATA word3f317218<>+16(SB)/4, $0x3f317218
+DATA word3f317218<>+20(SB)/4, $0x3f317218
+DATA word3f317218<>+24(SB)/4, $0x3f317218
+DATA word3f317218<>+28(SB)/4, $0x3f317218
+DATA word3f317218<>+32(SB)/4, $0x3f317218
+DATA word3f317218<>+36(SB)/4, $0x3f317218
+DATA word3f317218<>+40(SB)/4, $0x3f317218
+DATA word3f317218<>+44(SB)/4, $0x3f317218
+DATA word3f317218<>+48(SB)/4, $0x3f317218
+DATA word3f317218<>+52(SB)/4, $0x3f317218
+DATA word3f317218<>+56(SB)/4, $0x3f317218
+DATA word3f317218<>+60(SB)/4, $0x3f317218
+GLOBL word3f317218<>(SB), RODATA|NOPTR, $64
 
 // func turnIn32AVX2(dst *float32, src *float32, k int)
 // Requires: AVX
@@ -1927,6 +1815,42 @@ DATA word3fb8aa3b<>+52(SB)/4, $0x3fb8aa3b
 DATA word3fb8aa3b<>+56(SB)/4, $0x3fb8aa3b
 DATA word3fb8aa3b<>+60(SB)/4, $0x3fb8aa3b
 GLOBL word3fb8aa3b<>(SB), RODATA|NOPTR, $64
+
+DATA word3f318000<>+0(SB)/4, $0x3f318000
+DATA word3f318000<>+4(SB)/4, $0x3f318000
+DATA word3f318000<>+8(SB)/4, $0x3f318000
+DATA word3f318000<>+12(SB)/4, $0x3f318000
+DATA word3f318000<>+16(SB)/4, $0x3f318000
+DATA word3f318000<>+20(SB)/4, $0x3f318000
+DATA word3f318000<>+24(SB)/4, $0x3f318000
+DATA word3f318000<>+28(SB)/4, $0x3f318000
+DATA word3f318000<>+32(SB)/4, $0x3f318000
+DATA word3f318000<>+36(SB)/4, $0x3f318000
+DATA word3f318000<>+40(SB)/4, $0x3f318000
+DATA word3f318000<>+44(SB)/4, $0x3f318000
+DATA word3f318000<>+48(SB)/4, $0x3f318000
+DATA word3f318000<>+52(SB)/4, $0x3f318000
+DATA word3f318000<>+56(SB)/4, $0x3f318000
+DATA word3f318000<>+60(SB)/4, $0x3f318000
+GLOBL word3f318000<>(SB), RODATA|NOPTR, $64
+
+DATA wordb95e8083<>+0(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+4(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+8(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+12(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+16(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+20(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+24(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+28(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+32(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+36(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+40(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+44(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+48(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+52(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+56(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+60(SB)/4, $0xb95e8083
+GLOBL wordb95e8083<>(SB), RODATA|NOPTR, $64
 
 DATA word39506967<>+0(SB)/4, $0x39506967
 DATA word39506967<>+4(SB)/4, $0x39506967
@@ -2642,39 +2566,33 @@ bcewhole:
 	VBLENDVPS    Y7, Y6, Y5, Y5
 	VMULPS       Y3, Y3, Y6
 	VMULPS       Y6, Y6, Y7
-	VMULPS       wordbe7ffffc<>+0(SB), Y3, Y8
-	VADDPS       word3eaaaaaa<>+0(SB), Y8, Y8
-	VMULPS       wordbe2aae50<>+0(SB), Y3, Y9
-	VADDPS       word3e4cceac<>+0(SB), Y9, Y9
+	VMULPS       wordbe8001c1<>+0(SB), Y3, Y8
+	VADDPS       word3eaaab6c<>+0(SB), Y8, Y8
+	VMULPS       wordbe29c126<>+0(SB), Y3, Y9
+	VADDPS       word3e4c6bf8<>+0(SB), Y9, Y9
 	VMULPS       Y6, Y9, Y9
 	VADDPS       Y9, Y8, Y8
-	VMULPS       wordbdfe5d4f<>+0(SB), Y3, Y9
-	VADDPS       word3e11e9bf<>+0(SB), Y9, Y9
-	VMULPS       wordbdebd1b8<>+0(SB), Y3, Y10
-	VADDPS       word3def251a<>+0(SB), Y10, Y10
-	VMULPS       Y6, Y10, Y10
-	VADDPS       Y10, Y9, Y9
-	VMULPS       word3d9021bb<>+0(SB), Y7, Y10
+	VMULPS       wordbe121955<>+0(SB), Y3, Y9
+	VADDPS       word3e18ba38<>+0(SB), Y9, Y9
+	VMULPS       word3db22ef1<>+0(SB), Y6, Y10
 	VADDPS       Y10, Y9, Y9
 	VMULPS       Y7, Y9, Y9
 	VADDPS       Y9, Y8, Y8
-	VMULPS       Y6, Y3, Y7
-	VMULPS       Y7, Y8, Y7
-	VMULPS       wordb95e8083<>+0(SB), Y5, Y8
-	VADDPS       Y8, Y7, Y7
-	VMULPS       word3f000000<>+0(SB), Y6, Y8
+	VMULPS       Y8, Y3, Y8
+	VMOVUPS      word3f000000<>+0(SB), Y7
 	VSUBPS       Y8, Y7, Y7
-	VADDPS       Y7, Y3, Y7
-	VMULPS       word3f318000<>+0(SB), Y5, Y8
-	VADDPS       Y8, Y7, Y7
+	VMULPS       Y6, Y7, Y7
+	VSUBPS       Y3, Y7, Y7
+	VMULPS       word3f317218<>+0(SB), Y5, Y3
+	VSUBPS       Y3, Y7, Y7
 	VPXOR        Y5, Y5, Y5
 	VMOVUPS      word3f800000<>+0(SB), Y3
 	VSUBPS       Y2, Y3, Y3
 	VCMPPS       $0x1e, Y5, Y1, Y1
 	VBLENDVPS    Y1, Y3, Y2, Y2
 	VMULPS       Y4, Y2, Y2
-	VADDPS       Y2, Y7, Y7
-	VMOVUPS      Y7, (AX)
+	VSUBPS       Y7, Y2, Y2
+	VMOVUPS      Y2, (AX)
 	ADDQ         $0x00000020, AX
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000020, DX
@@ -2731,39 +2649,33 @@ bcerest:
 	VBLENDVPS    Y8, Y7, Y6, Y6
 	VMULPS       Y4, Y4, Y7
 	VMULPS       Y7, Y7, Y8
-	VMULPS       wordbe7ffffc<>+0(SB), Y4, Y9
-	VADDPS       word3eaaaaaa<>+0(SB), Y9, Y9
-	VMULPS       wordbe2aae50<>+0(SB), Y4, Y10
-	VADDPS       word3e4cceac<>+0(SB), Y10, Y10
+	VMULPS       wordbe8001c1<>+0(SB), Y4, Y9
+	VADDPS       word3eaaab6c<>+0(SB), Y9, Y9
+	VMULPS       wordbe29c126<>+0(SB), Y4, Y10
+	VADDPS       word3e4c6bf8<>+0(SB), Y10, Y10
 	VMULPS       Y7, Y10, Y10
 	VADDPS       Y10, Y9, Y9
-	VMULPS       wordbdfe5d4f<>+0(SB), Y4, Y10
-	VADDPS       word3e11e9bf<>+0(SB), Y10, Y10
-	VMULPS       wordbdebd1b8<>+0(SB), Y4, Y11
-	VADDPS       word3def251a<>+0(SB), Y11, Y11
-	VMULPS       Y7, Y11, Y11
-	VADDPS       Y11, Y10, Y10
-	VMULPS       word3d9021bb<>+0(SB), Y8, Y11
+	VMULPS       wordbe121955<>+0(SB), Y4, Y10
+	VADDPS       word3e18ba38<>+0(SB), Y10, Y10
+	VMULPS       word3db22ef1<>+0(SB), Y7, Y11
 	VADDPS       Y11, Y10, Y10
 	VMULPS       Y8, Y10, Y10
 	VADDPS       Y10, Y9, Y9
-	VMULPS       Y7, Y4, Y8
-	VMULPS       Y8, Y9, Y8
-	VMULPS       wordb95e8083<>+0(SB), Y6, Y9
-	VADDPS       Y9, Y8, Y8
-	VMULPS       word3f000000<>+0(SB), Y7, Y9
+	VMULPS       Y9, Y4, Y9
+	VMOVUPS      word3f000000<>+0(SB), Y8
 	VSUBPS       Y9, Y8, Y8
-	VADDPS       Y8, Y4, Y8
-	VMULPS       word3f318000<>+0(SB), Y6, Y9
-	VADDPS       Y9, Y8, Y8
+	VMULPS       Y7, Y8, Y8
+	VSUBPS       Y4, Y8, Y8
+	VMULPS       word3f317218<>+0(SB), Y6, Y4
+	VSUBPS       Y4, Y8, Y8
 	VPXOR        Y6, Y6, Y6
 	VMOVUPS      word3f800000<>+0(SB), Y4
 	VSUBPS       Y3, Y4, Y4
 	VCMPPS       $0x1e, Y6, Y2, Y2
 	VBLENDVPS    Y2, Y4, Y3, Y3
 	VMULPS       Y5, Y3, Y3
-	VADDPS       Y3, Y8, Y8
-	VMASKMOVPS   Y8, Y1, (AX)
+	VSUBPS       Y8, Y3, Y3
+	VMASKMOVPS   Y3, Y1, (AX)
 
 bcedone:
 	VMOVMSKPS Y0, AX
@@ -3137,9 +3049,9 @@ weighdone:
 	RET
 
 // func gumbel32AVX512(dst *float32, groups int, keys *[20]uint32, counter *[4]uint32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F
 TEXT ·gumbel32AVX512(SB), NOSPLIT, $0-32
-	MOVL         $0x0000aaaa, AX
+	MOVL         $0x00005555, AX
 	KMOVW        AX, K1
 	MOVQ         dst+0(FP), AX
 	MOVQ         groups+8(FP), CX
@@ -3164,486 +3076,378 @@ gumbel32loop:
 	VPSRLQ          $0x20, Z2, Z7
 	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z7
 	VPMULLD         wordd2511f53<>+0(SB), Z2, Z2
-	VPSHUFD         $0xf5, Z6, Z6
-	VPBLENDMD       Z7, Z6, K1, Z8
+	VPSHUFD         $0xf5, Z6, K1, Z7
 	VPMULUDQ        wordcd9e8d57<>+0(SB), Z4, Z6
-	VPSRLQ          $0x20, Z4, Z7
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z7
+	VPSRLQ          $0x20, Z4, Z8
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z8, Z8
 	VPMULLD         wordcd9e8d57<>+0(SB), Z4, Z4
-	VPSHUFD         $0xf5, Z6, Z6
-	VPBLENDMD       Z7, Z6, K1, Z9
-	VPTERNLOGD.BCST $0x96, (DX), Z3, Z9
-	VPTERNLOGD.BCST $0x96, 40(DX), Z5, Z8
-	VPMULUDQ        wordd2511f53<>+0(SB), Z9, Z3
-	VPSRLQ          $0x20, Z9, Z5
-	VPMULUDQ        wordd2511f53<>+0(SB), Z5, Z5
-	VPMULLD         wordd2511f53<>+0(SB), Z9, Z6
-	VPSHUFD         $0xf5, Z3, Z3
-	VPBLENDMD       Z5, Z3, K1, Z10
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z8, Z3
+	VPSHUFD         $0xf5, Z6, K1, Z8
+	VPTERNLOGD.BCST $0x96, (DX), Z3, Z8
+	VPTERNLOGD.BCST $0x96, 40(DX), Z5, Z7
+	VPMULUDQ        wordd2511f53<>+0(SB), Z8, Z3
 	VPSRLQ          $0x20, Z8, Z5
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z5, Z5
-	VPMULLD         wordcd9e8d57<>+0(SB), Z8, Z7
-	VPSHUFD         $0xf5, Z3, Z3
-	VPBLENDMD       Z5, Z3, K1, Z11
-	VPTERNLOGD.BCST $0x96, 4(DX), Z4, Z11
-	VPTERNLOGD.BCST $0x96, 44(DX), Z2, Z10
-	VPMULUDQ        wordd2511f53<>+0(SB), Z11, Z2
-	VPSRLQ          $0x20, Z11, Z3
+	VPMULUDQ        wordd2511f53<>+0(SB), Z5, Z5
+	VPMULLD         wordd2511f53<>+0(SB), Z8, Z6
+	VPSHUFD         $0xf5, Z3, K1, Z5
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z3
+	VPSRLQ          $0x20, Z7, Z8
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z8, Z8
+	VPMULLD         wordcd9e8d57<>+0(SB), Z7, Z7
+	VPSHUFD         $0xf5, Z3, K1, Z8
+	VPTERNLOGD.BCST $0x96, 4(DX), Z4, Z8
+	VPTERNLOGD.BCST $0x96, 44(DX), Z2, Z5
+	VPMULUDQ        wordd2511f53<>+0(SB), Z8, Z2
+	VPSRLQ          $0x20, Z8, Z3
 	VPMULUDQ        wordd2511f53<>+0(SB), Z3, Z3
-	VPMULLD         wordd2511f53<>+0(SB), Z11, Z4
-	VPSHUFD         $0xf5, Z2, Z2
-	VPBLENDMD       Z3, Z2, K1, Z12
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z10, Z2
-	VPSRLQ          $0x20, Z10, Z3
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z3, Z3
-	VPMULLD         wordcd9e8d57<>+0(SB), Z10, Z5
-	VPSHUFD         $0xf5, Z2, Z2
-	VPBLENDMD       Z3, Z2, K1, Z13
-	VPTERNLOGD.BCST $0x96, 8(DX), Z7, Z13
-	VPTERNLOGD.BCST $0x96, 48(DX), Z6, Z12
-	VPMULUDQ        wordd2511f53<>+0(SB), Z13, Z2
-	VPSRLQ          $0x20, Z13, Z3
+	VPMULLD         wordd2511f53<>+0(SB), Z8, Z4
+	VPSHUFD         $0xf5, Z2, K1, Z3
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z5, Z2
+	VPSRLQ          $0x20, Z5, Z8
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z8, Z8
+	VPMULLD         wordcd9e8d57<>+0(SB), Z5, Z5
+	VPSHUFD         $0xf5, Z2, K1, Z8
+	VPTERNLOGD.BCST $0x96, 8(DX), Z7, Z8
+	VPTERNLOGD.BCST $0x96, 48(DX), Z6, Z3
+	VPMULUDQ        wordd2511f53<>+0(SB), Z8, Z2
+	VPSRLQ          $0x20, Z8, Z6
+	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z6
+	VPMULLD         wordd2511f53<>+0(SB), Z8, Z7
+	VPSHUFD         $0xf5, Z2, K1, Z6
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z3, Z2
+	VPSRLQ          $0x20, Z3, Z8
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z8, Z8
+	VPMULLD         wordcd9e8d57<>+0(SB), Z3, Z3
+	VPSHUFD         $0xf5, Z2, K1, Z8
+	VPTERNLOGD.BCST $0x96, 12(DX), Z5, Z8
+	VPTERNLOGD.BCST $0x96, 52(DX), Z4, Z6
+	VPMULUDQ        wordd2511f53<>+0(SB), Z8, Z2
+	VPSRLQ          $0x20, Z8, Z4
+	VPMULUDQ        wordd2511f53<>+0(SB), Z4, Z4
+	VPMULLD         wordd2511f53<>+0(SB), Z8, Z5
+	VPSHUFD         $0xf5, Z2, K1, Z4
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z6, Z2
+	VPSRLQ          $0x20, Z6, Z8
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z8, Z8
+	VPMULLD         wordcd9e8d57<>+0(SB), Z6, Z6
+	VPSHUFD         $0xf5, Z2, K1, Z8
+	VPTERNLOGD.BCST $0x96, 16(DX), Z3, Z8
+	VPTERNLOGD.BCST $0x96, 56(DX), Z7, Z4
+	VPMULUDQ        wordd2511f53<>+0(SB), Z8, Z2
+	VPSRLQ          $0x20, Z8, Z3
 	VPMULUDQ        wordd2511f53<>+0(SB), Z3, Z3
-	VPMULLD         wordd2511f53<>+0(SB), Z13, Z6
-	VPSHUFD         $0xf5, Z2, Z2
-	VPBLENDMD       Z3, Z2, K1, Z14
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z12, Z2
-	VPSRLQ          $0x20, Z12, Z3
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z3, Z3
-	VPMULLD         wordcd9e8d57<>+0(SB), Z12, Z7
-	VPSHUFD         $0xf5, Z2, Z2
-	VPBLENDMD       Z3, Z2, K1, Z15
-	VPTERNLOGD.BCST $0x96, 12(DX), Z5, Z15
-	VPTERNLOGD.BCST $0x96, 52(DX), Z4, Z14
-	VPMULUDQ        wordd2511f53<>+0(SB), Z15, Z2
-	VPSRLQ          $0x20, Z15, Z3
+	VPMULLD         wordd2511f53<>+0(SB), Z8, Z7
+	VPSHUFD         $0xf5, Z2, K1, Z3
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z4, Z2
+	VPSRLQ          $0x20, Z4, Z8
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z8, Z8
+	VPMULLD         wordcd9e8d57<>+0(SB), Z4, Z4
+	VPSHUFD         $0xf5, Z2, K1, Z8
+	VPTERNLOGD.BCST $0x96, 20(DX), Z6, Z8
+	VPTERNLOGD.BCST $0x96, 60(DX), Z5, Z3
+	VPMULUDQ        wordd2511f53<>+0(SB), Z8, Z2
+	VPSRLQ          $0x20, Z8, Z5
+	VPMULUDQ        wordd2511f53<>+0(SB), Z5, Z5
+	VPMULLD         wordd2511f53<>+0(SB), Z8, Z6
+	VPSHUFD         $0xf5, Z2, K1, Z5
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z3, Z2
+	VPSRLQ          $0x20, Z3, Z8
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z8, Z8
+	VPMULLD         wordcd9e8d57<>+0(SB), Z3, Z3
+	VPSHUFD         $0xf5, Z2, K1, Z8
+	VPTERNLOGD.BCST $0x96, 24(DX), Z4, Z8
+	VPTERNLOGD.BCST $0x96, 64(DX), Z7, Z5
+	VPMULUDQ        wordd2511f53<>+0(SB), Z8, Z2
+	VPSRLQ          $0x20, Z8, Z4
+	VPMULUDQ        wordd2511f53<>+0(SB), Z4, Z4
+	VPMULLD         wordd2511f53<>+0(SB), Z8, Z7
+	VPSHUFD         $0xf5, Z2, K1, Z4
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z5, Z2
+	VPSRLQ          $0x20, Z5, Z8
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z8, Z8
+	VPMULLD         wordcd9e8d57<>+0(SB), Z5, Z5
+	VPSHUFD         $0xf5, Z2, K1, Z8
+	VPTERNLOGD.BCST $0x96, 28(DX), Z3, Z8
+	VPTERNLOGD.BCST $0x96, 68(DX), Z6, Z4
+	VPMULUDQ        wordd2511f53<>+0(SB), Z8, Z2
+	VPSRLQ          $0x20, Z8, Z3
 	VPMULUDQ        wordd2511f53<>+0(SB), Z3, Z3
-	VPMULLD         wordd2511f53<>+0(SB), Z15, Z4
-	VPSHUFD         $0xf5, Z2, Z2
-	VPBLENDMD       Z3, Z2, K1, Z16
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z14, Z2
-	VPSRLQ          $0x20, Z14, Z3
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z3, Z3
-	VPMULLD         wordcd9e8d57<>+0(SB), Z14, Z5
-	VPSHUFD         $0xf5, Z2, Z2
-	VPBLENDMD       Z3, Z2, K1, Z17
-	VPTERNLOGD.BCST $0x96, 16(DX), Z7, Z17
-	VPTERNLOGD.BCST $0x96, 56(DX), Z6, Z16
-	VPMULUDQ        wordd2511f53<>+0(SB), Z17, Z2
-	VPSRLQ          $0x20, Z17, Z3
-	VPMULUDQ        wordd2511f53<>+0(SB), Z3, Z3
-	VPMULLD         wordd2511f53<>+0(SB), Z17, Z6
-	VPSHUFD         $0xf5, Z2, Z2
-	VPBLENDMD       Z3, Z2, K1, Z18
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z16, Z2
-	VPSRLQ          $0x20, Z16, Z3
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z3, Z3
-	VPMULLD         wordcd9e8d57<>+0(SB), Z16, Z7
-	VPSHUFD         $0xf5, Z2, Z2
-	VPBLENDMD       Z3, Z2, K1, Z19
-	VPTERNLOGD.BCST $0x96, 20(DX), Z5, Z19
-	VPTERNLOGD.BCST $0x96, 60(DX), Z4, Z18
-	VPMULUDQ        wordd2511f53<>+0(SB), Z19, Z2
-	VPSRLQ          $0x20, Z19, Z3
-	VPMULUDQ        wordd2511f53<>+0(SB), Z3, Z3
-	VPMULLD         wordd2511f53<>+0(SB), Z19, Z4
-	VPSHUFD         $0xf5, Z2, Z2
-	VPBLENDMD       Z3, Z2, K1, Z20
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z18, Z2
-	VPSRLQ          $0x20, Z18, Z3
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z3, Z3
-	VPMULLD         wordcd9e8d57<>+0(SB), Z18, Z5
-	VPSHUFD         $0xf5, Z2, Z2
-	VPBLENDMD       Z3, Z2, K1, Z21
-	VPTERNLOGD.BCST $0x96, 24(DX), Z7, Z21
-	VPTERNLOGD.BCST $0x96, 64(DX), Z6, Z20
-	VPMULUDQ        wordd2511f53<>+0(SB), Z21, Z2
-	VPSRLQ          $0x20, Z21, Z3
-	VPMULUDQ        wordd2511f53<>+0(SB), Z3, Z3
-	VPMULLD         wordd2511f53<>+0(SB), Z21, Z6
-	VPSHUFD         $0xf5, Z2, Z2
-	VPBLENDMD       Z3, Z2, K1, Z22
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z20, Z2
-	VPSRLQ          $0x20, Z20, Z3
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z3, Z3
-	VPMULLD         wordcd9e8d57<>+0(SB), Z20, Z7
-	VPSHUFD         $0xf5, Z2, Z2
-	VPBLENDMD       Z3, Z2, K1, Z23
-	VPTERNLOGD.BCST $0x96, 28(DX), Z5, Z23
-	VPTERNLOGD.BCST $0x96, 68(DX), Z4, Z22
-	VPMULUDQ        wordd2511f53<>+0(SB), Z23, Z2
-	VPSRLQ          $0x20, Z23, Z3
-	VPMULUDQ        wordd2511f53<>+0(SB), Z3, Z3
-	VPMULLD         wordd2511f53<>+0(SB), Z23, Z4
-	VPSHUFD         $0xf5, Z2, Z2
-	VPBLENDMD       Z3, Z2, K1, Z24
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z22, Z2
-	VPSRLQ          $0x20, Z22, Z3
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z3, Z3
-	VPMULLD         wordcd9e8d57<>+0(SB), Z22, Z5
-	VPSHUFD         $0xf5, Z2, Z2
-	VPBLENDMD       Z3, Z2, K1, Z25
-	VPTERNLOGD.BCST $0x96, 32(DX), Z7, Z25
-	VPTERNLOGD.BCST $0x96, 72(DX), Z6, Z24
-	VPMULUDQ        wordd2511f53<>+0(SB), Z25, Z2
-	VPSRLQ          $0x20, Z25, Z3
-	VPMULUDQ        wordd2511f53<>+0(SB), Z3, Z3
-	VPMULLD         wordd2511f53<>+0(SB), Z25, Z6
-	VPSHUFD         $0xf5, Z2, Z2
-	VPBLENDMD       Z3, Z2, K1, Z26
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z24, Z2
-	VPSRLQ          $0x20, Z24, Z3
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z3, Z3
-	VPMULLD         wordcd9e8d57<>+0(SB), Z24, Z7
-	VPSHUFD         $0xf5, Z2, Z2
-	VPBLENDMD       Z3, Z2, K1, Z27
-	VPTERNLOGD.BCST $0x96, 36(DX), Z5, Z27
-	VPTERNLOGD.BCST $0x96, 76(DX), Z4, Z26
-	VPSRAD          $0x1f, Z27, Z2
-	VPXORD          Z2, Z27, Z27
-	VMOVUPS         word4afb0ccc<>+0(SB), Z3
-	VPSUBD          Z27, Z3, Z3
-	VPSRAD          $0x1f, Z3, Z3
-	VCVTDQ2PS       Z27, Z4
-	VADDPS          word3f000000<>+0(SB), Z4, Z4
-	VMULPS          word2f800000<>+0(SB), Z4, Z4
-	VPSUBD          word3f3504f3<>+0(SB), Z4, Z5
-	VPSRAD          $0x17, Z5, Z28
-	VPANDD          word007fffff<>+0(SB), Z5, Z5
-	VPADDD          word3f3504f3<>+0(SB), Z5, Z5
-	VSUBPS          word3f800000<>+0(SB), Z5, Z5
-	VPANDD          word3f800000<>+0(SB), Z3, Z29
-	VADDPS          word3f800000<>+0(SB), Z29, Z30
-	VMULPS          Z4, Z30, Z30
-	VSUBPS          Z30, Z29, Z29
-	VMOVAPS         Z2, Z4
-	VPTERNLOGD      $0xca, Z3, Z28, Z4
-	VMOVAPS         Z4, Z28
-	VPTERNLOGD      $0xca, Z29, Z5, Z2
-	VMOVAPS         Z2, Z5
-	VCVTDQ2PS       Z28, Z2
-	VMULPS          Z5, Z5, Z3
-	VMULPS          Z3, Z3, Z4
-	VMULPS          wordbe7ffffc<>+0(SB), Z5, Z28
-	VADDPS          word3eaaaaaa<>+0(SB), Z28, Z28
-	VMULPS          wordbe2aae50<>+0(SB), Z5, Z29
-	VADDPS          word3e4cceac<>+0(SB), Z29, Z29
-	VMULPS          Z3, Z29, Z29
-	VADDPS          Z29, Z28, Z28
-	VMULPS          wordbdfe5d4f<>+0(SB), Z5, Z29
-	VADDPS          word3e11e9bf<>+0(SB), Z29, Z29
-	VMULPS          wordbdebd1b8<>+0(SB), Z5, Z30
-	VADDPS          word3def251a<>+0(SB), Z30, Z30
-	VMULPS          Z3, Z30, Z30
-	VADDPS          Z30, Z29, Z29
-	VMULPS          word3d9021bb<>+0(SB), Z4, Z30
-	VADDPS          Z30, Z29, Z29
-	VMULPS          Z4, Z29, Z29
-	VADDPS          Z29, Z28, Z28
-	VMULPS          Z3, Z5, Z4
-	VMULPS          Z4, Z28, Z4
-	VMULPS          wordb95e8083<>+0(SB), Z2, Z28
-	VADDPS          Z28, Z4, Z4
-	VMULPS          word3f000000<>+0(SB), Z3, Z28
-	VSUBPS          Z28, Z4, Z4
-	VADDPS          Z4, Z5, Z4
-	VMULPS          word3f318000<>+0(SB), Z2, Z28
-	VADDPS          Z28, Z4, Z4
-	VPXORD          word80000000<>+0(SB), Z4, Z4
-	VPSUBD          word3f3504f3<>+0(SB), Z4, Z2
-	VPSRAD          $0x17, Z2, Z28
-	VPANDD          word007fffff<>+0(SB), Z2, Z5
-	VPADDD          word3f3504f3<>+0(SB), Z5, Z5
-	VSUBPS          word3f800000<>+0(SB), Z5, Z5
-	VCVTDQ2PS       Z28, Z2
-	VMULPS          Z5, Z5, Z3
-	VMULPS          Z3, Z3, Z4
-	VMULPS          wordbe7ffffc<>+0(SB), Z5, Z28
-	VADDPS          word3eaaaaaa<>+0(SB), Z28, Z28
-	VMULPS          wordbe2aae50<>+0(SB), Z5, Z29
-	VADDPS          word3e4cceac<>+0(SB), Z29, Z29
-	VMULPS          Z3, Z29, Z29
-	VADDPS          Z29, Z28, Z28
-	VMULPS          wordbdfe5d4f<>+0(SB), Z5, Z29
-	VADDPS          word3e11e9bf<>+0(SB), Z29, Z29
-	VMULPS          wordbdebd1b8<>+0(SB), Z5, Z30
-	VADDPS          word3def251a<>+0(SB), Z30, Z30
-	VMULPS          Z3, Z30, Z30
-	VADDPS          Z30, Z29, Z29
-	VMULPS          word3d9021bb<>+0(SB), Z4, Z30
-	VADDPS          Z30, Z29, Z29
-	VMULPS          Z4, Z29, Z29
-	VADDPS          Z29, Z28, Z28
-	VMULPS          Z3, Z5, Z4
-	VMULPS          Z4, Z28, Z4
-	VMULPS          wordb95e8083<>+0(SB), Z2, Z28
-	VADDPS          Z28, Z4, Z4
-	VMULPS          word3f000000<>+0(SB), Z3, Z28
-	VSUBPS          Z28, Z4, Z4
-	VADDPS          Z4, Z5, Z4
-	VMULPS          word3f318000<>+0(SB), Z2, Z28
-	VADDPS          Z28, Z4, Z4
-	VPXORD          word80000000<>+0(SB), Z4, Z4
-	VMOVUPS         Z4, (AX)
-	VPSRAD          $0x1f, Z7, Z2
-	VPXORD          Z2, Z7, Z7
-	VMOVUPS         word4afb0ccc<>+0(SB), Z3
-	VPSUBD          Z7, Z3, Z3
-	VPSRAD          $0x1f, Z3, Z3
-	VCVTDQ2PS       Z7, Z4
-	VADDPS          word3f000000<>+0(SB), Z4, Z4
-	VMULPS          word2f800000<>+0(SB), Z4, Z4
-	VPSUBD          word3f3504f3<>+0(SB), Z4, Z5
-	VPSRAD          $0x17, Z5, Z7
-	VPANDD          word007fffff<>+0(SB), Z5, Z5
-	VPADDD          word3f3504f3<>+0(SB), Z5, Z5
-	VSUBPS          word3f800000<>+0(SB), Z5, Z5
-	VPANDD          word3f800000<>+0(SB), Z3, Z28
-	VADDPS          word3f800000<>+0(SB), Z28, Z29
-	VMULPS          Z4, Z29, Z29
-	VSUBPS          Z29, Z28, Z28
-	VMOVAPS         Z2, Z4
-	VPTERNLOGD      $0xca, Z3, Z7, Z4
-	VMOVAPS         Z4, Z7
-	VPTERNLOGD      $0xca, Z28, Z5, Z2
-	VMOVAPS         Z2, Z5
-	VCVTDQ2PS       Z7, Z2
-	VMULPS          Z5, Z5, Z3
-	VMULPS          Z3, Z3, Z4
-	VMULPS          wordbe7ffffc<>+0(SB), Z5, Z7
-	VADDPS          word3eaaaaaa<>+0(SB), Z7, Z7
-	VMULPS          wordbe2aae50<>+0(SB), Z5, Z28
-	VADDPS          word3e4cceac<>+0(SB), Z28, Z28
-	VMULPS          Z3, Z28, Z28
-	VADDPS          Z28, Z7, Z7
-	VMULPS          wordbdfe5d4f<>+0(SB), Z5, Z28
-	VADDPS          word3e11e9bf<>+0(SB), Z28, Z28
-	VMULPS          wordbdebd1b8<>+0(SB), Z5, Z29
-	VADDPS          word3def251a<>+0(SB), Z29, Z29
-	VMULPS          Z3, Z29, Z29
-	VADDPS          Z29, Z28, Z28
-	VMULPS          word3d9021bb<>+0(SB), Z4, Z29
-	VADDPS          Z29, Z28, Z28
-	VMULPS          Z4, Z28, Z28
-	VADDPS          Z28, Z7, Z7
-	VMULPS          Z3, Z5, Z4
-	VMULPS          Z4, Z7, Z4
-	VMULPS          wordb95e8083<>+0(SB), Z2, Z7
-	VADDPS          Z7, Z4, Z4
-	VMULPS          word3f000000<>+0(SB), Z3, Z7
-	VSUBPS          Z7, Z4, Z4
-	VADDPS          Z4, Z5, Z4
-	VMULPS          word3f318000<>+0(SB), Z2, Z7
-	VADDPS          Z7, Z4, Z4
-	VPXORD          word80000000<>+0(SB), Z4, Z4
-	VPSUBD          word3f3504f3<>+0(SB), Z4, Z2
-	VPSRAD          $0x17, Z2, Z7
-	VPANDD          word007fffff<>+0(SB), Z2, Z5
-	VPADDD          word3f3504f3<>+0(SB), Z5, Z5
-	VSUBPS          word3f800000<>+0(SB), Z5, Z5
-	VCVTDQ2PS       Z7, Z2
-	VMULPS          Z5, Z5, Z3
-	VMULPS          Z3, Z3, Z4
-	VMULPS          wordbe7ffffc<>+0(SB), Z5, Z7
-	VADDPS          word3eaaaaaa<>+0(SB), Z7, Z7
-	VMULPS          wordbe2aae50<>+0(SB), Z5, Z28
-	VADDPS          word3e4cceac<>+0(SB), Z28, Z28
-	VMULPS          Z3, Z28, Z28
-	VADDPS          Z28, Z7, Z7
-	VMULPS          wordbdfe5d4f<>+0(SB), Z5, Z28
-	VADDPS          word3e11e9bf<>+0(SB), Z28, Z28
-	VMULPS          wordbdebd1b8<>+0(SB), Z5, Z29
-	VADDPS          word3def251a<>+0(SB), Z29, Z29
-	VMULPS          Z3, Z29, Z29
-	VADDPS          Z29, Z28, Z28
-	VMULPS          word3d9021bb<>+0(SB), Z4, Z29
-	VADDPS          Z29, Z28, Z28
-	VMULPS          Z4, Z28, Z28
-	VADDPS          Z28, Z7, Z7
-	VMULPS          Z3, Z5, Z4
-	VMULPS          Z4, Z7, Z4
-	VMULPS          wordb95e8083<>+0(SB), Z2, Z7
-	VADDPS          Z7, Z4, Z4
-	VMULPS          word3f000000<>+0(SB), Z3, Z7
-	VSUBPS          Z7, Z4, Z4
-	VADDPS          Z4, Z5, Z4
-	VMULPS          word3f318000<>+0(SB), Z2, Z7
-	VADDPS          Z7, Z4, Z4
-	VPXORD          word80000000<>+0(SB), Z4, Z4
-	VMOVUPS         Z4, 64(AX)
-	VPSRAD          $0x1f, Z26, Z2
-	VPXORD          Z2, Z26, Z26
-	VMOVUPS         word4afb0ccc<>+0(SB), Z3
-	VPSUBD          Z26, Z3, Z3
-	VPSRAD          $0x1f, Z3, Z3
-	VCVTDQ2PS       Z26, Z4
-	VADDPS          word3f000000<>+0(SB), Z4, Z4
-	VMULPS          word2f800000<>+0(SB), Z4, Z4
-	VPSUBD          word3f3504f3<>+0(SB), Z4, Z5
-	VPSRAD          $0x17, Z5, Z7
-	VPANDD          word007fffff<>+0(SB), Z5, Z5
-	VPADDD          word3f3504f3<>+0(SB), Z5, Z5
-	VSUBPS          word3f800000<>+0(SB), Z5, Z5
-	VPANDD          word3f800000<>+0(SB), Z3, Z28
-	VADDPS          word3f800000<>+0(SB), Z28, Z29
-	VMULPS          Z4, Z29, Z29
-	VSUBPS          Z29, Z28, Z28
-	VMOVAPS         Z2, Z4
-	VPTERNLOGD      $0xca, Z3, Z7, Z4
-	VMOVAPS         Z4, Z7
-	VPTERNLOGD      $0xca, Z28, Z5, Z2
-	VMOVAPS         Z2, Z5
-	VCVTDQ2PS       Z7, Z2
-	VMULPS          Z5, Z5, Z3
-	VMULPS          Z3, Z3, Z4
-	VMULPS          wordbe7ffffc<>+0(SB), Z5, Z7
-	VADDPS          word3eaaaaaa<>+0(SB), Z7, Z7
-	VMULPS          wordbe2aae50<>+0(SB), Z5, Z28
-	VADDPS          word3e4cceac<>+0(SB), Z28, Z28
-	VMULPS          Z3, Z28, Z28
-	VADDPS          Z28, Z7, Z7
-	VMULPS          wordbdfe5d4f<>+0(SB), Z5, Z28
-	VADDPS          word3e11e9bf<>+0(SB), Z28, Z28
-	VMULPS          wordbdebd1b8<>+0(SB), Z5, Z29
-	VADDPS          word3def251a<>+0(SB), Z29, Z29
-	VMULPS          Z3, Z29, Z29
-	VADDPS          Z29, Z28, Z28
-	VMULPS          word3d9021bb<>+0(SB), Z4, Z29
-	VADDPS          Z29, Z28, Z28
-	VMULPS          Z4, Z28, Z28
-	VADDPS          Z28, Z7, Z7
-	VMULPS          Z3, Z5, Z4
-	VMULPS          Z4, Z7, Z4
-	VMULPS          wordb95e8083<>+0(SB), Z2, Z7
-	VADDPS          Z7, Z4, Z4
-	VMULPS          word3f000000<>+0(SB), Z3, Z7
-	VSUBPS          Z7, Z4, Z4
-	VADDPS          Z4, Z5, Z4
-	VMULPS          word3f318000<>+0(SB), Z2, Z7
-	VADDPS          Z7, Z4, Z4
-	VPXORD          word80000000<>+0(SB), Z4, Z4
-	VPSUBD          word3f3504f3<>+0(SB), Z4, Z2
-	VPSRAD          $0x17, Z2, Z7
-	VPANDD          word007fffff<>+0(SB), Z2, Z5
-	VPADDD          word3f3504f3<>+0(SB), Z5, Z5
-	VSUBPS          word3f800000<>+0(SB), Z5, Z5
-	VCVTDQ2PS       Z7, Z2
-	VMULPS          Z5, Z5, Z3
-	VMULPS          Z3, Z3, Z4
-	VMULPS          wordbe7ffffc<>+0(SB), Z5, Z7
-	VADDPS          word3eaaaaaa<>+0(SB), Z7, Z7
-	VMULPS          wordbe2aae50<>+0(SB), Z5, Z28
-	VADDPS          word3e4cceac<>+0(SB), Z28, Z28
-	VMULPS          Z3, Z28, Z28
-	VADDPS          Z28, Z7, Z7
-	VMULPS          wordbdfe5d4f<>+0(SB), Z5, Z28
-	VADDPS          word3e11e9bf<>+0(SB), Z28, Z28
-	VMULPS          wordbdebd1b8<>+0(SB), Z5, Z29
-	VADDPS          word3def251a<>+0(SB), Z29, Z29
-	VMULPS          Z3, Z29, Z29
-	VADDPS          Z29, Z28, Z28
-	VMULPS          word3d9021bb<>+0(SB), Z4, Z29
-	VADDPS          Z29, Z28, Z28
-	VMULPS          Z4, Z28, Z28
-	VADDPS          Z28, Z7, Z7
-	VMULPS          Z3, Z5, Z4
-	VMULPS          Z4, Z7, Z4
-	VMULPS          wordb95e8083<>+0(SB), Z2, Z7
-	VADDPS          Z7, Z4, Z4
-	VMULPS          word3f000000<>+0(SB), Z3, Z7
-	VSUBPS          Z7, Z4, Z4
-	VADDPS          Z4, Z5, Z4
-	VMULPS          word3f318000<>+0(SB), Z2, Z7
-	VADDPS          Z7, Z4, Z4
-	VPXORD          word80000000<>+0(SB), Z4, Z4
-	VMOVUPS         Z4, 128(AX)
-	VPSRAD          $0x1f, Z6, Z2
-	VPXORD          Z2, Z6, Z6
-	VMOVUPS         word4afb0ccc<>+0(SB), Z3
-	VPSUBD          Z6, Z3, Z3
-	VPSRAD          $0x1f, Z3, Z3
-	VCVTDQ2PS       Z6, Z4
-	VADDPS          word3f000000<>+0(SB), Z4, Z4
-	VMULPS          word2f800000<>+0(SB), Z4, Z4
-	VPSUBD          word3f3504f3<>+0(SB), Z4, Z5
-	VPSRAD          $0x17, Z5, Z6
-	VPANDD          word007fffff<>+0(SB), Z5, Z5
-	VPADDD          word3f3504f3<>+0(SB), Z5, Z5
-	VSUBPS          word3f800000<>+0(SB), Z5, Z5
-	VPANDD          word3f800000<>+0(SB), Z3, Z7
-	VADDPS          word3f800000<>+0(SB), Z7, Z28
-	VMULPS          Z4, Z28, Z28
-	VSUBPS          Z28, Z7, Z7
-	VMOVAPS         Z2, Z4
-	VPTERNLOGD      $0xca, Z3, Z6, Z4
-	VMOVAPS         Z4, Z6
-	VPTERNLOGD      $0xca, Z7, Z5, Z2
-	VMOVAPS         Z2, Z5
-	VCVTDQ2PS       Z6, Z2
-	VMULPS          Z5, Z5, Z3
-	VMULPS          Z3, Z3, Z4
-	VMULPS          wordbe7ffffc<>+0(SB), Z5, Z6
-	VADDPS          word3eaaaaaa<>+0(SB), Z6, Z6
-	VMULPS          wordbe2aae50<>+0(SB), Z5, Z7
-	VADDPS          word3e4cceac<>+0(SB), Z7, Z7
-	VMULPS          Z3, Z7, Z7
-	VADDPS          Z7, Z6, Z6
-	VMULPS          wordbdfe5d4f<>+0(SB), Z5, Z7
-	VADDPS          word3e11e9bf<>+0(SB), Z7, Z7
-	VMULPS          wordbdebd1b8<>+0(SB), Z5, Z28
-	VADDPS          word3def251a<>+0(SB), Z28, Z28
-	VMULPS          Z3, Z28, Z28
-	VADDPS          Z28, Z7, Z7
-	VMULPS          word3d9021bb<>+0(SB), Z4, Z28
-	VADDPS          Z28, Z7, Z7
-	VMULPS          Z4, Z7, Z7
-	VADDPS          Z7, Z6, Z6
-	VMULPS          Z3, Z5, Z4
-	VMULPS          Z4, Z6, Z4
-	VMULPS          wordb95e8083<>+0(SB), Z2, Z6
-	VADDPS          Z6, Z4, Z4
-	VMULPS          word3f000000<>+0(SB), Z3, Z6
-	VSUBPS          Z6, Z4, Z4
-	VADDPS          Z4, Z5, Z4
-	VMULPS          word3f318000<>+0(SB), Z2, Z6
-	VADDPS          Z6, Z4, Z4
-	VPXORD          word80000000<>+0(SB), Z4, Z4
+	VPMULLD         wordd2511f53<>+0(SB), Z8, Z6
+	VPSHUFD         $0xf5, Z2, K1, Z3
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z4, Z2
+	VPSRLQ          $0x20, Z4, Z8
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z8, Z8
+	VPMULLD         wordcd9e8d57<>+0(SB), Z4, Z4
+	VPSHUFD         $0xf5, Z2, K1, Z8
+	VPTERNLOGD.BCST $0x96, 32(DX), Z5, Z8
+	VPTERNLOGD.BCST $0x96, 72(DX), Z7, Z3
+	VPMULUDQ        wordd2511f53<>+0(SB), Z8, Z2
+	VPSRLQ          $0x20, Z8, Z5
+	VPMULUDQ        wordd2511f53<>+0(SB), Z5, Z5
+	VPMULLD         wordd2511f53<>+0(SB), Z8, Z7
+	VPSHUFD         $0xf5, Z2, K1, Z5
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z3, Z2
+	VPSRLQ          $0x20, Z3, Z8
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z8, Z8
+	VPMULLD         wordcd9e8d57<>+0(SB), Z3, Z3
+	VPSHUFD         $0xf5, Z2, K1, Z8
+	VPTERNLOGD.BCST $0x96, 36(DX), Z4, Z8
+	VPTERNLOGD.BCST $0x96, 76(DX), Z6, Z5
+	VPCMPUD         $0x05, word4afb0ccc<>+0(SB), Z8, K3
+	KNOTW           K3, K2
+	VPTERNLOGD      $0x55, Z8, Z8, K3, Z8
+	VCVTUDQ2PS      Z8, Z2
+	VMOVUPS         word2f000000<>+0(SB), Z4
+	VFMADD231PS     word2f800000<>+0(SB), Z2, Z4
 	VPSUBD          word3f3504f3<>+0(SB), Z4, Z2
 	VPSRAD          $0x17, Z2, Z6
-	VPANDD          word007fffff<>+0(SB), Z2, Z5
-	VPADDD          word3f3504f3<>+0(SB), Z5, Z5
-	VSUBPS          word3f800000<>+0(SB), Z5, Z5
-	VCVTDQ2PS       Z6, Z2
-	VMULPS          Z5, Z5, Z3
-	VMULPS          Z3, Z3, Z4
-	VMULPS          wordbe7ffffc<>+0(SB), Z5, Z6
-	VADDPS          word3eaaaaaa<>+0(SB), Z6, Z6
-	VMULPS          wordbe2aae50<>+0(SB), Z5, Z7
-	VADDPS          word3e4cceac<>+0(SB), Z7, Z7
+	VPANDD          word007fffff<>+0(SB), Z2, Z2
+	VPADDD          word3f3504f3<>+0(SB), Z2, Z2
+	VSUBPS          word3f800000<>+0(SB), Z2, Z2
+	VCVTDQ2PS       Z6, Z6
+	KNOTW           K2, K3
+	VMOVAPS.Z       Z6, K3, Z6
+	VXORPS          word80000000<>+0(SB), Z4, K2, Z2
+	VMULPS          Z2, Z2, Z4
+	VMULPS          Z4, Z4, Z8
+	VMULPS          wordbe8001c1<>+0(SB), Z2, Z9
+	VADDPS          word3eaaab6c<>+0(SB), Z9, Z9
+	VMULPS          wordbe29c126<>+0(SB), Z2, Z10
+	VADDPS          word3e4c6bf8<>+0(SB), Z10, Z10
+	VMULPS          Z4, Z10, Z10
+	VADDPS          Z10, Z9, Z9
+	VMULPS          wordbe121955<>+0(SB), Z2, Z10
+	VADDPS          word3e18ba38<>+0(SB), Z10, Z10
+	VMULPS          word3db22ef1<>+0(SB), Z4, Z11
+	VADDPS          Z11, Z10, Z10
+	VMULPS          Z8, Z10, Z10
+	VADDPS          Z10, Z9, Z9
+	VMULPS          Z9, Z2, Z9
+	VMOVUPS         word3f000000<>+0(SB), Z8
+	VSUBPS          Z9, Z8, Z8
+	VMULPS          Z4, Z8, Z8
+	VSUBPS          Z2, Z8, Z8
+	VMULPS          word3f317218<>+0(SB), Z6, Z2
+	VSUBPS          Z2, Z8, Z8
+	VPSUBD          word3f3504f3<>+0(SB), Z8, Z2
+	VPSRAD          $0x17, Z2, Z6
+	VPANDD          word007fffff<>+0(SB), Z2, Z2
+	VPADDD          word3f3504f3<>+0(SB), Z2, Z2
+	VSUBPS          word3f800000<>+0(SB), Z2, Z2
+	VCVTDQ2PS       Z6, Z6
+	VMULPS          Z2, Z2, Z4
+	VMULPS          Z4, Z4, Z8
+	VMULPS          wordbe8001c1<>+0(SB), Z2, Z9
+	VADDPS          word3eaaab6c<>+0(SB), Z9, Z9
+	VMULPS          wordbe29c126<>+0(SB), Z2, Z10
+	VADDPS          word3e4c6bf8<>+0(SB), Z10, Z10
+	VMULPS          Z4, Z10, Z10
+	VADDPS          Z10, Z9, Z9
+	VMULPS          wordbe121955<>+0(SB), Z2, Z10
+	VADDPS          word3e18ba38<>+0(SB), Z10, Z10
+	VMULPS          word3db22ef1<>+0(SB), Z4, Z11
+	VADDPS          Z11, Z10, Z10
+	VMULPS          Z8, Z10, Z10
+	VADDPS          Z10, Z9, Z9
+	VMULPS          Z9, Z2, Z9
+	VMOVUPS         word3f000000<>+0(SB), Z8
+	VSUBPS          Z9, Z8, Z8
+	VMULPS          Z4, Z8, Z8
+	VSUBPS          Z2, Z8, Z8
+	VMULPS          word3f317218<>+0(SB), Z6, Z2
+	VSUBPS          Z2, Z8, Z8
+	VMOVUPS         Z8, (AX)
+	VPCMPUD         $0x05, word4afb0ccc<>+0(SB), Z3, K3
+	KNOTW           K3, K2
+	VPTERNLOGD      $0x55, Z3, Z3, K3, Z3
+	VCVTUDQ2PS      Z3, Z2
+	VMOVUPS         word2f000000<>+0(SB), Z3
+	VFMADD231PS     word2f800000<>+0(SB), Z2, Z3
+	VPSUBD          word3f3504f3<>+0(SB), Z3, Z2
+	VPSRAD          $0x17, Z2, Z4
+	VPANDD          word007fffff<>+0(SB), Z2, Z2
+	VPADDD          word3f3504f3<>+0(SB), Z2, Z2
+	VSUBPS          word3f800000<>+0(SB), Z2, Z2
+	VCVTDQ2PS       Z4, Z4
+	KNOTW           K2, K3
+	VMOVAPS.Z       Z4, K3, Z4
+	VXORPS          word80000000<>+0(SB), Z3, K2, Z2
+	VMULPS          Z2, Z2, Z3
+	VMULPS          Z3, Z3, Z6
+	VMULPS          wordbe8001c1<>+0(SB), Z2, Z8
+	VADDPS          word3eaaab6c<>+0(SB), Z8, Z8
+	VMULPS          wordbe29c126<>+0(SB), Z2, Z9
+	VADDPS          word3e4c6bf8<>+0(SB), Z9, Z9
+	VMULPS          Z3, Z9, Z9
+	VADDPS          Z9, Z8, Z8
+	VMULPS          wordbe121955<>+0(SB), Z2, Z9
+	VADDPS          word3e18ba38<>+0(SB), Z9, Z9
+	VMULPS          word3db22ef1<>+0(SB), Z3, Z10
+	VADDPS          Z10, Z9, Z9
+	VMULPS          Z6, Z9, Z9
+	VADDPS          Z9, Z8, Z8
+	VMULPS          Z8, Z2, Z8
+	VMOVUPS         word3f000000<>+0(SB), Z6
+	VSUBPS          Z8, Z6, Z6
+	VMULPS          Z3, Z6, Z6
+	VSUBPS          Z2, Z6, Z6
+	VMULPS          word3f317218<>+0(SB), Z4, Z2
+	VSUBPS          Z2, Z6, Z6
+	VPSUBD          word3f3504f3<>+0(SB), Z6, Z2
+	VPSRAD          $0x17, Z2, Z4
+	VPANDD          word007fffff<>+0(SB), Z2, Z2
+	VPADDD          word3f3504f3<>+0(SB), Z2, Z2
+	VSUBPS          word3f800000<>+0(SB), Z2, Z2
+	VCVTDQ2PS       Z4, Z4
+	VMULPS          Z2, Z2, Z3
+	VMULPS          Z3, Z3, Z6
+	VMULPS          wordbe8001c1<>+0(SB), Z2, Z8
+	VADDPS          word3eaaab6c<>+0(SB), Z8, Z8
+	VMULPS          wordbe29c126<>+0(SB), Z2, Z9
+	VADDPS          word3e4c6bf8<>+0(SB), Z9, Z9
+	VMULPS          Z3, Z9, Z9
+	VADDPS          Z9, Z8, Z8
+	VMULPS          wordbe121955<>+0(SB), Z2, Z9
+	VADDPS          word3e18ba38<>+0(SB), Z9, Z9
+	VMULPS          word3db22ef1<>+0(SB), Z3, Z10
+	VADDPS          Z10, Z9, Z9
+	VMULPS          Z6, Z9, Z9
+	VADDPS          Z9, Z8, Z8
+	VMULPS          Z8, Z2, Z8
+	VMOVUPS         word3f000000<>+0(SB), Z6
+	VSUBPS          Z8, Z6, Z6
+	VMULPS          Z3, Z6, Z6
+	VSUBPS          Z2, Z6, Z6
+	VMULPS          word3f317218<>+0(SB), Z4, Z2
+	VSUBPS          Z2, Z6, Z6
+	VMOVUPS         Z6, 64(AX)
+	VPCMPUD         $0x05, word4afb0ccc<>+0(SB), Z5, K3
+	KNOTW           K3, K2
+	VPTERNLOGD      $0x55, Z5, Z5, K3, Z5
+	VCVTUDQ2PS      Z5, Z2
+	VMOVUPS         word2f000000<>+0(SB), Z3
+	VFMADD231PS     word2f800000<>+0(SB), Z2, Z3
+	VPSUBD          word3f3504f3<>+0(SB), Z3, Z2
+	VPSRAD          $0x17, Z2, Z4
+	VPANDD          word007fffff<>+0(SB), Z2, Z2
+	VPADDD          word3f3504f3<>+0(SB), Z2, Z2
+	VSUBPS          word3f800000<>+0(SB), Z2, Z2
+	VCVTDQ2PS       Z4, Z4
+	KNOTW           K2, K3
+	VMOVAPS.Z       Z4, K3, Z4
+	VXORPS          word80000000<>+0(SB), Z3, K2, Z2
+	VMULPS          Z2, Z2, Z3
+	VMULPS          Z3, Z3, Z5
+	VMULPS          wordbe8001c1<>+0(SB), Z2, Z6
+	VADDPS          word3eaaab6c<>+0(SB), Z6, Z6
+	VMULPS          wordbe29c126<>+0(SB), Z2, Z8
+	VADDPS          word3e4c6bf8<>+0(SB), Z8, Z8
+	VMULPS          Z3, Z8, Z8
+	VADDPS          Z8, Z6, Z6
+	VMULPS          wordbe121955<>+0(SB), Z2, Z8
+	VADDPS          word3e18ba38<>+0(SB), Z8, Z8
+	VMULPS          word3db22ef1<>+0(SB), Z3, Z9
+	VADDPS          Z9, Z8, Z8
+	VMULPS          Z5, Z8, Z8
+	VADDPS          Z8, Z6, Z6
+	VMULPS          Z6, Z2, Z6
+	VMOVUPS         word3f000000<>+0(SB), Z5
+	VSUBPS          Z6, Z5, Z5
+	VMULPS          Z3, Z5, Z5
+	VSUBPS          Z2, Z5, Z5
+	VMULPS          word3f317218<>+0(SB), Z4, Z2
+	VSUBPS          Z2, Z5, Z5
+	VPSUBD          word3f3504f3<>+0(SB), Z5, Z2
+	VPSRAD          $0x17, Z2, Z4
+	VPANDD          word007fffff<>+0(SB), Z2, Z2
+	VPADDD          word3f3504f3<>+0(SB), Z2, Z2
+	VSUBPS          word3f800000<>+0(SB), Z2, Z2
+	VCVTDQ2PS       Z4, Z4
+	VMULPS          Z2, Z2, Z3
+	VMULPS          Z3, Z3, Z5
+	VMULPS          wordbe8001c1<>+0(SB), Z2, Z6
+	VADDPS          word3eaaab6c<>+0(SB), Z6, Z6
+	VMULPS          wordbe29c126<>+0(SB), Z2, Z8
+	VADDPS          word3e4c6bf8<>+0(SB), Z8, Z8
+	VMULPS          Z3, Z8, Z8
+	VADDPS          Z8, Z6, Z6
+	VMULPS          wordbe121955<>+0(SB), Z2, Z8
+	VADDPS          word3e18ba38<>+0(SB), Z8, Z8
+	VMULPS          word3db22ef1<>+0(SB), Z3, Z9
+	VADDPS          Z9, Z8, Z8
+	VMULPS          Z5, Z8, Z8
+	VADDPS          Z8, Z6, Z6
+	VMULPS          Z6, Z2, Z6
+	VMOVUPS         word3f000000<>+0(SB), Z5
+	VSUBPS          Z6, Z5, Z5
+	VMULPS          Z3, Z5, Z5
+	VSUBPS          Z2, Z5, Z5
+	VMULPS          word3f317218<>+0(SB), Z4, Z2
+	VSUBPS          Z2, Z5, Z5
+	VMOVUPS         Z5, 128(AX)
+	VPCMPUD         $0x05, word4afb0ccc<>+0(SB), Z7, K3
+	KNOTW           K3, K2
+	VPTERNLOGD      $0x55, Z7, Z7, K3, Z7
+	VCVTUDQ2PS      Z7, Z2
+	VMOVUPS         word2f000000<>+0(SB), Z3
+	VFMADD231PS     word2f800000<>+0(SB), Z2, Z3
+	VPSUBD          word3f3504f3<>+0(SB), Z3, Z2
+	VPSRAD          $0x17, Z2, Z4
+	VPANDD          word007fffff<>+0(SB), Z2, Z2
+	VPADDD          word3f3504f3<>+0(SB), Z2, Z2
+	VSUBPS          word3f800000<>+0(SB), Z2, Z2
+	VCVTDQ2PS       Z4, Z4
+	KNOTW           K2, K3
+	VMOVAPS.Z       Z4, K3, Z4
+	VXORPS          word80000000<>+0(SB), Z3, K2, Z2
+	VMULPS          Z2, Z2, Z3
+	VMULPS          Z3, Z3, Z5
+	VMULPS          wordbe8001c1<>+0(SB), Z2, Z6
+	VADDPS          word3eaaab6c<>+0(SB), Z6, Z6
+	VMULPS          wordbe29c126<>+0(SB), Z2, Z7
+	VADDPS          word3e4c6bf8<>+0(SB), Z7, Z7
 	VMULPS          Z3, Z7, Z7
 	VADDPS          Z7, Z6, Z6
-	VMULPS          wordbdfe5d4f<>+0(SB), Z5, Z7
-	VADDPS          word3e11e9bf<>+0(SB), Z7, Z7
-	VMULPS          wordbdebd1b8<>+0(SB), Z5, Z28
-	VADDPS          word3def251a<>+0(SB), Z28, Z28
-	VMULPS          Z3, Z28, Z28
-	VADDPS          Z28, Z7, Z7
-	VMULPS          word3d9021bb<>+0(SB), Z4, Z28
-	VADDPS          Z28, Z7, Z7
-	VMULPS          Z4, Z7, Z7
+	VMULPS          wordbe121955<>+0(SB), Z2, Z7
+	VADDPS          word3e18ba38<>+0(SB), Z7, Z7
+	VMULPS          word3db22ef1<>+0(SB), Z3, Z8
+	VADDPS          Z8, Z7, Z7
+	VMULPS          Z5, Z7, Z7
 	VADDPS          Z7, Z6, Z6
-	VMULPS          Z3, Z5, Z4
-	VMULPS          Z4, Z6, Z4
-	VMULPS          wordb95e8083<>+0(SB), Z2, Z6
-	VADDPS          Z6, Z4, Z4
-	VMULPS          word3f000000<>+0(SB), Z3, Z6
-	VSUBPS          Z6, Z4, Z4
-	VADDPS          Z4, Z5, Z4
-	VMULPS          word3f318000<>+0(SB), Z2, Z6
-	VADDPS          Z6, Z4, Z4
-	VPXORD          word80000000<>+0(SB), Z4, Z4
-	VMOVUPS         Z4, 192(AX)
+	VMULPS          Z6, Z2, Z6
+	VMOVUPS         word3f000000<>+0(SB), Z5
+	VSUBPS          Z6, Z5, Z5
+	VMULPS          Z3, Z5, Z5
+	VSUBPS          Z2, Z5, Z5
+	VMULPS          word3f317218<>+0(SB), Z4, Z2
+	VSUBPS          Z2, Z5, Z5
+	VPSUBD          word3f3504f3<>+0(SB), Z5, Z2
+	VPSRAD          $0x17, Z2, Z4
+	VPANDD          word007fffff<>+0(SB), Z2, Z2
+	VPADDD          word3f3504f3<>+0(SB), Z2, Z2
+	VSUBPS          word3f800000<>+0(SB), Z2, Z2
+	VCVTDQ2PS       Z4, Z4
+	VMULPS          Z2, Z2, Z3
+	VMULPS          Z3, Z3, Z5
+	VMULPS          wordbe8001c1<>+0(SB), Z2, Z6
+	VADDPS          word3eaaab6c<>+0(SB), Z6, Z6
+	VMULPS          wordbe29c126<>+0(SB), Z2, Z7
+	VADDPS          word3e4c6bf8<>+0(SB), Z7, Z7
+	VMULPS          Z3, Z7, Z7
+	VADDPS          Z7, Z6, Z6
+	VMULPS          wordbe121955<>+0(SB), Z2, Z7
+	VADDPS          word3e18ba38<>+0(SB), Z7, Z7
+	VMULPS          word3db22ef1<>+0(SB), Z3, Z8
+	VADDPS          Z8, Z7, Z7
+	VMULPS          Z5, Z7, Z7
+	VADDPS          Z7, Z6, Z6
+	VMULPS          Z6, Z2, Z6
+	VMOVUPS         word3f000000<>+0(SB), Z5
+	VSUBPS          Z6, Z5, Z5
+	VMULPS          Z3, Z5, Z5
+	VSUBPS          Z2, Z5, Z5
+	VMULPS          word3f317218<>+0(SB), Z4, Z2
+	VSUBPS          Z2, Z5, Z5
+	VMOVUPS         Z5, 192(AX)
 	ADDQ            $0x10, SI
 	ADDQ            $0x00000100, AX
 	DECQ            CX
@@ -3652,6 +3456,24 @@ gumbel32loop:
 gumbel32done:
 	VZEROUPPER
 	RET
+
+DATA word4afb0ccc<>+0(SB)/4, $0x4afb0ccc
+DATA word4afb0ccc<>+4(SB)/4, $0x4afb0ccc
+DATA word4afb0ccc<>+8(SB)/4, $0x4afb0ccc
+DATA word4afb0ccc<>+12(SB)/4, $0x4afb0ccc
+DATA word4afb0ccc<>+16(SB)/4, $0x4afb0ccc
+DATA word4afb0ccc<>+20(SB)/4, $0x4afb0ccc
+DATA word4afb0ccc<>+24(SB)/4, $0x4afb0ccc
+DATA word4afb0ccc<>+28(SB)/4, $0x4afb0ccc
+DATA word4afb0ccc<>+32(SB)/4, $0x4afb0ccc
+DATA word4afb0ccc<>+36(SB)/4, $0x4afb0ccc
+DATA word4afb0ccc<>+40(SB)/4, $0x4afb0ccc
+DATA word4afb0ccc<>+44(SB)/4, $0x4afb0ccc
+DATA word4afb0ccc<>+48(SB)/4, $0x4afb0ccc
+DATA word4afb0ccc<>+52(SB)/4, $0x4afb0ccc
+DATA word4afb0ccc<>+56(SB)/4, $0x4afb0ccc
+DATA word4afb0ccc<>+60(SB)/4, $0x4afb0ccc
+GLOBL word4afb0ccc<>(SB), RODATA|NOPTR, $64
 
 // func turnIn32AVX512(dst *float32, src *float32, k int)
 // Requires: AVX, AVX512F
@@ -4844,39 +4666,33 @@ bcewhole:
 	VBLENDMPS    Z3, Z8, K2, Z8
 	VMULPS       Z2, Z2, Z9
 	VMULPS       Z9, Z9, Z10
-	VMULPS       wordbe7ffffc<>+0(SB), Z2, Z11
-	VADDPS       word3eaaaaaa<>+0(SB), Z11, Z11
-	VMULPS       wordbe2aae50<>+0(SB), Z2, Z12
-	VADDPS       word3e4cceac<>+0(SB), Z12, Z12
+	VMULPS       wordbe8001c1<>+0(SB), Z2, Z11
+	VADDPS       word3eaaab6c<>+0(SB), Z11, Z11
+	VMULPS       wordbe29c126<>+0(SB), Z2, Z12
+	VADDPS       word3e4c6bf8<>+0(SB), Z12, Z12
 	VMULPS       Z9, Z12, Z12
 	VADDPS       Z12, Z11, Z11
-	VMULPS       wordbdfe5d4f<>+0(SB), Z2, Z12
-	VADDPS       word3e11e9bf<>+0(SB), Z12, Z12
-	VMULPS       wordbdebd1b8<>+0(SB), Z2, Z13
-	VADDPS       word3def251a<>+0(SB), Z13, Z13
-	VMULPS       Z9, Z13, Z13
-	VADDPS       Z13, Z12, Z12
-	VMULPS       word3d9021bb<>+0(SB), Z10, Z13
+	VMULPS       wordbe121955<>+0(SB), Z2, Z12
+	VADDPS       word3e18ba38<>+0(SB), Z12, Z12
+	VMULPS       word3db22ef1<>+0(SB), Z9, Z13
 	VADDPS       Z13, Z12, Z12
 	VMULPS       Z10, Z12, Z12
 	VADDPS       Z12, Z11, Z11
-	VMULPS       Z9, Z2, Z10
-	VMULPS       Z10, Z11, Z10
-	VMULPS       wordb95e8083<>+0(SB), Z8, Z11
-	VADDPS       Z11, Z10, Z10
-	VMULPS       word3f000000<>+0(SB), Z9, Z11
+	VMULPS       Z11, Z2, Z11
+	VMOVUPS      word3f000000<>+0(SB), Z10
 	VSUBPS       Z11, Z10, Z10
-	VADDPS       Z10, Z2, Z10
-	VMULPS       word3f318000<>+0(SB), Z8, Z11
-	VADDPS       Z11, Z10, Z10
+	VMULPS       Z9, Z10, Z10
+	VSUBPS       Z2, Z10, Z10
+	VMULPS       word3f317218<>+0(SB), Z8, Z2
+	VSUBPS       Z2, Z10, Z10
 	VPXORD       Z4, Z4, Z4
 	VMOVUPS      word3f800000<>+0(SB), Z2
 	VSUBPS       Z1, Z2, Z2
 	VCMPPS       $0x1e, Z4, Z0, K2
 	VBLENDMPS    Z2, Z1, K2, Z1
 	VMULPS       Z7, Z1, Z1
-	VADDPS       Z1, Z10, Z10
-	VMOVUPS      Z10, (AX)
+	VSUBPS       Z10, Z1, Z1
+	VMOVUPS      Z1, (AX)
 	ADDQ         $0x00000040, AX
 	ADDQ         $0x00000040, DX
 	ADDQ         $0x00000040, BX
@@ -4926,39 +4742,33 @@ bcerest:
 	VBLENDMPS    Z5, Z4, K3, Z4
 	VMULPS       Z2, Z2, Z5
 	VMULPS       Z5, Z5, Z7
-	VMULPS       wordbe7ffffc<>+0(SB), Z2, Z8
-	VADDPS       word3eaaaaaa<>+0(SB), Z8, Z8
-	VMULPS       wordbe2aae50<>+0(SB), Z2, Z9
-	VADDPS       word3e4cceac<>+0(SB), Z9, Z9
+	VMULPS       wordbe8001c1<>+0(SB), Z2, Z8
+	VADDPS       word3eaaab6c<>+0(SB), Z8, Z8
+	VMULPS       wordbe29c126<>+0(SB), Z2, Z9
+	VADDPS       word3e4c6bf8<>+0(SB), Z9, Z9
 	VMULPS       Z5, Z9, Z9
 	VADDPS       Z9, Z8, Z8
-	VMULPS       wordbdfe5d4f<>+0(SB), Z2, Z9
-	VADDPS       word3e11e9bf<>+0(SB), Z9, Z9
-	VMULPS       wordbdebd1b8<>+0(SB), Z2, Z10
-	VADDPS       word3def251a<>+0(SB), Z10, Z10
-	VMULPS       Z5, Z10, Z10
-	VADDPS       Z10, Z9, Z9
-	VMULPS       word3d9021bb<>+0(SB), Z7, Z10
+	VMULPS       wordbe121955<>+0(SB), Z2, Z9
+	VADDPS       word3e18ba38<>+0(SB), Z9, Z9
+	VMULPS       word3db22ef1<>+0(SB), Z5, Z10
 	VADDPS       Z10, Z9, Z9
 	VMULPS       Z7, Z9, Z9
 	VADDPS       Z9, Z8, Z8
-	VMULPS       Z5, Z2, Z7
-	VMULPS       Z7, Z8, Z7
-	VMULPS       wordb95e8083<>+0(SB), Z4, Z8
-	VADDPS       Z8, Z7, Z7
-	VMULPS       word3f000000<>+0(SB), Z5, Z8
+	VMULPS       Z8, Z2, Z8
+	VMOVUPS      word3f000000<>+0(SB), Z7
 	VSUBPS       Z8, Z7, Z7
-	VADDPS       Z7, Z2, Z7
-	VMULPS       word3f318000<>+0(SB), Z4, Z8
-	VADDPS       Z8, Z7, Z7
+	VMULPS       Z5, Z7, Z7
+	VSUBPS       Z2, Z7, Z7
+	VMULPS       word3f317218<>+0(SB), Z4, Z2
+	VSUBPS       Z2, Z7, Z7
 	VPXORD       Z6, Z6, Z6
 	VMOVUPS      word3f800000<>+0(SB), Z2
 	VSUBPS       Z1, Z2, Z2
 	VCMPPS       $0x1e, Z6, Z0, K3
 	VBLENDMPS    Z2, Z1, K3, Z1
 	VMULPS       Z3, Z1, Z1
-	VADDPS       Z1, Z7, Z7
-	VMOVUPS      Z7, K2, (AX)
+	VSUBPS       Z7, Z1, Z1
+	VMOVUPS      Z1, K2, (AX)
 
 bcedone:
 	KMOVW K1, AX
@@ -5927,15 +5737,15 @@ bcewhole:
 	VSUBPD       Y7, Y8, Y8
 	VSUBPD       Y3, Y8, Y8
 	VMULPD       quad3fe62e42fee00000<>+0(SB), Y5, Y6
-	VSUBPD       Y8, Y6, Y6
+	VSUBPD       Y6, Y8, Y8
 	VPXOR        Y5, Y5, Y5
 	VMOVUPS      quad3ff0000000000000<>+0(SB), Y3
 	VSUBPD       Y2, Y3, Y3
 	VCMPPD       $0x1e, Y5, Y1, Y1
 	VBLENDVPS    Y1, Y3, Y2, Y2
 	VMULPD       Y4, Y2, Y2
-	VADDPD       Y2, Y6, Y6
-	VMOVUPS      Y6, (AX)
+	VSUBPD       Y8, Y2, Y2
+	VMOVUPS      Y2, (AX)
 	ADDQ         $0x00000020, AX
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000020, DX
@@ -6022,15 +5832,15 @@ bcerest:
 	VSUBPD       Y8, Y9, Y9
 	VSUBPD       Y4, Y9, Y9
 	VMULPD       quad3fe62e42fee00000<>+0(SB), Y6, Y7
-	VSUBPD       Y9, Y7, Y7
+	VSUBPD       Y7, Y9, Y9
 	VPXOR        Y6, Y6, Y6
 	VMOVUPS      quad3ff0000000000000<>+0(SB), Y4
 	VSUBPD       Y3, Y4, Y4
 	VCMPPD       $0x1e, Y6, Y2, Y2
 	VBLENDVPS    Y2, Y4, Y3, Y3
 	VMULPD       Y5, Y3, Y3
-	VADDPD       Y3, Y7, Y7
-	VMASKMOVPS   Y7, Y1, (AX)
+	VSUBPD       Y9, Y3, Y3
+	VMASKMOVPS   Y3, Y1, (AX)
 
 bcedone:
 	VMOVMSKPD Y0, AX
@@ -6524,210 +6334,211 @@ gumbel64loop:
 	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
 	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
 	VPSHUFD      $0xf5, Y6, Y6
-	VPBLENDD     $0xaa, Y7, Y6, Y6
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y7
+	VPBLENDD     $0xaa, Y7, Y6, Y7
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y6
 	VPSRLQ       $0x20, Y4, Y8
 	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
 	VPMULLD      wordcd9e8d57<>+0(SB), Y4, Y4
-	VPSHUFD      $0xf5, Y7, Y7
-	VPBLENDD     $0xaa, Y8, Y7, Y7
-	VPBROADCASTD (DX), Y8
-	VPXOR        Y3, Y7, Y7
-	VPXOR        Y8, Y7, Y7
+	VPSHUFD      $0xf5, Y6, Y6
+	VPBLENDD     $0xaa, Y8, Y6, Y8
+	VPBROADCASTD (DX), Y6
+	VPXOR        Y3, Y8, Y8
+	VPXOR        Y6, Y8, Y8
 	VPBROADCASTD 40(DX), Y3
-	VPXOR        Y5, Y6, Y6
-	VPXOR        Y3, Y6, Y6
-	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y3
-	VPSRLQ       $0x20, Y7, Y5
+	VPXOR        Y5, Y7, Y7
+	VPXOR        Y3, Y7, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y3
+	VPSRLQ       $0x20, Y8, Y5
 	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
-	VPMULLD      wordd2511f53<>+0(SB), Y7, Y7
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y6
 	VPSHUFD      $0xf5, Y3, Y3
-	VPBLENDD     $0xaa, Y5, Y3, Y3
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y5
-	VPSRLQ       $0x20, Y6, Y8
+	VPBLENDD     $0xaa, Y5, Y3, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y3
+	VPSRLQ       $0x20, Y7, Y8
 	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y6, Y6
-	VPSHUFD      $0xf5, Y5, Y5
-	VPBLENDD     $0xaa, Y8, Y5, Y5
-	VPBROADCASTD 4(DX), Y8
-	VPXOR        Y4, Y5, Y5
-	VPXOR        Y8, Y5, Y5
-	VPBROADCASTD 44(DX), Y4
-	VPXOR        Y2, Y3, Y3
-	VPXOR        Y4, Y3, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y2
-	VPSRLQ       $0x20, Y5, Y4
-	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
-	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
+	VPSHUFD      $0xf5, Y3, Y3
+	VPBLENDD     $0xaa, Y8, Y3, Y8
+	VPBROADCASTD 4(DX), Y3
+	VPXOR        Y4, Y8, Y8
+	VPXOR        Y3, Y8, Y8
+	VPBROADCASTD 44(DX), Y3
+	VPXOR        Y2, Y5, Y5
+	VPXOR        Y3, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y4
 	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y4, Y2, Y2
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y4
+	VPBLENDD     $0xaa, Y3, Y2, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y2
+	VPSRLQ       $0x20, Y5, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPBROADCASTD 8(DX), Y2
+	VPXOR        Y7, Y8, Y8
+	VPXOR        Y2, Y8, Y8
+	VPBROADCASTD 48(DX), Y2
+	VPXOR        Y6, Y3, Y3
+	VPXOR        Y2, Y3, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y6, Y6
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y7
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y6, Y2, Y6
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y2
 	VPSRLQ       $0x20, Y3, Y8
 	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
 	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
-	VPSHUFD      $0xf5, Y4, Y4
-	VPBLENDD     $0xaa, Y8, Y4, Y4
-	VPBROADCASTD 8(DX), Y8
-	VPXOR        Y6, Y4, Y4
-	VPXOR        Y8, Y4, Y4
-	VPBROADCASTD 48(DX), Y6
-	VPXOR        Y7, Y2, Y2
-	VPXOR        Y6, Y2, Y2
-	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y6
-	VPSRLQ       $0x20, Y4, Y7
-	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
-	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
-	VPSHUFD      $0xf5, Y6, Y6
-	VPBLENDD     $0xaa, Y7, Y6, Y6
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y7
-	VPSRLQ       $0x20, Y2, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y2, Y2
-	VPSHUFD      $0xf5, Y7, Y7
-	VPBLENDD     $0xaa, Y8, Y7, Y7
-	VPBROADCASTD 12(DX), Y8
-	VPXOR        Y3, Y7, Y7
-	VPXOR        Y8, Y7, Y7
-	VPBROADCASTD 52(DX), Y3
-	VPXOR        Y5, Y6, Y6
-	VPXOR        Y3, Y6, Y6
-	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y3
-	VPSRLQ       $0x20, Y7, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
-	VPMULLD      wordd2511f53<>+0(SB), Y7, Y7
-	VPSHUFD      $0xf5, Y3, Y3
-	VPBLENDD     $0xaa, Y5, Y3, Y3
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y5
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPBROADCASTD 12(DX), Y2
+	VPXOR        Y5, Y8, Y8
+	VPXOR        Y2, Y8, Y8
+	VPBROADCASTD 52(DX), Y2
+	VPXOR        Y4, Y6, Y6
+	VPXOR        Y2, Y6, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y5
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y4, Y2, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y2
 	VPSRLQ       $0x20, Y6, Y8
 	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
 	VPMULLD      wordcd9e8d57<>+0(SB), Y6, Y6
-	VPSHUFD      $0xf5, Y5, Y5
-	VPBLENDD     $0xaa, Y8, Y5, Y5
-	VPBROADCASTD 16(DX), Y8
-	VPXOR        Y2, Y5, Y5
-	VPXOR        Y8, Y5, Y5
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPBROADCASTD 16(DX), Y2
+	VPXOR        Y3, Y8, Y8
+	VPXOR        Y2, Y8, Y8
 	VPBROADCASTD 56(DX), Y2
-	VPXOR        Y4, Y3, Y3
-	VPXOR        Y2, Y3, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y2
-	VPSRLQ       $0x20, Y5, Y4
-	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
-	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPXOR        Y7, Y4, Y4
+	VPXOR        Y2, Y4, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y7
 	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y4, Y2, Y2
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y4
-	VPSRLQ       $0x20, Y3, Y8
+	VPBLENDD     $0xaa, Y3, Y2, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y8
 	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
-	VPSHUFD      $0xf5, Y4, Y4
-	VPBLENDD     $0xaa, Y8, Y4, Y4
-	VPBROADCASTD 20(DX), Y8
-	VPXOR        Y6, Y4, Y4
-	VPXOR        Y8, Y4, Y4
-	VPBROADCASTD 60(DX), Y6
-	VPXOR        Y7, Y2, Y2
-	VPXOR        Y6, Y2, Y2
-	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y6
-	VPSRLQ       $0x20, Y4, Y7
-	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
-	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
-	VPSHUFD      $0xf5, Y6, Y6
-	VPBLENDD     $0xaa, Y7, Y6, Y6
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y7
-	VPSRLQ       $0x20, Y2, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y2, Y2
-	VPSHUFD      $0xf5, Y7, Y7
-	VPBLENDD     $0xaa, Y8, Y7, Y7
-	VPBROADCASTD 24(DX), Y8
-	VPXOR        Y3, Y7, Y7
-	VPXOR        Y8, Y7, Y7
-	VPBROADCASTD 64(DX), Y3
-	VPXOR        Y5, Y6, Y6
-	VPXOR        Y3, Y6, Y6
-	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y3
-	VPSRLQ       $0x20, Y7, Y5
+	VPMULLD      wordcd9e8d57<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPBROADCASTD 20(DX), Y2
+	VPXOR        Y6, Y8, Y8
+	VPXOR        Y2, Y8, Y8
+	VPBROADCASTD 60(DX), Y2
+	VPXOR        Y5, Y3, Y3
+	VPXOR        Y2, Y3, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y5
 	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
-	VPMULLD      wordd2511f53<>+0(SB), Y7, Y7
-	VPSHUFD      $0xf5, Y3, Y3
-	VPBLENDD     $0xaa, Y5, Y3, Y3
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y5
-	VPSRLQ       $0x20, Y6, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y6, Y6
-	VPSHUFD      $0xf5, Y5, Y5
-	VPBLENDD     $0xaa, Y8, Y5, Y5
-	VPBROADCASTD 28(DX), Y8
-	VPXOR        Y2, Y5, Y5
-	VPXOR        Y8, Y5, Y5
-	VPBROADCASTD 68(DX), Y2
-	VPXOR        Y4, Y3, Y3
-	VPXOR        Y2, Y3, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y2
-	VPSRLQ       $0x20, Y5, Y4
-	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
-	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y6
 	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y4, Y2, Y2
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y4
+	VPBLENDD     $0xaa, Y5, Y2, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y2
 	VPSRLQ       $0x20, Y3, Y8
 	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
 	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
-	VPSHUFD      $0xf5, Y4, Y4
-	VPBLENDD     $0xaa, Y8, Y4, Y4
-	VPBROADCASTD 32(DX), Y8
-	VPXOR        Y6, Y4, Y4
-	VPXOR        Y8, Y4, Y4
-	VPBROADCASTD 72(DX), Y6
-	VPXOR        Y7, Y2, Y2
-	VPXOR        Y6, Y2, Y2
-	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y6
-	VPSRLQ       $0x20, Y4, Y7
-	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
-	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
-	VPSHUFD      $0xf5, Y6, Y6
-	VPBLENDD     $0xaa, Y7, Y6, Y6
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y7
-	VPSRLQ       $0x20, Y2, Y8
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPBROADCASTD 24(DX), Y2
+	VPXOR        Y4, Y8, Y8
+	VPXOR        Y2, Y8, Y8
+	VPBROADCASTD 64(DX), Y2
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y2, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y7
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y4, Y2, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y2
+	VPSRLQ       $0x20, Y5, Y8
 	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y2, Y2
-	VPSHUFD      $0xf5, Y7, Y7
-	VPBLENDD     $0xaa, Y8, Y7, Y7
-	VPBROADCASTD 36(DX), Y8
-	VPXOR        Y3, Y7, Y7
-	VPXOR        Y8, Y7, Y7
-	VPBROADCASTD 76(DX), Y3
-	VPXOR        Y5, Y6, Y6
-	VPXOR        Y3, Y6, Y6
-	VEXTRACTI128 $0x00, Y7, X3
-	VPSRAD       $0x1f, X3, X5
-	VPXOR        X5, X3, X3
-	VMOVDQU      word4afb0ccc<>+0(SB), X8
-	VPSUBD       X3, X8, X8
-	VPSRAD       $0x1f, X8, X8
-	VCVTDQ2PD    X3, Y3
-	VADDPD       quad3fe0000000000000<>+0(SB), Y3, Y3
-	VMULPD       quad3df0000000000000<>+0(SB), Y3, Y3
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y3, Y9
-	VPSHUFD      $0xdd, Y9, Y10
-	VPERMQ       $0x08, Y10, Y10
-	VPSRAD       $0x14, X10, X10
-	VPAND        quad000fffffffffffff<>+0(SB), Y9, Y9
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y9
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y9, Y9
-	VPABSD       X8, X11
-	VCVTDQ2PD    X11, Y11
-	VADDPD       quad3ff0000000000000<>+0(SB), Y11, Y12
-	VMULPD       Y3, Y12, Y12
-	VSUBPD       Y12, Y11, Y11
-	VPMOVSXDQ    X5, Y3
-	VBLENDVPD    Y3, Y9, Y11, Y9
-	VBLENDVPS    X5, X10, X8, X10
-	VCVTDQ2PD    X10, Y3
-	VADDPD       quad4000000000000000<>+0(SB), Y9, Y5
-	VDIVPD       Y5, Y9, Y5
-	VMULPD       Y5, Y5, Y8
-	VMULPD       Y8, Y8, Y10
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPBROADCASTD 28(DX), Y2
+	VPXOR        Y3, Y8, Y8
+	VPXOR        Y2, Y8, Y8
+	VPBROADCASTD 68(DX), Y2
+	VPXOR        Y6, Y4, Y4
+	VPXOR        Y2, Y4, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y6
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y3, Y2, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPMULLD      wordcd9e8d57<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPBROADCASTD 32(DX), Y2
+	VPXOR        Y5, Y8, Y8
+	VPXOR        Y2, Y8, Y8
+	VPBROADCASTD 72(DX), Y2
+	VPXOR        Y7, Y3, Y3
+	VPXOR        Y2, Y3, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y7
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y5, Y2, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y2
+	VPSRLQ       $0x20, Y3, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPBROADCASTD 36(DX), Y2
+	VPXOR        Y4, Y8, Y8
+	VPXOR        Y2, Y8, Y8
+	VPBROADCASTD 76(DX), Y2
+	VPXOR        Y6, Y5, Y5
+	VPXOR        Y2, Y5, Y5
+	VEXTRACTI128 $0x00, Y8, X2
+	VMOVDQU      word4afb0ccb<>+0(SB), X4
+	VPMINUD      X4, X2, X4
+	VPCMPEQD     X2, X4, X4
+	VPCMPEQD     X6, X6, X6
+	VPXOR        X4, X6, X6
+	VPXOR        X6, X2, X2
+	VCVTDQ2PD    X2, Y6
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y10
+	VANDPD       quad41f0000000000000<>+0(SB), Y10, Y10
+	VADDPD       Y10, Y6, Y6
+	VADDPD       quad3fe0000000000000<>+0(SB), Y6, Y6
+	VMULPD       quad3df0000000000000<>+0(SB), Y6, Y6
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y2
+	VPSHUFD      $0xdd, Y2, Y9
+	VPERMQ       $0x08, Y9, Y9
+	VPSRAD       $0x14, X9, X9
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X9, X4, X9
+	VCVTDQ2PD    X9, Y9
+	VPMOVSXDQ    X4, Y10
+	VXORPD       quad8000000000000000<>+0(SB), Y6, Y6
+	VBLENDVPD    Y10, Y6, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y4
+	VDIVPD       Y4, Y2, Y4
+	VMULPD       Y4, Y4, Y6
+	VMULPD       Y6, Y6, Y10
 	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y10, Y11
 	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
 	VMULPD       Y10, Y11, Y11
@@ -6739,31 +6550,30 @@ gumbel64loop:
 	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
 	VMULPD       Y10, Y12, Y12
 	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
-	VMULPD       Y8, Y12, Y12
-	VADDPD       Y12, Y11, Y8
-	VMULPD       Y9, Y9, Y10
+	VMULPD       Y6, Y12, Y12
+	VADDPD       Y12, Y11, Y6
+	VMULPD       Y2, Y2, Y10
 	VMULPD       quad3fe0000000000000<>+0(SB), Y10, Y10
-	VADDPD       Y8, Y10, Y8
-	VMULPD       Y5, Y8, Y8
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y3, Y5
-	VADDPD       Y5, Y8, Y8
-	VSUBPD       Y8, Y10, Y10
-	VSUBPD       Y9, Y10, Y10
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y3, Y5
-	VSUBPD       Y10, Y5, Y5
-	VXORPD       quad8000000000000000<>+0(SB), Y5, Y5
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y5, Y5
-	VPSHUFD      $0xdd, Y5, Y3
-	VPERMQ       $0x08, Y3, Y3
-	VPSRAD       $0x14, X3, X3
-	VPAND        quad000fffffffffffff<>+0(SB), Y5, Y9
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y9
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y9, Y9
-	VCVTDQ2PD    X3, Y3
-	VADDPD       quad4000000000000000<>+0(SB), Y9, Y5
-	VDIVPD       Y5, Y9, Y5
-	VMULPD       Y5, Y5, Y8
-	VMULPD       Y8, Y8, Y10
+	VADDPD       Y6, Y10, Y6
+	VMULPD       Y4, Y6, Y6
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y9, Y4
+	VADDPD       Y4, Y6, Y6
+	VSUBPD       Y6, Y10, Y10
+	VSUBPD       Y2, Y10, Y10
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y9, Y4
+	VSUBPD       Y4, Y10, Y10
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y10, Y2
+	VPSHUFD      $0xdd, Y2, Y4
+	VPERMQ       $0x08, Y4, Y4
+	VPSRAD       $0x14, X4, X4
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VCVTDQ2PD    X4, Y9
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y4
+	VDIVPD       Y4, Y2, Y4
+	VMULPD       Y4, Y4, Y6
+	VMULPD       Y6, Y6, Y10
 	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y10, Y11
 	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
 	VMULPD       Y10, Y11, Y11
@@ -6775,587 +6585,581 @@ gumbel64loop:
 	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
 	VMULPD       Y10, Y12, Y12
 	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
-	VMULPD       Y8, Y12, Y12
-	VADDPD       Y12, Y11, Y8
-	VMULPD       Y9, Y9, Y10
+	VMULPD       Y6, Y12, Y12
+	VADDPD       Y12, Y11, Y6
+	VMULPD       Y2, Y2, Y10
 	VMULPD       quad3fe0000000000000<>+0(SB), Y10, Y10
-	VADDPD       Y8, Y10, Y8
-	VMULPD       Y5, Y8, Y8
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y3, Y5
-	VADDPD       Y5, Y8, Y8
-	VSUBPD       Y8, Y10, Y10
-	VSUBPD       Y9, Y10, Y10
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y3, Y5
-	VSUBPD       Y10, Y5, Y5
-	VXORPD       quad8000000000000000<>+0(SB), Y5, Y5
-	VMOVUPD      Y5, (AX)
-	VEXTRACTI128 $0x01, Y7, X3
-	VPSRAD       $0x1f, X3, X5
-	VPXOR        X5, X3, X3
-	VMOVDQU      word4afb0ccc<>+0(SB), X7
-	VPSUBD       X3, X7, X7
-	VPSRAD       $0x1f, X7, X7
-	VCVTDQ2PD    X3, Y3
-	VADDPD       quad3fe0000000000000<>+0(SB), Y3, Y3
-	VMULPD       quad3df0000000000000<>+0(SB), Y3, Y3
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y3, Y8
-	VPSHUFD      $0xdd, Y8, Y9
-	VPERMQ       $0x08, Y9, Y9
-	VPSRAD       $0x14, X9, X9
-	VPAND        quad000fffffffffffff<>+0(SB), Y8, Y8
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y8, Y8
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y8, Y8
-	VPABSD       X7, X10
-	VCVTDQ2PD    X10, Y10
-	VADDPD       quad3ff0000000000000<>+0(SB), Y10, Y11
-	VMULPD       Y3, Y11, Y11
-	VSUBPD       Y11, Y10, Y10
-	VPMOVSXDQ    X5, Y3
-	VBLENDVPD    Y3, Y8, Y10, Y8
-	VBLENDVPS    X5, X9, X7, X9
-	VCVTDQ2PD    X9, Y3
-	VADDPD       quad4000000000000000<>+0(SB), Y8, Y5
-	VDIVPD       Y5, Y8, Y5
-	VMULPD       Y5, Y5, Y7
-	VMULPD       Y7, Y7, Y9
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y9, Y10
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
-	VMULPD       Y9, Y10, Y10
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
-	VMULPD       Y9, Y10, Y10
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y9, Y11
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y11, Y11
-	VMULPD       Y9, Y11, Y11
-	VADDPD       quad3fd2492494229359<>+0(SB), Y11, Y11
-	VMULPD       Y9, Y11, Y11
-	VADDPD       quad3fe5555555555593<>+0(SB), Y11, Y11
-	VMULPD       Y7, Y11, Y11
-	VADDPD       Y11, Y10, Y7
-	VMULPD       Y8, Y8, Y9
-	VMULPD       quad3fe0000000000000<>+0(SB), Y9, Y9
-	VADDPD       Y7, Y9, Y7
-	VMULPD       Y5, Y7, Y7
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y3, Y5
-	VADDPD       Y5, Y7, Y7
-	VSUBPD       Y7, Y9, Y9
-	VSUBPD       Y8, Y9, Y9
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y3, Y5
-	VSUBPD       Y9, Y5, Y5
-	VXORPD       quad8000000000000000<>+0(SB), Y5, Y5
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y5, Y5
-	VPSHUFD      $0xdd, Y5, Y3
-	VPERMQ       $0x08, Y3, Y3
-	VPSRAD       $0x14, X3, X3
-	VPAND        quad000fffffffffffff<>+0(SB), Y5, Y8
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y8, Y8
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y8, Y8
-	VCVTDQ2PD    X3, Y3
-	VADDPD       quad4000000000000000<>+0(SB), Y8, Y5
-	VDIVPD       Y5, Y8, Y5
-	VMULPD       Y5, Y5, Y7
-	VMULPD       Y7, Y7, Y9
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y9, Y10
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
-	VMULPD       Y9, Y10, Y10
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
-	VMULPD       Y9, Y10, Y10
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y9, Y11
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y11, Y11
-	VMULPD       Y9, Y11, Y11
-	VADDPD       quad3fd2492494229359<>+0(SB), Y11, Y11
-	VMULPD       Y9, Y11, Y11
-	VADDPD       quad3fe5555555555593<>+0(SB), Y11, Y11
-	VMULPD       Y7, Y11, Y11
-	VADDPD       Y11, Y10, Y7
-	VMULPD       Y8, Y8, Y9
-	VMULPD       quad3fe0000000000000<>+0(SB), Y9, Y9
-	VADDPD       Y7, Y9, Y7
-	VMULPD       Y5, Y7, Y7
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y3, Y5
-	VADDPD       Y5, Y7, Y7
-	VSUBPD       Y7, Y9, Y9
-	VSUBPD       Y8, Y9, Y9
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y3, Y5
-	VSUBPD       Y9, Y5, Y5
-	VXORPD       quad8000000000000000<>+0(SB), Y5, Y5
-	VMOVUPD      Y5, 32(AX)
-	VEXTRACTI128 $0x00, Y2, X3
-	VPSRAD       $0x1f, X3, X5
-	VPXOR        X5, X3, X3
-	VMOVDQU      word4afb0ccc<>+0(SB), X7
-	VPSUBD       X3, X7, X7
-	VPSRAD       $0x1f, X7, X7
-	VCVTDQ2PD    X3, Y3
-	VADDPD       quad3fe0000000000000<>+0(SB), Y3, Y3
-	VMULPD       quad3df0000000000000<>+0(SB), Y3, Y3
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y3, Y8
-	VPSHUFD      $0xdd, Y8, Y9
-	VPERMQ       $0x08, Y9, Y9
-	VPSRAD       $0x14, X9, X9
-	VPAND        quad000fffffffffffff<>+0(SB), Y8, Y8
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y8, Y8
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y8, Y8
-	VPABSD       X7, X10
-	VCVTDQ2PD    X10, Y10
-	VADDPD       quad3ff0000000000000<>+0(SB), Y10, Y11
-	VMULPD       Y3, Y11, Y11
-	VSUBPD       Y11, Y10, Y10
-	VPMOVSXDQ    X5, Y3
-	VBLENDVPD    Y3, Y8, Y10, Y8
-	VBLENDVPS    X5, X9, X7, X9
-	VCVTDQ2PD    X9, Y3
-	VADDPD       quad4000000000000000<>+0(SB), Y8, Y5
-	VDIVPD       Y5, Y8, Y5
-	VMULPD       Y5, Y5, Y7
-	VMULPD       Y7, Y7, Y9
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y9, Y10
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
-	VMULPD       Y9, Y10, Y10
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
-	VMULPD       Y9, Y10, Y10
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y9, Y11
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y11, Y11
-	VMULPD       Y9, Y11, Y11
-	VADDPD       quad3fd2492494229359<>+0(SB), Y11, Y11
-	VMULPD       Y9, Y11, Y11
-	VADDPD       quad3fe5555555555593<>+0(SB), Y11, Y11
-	VMULPD       Y7, Y11, Y11
-	VADDPD       Y11, Y10, Y7
-	VMULPD       Y8, Y8, Y9
-	VMULPD       quad3fe0000000000000<>+0(SB), Y9, Y9
-	VADDPD       Y7, Y9, Y7
-	VMULPD       Y5, Y7, Y7
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y3, Y5
-	VADDPD       Y5, Y7, Y7
-	VSUBPD       Y7, Y9, Y9
-	VSUBPD       Y8, Y9, Y9
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y3, Y5
-	VSUBPD       Y9, Y5, Y5
-	VXORPD       quad8000000000000000<>+0(SB), Y5, Y5
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y5, Y5
-	VPSHUFD      $0xdd, Y5, Y3
-	VPERMQ       $0x08, Y3, Y3
-	VPSRAD       $0x14, X3, X3
-	VPAND        quad000fffffffffffff<>+0(SB), Y5, Y8
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y8, Y8
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y8, Y8
-	VCVTDQ2PD    X3, Y3
-	VADDPD       quad4000000000000000<>+0(SB), Y8, Y5
-	VDIVPD       Y5, Y8, Y5
-	VMULPD       Y5, Y5, Y7
-	VMULPD       Y7, Y7, Y9
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y9, Y10
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
-	VMULPD       Y9, Y10, Y10
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
-	VMULPD       Y9, Y10, Y10
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y9, Y11
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y11, Y11
-	VMULPD       Y9, Y11, Y11
-	VADDPD       quad3fd2492494229359<>+0(SB), Y11, Y11
-	VMULPD       Y9, Y11, Y11
-	VADDPD       quad3fe5555555555593<>+0(SB), Y11, Y11
-	VMULPD       Y7, Y11, Y11
-	VADDPD       Y11, Y10, Y7
-	VMULPD       Y8, Y8, Y9
-	VMULPD       quad3fe0000000000000<>+0(SB), Y9, Y9
-	VADDPD       Y7, Y9, Y7
-	VMULPD       Y5, Y7, Y7
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y3, Y5
-	VADDPD       Y5, Y7, Y7
-	VSUBPD       Y7, Y9, Y9
-	VSUBPD       Y8, Y9, Y9
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y3, Y5
-	VSUBPD       Y9, Y5, Y5
-	VXORPD       quad8000000000000000<>+0(SB), Y5, Y5
-	VMOVUPD      Y5, 128(AX)
-	VEXTRACTI128 $0x01, Y2, X2
-	VPSRAD       $0x1f, X2, X3
-	VPXOR        X3, X2, X2
-	VMOVDQU      word4afb0ccc<>+0(SB), X5
-	VPSUBD       X2, X5, X5
-	VPSRAD       $0x1f, X5, X5
-	VCVTDQ2PD    X2, Y2
-	VADDPD       quad3fe0000000000000<>+0(SB), Y2, Y2
-	VMULPD       quad3df0000000000000<>+0(SB), Y2, Y2
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y7
-	VPSHUFD      $0xdd, Y7, Y8
+	VADDPD       Y6, Y10, Y6
+	VMULPD       Y4, Y6, Y6
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y9, Y4
+	VADDPD       Y4, Y6, Y6
+	VSUBPD       Y6, Y10, Y10
+	VSUBPD       Y2, Y10, Y10
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y9, Y4
+	VSUBPD       Y4, Y10, Y10
+	VMOVUPD      Y10, (AX)
+	VEXTRACTI128 $0x01, Y8, X2
+	VMOVDQU      word4afb0ccb<>+0(SB), X4
+	VPMINUD      X4, X2, X4
+	VPCMPEQD     X2, X4, X4
+	VPCMPEQD     X6, X6, X6
+	VPXOR        X4, X6, X6
+	VPXOR        X6, X2, X2
+	VCVTDQ2PD    X2, Y6
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y9
+	VANDPD       quad41f0000000000000<>+0(SB), Y9, Y9
+	VADDPD       Y9, Y6, Y6
+	VADDPD       quad3fe0000000000000<>+0(SB), Y6, Y6
+	VMULPD       quad3df0000000000000<>+0(SB), Y6, Y6
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y2
+	VPSHUFD      $0xdd, Y2, Y8
 	VPERMQ       $0x08, Y8, Y8
 	VPSRAD       $0x14, X8, X8
-	VPAND        quad000fffffffffffff<>+0(SB), Y7, Y7
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y7, Y7
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y7, Y7
-	VPABSD       X5, X9
-	VCVTDQ2PD    X9, Y9
-	VADDPD       quad3ff0000000000000<>+0(SB), Y9, Y10
-	VMULPD       Y2, Y10, Y10
-	VSUBPD       Y10, Y9, Y9
-	VPMOVSXDQ    X3, Y2
-	VBLENDVPD    Y2, Y7, Y9, Y7
-	VBLENDVPS    X3, X8, X5, X8
-	VCVTDQ2PD    X8, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y7, Y3
-	VDIVPD       Y3, Y7, Y3
-	VMULPD       Y3, Y3, Y5
-	VMULPD       Y5, Y5, Y8
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y8, Y9
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y8, Y10
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       quad3fd2492494229359<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       quad3fe5555555555593<>+0(SB), Y10, Y10
-	VMULPD       Y5, Y10, Y10
-	VADDPD       Y10, Y9, Y5
-	VMULPD       Y7, Y7, Y8
-	VMULPD       quad3fe0000000000000<>+0(SB), Y8, Y8
-	VADDPD       Y5, Y8, Y5
-	VMULPD       Y3, Y5, Y5
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y2, Y3
-	VADDPD       Y3, Y5, Y5
-	VSUBPD       Y5, Y8, Y8
-	VSUBPD       Y7, Y8, Y8
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y2, Y3
-	VSUBPD       Y8, Y3, Y3
-	VXORPD       quad8000000000000000<>+0(SB), Y3, Y3
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y3, Y3
-	VPSHUFD      $0xdd, Y3, Y2
-	VPERMQ       $0x08, Y2, Y2
-	VPSRAD       $0x14, X2, X2
-	VPAND        quad000fffffffffffff<>+0(SB), Y3, Y7
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y7, Y7
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y7, Y7
-	VCVTDQ2PD    X2, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y7, Y3
-	VDIVPD       Y3, Y7, Y3
-	VMULPD       Y3, Y3, Y5
-	VMULPD       Y5, Y5, Y8
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y8, Y9
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y8, Y10
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       quad3fd2492494229359<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       quad3fe5555555555593<>+0(SB), Y10, Y10
-	VMULPD       Y5, Y10, Y10
-	VADDPD       Y10, Y9, Y5
-	VMULPD       Y7, Y7, Y8
-	VMULPD       quad3fe0000000000000<>+0(SB), Y8, Y8
-	VADDPD       Y5, Y8, Y5
-	VMULPD       Y3, Y5, Y5
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y2, Y3
-	VADDPD       Y3, Y5, Y5
-	VSUBPD       Y5, Y8, Y8
-	VSUBPD       Y7, Y8, Y8
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y2, Y3
-	VSUBPD       Y8, Y3, Y3
-	VXORPD       quad8000000000000000<>+0(SB), Y3, Y3
-	VMOVUPD      Y3, 160(AX)
-	VEXTRACTI128 $0x00, Y6, X2
-	VPSRAD       $0x1f, X2, X3
-	VPXOR        X3, X2, X2
-	VMOVDQU      word4afb0ccc<>+0(SB), X5
-	VPSUBD       X2, X5, X5
-	VPSRAD       $0x1f, X5, X5
-	VCVTDQ2PD    X2, Y2
-	VADDPD       quad3fe0000000000000<>+0(SB), Y2, Y2
-	VMULPD       quad3df0000000000000<>+0(SB), Y2, Y2
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y7
-	VPSHUFD      $0xdd, Y7, Y8
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X8, X4, X8
+	VCVTDQ2PD    X8, Y8
+	VPMOVSXDQ    X4, Y9
+	VXORPD       quad8000000000000000<>+0(SB), Y6, Y6
+	VBLENDVPD    Y9, Y6, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y4
+	VDIVPD       Y4, Y2, Y4
+	VMULPD       Y4, Y4, Y6
+	VMULPD       Y6, Y6, Y9
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y9, Y10
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y9, Y11
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       quad3fd2492494229359<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       quad3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y6, Y11, Y11
+	VADDPD       Y11, Y10, Y6
+	VMULPD       Y2, Y2, Y9
+	VMULPD       quad3fe0000000000000<>+0(SB), Y9, Y9
+	VADDPD       Y6, Y9, Y6
+	VMULPD       Y4, Y6, Y6
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y8, Y4
+	VADDPD       Y4, Y6, Y6
+	VSUBPD       Y6, Y9, Y9
+	VSUBPD       Y2, Y9, Y9
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y8, Y4
+	VSUBPD       Y4, Y9, Y9
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y2
+	VPSHUFD      $0xdd, Y2, Y4
+	VPERMQ       $0x08, Y4, Y4
+	VPSRAD       $0x14, X4, X4
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VCVTDQ2PD    X4, Y8
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y4
+	VDIVPD       Y4, Y2, Y4
+	VMULPD       Y4, Y4, Y6
+	VMULPD       Y6, Y6, Y9
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y9, Y10
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y9, Y11
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       quad3fd2492494229359<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       quad3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y6, Y11, Y11
+	VADDPD       Y11, Y10, Y6
+	VMULPD       Y2, Y2, Y9
+	VMULPD       quad3fe0000000000000<>+0(SB), Y9, Y9
+	VADDPD       Y6, Y9, Y6
+	VMULPD       Y4, Y6, Y6
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y8, Y4
+	VADDPD       Y4, Y6, Y6
+	VSUBPD       Y6, Y9, Y9
+	VSUBPD       Y2, Y9, Y9
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y8, Y4
+	VSUBPD       Y4, Y9, Y9
+	VMOVUPD      Y9, 32(AX)
+	VEXTRACTI128 $0x00, Y3, X2
+	VMOVDQU      word4afb0ccb<>+0(SB), X4
+	VPMINUD      X4, X2, X4
+	VPCMPEQD     X2, X4, X4
+	VPCMPEQD     X6, X6, X6
+	VPXOR        X4, X6, X6
+	VPXOR        X6, X2, X2
+	VCVTDQ2PD    X2, Y6
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y9
+	VANDPD       quad41f0000000000000<>+0(SB), Y9, Y9
+	VADDPD       Y9, Y6, Y6
+	VADDPD       quad3fe0000000000000<>+0(SB), Y6, Y6
+	VMULPD       quad3df0000000000000<>+0(SB), Y6, Y6
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y2
+	VPSHUFD      $0xdd, Y2, Y8
 	VPERMQ       $0x08, Y8, Y8
 	VPSRAD       $0x14, X8, X8
-	VPAND        quad000fffffffffffff<>+0(SB), Y7, Y7
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y7, Y7
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y7, Y7
-	VPABSD       X5, X9
-	VCVTDQ2PD    X9, Y9
-	VADDPD       quad3ff0000000000000<>+0(SB), Y9, Y10
-	VMULPD       Y2, Y10, Y10
-	VSUBPD       Y10, Y9, Y9
-	VPMOVSXDQ    X3, Y2
-	VBLENDVPD    Y2, Y7, Y9, Y7
-	VBLENDVPS    X3, X8, X5, X8
-	VCVTDQ2PD    X8, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y7, Y3
-	VDIVPD       Y3, Y7, Y3
-	VMULPD       Y3, Y3, Y5
-	VMULPD       Y5, Y5, Y8
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y8, Y9
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y8, Y10
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       quad3fd2492494229359<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       quad3fe5555555555593<>+0(SB), Y10, Y10
-	VMULPD       Y5, Y10, Y10
-	VADDPD       Y10, Y9, Y5
-	VMULPD       Y7, Y7, Y8
-	VMULPD       quad3fe0000000000000<>+0(SB), Y8, Y8
-	VADDPD       Y5, Y8, Y5
-	VMULPD       Y3, Y5, Y5
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y2, Y3
-	VADDPD       Y3, Y5, Y5
-	VSUBPD       Y5, Y8, Y8
-	VSUBPD       Y7, Y8, Y8
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y2, Y3
-	VSUBPD       Y8, Y3, Y3
-	VXORPD       quad8000000000000000<>+0(SB), Y3, Y3
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y3, Y3
-	VPSHUFD      $0xdd, Y3, Y2
-	VPERMQ       $0x08, Y2, Y2
-	VPSRAD       $0x14, X2, X2
-	VPAND        quad000fffffffffffff<>+0(SB), Y3, Y7
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y7, Y7
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y7, Y7
-	VCVTDQ2PD    X2, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y7, Y3
-	VDIVPD       Y3, Y7, Y3
-	VMULPD       Y3, Y3, Y5
-	VMULPD       Y5, Y5, Y8
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y8, Y9
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y8, Y10
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       quad3fd2492494229359<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       quad3fe5555555555593<>+0(SB), Y10, Y10
-	VMULPD       Y5, Y10, Y10
-	VADDPD       Y10, Y9, Y5
-	VMULPD       Y7, Y7, Y8
-	VMULPD       quad3fe0000000000000<>+0(SB), Y8, Y8
-	VADDPD       Y5, Y8, Y5
-	VMULPD       Y3, Y5, Y5
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y2, Y3
-	VADDPD       Y3, Y5, Y5
-	VSUBPD       Y5, Y8, Y8
-	VSUBPD       Y7, Y8, Y8
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y2, Y3
-	VSUBPD       Y8, Y3, Y3
-	VXORPD       quad8000000000000000<>+0(SB), Y3, Y3
-	VMOVUPD      Y3, 256(AX)
-	VEXTRACTI128 $0x01, Y6, X2
-	VPSRAD       $0x1f, X2, X3
-	VPXOR        X3, X2, X2
-	VMOVDQU      word4afb0ccc<>+0(SB), X5
-	VPSUBD       X2, X5, X5
-	VPSRAD       $0x1f, X5, X5
-	VCVTDQ2PD    X2, Y2
-	VADDPD       quad3fe0000000000000<>+0(SB), Y2, Y2
-	VMULPD       quad3df0000000000000<>+0(SB), Y2, Y2
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y6
-	VPSHUFD      $0xdd, Y6, Y7
-	VPERMQ       $0x08, Y7, Y7
-	VPSRAD       $0x14, X7, X7
-	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
-	VPABSD       X5, X8
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X8, X4, X8
 	VCVTDQ2PD    X8, Y8
-	VADDPD       quad3ff0000000000000<>+0(SB), Y8, Y9
-	VMULPD       Y2, Y9, Y9
-	VSUBPD       Y9, Y8, Y8
-	VPMOVSXDQ    X3, Y2
-	VBLENDVPD    Y2, Y6, Y8, Y6
-	VBLENDVPS    X3, X7, X5, X7
-	VCVTDQ2PD    X7, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y6, Y3
-	VDIVPD       Y3, Y6, Y3
-	VMULPD       Y3, Y3, Y5
-	VMULPD       Y5, Y5, Y7
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y7, Y8
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y7, Y9
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       quad3fd2492494229359<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       quad3fe5555555555593<>+0(SB), Y9, Y9
-	VMULPD       Y5, Y9, Y9
-	VADDPD       Y9, Y8, Y5
-	VMULPD       Y6, Y6, Y7
-	VMULPD       quad3fe0000000000000<>+0(SB), Y7, Y7
-	VADDPD       Y5, Y7, Y5
-	VMULPD       Y3, Y5, Y5
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y2, Y3
-	VADDPD       Y3, Y5, Y5
-	VSUBPD       Y5, Y7, Y7
-	VSUBPD       Y6, Y7, Y7
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y2, Y3
-	VSUBPD       Y7, Y3, Y3
-	VXORPD       quad8000000000000000<>+0(SB), Y3, Y3
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y3, Y3
-	VPSHUFD      $0xdd, Y3, Y2
-	VPERMQ       $0x08, Y2, Y2
-	VPSRAD       $0x14, X2, X2
-	VPAND        quad000fffffffffffff<>+0(SB), Y3, Y6
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
-	VCVTDQ2PD    X2, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y6, Y3
-	VDIVPD       Y3, Y6, Y3
-	VMULPD       Y3, Y3, Y5
-	VMULPD       Y5, Y5, Y7
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y7, Y8
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y7, Y9
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       quad3fd2492494229359<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       quad3fe5555555555593<>+0(SB), Y9, Y9
-	VMULPD       Y5, Y9, Y9
-	VADDPD       Y9, Y8, Y5
-	VMULPD       Y6, Y6, Y7
-	VMULPD       quad3fe0000000000000<>+0(SB), Y7, Y7
-	VADDPD       Y5, Y7, Y5
-	VMULPD       Y3, Y5, Y5
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y2, Y3
-	VADDPD       Y3, Y5, Y5
-	VSUBPD       Y5, Y7, Y7
-	VSUBPD       Y6, Y7, Y7
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y2, Y3
-	VSUBPD       Y7, Y3, Y3
-	VXORPD       quad8000000000000000<>+0(SB), Y3, Y3
-	VMOVUPD      Y3, 288(AX)
-	VEXTRACTI128 $0x00, Y4, X2
-	VPSRAD       $0x1f, X2, X3
-	VPXOR        X3, X2, X2
-	VMOVDQU      word4afb0ccc<>+0(SB), X5
-	VPSUBD       X2, X5, X5
-	VPSRAD       $0x1f, X5, X5
-	VCVTDQ2PD    X2, Y2
-	VADDPD       quad3fe0000000000000<>+0(SB), Y2, Y2
-	VMULPD       quad3df0000000000000<>+0(SB), Y2, Y2
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y6
-	VPSHUFD      $0xdd, Y6, Y7
-	VPERMQ       $0x08, Y7, Y7
-	VPSRAD       $0x14, X7, X7
-	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
-	VPABSD       X5, X8
-	VCVTDQ2PD    X8, Y8
-	VADDPD       quad3ff0000000000000<>+0(SB), Y8, Y9
-	VMULPD       Y2, Y9, Y9
-	VSUBPD       Y9, Y8, Y8
-	VPMOVSXDQ    X3, Y2
-	VBLENDVPD    Y2, Y6, Y8, Y6
-	VBLENDVPS    X3, X7, X5, X7
-	VCVTDQ2PD    X7, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y6, Y3
-	VDIVPD       Y3, Y6, Y3
-	VMULPD       Y3, Y3, Y5
-	VMULPD       Y5, Y5, Y7
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y7, Y8
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y7, Y9
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       quad3fd2492494229359<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       quad3fe5555555555593<>+0(SB), Y9, Y9
-	VMULPD       Y5, Y9, Y9
-	VADDPD       Y9, Y8, Y5
-	VMULPD       Y6, Y6, Y7
-	VMULPD       quad3fe0000000000000<>+0(SB), Y7, Y7
-	VADDPD       Y5, Y7, Y5
-	VMULPD       Y3, Y5, Y5
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y2, Y3
-	VADDPD       Y3, Y5, Y5
-	VSUBPD       Y5, Y7, Y7
-	VSUBPD       Y6, Y7, Y7
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y2, Y3
-	VSUBPD       Y7, Y3, Y3
-	VXORPD       quad8000000000000000<>+0(SB), Y3, Y3
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y3, Y3
-	VPSHUFD      $0xdd, Y3, Y2
-	VPERMQ       $0x08, Y2, Y2
-	VPSRAD       $0x14, X2, X2
-	VPAND        quad000fffffffffffff<>+0(SB), Y3, Y6
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
-	VCVTDQ2PD    X2, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y6, Y3
-	VDIVPD       Y3, Y6, Y3
-	VMULPD       Y3, Y3, Y5
-	VMULPD       Y5, Y5, Y7
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y7, Y8
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y7, Y9
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       quad3fd2492494229359<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       quad3fe5555555555593<>+0(SB), Y9, Y9
-	VMULPD       Y5, Y9, Y9
-	VADDPD       Y9, Y8, Y5
-	VMULPD       Y6, Y6, Y7
-	VMULPD       quad3fe0000000000000<>+0(SB), Y7, Y7
-	VADDPD       Y5, Y7, Y5
-	VMULPD       Y3, Y5, Y5
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y2, Y3
-	VADDPD       Y3, Y5, Y5
-	VSUBPD       Y5, Y7, Y7
-	VSUBPD       Y6, Y7, Y7
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y2, Y3
-	VSUBPD       Y7, Y3, Y3
-	VXORPD       quad8000000000000000<>+0(SB), Y3, Y3
-	VMOVUPD      Y3, 384(AX)
-	VEXTRACTI128 $0x01, Y4, X2
-	VPSRAD       $0x1f, X2, X3
-	VPXOR        X3, X2, X2
-	VMOVDQU      word4afb0ccc<>+0(SB), X4
-	VPSUBD       X2, X4, X4
-	VPSRAD       $0x1f, X4, X4
-	VCVTDQ2PD    X2, Y2
-	VADDPD       quad3fe0000000000000<>+0(SB), Y2, Y2
-	VMULPD       quad3df0000000000000<>+0(SB), Y2, Y2
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y5
-	VPSHUFD      $0xdd, Y5, Y6
+	VPMOVSXDQ    X4, Y9
+	VXORPD       quad8000000000000000<>+0(SB), Y6, Y6
+	VBLENDVPD    Y9, Y6, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y4
+	VDIVPD       Y4, Y2, Y4
+	VMULPD       Y4, Y4, Y6
+	VMULPD       Y6, Y6, Y9
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y9, Y10
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y9, Y11
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       quad3fd2492494229359<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       quad3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y6, Y11, Y11
+	VADDPD       Y11, Y10, Y6
+	VMULPD       Y2, Y2, Y9
+	VMULPD       quad3fe0000000000000<>+0(SB), Y9, Y9
+	VADDPD       Y6, Y9, Y6
+	VMULPD       Y4, Y6, Y6
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y8, Y4
+	VADDPD       Y4, Y6, Y6
+	VSUBPD       Y6, Y9, Y9
+	VSUBPD       Y2, Y9, Y9
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y8, Y4
+	VSUBPD       Y4, Y9, Y9
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y2
+	VPSHUFD      $0xdd, Y2, Y4
+	VPERMQ       $0x08, Y4, Y4
+	VPSRAD       $0x14, X4, X4
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VCVTDQ2PD    X4, Y8
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y4
+	VDIVPD       Y4, Y2, Y4
+	VMULPD       Y4, Y4, Y6
+	VMULPD       Y6, Y6, Y9
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y9, Y10
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y9, Y11
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       quad3fd2492494229359<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       quad3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y6, Y11, Y11
+	VADDPD       Y11, Y10, Y6
+	VMULPD       Y2, Y2, Y9
+	VMULPD       quad3fe0000000000000<>+0(SB), Y9, Y9
+	VADDPD       Y6, Y9, Y6
+	VMULPD       Y4, Y6, Y6
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y8, Y4
+	VADDPD       Y4, Y6, Y6
+	VSUBPD       Y6, Y9, Y9
+	VSUBPD       Y2, Y9, Y9
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y8, Y4
+	VSUBPD       Y4, Y9, Y9
+	VMOVUPD      Y9, 128(AX)
+	VEXTRACTI128 $0x01, Y3, X2
+	VMOVDQU      word4afb0ccb<>+0(SB), X3
+	VPMINUD      X3, X2, X3
+	VPCMPEQD     X2, X3, X3
+	VPCMPEQD     X4, X4, X4
+	VPXOR        X3, X4, X4
+	VPXOR        X4, X2, X2
+	VCVTDQ2PD    X2, Y4
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y8
+	VANDPD       quad41f0000000000000<>+0(SB), Y8, Y8
+	VADDPD       Y8, Y4, Y4
+	VADDPD       quad3fe0000000000000<>+0(SB), Y4, Y4
+	VMULPD       quad3df0000000000000<>+0(SB), Y4, Y4
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y4, Y2
+	VPSHUFD      $0xdd, Y2, Y6
 	VPERMQ       $0x08, Y6, Y6
 	VPSRAD       $0x14, X6, X6
-	VPAND        quad000fffffffffffff<>+0(SB), Y5, Y5
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y5, Y5
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y5, Y5
-	VPABSD       X4, X7
-	VCVTDQ2PD    X7, Y7
-	VADDPD       quad3ff0000000000000<>+0(SB), Y7, Y8
-	VMULPD       Y2, Y8, Y8
-	VSUBPD       Y8, Y7, Y7
-	VPMOVSXDQ    X3, Y2
-	VBLENDVPD    Y2, Y5, Y7, Y5
-	VBLENDVPS    X3, X6, X4, X6
-	VCVTDQ2PD    X6, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y5, Y3
-	VDIVPD       Y3, Y5, Y3
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X6, X3, X6
+	VCVTDQ2PD    X6, Y6
+	VPMOVSXDQ    X3, Y8
+	VXORPD       quad8000000000000000<>+0(SB), Y4, Y4
+	VBLENDVPD    Y8, Y4, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
+	VDIVPD       Y3, Y2, Y3
+	VMULPD       Y3, Y3, Y4
+	VMULPD       Y4, Y4, Y8
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y8, Y9
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y8, Y10
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y10, Y10
+	VMULPD       Y8, Y10, Y10
+	VADDPD       quad3fd2492494229359<>+0(SB), Y10, Y10
+	VMULPD       Y8, Y10, Y10
+	VADDPD       quad3fe5555555555593<>+0(SB), Y10, Y10
+	VMULPD       Y4, Y10, Y10
+	VADDPD       Y10, Y9, Y4
+	VMULPD       Y2, Y2, Y8
+	VMULPD       quad3fe0000000000000<>+0(SB), Y8, Y8
+	VADDPD       Y4, Y8, Y4
+	VMULPD       Y3, Y4, Y4
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y6, Y3
+	VADDPD       Y3, Y4, Y4
+	VSUBPD       Y4, Y8, Y8
+	VSUBPD       Y2, Y8, Y8
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y6, Y3
+	VSUBPD       Y3, Y8, Y8
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y8, Y2
+	VPSHUFD      $0xdd, Y2, Y3
+	VPERMQ       $0x08, Y3, Y3
+	VPSRAD       $0x14, X3, X3
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VCVTDQ2PD    X3, Y6
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
+	VDIVPD       Y3, Y2, Y3
+	VMULPD       Y3, Y3, Y4
+	VMULPD       Y4, Y4, Y8
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y8, Y9
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y8, Y10
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y10, Y10
+	VMULPD       Y8, Y10, Y10
+	VADDPD       quad3fd2492494229359<>+0(SB), Y10, Y10
+	VMULPD       Y8, Y10, Y10
+	VADDPD       quad3fe5555555555593<>+0(SB), Y10, Y10
+	VMULPD       Y4, Y10, Y10
+	VADDPD       Y10, Y9, Y4
+	VMULPD       Y2, Y2, Y8
+	VMULPD       quad3fe0000000000000<>+0(SB), Y8, Y8
+	VADDPD       Y4, Y8, Y4
+	VMULPD       Y3, Y4, Y4
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y6, Y3
+	VADDPD       Y3, Y4, Y4
+	VSUBPD       Y4, Y8, Y8
+	VSUBPD       Y2, Y8, Y8
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y6, Y3
+	VSUBPD       Y3, Y8, Y8
+	VMOVUPD      Y8, 160(AX)
+	VEXTRACTI128 $0x00, Y5, X2
+	VMOVDQU      word4afb0ccb<>+0(SB), X3
+	VPMINUD      X3, X2, X3
+	VPCMPEQD     X2, X3, X3
+	VPCMPEQD     X4, X4, X4
+	VPXOR        X3, X4, X4
+	VPXOR        X4, X2, X2
+	VCVTDQ2PD    X2, Y4
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y8
+	VANDPD       quad41f0000000000000<>+0(SB), Y8, Y8
+	VADDPD       Y8, Y4, Y4
+	VADDPD       quad3fe0000000000000<>+0(SB), Y4, Y4
+	VMULPD       quad3df0000000000000<>+0(SB), Y4, Y4
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y4, Y2
+	VPSHUFD      $0xdd, Y2, Y6
+	VPERMQ       $0x08, Y6, Y6
+	VPSRAD       $0x14, X6, X6
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X6, X3, X6
+	VCVTDQ2PD    X6, Y6
+	VPMOVSXDQ    X3, Y8
+	VXORPD       quad8000000000000000<>+0(SB), Y4, Y4
+	VBLENDVPD    Y8, Y4, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
+	VDIVPD       Y3, Y2, Y3
+	VMULPD       Y3, Y3, Y4
+	VMULPD       Y4, Y4, Y8
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y8, Y9
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y8, Y10
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y10, Y10
+	VMULPD       Y8, Y10, Y10
+	VADDPD       quad3fd2492494229359<>+0(SB), Y10, Y10
+	VMULPD       Y8, Y10, Y10
+	VADDPD       quad3fe5555555555593<>+0(SB), Y10, Y10
+	VMULPD       Y4, Y10, Y10
+	VADDPD       Y10, Y9, Y4
+	VMULPD       Y2, Y2, Y8
+	VMULPD       quad3fe0000000000000<>+0(SB), Y8, Y8
+	VADDPD       Y4, Y8, Y4
+	VMULPD       Y3, Y4, Y4
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y6, Y3
+	VADDPD       Y3, Y4, Y4
+	VSUBPD       Y4, Y8, Y8
+	VSUBPD       Y2, Y8, Y8
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y6, Y3
+	VSUBPD       Y3, Y8, Y8
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y8, Y2
+	VPSHUFD      $0xdd, Y2, Y3
+	VPERMQ       $0x08, Y3, Y3
+	VPSRAD       $0x14, X3, X3
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VCVTDQ2PD    X3, Y6
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
+	VDIVPD       Y3, Y2, Y3
+	VMULPD       Y3, Y3, Y4
+	VMULPD       Y4, Y4, Y8
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y8, Y9
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y8, Y10
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y10, Y10
+	VMULPD       Y8, Y10, Y10
+	VADDPD       quad3fd2492494229359<>+0(SB), Y10, Y10
+	VMULPD       Y8, Y10, Y10
+	VADDPD       quad3fe5555555555593<>+0(SB), Y10, Y10
+	VMULPD       Y4, Y10, Y10
+	VADDPD       Y10, Y9, Y4
+	VMULPD       Y2, Y2, Y8
+	VMULPD       quad3fe0000000000000<>+0(SB), Y8, Y8
+	VADDPD       Y4, Y8, Y4
+	VMULPD       Y3, Y4, Y4
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y6, Y3
+	VADDPD       Y3, Y4, Y4
+	VSUBPD       Y4, Y8, Y8
+	VSUBPD       Y2, Y8, Y8
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y6, Y3
+	VSUBPD       Y3, Y8, Y8
+	VMOVUPD      Y8, 256(AX)
+	VEXTRACTI128 $0x01, Y5, X2
+	VMOVDQU      word4afb0ccb<>+0(SB), X3
+	VPMINUD      X3, X2, X3
+	VPCMPEQD     X2, X3, X3
+	VPCMPEQD     X4, X4, X4
+	VPXOR        X3, X4, X4
+	VPXOR        X4, X2, X2
+	VCVTDQ2PD    X2, Y4
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y6
+	VANDPD       quad41f0000000000000<>+0(SB), Y6, Y6
+	VADDPD       Y6, Y4, Y4
+	VADDPD       quad3fe0000000000000<>+0(SB), Y4, Y4
+	VMULPD       quad3df0000000000000<>+0(SB), Y4, Y4
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y4, Y2
+	VPSHUFD      $0xdd, Y2, Y5
+	VPERMQ       $0x08, Y5, Y5
+	VPSRAD       $0x14, X5, X5
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X5, X3, X5
+	VCVTDQ2PD    X5, Y5
+	VPMOVSXDQ    X3, Y6
+	VXORPD       quad8000000000000000<>+0(SB), Y4, Y4
+	VBLENDVPD    Y6, Y4, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
+	VDIVPD       Y3, Y2, Y3
+	VMULPD       Y3, Y3, Y4
+	VMULPD       Y4, Y4, Y6
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y6, Y8
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
+	VMULPD       Y6, Y8, Y8
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
+	VMULPD       Y6, Y8, Y8
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y6, Y9
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y9, Y9
+	VMULPD       Y6, Y9, Y9
+	VADDPD       quad3fd2492494229359<>+0(SB), Y9, Y9
+	VMULPD       Y6, Y9, Y9
+	VADDPD       quad3fe5555555555593<>+0(SB), Y9, Y9
+	VMULPD       Y4, Y9, Y9
+	VADDPD       Y9, Y8, Y4
+	VMULPD       Y2, Y2, Y6
+	VMULPD       quad3fe0000000000000<>+0(SB), Y6, Y6
+	VADDPD       Y4, Y6, Y4
+	VMULPD       Y3, Y4, Y4
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y5, Y3
+	VADDPD       Y3, Y4, Y4
+	VSUBPD       Y4, Y6, Y6
+	VSUBPD       Y2, Y6, Y6
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y5, Y3
+	VSUBPD       Y3, Y6, Y6
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y2
+	VPSHUFD      $0xdd, Y2, Y3
+	VPERMQ       $0x08, Y3, Y3
+	VPSRAD       $0x14, X3, X3
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VCVTDQ2PD    X3, Y5
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
+	VDIVPD       Y3, Y2, Y3
+	VMULPD       Y3, Y3, Y4
+	VMULPD       Y4, Y4, Y6
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y6, Y8
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
+	VMULPD       Y6, Y8, Y8
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
+	VMULPD       Y6, Y8, Y8
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y6, Y9
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y9, Y9
+	VMULPD       Y6, Y9, Y9
+	VADDPD       quad3fd2492494229359<>+0(SB), Y9, Y9
+	VMULPD       Y6, Y9, Y9
+	VADDPD       quad3fe5555555555593<>+0(SB), Y9, Y9
+	VMULPD       Y4, Y9, Y9
+	VADDPD       Y9, Y8, Y4
+	VMULPD       Y2, Y2, Y6
+	VMULPD       quad3fe0000000000000<>+0(SB), Y6, Y6
+	VADDPD       Y4, Y6, Y4
+	VMULPD       Y3, Y4, Y4
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y5, Y3
+	VADDPD       Y3, Y4, Y4
+	VSUBPD       Y4, Y6, Y6
+	VSUBPD       Y2, Y6, Y6
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y5, Y3
+	VSUBPD       Y3, Y6, Y6
+	VMOVUPD      Y6, 288(AX)
+	VEXTRACTI128 $0x00, Y7, X2
+	VMOVDQU      word4afb0ccb<>+0(SB), X3
+	VPMINUD      X3, X2, X3
+	VPCMPEQD     X2, X3, X3
+	VPCMPEQD     X4, X4, X4
+	VPXOR        X3, X4, X4
+	VPXOR        X4, X2, X2
+	VCVTDQ2PD    X2, Y4
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y6
+	VANDPD       quad41f0000000000000<>+0(SB), Y6, Y6
+	VADDPD       Y6, Y4, Y4
+	VADDPD       quad3fe0000000000000<>+0(SB), Y4, Y4
+	VMULPD       quad3df0000000000000<>+0(SB), Y4, Y4
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y4, Y2
+	VPSHUFD      $0xdd, Y2, Y5
+	VPERMQ       $0x08, Y5, Y5
+	VPSRAD       $0x14, X5, X5
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X5, X3, X5
+	VCVTDQ2PD    X5, Y5
+	VPMOVSXDQ    X3, Y6
+	VXORPD       quad8000000000000000<>+0(SB), Y4, Y4
+	VBLENDVPD    Y6, Y4, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
+	VDIVPD       Y3, Y2, Y3
+	VMULPD       Y3, Y3, Y4
+	VMULPD       Y4, Y4, Y6
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y6, Y8
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
+	VMULPD       Y6, Y8, Y8
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
+	VMULPD       Y6, Y8, Y8
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y6, Y9
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y9, Y9
+	VMULPD       Y6, Y9, Y9
+	VADDPD       quad3fd2492494229359<>+0(SB), Y9, Y9
+	VMULPD       Y6, Y9, Y9
+	VADDPD       quad3fe5555555555593<>+0(SB), Y9, Y9
+	VMULPD       Y4, Y9, Y9
+	VADDPD       Y9, Y8, Y4
+	VMULPD       Y2, Y2, Y6
+	VMULPD       quad3fe0000000000000<>+0(SB), Y6, Y6
+	VADDPD       Y4, Y6, Y4
+	VMULPD       Y3, Y4, Y4
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y5, Y3
+	VADDPD       Y3, Y4, Y4
+	VSUBPD       Y4, Y6, Y6
+	VSUBPD       Y2, Y6, Y6
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y5, Y3
+	VSUBPD       Y3, Y6, Y6
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y2
+	VPSHUFD      $0xdd, Y2, Y3
+	VPERMQ       $0x08, Y3, Y3
+	VPSRAD       $0x14, X3, X3
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VCVTDQ2PD    X3, Y5
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
+	VDIVPD       Y3, Y2, Y3
+	VMULPD       Y3, Y3, Y4
+	VMULPD       Y4, Y4, Y6
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y6, Y8
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
+	VMULPD       Y6, Y8, Y8
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
+	VMULPD       Y6, Y8, Y8
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y6, Y9
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y9, Y9
+	VMULPD       Y6, Y9, Y9
+	VADDPD       quad3fd2492494229359<>+0(SB), Y9, Y9
+	VMULPD       Y6, Y9, Y9
+	VADDPD       quad3fe5555555555593<>+0(SB), Y9, Y9
+	VMULPD       Y4, Y9, Y9
+	VADDPD       Y9, Y8, Y4
+	VMULPD       Y2, Y2, Y6
+	VMULPD       quad3fe0000000000000<>+0(SB), Y6, Y6
+	VADDPD       Y4, Y6, Y4
+	VMULPD       Y3, Y4, Y4
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y5, Y3
+	VADDPD       Y3, Y4, Y4
+	VSUBPD       Y4, Y6, Y6
+	VSUBPD       Y2, Y6, Y6
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y5, Y3
+	VSUBPD       Y3, Y6, Y6
+	VMOVUPD      Y6, 384(AX)
+	VEXTRACTI128 $0x01, Y7, X2
+	VMOVDQU      word4afb0ccb<>+0(SB), X3
+	VPMINUD      X3, X2, X3
+	VPCMPEQD     X2, X3, X3
+	VPCMPEQD     X4, X4, X4
+	VPXOR        X3, X4, X4
+	VPXOR        X4, X2, X2
+	VCVTDQ2PD    X2, Y4
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y6
+	VANDPD       quad41f0000000000000<>+0(SB), Y6, Y6
+	VADDPD       Y6, Y4, Y4
+	VADDPD       quad3fe0000000000000<>+0(SB), Y4, Y4
+	VMULPD       quad3df0000000000000<>+0(SB), Y4, Y4
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y4, Y2
+	VPSHUFD      $0xdd, Y2, Y5
+	VPERMQ       $0x08, Y5, Y5
+	VPSRAD       $0x14, X5, X5
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X5, X3, X5
+	VCVTDQ2PD    X5, Y5
+	VPMOVSXDQ    X3, Y6
+	VXORPD       quad8000000000000000<>+0(SB), Y4, Y4
+	VBLENDVPD    Y6, Y4, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
+	VDIVPD       Y3, Y2, Y3
 	VMULPD       Y3, Y3, Y4
 	VMULPD       Y4, Y4, Y6
 	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y6, Y7
@@ -7371,27 +7175,26 @@ gumbel64loop:
 	VADDPD       quad3fe5555555555593<>+0(SB), Y8, Y8
 	VMULPD       Y4, Y8, Y8
 	VADDPD       Y8, Y7, Y4
-	VMULPD       Y5, Y5, Y6
+	VMULPD       Y2, Y2, Y6
 	VMULPD       quad3fe0000000000000<>+0(SB), Y6, Y6
 	VADDPD       Y4, Y6, Y4
 	VMULPD       Y3, Y4, Y4
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y2, Y3
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y5, Y3
 	VADDPD       Y3, Y4, Y4
 	VSUBPD       Y4, Y6, Y6
-	VSUBPD       Y5, Y6, Y6
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y2, Y3
-	VSUBPD       Y6, Y3, Y3
-	VXORPD       quad8000000000000000<>+0(SB), Y3, Y3
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y3, Y3
-	VPSHUFD      $0xdd, Y3, Y2
-	VPERMQ       $0x08, Y2, Y2
-	VPSRAD       $0x14, X2, X2
-	VPAND        quad000fffffffffffff<>+0(SB), Y3, Y5
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y5, Y5
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y5, Y5
-	VCVTDQ2PD    X2, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y5, Y3
-	VDIVPD       Y3, Y5, Y3
+	VSUBPD       Y2, Y6, Y6
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y5, Y3
+	VSUBPD       Y3, Y6, Y6
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y2
+	VPSHUFD      $0xdd, Y2, Y3
+	VPERMQ       $0x08, Y3, Y3
+	VPSRAD       $0x14, X3, X3
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VCVTDQ2PD    X3, Y5
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
+	VDIVPD       Y3, Y2, Y3
 	VMULPD       Y3, Y3, Y4
 	VMULPD       Y4, Y4, Y6
 	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y6, Y7
@@ -7407,18 +7210,17 @@ gumbel64loop:
 	VADDPD       quad3fe5555555555593<>+0(SB), Y8, Y8
 	VMULPD       Y4, Y8, Y8
 	VADDPD       Y8, Y7, Y4
-	VMULPD       Y5, Y5, Y6
+	VMULPD       Y2, Y2, Y6
 	VMULPD       quad3fe0000000000000<>+0(SB), Y6, Y6
 	VADDPD       Y4, Y6, Y4
 	VMULPD       Y3, Y4, Y4
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y2, Y3
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y5, Y3
 	VADDPD       Y3, Y4, Y4
 	VSUBPD       Y4, Y6, Y6
-	VSUBPD       Y5, Y6, Y6
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y2, Y3
-	VSUBPD       Y6, Y3, Y3
-	VXORPD       quad8000000000000000<>+0(SB), Y3, Y3
-	VMOVUPD      Y3, 416(AX)
+	VSUBPD       Y2, Y6, Y6
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y5, Y3
+	VSUBPD       Y3, Y6, Y6
+	VMOVUPD      Y6, 416(AX)
 	MOVL         SI, BX
 	MOVQ         SI, DI
 	SHRQ         $0x20, DI
@@ -7434,210 +7236,211 @@ gumbel64loop:
 	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
 	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
 	VPSHUFD      $0xf5, Y6, Y6
-	VPBLENDD     $0xaa, Y7, Y6, Y6
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y7
+	VPBLENDD     $0xaa, Y7, Y6, Y7
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y6
 	VPSRLQ       $0x20, Y4, Y8
 	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
 	VPMULLD      wordcd9e8d57<>+0(SB), Y4, Y4
-	VPSHUFD      $0xf5, Y7, Y7
-	VPBLENDD     $0xaa, Y8, Y7, Y7
-	VPBROADCASTD (DX), Y8
-	VPXOR        Y3, Y7, Y7
-	VPXOR        Y8, Y7, Y7
+	VPSHUFD      $0xf5, Y6, Y6
+	VPBLENDD     $0xaa, Y8, Y6, Y8
+	VPBROADCASTD (DX), Y6
+	VPXOR        Y3, Y8, Y8
+	VPXOR        Y6, Y8, Y8
 	VPBROADCASTD 40(DX), Y3
-	VPXOR        Y5, Y6, Y6
-	VPXOR        Y3, Y6, Y6
-	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y3
-	VPSRLQ       $0x20, Y7, Y5
+	VPXOR        Y5, Y7, Y7
+	VPXOR        Y3, Y7, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y3
+	VPSRLQ       $0x20, Y8, Y5
 	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
-	VPMULLD      wordd2511f53<>+0(SB), Y7, Y7
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y6
 	VPSHUFD      $0xf5, Y3, Y3
-	VPBLENDD     $0xaa, Y5, Y3, Y3
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y5
-	VPSRLQ       $0x20, Y6, Y8
+	VPBLENDD     $0xaa, Y5, Y3, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y3
+	VPSRLQ       $0x20, Y7, Y8
 	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y6, Y6
-	VPSHUFD      $0xf5, Y5, Y5
-	VPBLENDD     $0xaa, Y8, Y5, Y5
-	VPBROADCASTD 4(DX), Y8
-	VPXOR        Y4, Y5, Y5
-	VPXOR        Y8, Y5, Y5
-	VPBROADCASTD 44(DX), Y4
-	VPXOR        Y2, Y3, Y3
-	VPXOR        Y4, Y3, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y2
-	VPSRLQ       $0x20, Y5, Y4
-	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
-	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
+	VPSHUFD      $0xf5, Y3, Y3
+	VPBLENDD     $0xaa, Y8, Y3, Y8
+	VPBROADCASTD 4(DX), Y3
+	VPXOR        Y4, Y8, Y8
+	VPXOR        Y3, Y8, Y8
+	VPBROADCASTD 44(DX), Y3
+	VPXOR        Y2, Y5, Y5
+	VPXOR        Y3, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y4
 	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y4, Y2, Y2
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y4
+	VPBLENDD     $0xaa, Y3, Y2, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y2
+	VPSRLQ       $0x20, Y5, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPBROADCASTD 8(DX), Y2
+	VPXOR        Y7, Y8, Y8
+	VPXOR        Y2, Y8, Y8
+	VPBROADCASTD 48(DX), Y2
+	VPXOR        Y6, Y3, Y3
+	VPXOR        Y2, Y3, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y6, Y6
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y7
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y6, Y2, Y6
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y2
 	VPSRLQ       $0x20, Y3, Y8
 	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
 	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
-	VPSHUFD      $0xf5, Y4, Y4
-	VPBLENDD     $0xaa, Y8, Y4, Y4
-	VPBROADCASTD 8(DX), Y8
-	VPXOR        Y6, Y4, Y4
-	VPXOR        Y8, Y4, Y4
-	VPBROADCASTD 48(DX), Y6
-	VPXOR        Y7, Y2, Y2
-	VPXOR        Y6, Y2, Y2
-	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y6
-	VPSRLQ       $0x20, Y4, Y7
-	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
-	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
-	VPSHUFD      $0xf5, Y6, Y6
-	VPBLENDD     $0xaa, Y7, Y6, Y6
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y7
-	VPSRLQ       $0x20, Y2, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y2, Y2
-	VPSHUFD      $0xf5, Y7, Y7
-	VPBLENDD     $0xaa, Y8, Y7, Y7
-	VPBROADCASTD 12(DX), Y8
-	VPXOR        Y3, Y7, Y7
-	VPXOR        Y8, Y7, Y7
-	VPBROADCASTD 52(DX), Y3
-	VPXOR        Y5, Y6, Y6
-	VPXOR        Y3, Y6, Y6
-	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y3
-	VPSRLQ       $0x20, Y7, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
-	VPMULLD      wordd2511f53<>+0(SB), Y7, Y7
-	VPSHUFD      $0xf5, Y3, Y3
-	VPBLENDD     $0xaa, Y5, Y3, Y3
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y5
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPBROADCASTD 12(DX), Y2
+	VPXOR        Y5, Y8, Y8
+	VPXOR        Y2, Y8, Y8
+	VPBROADCASTD 52(DX), Y2
+	VPXOR        Y4, Y6, Y6
+	VPXOR        Y2, Y6, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y5
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y4, Y2, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y2
 	VPSRLQ       $0x20, Y6, Y8
 	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
 	VPMULLD      wordcd9e8d57<>+0(SB), Y6, Y6
-	VPSHUFD      $0xf5, Y5, Y5
-	VPBLENDD     $0xaa, Y8, Y5, Y5
-	VPBROADCASTD 16(DX), Y8
-	VPXOR        Y2, Y5, Y5
-	VPXOR        Y8, Y5, Y5
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPBROADCASTD 16(DX), Y2
+	VPXOR        Y3, Y8, Y8
+	VPXOR        Y2, Y8, Y8
 	VPBROADCASTD 56(DX), Y2
-	VPXOR        Y4, Y3, Y3
-	VPXOR        Y2, Y3, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y2
-	VPSRLQ       $0x20, Y5, Y4
-	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
-	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPXOR        Y7, Y4, Y4
+	VPXOR        Y2, Y4, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y7
 	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y4, Y2, Y2
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y4
-	VPSRLQ       $0x20, Y3, Y8
+	VPBLENDD     $0xaa, Y3, Y2, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y8
 	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
-	VPSHUFD      $0xf5, Y4, Y4
-	VPBLENDD     $0xaa, Y8, Y4, Y4
-	VPBROADCASTD 20(DX), Y8
-	VPXOR        Y6, Y4, Y4
-	VPXOR        Y8, Y4, Y4
-	VPBROADCASTD 60(DX), Y6
-	VPXOR        Y7, Y2, Y2
-	VPXOR        Y6, Y2, Y2
-	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y6
-	VPSRLQ       $0x20, Y4, Y7
-	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
-	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
-	VPSHUFD      $0xf5, Y6, Y6
-	VPBLENDD     $0xaa, Y7, Y6, Y6
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y7
-	VPSRLQ       $0x20, Y2, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y2, Y2
-	VPSHUFD      $0xf5, Y7, Y7
-	VPBLENDD     $0xaa, Y8, Y7, Y7
-	VPBROADCASTD 24(DX), Y8
-	VPXOR        Y3, Y7, Y7
-	VPXOR        Y8, Y7, Y7
-	VPBROADCASTD 64(DX), Y3
-	VPXOR        Y5, Y6, Y6
-	VPXOR        Y3, Y6, Y6
-	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y3
-	VPSRLQ       $0x20, Y7, Y5
+	VPMULLD      wordcd9e8d57<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPBROADCASTD 20(DX), Y2
+	VPXOR        Y6, Y8, Y8
+	VPXOR        Y2, Y8, Y8
+	VPBROADCASTD 60(DX), Y2
+	VPXOR        Y5, Y3, Y3
+	VPXOR        Y2, Y3, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y5
 	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
-	VPMULLD      wordd2511f53<>+0(SB), Y7, Y7
-	VPSHUFD      $0xf5, Y3, Y3
-	VPBLENDD     $0xaa, Y5, Y3, Y3
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y5
-	VPSRLQ       $0x20, Y6, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y6, Y6
-	VPSHUFD      $0xf5, Y5, Y5
-	VPBLENDD     $0xaa, Y8, Y5, Y5
-	VPBROADCASTD 28(DX), Y8
-	VPXOR        Y2, Y5, Y5
-	VPXOR        Y8, Y5, Y5
-	VPBROADCASTD 68(DX), Y2
-	VPXOR        Y4, Y3, Y3
-	VPXOR        Y2, Y3, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y2
-	VPSRLQ       $0x20, Y5, Y4
-	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
-	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y6
 	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y4, Y2, Y2
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y4
+	VPBLENDD     $0xaa, Y5, Y2, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y2
 	VPSRLQ       $0x20, Y3, Y8
 	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
 	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
-	VPSHUFD      $0xf5, Y4, Y4
-	VPBLENDD     $0xaa, Y8, Y4, Y4
-	VPBROADCASTD 32(DX), Y8
-	VPXOR        Y6, Y4, Y4
-	VPXOR        Y8, Y4, Y4
-	VPBROADCASTD 72(DX), Y6
-	VPXOR        Y7, Y2, Y2
-	VPXOR        Y6, Y2, Y2
-	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y6
-	VPSRLQ       $0x20, Y4, Y7
-	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
-	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
-	VPSHUFD      $0xf5, Y6, Y6
-	VPBLENDD     $0xaa, Y7, Y6, Y6
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y7
-	VPSRLQ       $0x20, Y2, Y8
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPBROADCASTD 24(DX), Y2
+	VPXOR        Y4, Y8, Y8
+	VPXOR        Y2, Y8, Y8
+	VPBROADCASTD 64(DX), Y2
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y2, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y7
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y4, Y2, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y2
+	VPSRLQ       $0x20, Y5, Y8
 	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y2, Y2
-	VPSHUFD      $0xf5, Y7, Y7
-	VPBLENDD     $0xaa, Y8, Y7, Y7
-	VPBROADCASTD 36(DX), Y8
-	VPXOR        Y3, Y7, Y7
-	VPXOR        Y8, Y7, Y7
-	VPBROADCASTD 76(DX), Y3
-	VPXOR        Y5, Y6, Y6
-	VPXOR        Y3, Y6, Y6
-	VEXTRACTI128 $0x00, Y7, X3
-	VPSRAD       $0x1f, X3, X5
-	VPXOR        X5, X3, X3
-	VMOVDQU      word4afb0ccc<>+0(SB), X8
-	VPSUBD       X3, X8, X8
-	VPSRAD       $0x1f, X8, X8
-	VCVTDQ2PD    X3, Y3
-	VADDPD       quad3fe0000000000000<>+0(SB), Y3, Y3
-	VMULPD       quad3df0000000000000<>+0(SB), Y3, Y3
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y3, Y9
-	VPSHUFD      $0xdd, Y9, Y10
-	VPERMQ       $0x08, Y10, Y10
-	VPSRAD       $0x14, X10, X10
-	VPAND        quad000fffffffffffff<>+0(SB), Y9, Y9
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y9
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y9, Y9
-	VPABSD       X8, X11
-	VCVTDQ2PD    X11, Y11
-	VADDPD       quad3ff0000000000000<>+0(SB), Y11, Y12
-	VMULPD       Y3, Y12, Y12
-	VSUBPD       Y12, Y11, Y11
-	VPMOVSXDQ    X5, Y3
-	VBLENDVPD    Y3, Y9, Y11, Y9
-	VBLENDVPS    X5, X10, X8, X10
-	VCVTDQ2PD    X10, Y3
-	VADDPD       quad4000000000000000<>+0(SB), Y9, Y5
-	VDIVPD       Y5, Y9, Y5
-	VMULPD       Y5, Y5, Y8
-	VMULPD       Y8, Y8, Y10
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPBROADCASTD 28(DX), Y2
+	VPXOR        Y3, Y8, Y8
+	VPXOR        Y2, Y8, Y8
+	VPBROADCASTD 68(DX), Y2
+	VPXOR        Y6, Y4, Y4
+	VPXOR        Y2, Y4, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y6
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y3, Y2, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPMULLD      wordcd9e8d57<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPBROADCASTD 32(DX), Y2
+	VPXOR        Y5, Y8, Y8
+	VPXOR        Y2, Y8, Y8
+	VPBROADCASTD 72(DX), Y2
+	VPXOR        Y7, Y3, Y3
+	VPXOR        Y2, Y3, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y7
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y5, Y2, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y2
+	VPSRLQ       $0x20, Y3, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPBROADCASTD 36(DX), Y2
+	VPXOR        Y4, Y8, Y8
+	VPXOR        Y2, Y8, Y8
+	VPBROADCASTD 76(DX), Y2
+	VPXOR        Y6, Y5, Y5
+	VPXOR        Y2, Y5, Y5
+	VEXTRACTI128 $0x00, Y8, X2
+	VMOVDQU      word4afb0ccb<>+0(SB), X4
+	VPMINUD      X4, X2, X4
+	VPCMPEQD     X2, X4, X4
+	VPCMPEQD     X6, X6, X6
+	VPXOR        X4, X6, X6
+	VPXOR        X6, X2, X2
+	VCVTDQ2PD    X2, Y6
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y10
+	VANDPD       quad41f0000000000000<>+0(SB), Y10, Y10
+	VADDPD       Y10, Y6, Y6
+	VADDPD       quad3fe0000000000000<>+0(SB), Y6, Y6
+	VMULPD       quad3df0000000000000<>+0(SB), Y6, Y6
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y2
+	VPSHUFD      $0xdd, Y2, Y9
+	VPERMQ       $0x08, Y9, Y9
+	VPSRAD       $0x14, X9, X9
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X9, X4, X9
+	VCVTDQ2PD    X9, Y9
+	VPMOVSXDQ    X4, Y10
+	VXORPD       quad8000000000000000<>+0(SB), Y6, Y6
+	VBLENDVPD    Y10, Y6, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y4
+	VDIVPD       Y4, Y2, Y4
+	VMULPD       Y4, Y4, Y6
+	VMULPD       Y6, Y6, Y10
 	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y10, Y11
 	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
 	VMULPD       Y10, Y11, Y11
@@ -7649,31 +7452,30 @@ gumbel64loop:
 	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
 	VMULPD       Y10, Y12, Y12
 	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
-	VMULPD       Y8, Y12, Y12
-	VADDPD       Y12, Y11, Y8
-	VMULPD       Y9, Y9, Y10
+	VMULPD       Y6, Y12, Y12
+	VADDPD       Y12, Y11, Y6
+	VMULPD       Y2, Y2, Y10
 	VMULPD       quad3fe0000000000000<>+0(SB), Y10, Y10
-	VADDPD       Y8, Y10, Y8
-	VMULPD       Y5, Y8, Y8
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y3, Y5
-	VADDPD       Y5, Y8, Y8
-	VSUBPD       Y8, Y10, Y10
-	VSUBPD       Y9, Y10, Y10
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y3, Y5
-	VSUBPD       Y10, Y5, Y5
-	VXORPD       quad8000000000000000<>+0(SB), Y5, Y5
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y5, Y5
-	VPSHUFD      $0xdd, Y5, Y3
-	VPERMQ       $0x08, Y3, Y3
-	VPSRAD       $0x14, X3, X3
-	VPAND        quad000fffffffffffff<>+0(SB), Y5, Y9
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y9
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y9, Y9
-	VCVTDQ2PD    X3, Y3
-	VADDPD       quad4000000000000000<>+0(SB), Y9, Y5
-	VDIVPD       Y5, Y9, Y5
-	VMULPD       Y5, Y5, Y8
-	VMULPD       Y8, Y8, Y10
+	VADDPD       Y6, Y10, Y6
+	VMULPD       Y4, Y6, Y6
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y9, Y4
+	VADDPD       Y4, Y6, Y6
+	VSUBPD       Y6, Y10, Y10
+	VSUBPD       Y2, Y10, Y10
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y9, Y4
+	VSUBPD       Y4, Y10, Y10
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y10, Y2
+	VPSHUFD      $0xdd, Y2, Y4
+	VPERMQ       $0x08, Y4, Y4
+	VPSRAD       $0x14, X4, X4
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VCVTDQ2PD    X4, Y9
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y4
+	VDIVPD       Y4, Y2, Y4
+	VMULPD       Y4, Y4, Y6
+	VMULPD       Y6, Y6, Y10
 	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y10, Y11
 	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
 	VMULPD       Y10, Y11, Y11
@@ -7685,587 +7487,581 @@ gumbel64loop:
 	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
 	VMULPD       Y10, Y12, Y12
 	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
-	VMULPD       Y8, Y12, Y12
-	VADDPD       Y12, Y11, Y8
-	VMULPD       Y9, Y9, Y10
+	VMULPD       Y6, Y12, Y12
+	VADDPD       Y12, Y11, Y6
+	VMULPD       Y2, Y2, Y10
 	VMULPD       quad3fe0000000000000<>+0(SB), Y10, Y10
-	VADDPD       Y8, Y10, Y8
-	VMULPD       Y5, Y8, Y8
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y3, Y5
-	VADDPD       Y5, Y8, Y8
-	VSUBPD       Y8, Y10, Y10
-	VSUBPD       Y9, Y10, Y10
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y3, Y5
-	VSUBPD       Y10, Y5, Y5
-	VXORPD       quad8000000000000000<>+0(SB), Y5, Y5
-	VMOVUPD      Y5, 64(AX)
-	VEXTRACTI128 $0x01, Y7, X3
-	VPSRAD       $0x1f, X3, X5
-	VPXOR        X5, X3, X3
-	VMOVDQU      word4afb0ccc<>+0(SB), X7
-	VPSUBD       X3, X7, X7
-	VPSRAD       $0x1f, X7, X7
-	VCVTDQ2PD    X3, Y3
-	VADDPD       quad3fe0000000000000<>+0(SB), Y3, Y3
-	VMULPD       quad3df0000000000000<>+0(SB), Y3, Y3
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y3, Y8
-	VPSHUFD      $0xdd, Y8, Y9
-	VPERMQ       $0x08, Y9, Y9
-	VPSRAD       $0x14, X9, X9
-	VPAND        quad000fffffffffffff<>+0(SB), Y8, Y8
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y8, Y8
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y8, Y8
-	VPABSD       X7, X10
-	VCVTDQ2PD    X10, Y10
-	VADDPD       quad3ff0000000000000<>+0(SB), Y10, Y11
-	VMULPD       Y3, Y11, Y11
-	VSUBPD       Y11, Y10, Y10
-	VPMOVSXDQ    X5, Y3
-	VBLENDVPD    Y3, Y8, Y10, Y8
-	VBLENDVPS    X5, X9, X7, X9
-	VCVTDQ2PD    X9, Y3
-	VADDPD       quad4000000000000000<>+0(SB), Y8, Y5
-	VDIVPD       Y5, Y8, Y5
-	VMULPD       Y5, Y5, Y7
-	VMULPD       Y7, Y7, Y9
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y9, Y10
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
-	VMULPD       Y9, Y10, Y10
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
-	VMULPD       Y9, Y10, Y10
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y9, Y11
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y11, Y11
-	VMULPD       Y9, Y11, Y11
-	VADDPD       quad3fd2492494229359<>+0(SB), Y11, Y11
-	VMULPD       Y9, Y11, Y11
-	VADDPD       quad3fe5555555555593<>+0(SB), Y11, Y11
-	VMULPD       Y7, Y11, Y11
-	VADDPD       Y11, Y10, Y7
-	VMULPD       Y8, Y8, Y9
-	VMULPD       quad3fe0000000000000<>+0(SB), Y9, Y9
-	VADDPD       Y7, Y9, Y7
-	VMULPD       Y5, Y7, Y7
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y3, Y5
-	VADDPD       Y5, Y7, Y7
-	VSUBPD       Y7, Y9, Y9
-	VSUBPD       Y8, Y9, Y9
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y3, Y5
-	VSUBPD       Y9, Y5, Y5
-	VXORPD       quad8000000000000000<>+0(SB), Y5, Y5
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y5, Y5
-	VPSHUFD      $0xdd, Y5, Y3
-	VPERMQ       $0x08, Y3, Y3
-	VPSRAD       $0x14, X3, X3
-	VPAND        quad000fffffffffffff<>+0(SB), Y5, Y8
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y8, Y8
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y8, Y8
-	VCVTDQ2PD    X3, Y3
-	VADDPD       quad4000000000000000<>+0(SB), Y8, Y5
-	VDIVPD       Y5, Y8, Y5
-	VMULPD       Y5, Y5, Y7
-	VMULPD       Y7, Y7, Y9
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y9, Y10
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
-	VMULPD       Y9, Y10, Y10
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
-	VMULPD       Y9, Y10, Y10
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y9, Y11
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y11, Y11
-	VMULPD       Y9, Y11, Y11
-	VADDPD       quad3fd2492494229359<>+0(SB), Y11, Y11
-	VMULPD       Y9, Y11, Y11
-	VADDPD       quad3fe5555555555593<>+0(SB), Y11, Y11
-	VMULPD       Y7, Y11, Y11
-	VADDPD       Y11, Y10, Y7
-	VMULPD       Y8, Y8, Y9
-	VMULPD       quad3fe0000000000000<>+0(SB), Y9, Y9
-	VADDPD       Y7, Y9, Y7
-	VMULPD       Y5, Y7, Y7
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y3, Y5
-	VADDPD       Y5, Y7, Y7
-	VSUBPD       Y7, Y9, Y9
-	VSUBPD       Y8, Y9, Y9
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y3, Y5
-	VSUBPD       Y9, Y5, Y5
-	VXORPD       quad8000000000000000<>+0(SB), Y5, Y5
-	VMOVUPD      Y5, 96(AX)
-	VEXTRACTI128 $0x00, Y2, X3
-	VPSRAD       $0x1f, X3, X5
-	VPXOR        X5, X3, X3
-	VMOVDQU      word4afb0ccc<>+0(SB), X7
-	VPSUBD       X3, X7, X7
-	VPSRAD       $0x1f, X7, X7
-	VCVTDQ2PD    X3, Y3
-	VADDPD       quad3fe0000000000000<>+0(SB), Y3, Y3
-	VMULPD       quad3df0000000000000<>+0(SB), Y3, Y3
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y3, Y8
-	VPSHUFD      $0xdd, Y8, Y9
-	VPERMQ       $0x08, Y9, Y9
-	VPSRAD       $0x14, X9, X9
-	VPAND        quad000fffffffffffff<>+0(SB), Y8, Y8
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y8, Y8
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y8, Y8
-	VPABSD       X7, X10
-	VCVTDQ2PD    X10, Y10
-	VADDPD       quad3ff0000000000000<>+0(SB), Y10, Y11
-	VMULPD       Y3, Y11, Y11
-	VSUBPD       Y11, Y10, Y10
-	VPMOVSXDQ    X5, Y3
-	VBLENDVPD    Y3, Y8, Y10, Y8
-	VBLENDVPS    X5, X9, X7, X9
-	VCVTDQ2PD    X9, Y3
-	VADDPD       quad4000000000000000<>+0(SB), Y8, Y5
-	VDIVPD       Y5, Y8, Y5
-	VMULPD       Y5, Y5, Y7
-	VMULPD       Y7, Y7, Y9
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y9, Y10
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
-	VMULPD       Y9, Y10, Y10
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
-	VMULPD       Y9, Y10, Y10
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y9, Y11
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y11, Y11
-	VMULPD       Y9, Y11, Y11
-	VADDPD       quad3fd2492494229359<>+0(SB), Y11, Y11
-	VMULPD       Y9, Y11, Y11
-	VADDPD       quad3fe5555555555593<>+0(SB), Y11, Y11
-	VMULPD       Y7, Y11, Y11
-	VADDPD       Y11, Y10, Y7
-	VMULPD       Y8, Y8, Y9
-	VMULPD       quad3fe0000000000000<>+0(SB), Y9, Y9
-	VADDPD       Y7, Y9, Y7
-	VMULPD       Y5, Y7, Y7
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y3, Y5
-	VADDPD       Y5, Y7, Y7
-	VSUBPD       Y7, Y9, Y9
-	VSUBPD       Y8, Y9, Y9
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y3, Y5
-	VSUBPD       Y9, Y5, Y5
-	VXORPD       quad8000000000000000<>+0(SB), Y5, Y5
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y5, Y5
-	VPSHUFD      $0xdd, Y5, Y3
-	VPERMQ       $0x08, Y3, Y3
-	VPSRAD       $0x14, X3, X3
-	VPAND        quad000fffffffffffff<>+0(SB), Y5, Y8
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y8, Y8
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y8, Y8
-	VCVTDQ2PD    X3, Y3
-	VADDPD       quad4000000000000000<>+0(SB), Y8, Y5
-	VDIVPD       Y5, Y8, Y5
-	VMULPD       Y5, Y5, Y7
-	VMULPD       Y7, Y7, Y9
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y9, Y10
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
-	VMULPD       Y9, Y10, Y10
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
-	VMULPD       Y9, Y10, Y10
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y9, Y11
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y11, Y11
-	VMULPD       Y9, Y11, Y11
-	VADDPD       quad3fd2492494229359<>+0(SB), Y11, Y11
-	VMULPD       Y9, Y11, Y11
-	VADDPD       quad3fe5555555555593<>+0(SB), Y11, Y11
-	VMULPD       Y7, Y11, Y11
-	VADDPD       Y11, Y10, Y7
-	VMULPD       Y8, Y8, Y9
-	VMULPD       quad3fe0000000000000<>+0(SB), Y9, Y9
-	VADDPD       Y7, Y9, Y7
-	VMULPD       Y5, Y7, Y7
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y3, Y5
-	VADDPD       Y5, Y7, Y7
-	VSUBPD       Y7, Y9, Y9
-	VSUBPD       Y8, Y9, Y9
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y3, Y5
-	VSUBPD       Y9, Y5, Y5
-	VXORPD       quad8000000000000000<>+0(SB), Y5, Y5
-	VMOVUPD      Y5, 192(AX)
-	VEXTRACTI128 $0x01, Y2, X2
-	VPSRAD       $0x1f, X2, X3
-	VPXOR        X3, X2, X2
-	VMOVDQU      word4afb0ccc<>+0(SB), X5
-	VPSUBD       X2, X5, X5
-	VPSRAD       $0x1f, X5, X5
-	VCVTDQ2PD    X2, Y2
-	VADDPD       quad3fe0000000000000<>+0(SB), Y2, Y2
-	VMULPD       quad3df0000000000000<>+0(SB), Y2, Y2
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y7
-	VPSHUFD      $0xdd, Y7, Y8
+	VADDPD       Y6, Y10, Y6
+	VMULPD       Y4, Y6, Y6
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y9, Y4
+	VADDPD       Y4, Y6, Y6
+	VSUBPD       Y6, Y10, Y10
+	VSUBPD       Y2, Y10, Y10
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y9, Y4
+	VSUBPD       Y4, Y10, Y10
+	VMOVUPD      Y10, 64(AX)
+	VEXTRACTI128 $0x01, Y8, X2
+	VMOVDQU      word4afb0ccb<>+0(SB), X4
+	VPMINUD      X4, X2, X4
+	VPCMPEQD     X2, X4, X4
+	VPCMPEQD     X6, X6, X6
+	VPXOR        X4, X6, X6
+	VPXOR        X6, X2, X2
+	VCVTDQ2PD    X2, Y6
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y9
+	VANDPD       quad41f0000000000000<>+0(SB), Y9, Y9
+	VADDPD       Y9, Y6, Y6
+	VADDPD       quad3fe0000000000000<>+0(SB), Y6, Y6
+	VMULPD       quad3df0000000000000<>+0(SB), Y6, Y6
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y2
+	VPSHUFD      $0xdd, Y2, Y8
 	VPERMQ       $0x08, Y8, Y8
 	VPSRAD       $0x14, X8, X8
-	VPAND        quad000fffffffffffff<>+0(SB), Y7, Y7
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y7, Y7
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y7, Y7
-	VPABSD       X5, X9
-	VCVTDQ2PD    X9, Y9
-	VADDPD       quad3ff0000000000000<>+0(SB), Y9, Y10
-	VMULPD       Y2, Y10, Y10
-	VSUBPD       Y10, Y9, Y9
-	VPMOVSXDQ    X3, Y2
-	VBLENDVPD    Y2, Y7, Y9, Y7
-	VBLENDVPS    X3, X8, X5, X8
-	VCVTDQ2PD    X8, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y7, Y3
-	VDIVPD       Y3, Y7, Y3
-	VMULPD       Y3, Y3, Y5
-	VMULPD       Y5, Y5, Y8
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y8, Y9
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y8, Y10
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       quad3fd2492494229359<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       quad3fe5555555555593<>+0(SB), Y10, Y10
-	VMULPD       Y5, Y10, Y10
-	VADDPD       Y10, Y9, Y5
-	VMULPD       Y7, Y7, Y8
-	VMULPD       quad3fe0000000000000<>+0(SB), Y8, Y8
-	VADDPD       Y5, Y8, Y5
-	VMULPD       Y3, Y5, Y5
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y2, Y3
-	VADDPD       Y3, Y5, Y5
-	VSUBPD       Y5, Y8, Y8
-	VSUBPD       Y7, Y8, Y8
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y2, Y3
-	VSUBPD       Y8, Y3, Y3
-	VXORPD       quad8000000000000000<>+0(SB), Y3, Y3
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y3, Y3
-	VPSHUFD      $0xdd, Y3, Y2
-	VPERMQ       $0x08, Y2, Y2
-	VPSRAD       $0x14, X2, X2
-	VPAND        quad000fffffffffffff<>+0(SB), Y3, Y7
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y7, Y7
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y7, Y7
-	VCVTDQ2PD    X2, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y7, Y3
-	VDIVPD       Y3, Y7, Y3
-	VMULPD       Y3, Y3, Y5
-	VMULPD       Y5, Y5, Y8
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y8, Y9
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y8, Y10
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       quad3fd2492494229359<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       quad3fe5555555555593<>+0(SB), Y10, Y10
-	VMULPD       Y5, Y10, Y10
-	VADDPD       Y10, Y9, Y5
-	VMULPD       Y7, Y7, Y8
-	VMULPD       quad3fe0000000000000<>+0(SB), Y8, Y8
-	VADDPD       Y5, Y8, Y5
-	VMULPD       Y3, Y5, Y5
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y2, Y3
-	VADDPD       Y3, Y5, Y5
-	VSUBPD       Y5, Y8, Y8
-	VSUBPD       Y7, Y8, Y8
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y2, Y3
-	VSUBPD       Y8, Y3, Y3
-	VXORPD       quad8000000000000000<>+0(SB), Y3, Y3
-	VMOVUPD      Y3, 224(AX)
-	VEXTRACTI128 $0x00, Y6, X2
-	VPSRAD       $0x1f, X2, X3
-	VPXOR        X3, X2, X2
-	VMOVDQU      word4afb0ccc<>+0(SB), X5
-	VPSUBD       X2, X5, X5
-	VPSRAD       $0x1f, X5, X5
-	VCVTDQ2PD    X2, Y2
-	VADDPD       quad3fe0000000000000<>+0(SB), Y2, Y2
-	VMULPD       quad3df0000000000000<>+0(SB), Y2, Y2
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y7
-	VPSHUFD      $0xdd, Y7, Y8
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X8, X4, X8
+	VCVTDQ2PD    X8, Y8
+	VPMOVSXDQ    X4, Y9
+	VXORPD       quad8000000000000000<>+0(SB), Y6, Y6
+	VBLENDVPD    Y9, Y6, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y4
+	VDIVPD       Y4, Y2, Y4
+	VMULPD       Y4, Y4, Y6
+	VMULPD       Y6, Y6, Y9
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y9, Y10
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y9, Y11
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       quad3fd2492494229359<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       quad3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y6, Y11, Y11
+	VADDPD       Y11, Y10, Y6
+	VMULPD       Y2, Y2, Y9
+	VMULPD       quad3fe0000000000000<>+0(SB), Y9, Y9
+	VADDPD       Y6, Y9, Y6
+	VMULPD       Y4, Y6, Y6
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y8, Y4
+	VADDPD       Y4, Y6, Y6
+	VSUBPD       Y6, Y9, Y9
+	VSUBPD       Y2, Y9, Y9
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y8, Y4
+	VSUBPD       Y4, Y9, Y9
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y2
+	VPSHUFD      $0xdd, Y2, Y4
+	VPERMQ       $0x08, Y4, Y4
+	VPSRAD       $0x14, X4, X4
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VCVTDQ2PD    X4, Y8
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y4
+	VDIVPD       Y4, Y2, Y4
+	VMULPD       Y4, Y4, Y6
+	VMULPD       Y6, Y6, Y9
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y9, Y10
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y9, Y11
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       quad3fd2492494229359<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       quad3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y6, Y11, Y11
+	VADDPD       Y11, Y10, Y6
+	VMULPD       Y2, Y2, Y9
+	VMULPD       quad3fe0000000000000<>+0(SB), Y9, Y9
+	VADDPD       Y6, Y9, Y6
+	VMULPD       Y4, Y6, Y6
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y8, Y4
+	VADDPD       Y4, Y6, Y6
+	VSUBPD       Y6, Y9, Y9
+	VSUBPD       Y2, Y9, Y9
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y8, Y4
+	VSUBPD       Y4, Y9, Y9
+	VMOVUPD      Y9, 96(AX)
+	VEXTRACTI128 $0x00, Y3, X2
+	VMOVDQU      word4afb0ccb<>+0(SB), X4
+	VPMINUD      X4, X2, X4
+	VPCMPEQD     X2, X4, X4
+	VPCMPEQD     X6, X6, X6
+	VPXOR        X4, X6, X6
+	VPXOR        X6, X2, X2
+	VCVTDQ2PD    X2, Y6
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y9
+	VANDPD       quad41f0000000000000<>+0(SB), Y9, Y9
+	VADDPD       Y9, Y6, Y6
+	VADDPD       quad3fe0000000000000<>+0(SB), Y6, Y6
+	VMULPD       quad3df0000000000000<>+0(SB), Y6, Y6
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y2
+	VPSHUFD      $0xdd, Y2, Y8
 	VPERMQ       $0x08, Y8, Y8
 	VPSRAD       $0x14, X8, X8
-	VPAND        quad000fffffffffffff<>+0(SB), Y7, Y7
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y7, Y7
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y7, Y7
-	VPABSD       X5, X9
-	VCVTDQ2PD    X9, Y9
-	VADDPD       quad3ff0000000000000<>+0(SB), Y9, Y10
-	VMULPD       Y2, Y10, Y10
-	VSUBPD       Y10, Y9, Y9
-	VPMOVSXDQ    X3, Y2
-	VBLENDVPD    Y2, Y7, Y9, Y7
-	VBLENDVPS    X3, X8, X5, X8
-	VCVTDQ2PD    X8, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y7, Y3
-	VDIVPD       Y3, Y7, Y3
-	VMULPD       Y3, Y3, Y5
-	VMULPD       Y5, Y5, Y8
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y8, Y9
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y8, Y10
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       quad3fd2492494229359<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       quad3fe5555555555593<>+0(SB), Y10, Y10
-	VMULPD       Y5, Y10, Y10
-	VADDPD       Y10, Y9, Y5
-	VMULPD       Y7, Y7, Y8
-	VMULPD       quad3fe0000000000000<>+0(SB), Y8, Y8
-	VADDPD       Y5, Y8, Y5
-	VMULPD       Y3, Y5, Y5
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y2, Y3
-	VADDPD       Y3, Y5, Y5
-	VSUBPD       Y5, Y8, Y8
-	VSUBPD       Y7, Y8, Y8
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y2, Y3
-	VSUBPD       Y8, Y3, Y3
-	VXORPD       quad8000000000000000<>+0(SB), Y3, Y3
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y3, Y3
-	VPSHUFD      $0xdd, Y3, Y2
-	VPERMQ       $0x08, Y2, Y2
-	VPSRAD       $0x14, X2, X2
-	VPAND        quad000fffffffffffff<>+0(SB), Y3, Y7
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y7, Y7
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y7, Y7
-	VCVTDQ2PD    X2, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y7, Y3
-	VDIVPD       Y3, Y7, Y3
-	VMULPD       Y3, Y3, Y5
-	VMULPD       Y5, Y5, Y8
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y8, Y9
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y8, Y10
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       quad3fd2492494229359<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       quad3fe5555555555593<>+0(SB), Y10, Y10
-	VMULPD       Y5, Y10, Y10
-	VADDPD       Y10, Y9, Y5
-	VMULPD       Y7, Y7, Y8
-	VMULPD       quad3fe0000000000000<>+0(SB), Y8, Y8
-	VADDPD       Y5, Y8, Y5
-	VMULPD       Y3, Y5, Y5
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y2, Y3
-	VADDPD       Y3, Y5, Y5
-	VSUBPD       Y5, Y8, Y8
-	VSUBPD       Y7, Y8, Y8
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y2, Y3
-	VSUBPD       Y8, Y3, Y3
-	VXORPD       quad8000000000000000<>+0(SB), Y3, Y3
-	VMOVUPD      Y3, 320(AX)
-	VEXTRACTI128 $0x01, Y6, X2
-	VPSRAD       $0x1f, X2, X3
-	VPXOR        X3, X2, X2
-	VMOVDQU      word4afb0ccc<>+0(SB), X5
-	VPSUBD       X2, X5, X5
-	VPSRAD       $0x1f, X5, X5
-	VCVTDQ2PD    X2, Y2
-	VADDPD       quad3fe0000000000000<>+0(SB), Y2, Y2
-	VMULPD       quad3df0000000000000<>+0(SB), Y2, Y2
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y6
-	VPSHUFD      $0xdd, Y6, Y7
-	VPERMQ       $0x08, Y7, Y7
-	VPSRAD       $0x14, X7, X7
-	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
-	VPABSD       X5, X8
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X8, X4, X8
 	VCVTDQ2PD    X8, Y8
-	VADDPD       quad3ff0000000000000<>+0(SB), Y8, Y9
-	VMULPD       Y2, Y9, Y9
-	VSUBPD       Y9, Y8, Y8
-	VPMOVSXDQ    X3, Y2
-	VBLENDVPD    Y2, Y6, Y8, Y6
-	VBLENDVPS    X3, X7, X5, X7
-	VCVTDQ2PD    X7, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y6, Y3
-	VDIVPD       Y3, Y6, Y3
-	VMULPD       Y3, Y3, Y5
-	VMULPD       Y5, Y5, Y7
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y7, Y8
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y7, Y9
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       quad3fd2492494229359<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       quad3fe5555555555593<>+0(SB), Y9, Y9
-	VMULPD       Y5, Y9, Y9
-	VADDPD       Y9, Y8, Y5
-	VMULPD       Y6, Y6, Y7
-	VMULPD       quad3fe0000000000000<>+0(SB), Y7, Y7
-	VADDPD       Y5, Y7, Y5
-	VMULPD       Y3, Y5, Y5
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y2, Y3
-	VADDPD       Y3, Y5, Y5
-	VSUBPD       Y5, Y7, Y7
-	VSUBPD       Y6, Y7, Y7
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y2, Y3
-	VSUBPD       Y7, Y3, Y3
-	VXORPD       quad8000000000000000<>+0(SB), Y3, Y3
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y3, Y3
-	VPSHUFD      $0xdd, Y3, Y2
-	VPERMQ       $0x08, Y2, Y2
-	VPSRAD       $0x14, X2, X2
-	VPAND        quad000fffffffffffff<>+0(SB), Y3, Y6
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
-	VCVTDQ2PD    X2, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y6, Y3
-	VDIVPD       Y3, Y6, Y3
-	VMULPD       Y3, Y3, Y5
-	VMULPD       Y5, Y5, Y7
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y7, Y8
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y7, Y9
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       quad3fd2492494229359<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       quad3fe5555555555593<>+0(SB), Y9, Y9
-	VMULPD       Y5, Y9, Y9
-	VADDPD       Y9, Y8, Y5
-	VMULPD       Y6, Y6, Y7
-	VMULPD       quad3fe0000000000000<>+0(SB), Y7, Y7
-	VADDPD       Y5, Y7, Y5
-	VMULPD       Y3, Y5, Y5
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y2, Y3
-	VADDPD       Y3, Y5, Y5
-	VSUBPD       Y5, Y7, Y7
-	VSUBPD       Y6, Y7, Y7
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y2, Y3
-	VSUBPD       Y7, Y3, Y3
-	VXORPD       quad8000000000000000<>+0(SB), Y3, Y3
-	VMOVUPD      Y3, 352(AX)
-	VEXTRACTI128 $0x00, Y4, X2
-	VPSRAD       $0x1f, X2, X3
-	VPXOR        X3, X2, X2
-	VMOVDQU      word4afb0ccc<>+0(SB), X5
-	VPSUBD       X2, X5, X5
-	VPSRAD       $0x1f, X5, X5
-	VCVTDQ2PD    X2, Y2
-	VADDPD       quad3fe0000000000000<>+0(SB), Y2, Y2
-	VMULPD       quad3df0000000000000<>+0(SB), Y2, Y2
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y6
-	VPSHUFD      $0xdd, Y6, Y7
-	VPERMQ       $0x08, Y7, Y7
-	VPSRAD       $0x14, X7, X7
-	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
-	VPABSD       X5, X8
-	VCVTDQ2PD    X8, Y8
-	VADDPD       quad3ff0000000000000<>+0(SB), Y8, Y9
-	VMULPD       Y2, Y9, Y9
-	VSUBPD       Y9, Y8, Y8
-	VPMOVSXDQ    X3, Y2
-	VBLENDVPD    Y2, Y6, Y8, Y6
-	VBLENDVPS    X3, X7, X5, X7
-	VCVTDQ2PD    X7, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y6, Y3
-	VDIVPD       Y3, Y6, Y3
-	VMULPD       Y3, Y3, Y5
-	VMULPD       Y5, Y5, Y7
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y7, Y8
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y7, Y9
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       quad3fd2492494229359<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       quad3fe5555555555593<>+0(SB), Y9, Y9
-	VMULPD       Y5, Y9, Y9
-	VADDPD       Y9, Y8, Y5
-	VMULPD       Y6, Y6, Y7
-	VMULPD       quad3fe0000000000000<>+0(SB), Y7, Y7
-	VADDPD       Y5, Y7, Y5
-	VMULPD       Y3, Y5, Y5
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y2, Y3
-	VADDPD       Y3, Y5, Y5
-	VSUBPD       Y5, Y7, Y7
-	VSUBPD       Y6, Y7, Y7
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y2, Y3
-	VSUBPD       Y7, Y3, Y3
-	VXORPD       quad8000000000000000<>+0(SB), Y3, Y3
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y3, Y3
-	VPSHUFD      $0xdd, Y3, Y2
-	VPERMQ       $0x08, Y2, Y2
-	VPSRAD       $0x14, X2, X2
-	VPAND        quad000fffffffffffff<>+0(SB), Y3, Y6
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
-	VCVTDQ2PD    X2, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y6, Y3
-	VDIVPD       Y3, Y6, Y3
-	VMULPD       Y3, Y3, Y5
-	VMULPD       Y5, Y5, Y7
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y7, Y8
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
-	VMULPD       Y7, Y8, Y8
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y7, Y9
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       quad3fd2492494229359<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VADDPD       quad3fe5555555555593<>+0(SB), Y9, Y9
-	VMULPD       Y5, Y9, Y9
-	VADDPD       Y9, Y8, Y5
-	VMULPD       Y6, Y6, Y7
-	VMULPD       quad3fe0000000000000<>+0(SB), Y7, Y7
-	VADDPD       Y5, Y7, Y5
-	VMULPD       Y3, Y5, Y5
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y2, Y3
-	VADDPD       Y3, Y5, Y5
-	VSUBPD       Y5, Y7, Y7
-	VSUBPD       Y6, Y7, Y7
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y2, Y3
-	VSUBPD       Y7, Y3, Y3
-	VXORPD       quad8000000000000000<>+0(SB), Y3, Y3
-	VMOVUPD      Y3, 448(AX)
-	VEXTRACTI128 $0x01, Y4, X2
-	VPSRAD       $0x1f, X2, X3
-	VPXOR        X3, X2, X2
-	VMOVDQU      word4afb0ccc<>+0(SB), X4
-	VPSUBD       X2, X4, X4
-	VPSRAD       $0x1f, X4, X4
-	VCVTDQ2PD    X2, Y2
-	VADDPD       quad3fe0000000000000<>+0(SB), Y2, Y2
-	VMULPD       quad3df0000000000000<>+0(SB), Y2, Y2
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y5
-	VPSHUFD      $0xdd, Y5, Y6
+	VPMOVSXDQ    X4, Y9
+	VXORPD       quad8000000000000000<>+0(SB), Y6, Y6
+	VBLENDVPD    Y9, Y6, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y4
+	VDIVPD       Y4, Y2, Y4
+	VMULPD       Y4, Y4, Y6
+	VMULPD       Y6, Y6, Y9
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y9, Y10
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y9, Y11
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       quad3fd2492494229359<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       quad3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y6, Y11, Y11
+	VADDPD       Y11, Y10, Y6
+	VMULPD       Y2, Y2, Y9
+	VMULPD       quad3fe0000000000000<>+0(SB), Y9, Y9
+	VADDPD       Y6, Y9, Y6
+	VMULPD       Y4, Y6, Y6
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y8, Y4
+	VADDPD       Y4, Y6, Y6
+	VSUBPD       Y6, Y9, Y9
+	VSUBPD       Y2, Y9, Y9
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y8, Y4
+	VSUBPD       Y4, Y9, Y9
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y2
+	VPSHUFD      $0xdd, Y2, Y4
+	VPERMQ       $0x08, Y4, Y4
+	VPSRAD       $0x14, X4, X4
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VCVTDQ2PD    X4, Y8
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y4
+	VDIVPD       Y4, Y2, Y4
+	VMULPD       Y4, Y4, Y6
+	VMULPD       Y6, Y6, Y9
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y9, Y10
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y9, Y11
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       quad3fd2492494229359<>+0(SB), Y11, Y11
+	VMULPD       Y9, Y11, Y11
+	VADDPD       quad3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y6, Y11, Y11
+	VADDPD       Y11, Y10, Y6
+	VMULPD       Y2, Y2, Y9
+	VMULPD       quad3fe0000000000000<>+0(SB), Y9, Y9
+	VADDPD       Y6, Y9, Y6
+	VMULPD       Y4, Y6, Y6
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y8, Y4
+	VADDPD       Y4, Y6, Y6
+	VSUBPD       Y6, Y9, Y9
+	VSUBPD       Y2, Y9, Y9
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y8, Y4
+	VSUBPD       Y4, Y9, Y9
+	VMOVUPD      Y9, 192(AX)
+	VEXTRACTI128 $0x01, Y3, X2
+	VMOVDQU      word4afb0ccb<>+0(SB), X3
+	VPMINUD      X3, X2, X3
+	VPCMPEQD     X2, X3, X3
+	VPCMPEQD     X4, X4, X4
+	VPXOR        X3, X4, X4
+	VPXOR        X4, X2, X2
+	VCVTDQ2PD    X2, Y4
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y8
+	VANDPD       quad41f0000000000000<>+0(SB), Y8, Y8
+	VADDPD       Y8, Y4, Y4
+	VADDPD       quad3fe0000000000000<>+0(SB), Y4, Y4
+	VMULPD       quad3df0000000000000<>+0(SB), Y4, Y4
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y4, Y2
+	VPSHUFD      $0xdd, Y2, Y6
 	VPERMQ       $0x08, Y6, Y6
 	VPSRAD       $0x14, X6, X6
-	VPAND        quad000fffffffffffff<>+0(SB), Y5, Y5
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y5, Y5
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y5, Y5
-	VPABSD       X4, X7
-	VCVTDQ2PD    X7, Y7
-	VADDPD       quad3ff0000000000000<>+0(SB), Y7, Y8
-	VMULPD       Y2, Y8, Y8
-	VSUBPD       Y8, Y7, Y7
-	VPMOVSXDQ    X3, Y2
-	VBLENDVPD    Y2, Y5, Y7, Y5
-	VBLENDVPS    X3, X6, X4, X6
-	VCVTDQ2PD    X6, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y5, Y3
-	VDIVPD       Y3, Y5, Y3
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X6, X3, X6
+	VCVTDQ2PD    X6, Y6
+	VPMOVSXDQ    X3, Y8
+	VXORPD       quad8000000000000000<>+0(SB), Y4, Y4
+	VBLENDVPD    Y8, Y4, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
+	VDIVPD       Y3, Y2, Y3
+	VMULPD       Y3, Y3, Y4
+	VMULPD       Y4, Y4, Y8
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y8, Y9
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y8, Y10
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y10, Y10
+	VMULPD       Y8, Y10, Y10
+	VADDPD       quad3fd2492494229359<>+0(SB), Y10, Y10
+	VMULPD       Y8, Y10, Y10
+	VADDPD       quad3fe5555555555593<>+0(SB), Y10, Y10
+	VMULPD       Y4, Y10, Y10
+	VADDPD       Y10, Y9, Y4
+	VMULPD       Y2, Y2, Y8
+	VMULPD       quad3fe0000000000000<>+0(SB), Y8, Y8
+	VADDPD       Y4, Y8, Y4
+	VMULPD       Y3, Y4, Y4
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y6, Y3
+	VADDPD       Y3, Y4, Y4
+	VSUBPD       Y4, Y8, Y8
+	VSUBPD       Y2, Y8, Y8
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y6, Y3
+	VSUBPD       Y3, Y8, Y8
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y8, Y2
+	VPSHUFD      $0xdd, Y2, Y3
+	VPERMQ       $0x08, Y3, Y3
+	VPSRAD       $0x14, X3, X3
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VCVTDQ2PD    X3, Y6
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
+	VDIVPD       Y3, Y2, Y3
+	VMULPD       Y3, Y3, Y4
+	VMULPD       Y4, Y4, Y8
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y8, Y9
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y8, Y10
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y10, Y10
+	VMULPD       Y8, Y10, Y10
+	VADDPD       quad3fd2492494229359<>+0(SB), Y10, Y10
+	VMULPD       Y8, Y10, Y10
+	VADDPD       quad3fe5555555555593<>+0(SB), Y10, Y10
+	VMULPD       Y4, Y10, Y10
+	VADDPD       Y10, Y9, Y4
+	VMULPD       Y2, Y2, Y8
+	VMULPD       quad3fe0000000000000<>+0(SB), Y8, Y8
+	VADDPD       Y4, Y8, Y4
+	VMULPD       Y3, Y4, Y4
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y6, Y3
+	VADDPD       Y3, Y4, Y4
+	VSUBPD       Y4, Y8, Y8
+	VSUBPD       Y2, Y8, Y8
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y6, Y3
+	VSUBPD       Y3, Y8, Y8
+	VMOVUPD      Y8, 224(AX)
+	VEXTRACTI128 $0x00, Y5, X2
+	VMOVDQU      word4afb0ccb<>+0(SB), X3
+	VPMINUD      X3, X2, X3
+	VPCMPEQD     X2, X3, X3
+	VPCMPEQD     X4, X4, X4
+	VPXOR        X3, X4, X4
+	VPXOR        X4, X2, X2
+	VCVTDQ2PD    X2, Y4
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y8
+	VANDPD       quad41f0000000000000<>+0(SB), Y8, Y8
+	VADDPD       Y8, Y4, Y4
+	VADDPD       quad3fe0000000000000<>+0(SB), Y4, Y4
+	VMULPD       quad3df0000000000000<>+0(SB), Y4, Y4
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y4, Y2
+	VPSHUFD      $0xdd, Y2, Y6
+	VPERMQ       $0x08, Y6, Y6
+	VPSRAD       $0x14, X6, X6
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X6, X3, X6
+	VCVTDQ2PD    X6, Y6
+	VPMOVSXDQ    X3, Y8
+	VXORPD       quad8000000000000000<>+0(SB), Y4, Y4
+	VBLENDVPD    Y8, Y4, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
+	VDIVPD       Y3, Y2, Y3
+	VMULPD       Y3, Y3, Y4
+	VMULPD       Y4, Y4, Y8
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y8, Y9
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y8, Y10
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y10, Y10
+	VMULPD       Y8, Y10, Y10
+	VADDPD       quad3fd2492494229359<>+0(SB), Y10, Y10
+	VMULPD       Y8, Y10, Y10
+	VADDPD       quad3fe5555555555593<>+0(SB), Y10, Y10
+	VMULPD       Y4, Y10, Y10
+	VADDPD       Y10, Y9, Y4
+	VMULPD       Y2, Y2, Y8
+	VMULPD       quad3fe0000000000000<>+0(SB), Y8, Y8
+	VADDPD       Y4, Y8, Y4
+	VMULPD       Y3, Y4, Y4
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y6, Y3
+	VADDPD       Y3, Y4, Y4
+	VSUBPD       Y4, Y8, Y8
+	VSUBPD       Y2, Y8, Y8
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y6, Y3
+	VSUBPD       Y3, Y8, Y8
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y8, Y2
+	VPSHUFD      $0xdd, Y2, Y3
+	VPERMQ       $0x08, Y3, Y3
+	VPSRAD       $0x14, X3, X3
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VCVTDQ2PD    X3, Y6
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
+	VDIVPD       Y3, Y2, Y3
+	VMULPD       Y3, Y3, Y4
+	VMULPD       Y4, Y4, Y8
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y8, Y9
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y8, Y10
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y10, Y10
+	VMULPD       Y8, Y10, Y10
+	VADDPD       quad3fd2492494229359<>+0(SB), Y10, Y10
+	VMULPD       Y8, Y10, Y10
+	VADDPD       quad3fe5555555555593<>+0(SB), Y10, Y10
+	VMULPD       Y4, Y10, Y10
+	VADDPD       Y10, Y9, Y4
+	VMULPD       Y2, Y2, Y8
+	VMULPD       quad3fe0000000000000<>+0(SB), Y8, Y8
+	VADDPD       Y4, Y8, Y4
+	VMULPD       Y3, Y4, Y4
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y6, Y3
+	VADDPD       Y3, Y4, Y4
+	VSUBPD       Y4, Y8, Y8
+	VSUBPD       Y2, Y8, Y8
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y6, Y3
+	VSUBPD       Y3, Y8, Y8
+	VMOVUPD      Y8, 320(AX)
+	VEXTRACTI128 $0x01, Y5, X2
+	VMOVDQU      word4afb0ccb<>+0(SB), X3
+	VPMINUD      X3, X2, X3
+	VPCMPEQD     X2, X3, X3
+	VPCMPEQD     X4, X4, X4
+	VPXOR        X3, X4, X4
+	VPXOR        X4, X2, X2
+	VCVTDQ2PD    X2, Y4
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y6
+	VANDPD       quad41f0000000000000<>+0(SB), Y6, Y6
+	VADDPD       Y6, Y4, Y4
+	VADDPD       quad3fe0000000000000<>+0(SB), Y4, Y4
+	VMULPD       quad3df0000000000000<>+0(SB), Y4, Y4
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y4, Y2
+	VPSHUFD      $0xdd, Y2, Y5
+	VPERMQ       $0x08, Y5, Y5
+	VPSRAD       $0x14, X5, X5
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X5, X3, X5
+	VCVTDQ2PD    X5, Y5
+	VPMOVSXDQ    X3, Y6
+	VXORPD       quad8000000000000000<>+0(SB), Y4, Y4
+	VBLENDVPD    Y6, Y4, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
+	VDIVPD       Y3, Y2, Y3
+	VMULPD       Y3, Y3, Y4
+	VMULPD       Y4, Y4, Y6
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y6, Y8
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
+	VMULPD       Y6, Y8, Y8
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
+	VMULPD       Y6, Y8, Y8
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y6, Y9
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y9, Y9
+	VMULPD       Y6, Y9, Y9
+	VADDPD       quad3fd2492494229359<>+0(SB), Y9, Y9
+	VMULPD       Y6, Y9, Y9
+	VADDPD       quad3fe5555555555593<>+0(SB), Y9, Y9
+	VMULPD       Y4, Y9, Y9
+	VADDPD       Y9, Y8, Y4
+	VMULPD       Y2, Y2, Y6
+	VMULPD       quad3fe0000000000000<>+0(SB), Y6, Y6
+	VADDPD       Y4, Y6, Y4
+	VMULPD       Y3, Y4, Y4
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y5, Y3
+	VADDPD       Y3, Y4, Y4
+	VSUBPD       Y4, Y6, Y6
+	VSUBPD       Y2, Y6, Y6
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y5, Y3
+	VSUBPD       Y3, Y6, Y6
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y2
+	VPSHUFD      $0xdd, Y2, Y3
+	VPERMQ       $0x08, Y3, Y3
+	VPSRAD       $0x14, X3, X3
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VCVTDQ2PD    X3, Y5
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
+	VDIVPD       Y3, Y2, Y3
+	VMULPD       Y3, Y3, Y4
+	VMULPD       Y4, Y4, Y6
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y6, Y8
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
+	VMULPD       Y6, Y8, Y8
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
+	VMULPD       Y6, Y8, Y8
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y6, Y9
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y9, Y9
+	VMULPD       Y6, Y9, Y9
+	VADDPD       quad3fd2492494229359<>+0(SB), Y9, Y9
+	VMULPD       Y6, Y9, Y9
+	VADDPD       quad3fe5555555555593<>+0(SB), Y9, Y9
+	VMULPD       Y4, Y9, Y9
+	VADDPD       Y9, Y8, Y4
+	VMULPD       Y2, Y2, Y6
+	VMULPD       quad3fe0000000000000<>+0(SB), Y6, Y6
+	VADDPD       Y4, Y6, Y4
+	VMULPD       Y3, Y4, Y4
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y5, Y3
+	VADDPD       Y3, Y4, Y4
+	VSUBPD       Y4, Y6, Y6
+	VSUBPD       Y2, Y6, Y6
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y5, Y3
+	VSUBPD       Y3, Y6, Y6
+	VMOVUPD      Y6, 352(AX)
+	VEXTRACTI128 $0x00, Y7, X2
+	VMOVDQU      word4afb0ccb<>+0(SB), X3
+	VPMINUD      X3, X2, X3
+	VPCMPEQD     X2, X3, X3
+	VPCMPEQD     X4, X4, X4
+	VPXOR        X3, X4, X4
+	VPXOR        X4, X2, X2
+	VCVTDQ2PD    X2, Y4
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y6
+	VANDPD       quad41f0000000000000<>+0(SB), Y6, Y6
+	VADDPD       Y6, Y4, Y4
+	VADDPD       quad3fe0000000000000<>+0(SB), Y4, Y4
+	VMULPD       quad3df0000000000000<>+0(SB), Y4, Y4
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y4, Y2
+	VPSHUFD      $0xdd, Y2, Y5
+	VPERMQ       $0x08, Y5, Y5
+	VPSRAD       $0x14, X5, X5
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X5, X3, X5
+	VCVTDQ2PD    X5, Y5
+	VPMOVSXDQ    X3, Y6
+	VXORPD       quad8000000000000000<>+0(SB), Y4, Y4
+	VBLENDVPD    Y6, Y4, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
+	VDIVPD       Y3, Y2, Y3
+	VMULPD       Y3, Y3, Y4
+	VMULPD       Y4, Y4, Y6
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y6, Y8
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
+	VMULPD       Y6, Y8, Y8
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
+	VMULPD       Y6, Y8, Y8
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y6, Y9
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y9, Y9
+	VMULPD       Y6, Y9, Y9
+	VADDPD       quad3fd2492494229359<>+0(SB), Y9, Y9
+	VMULPD       Y6, Y9, Y9
+	VADDPD       quad3fe5555555555593<>+0(SB), Y9, Y9
+	VMULPD       Y4, Y9, Y9
+	VADDPD       Y9, Y8, Y4
+	VMULPD       Y2, Y2, Y6
+	VMULPD       quad3fe0000000000000<>+0(SB), Y6, Y6
+	VADDPD       Y4, Y6, Y4
+	VMULPD       Y3, Y4, Y4
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y5, Y3
+	VADDPD       Y3, Y4, Y4
+	VSUBPD       Y4, Y6, Y6
+	VSUBPD       Y2, Y6, Y6
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y5, Y3
+	VSUBPD       Y3, Y6, Y6
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y2
+	VPSHUFD      $0xdd, Y2, Y3
+	VPERMQ       $0x08, Y3, Y3
+	VPSRAD       $0x14, X3, X3
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VCVTDQ2PD    X3, Y5
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
+	VDIVPD       Y3, Y2, Y3
+	VMULPD       Y3, Y3, Y4
+	VMULPD       Y4, Y4, Y6
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y6, Y8
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
+	VMULPD       Y6, Y8, Y8
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
+	VMULPD       Y6, Y8, Y8
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y6, Y9
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y9, Y9
+	VMULPD       Y6, Y9, Y9
+	VADDPD       quad3fd2492494229359<>+0(SB), Y9, Y9
+	VMULPD       Y6, Y9, Y9
+	VADDPD       quad3fe5555555555593<>+0(SB), Y9, Y9
+	VMULPD       Y4, Y9, Y9
+	VADDPD       Y9, Y8, Y4
+	VMULPD       Y2, Y2, Y6
+	VMULPD       quad3fe0000000000000<>+0(SB), Y6, Y6
+	VADDPD       Y4, Y6, Y4
+	VMULPD       Y3, Y4, Y4
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y5, Y3
+	VADDPD       Y3, Y4, Y4
+	VSUBPD       Y4, Y6, Y6
+	VSUBPD       Y2, Y6, Y6
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y5, Y3
+	VSUBPD       Y3, Y6, Y6
+	VMOVUPD      Y6, 448(AX)
+	VEXTRACTI128 $0x01, Y7, X2
+	VMOVDQU      word4afb0ccb<>+0(SB), X3
+	VPMINUD      X3, X2, X3
+	VPCMPEQD     X2, X3, X3
+	VPCMPEQD     X4, X4, X4
+	VPXOR        X3, X4, X4
+	VPXOR        X4, X2, X2
+	VCVTDQ2PD    X2, Y4
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y6
+	VANDPD       quad41f0000000000000<>+0(SB), Y6, Y6
+	VADDPD       Y6, Y4, Y4
+	VADDPD       quad3fe0000000000000<>+0(SB), Y4, Y4
+	VMULPD       quad3df0000000000000<>+0(SB), Y4, Y4
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y4, Y2
+	VPSHUFD      $0xdd, Y2, Y5
+	VPERMQ       $0x08, Y5, Y5
+	VPSRAD       $0x14, X5, X5
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X5, X3, X5
+	VCVTDQ2PD    X5, Y5
+	VPMOVSXDQ    X3, Y6
+	VXORPD       quad8000000000000000<>+0(SB), Y4, Y4
+	VBLENDVPD    Y6, Y4, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
+	VDIVPD       Y3, Y2, Y3
 	VMULPD       Y3, Y3, Y4
 	VMULPD       Y4, Y4, Y6
 	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y6, Y7
@@ -8281,27 +8077,26 @@ gumbel64loop:
 	VADDPD       quad3fe5555555555593<>+0(SB), Y8, Y8
 	VMULPD       Y4, Y8, Y8
 	VADDPD       Y8, Y7, Y4
-	VMULPD       Y5, Y5, Y6
+	VMULPD       Y2, Y2, Y6
 	VMULPD       quad3fe0000000000000<>+0(SB), Y6, Y6
 	VADDPD       Y4, Y6, Y4
 	VMULPD       Y3, Y4, Y4
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y2, Y3
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y5, Y3
 	VADDPD       Y3, Y4, Y4
 	VSUBPD       Y4, Y6, Y6
-	VSUBPD       Y5, Y6, Y6
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y2, Y3
-	VSUBPD       Y6, Y3, Y3
-	VXORPD       quad8000000000000000<>+0(SB), Y3, Y3
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y3, Y3
-	VPSHUFD      $0xdd, Y3, Y2
-	VPERMQ       $0x08, Y2, Y2
-	VPSRAD       $0x14, X2, X2
-	VPAND        quad000fffffffffffff<>+0(SB), Y3, Y5
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y5, Y5
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y5, Y5
-	VCVTDQ2PD    X2, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y5, Y3
-	VDIVPD       Y3, Y5, Y3
+	VSUBPD       Y2, Y6, Y6
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y5, Y3
+	VSUBPD       Y3, Y6, Y6
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y2
+	VPSHUFD      $0xdd, Y2, Y3
+	VPERMQ       $0x08, Y3, Y3
+	VPSRAD       $0x14, X3, X3
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VCVTDQ2PD    X3, Y5
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
+	VDIVPD       Y3, Y2, Y3
 	VMULPD       Y3, Y3, Y4
 	VMULPD       Y4, Y4, Y6
 	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y6, Y7
@@ -8317,18 +8112,17 @@ gumbel64loop:
 	VADDPD       quad3fe5555555555593<>+0(SB), Y8, Y8
 	VMULPD       Y4, Y8, Y8
 	VADDPD       Y8, Y7, Y4
-	VMULPD       Y5, Y5, Y6
+	VMULPD       Y2, Y2, Y6
 	VMULPD       quad3fe0000000000000<>+0(SB), Y6, Y6
 	VADDPD       Y4, Y6, Y4
 	VMULPD       Y3, Y4, Y4
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y2, Y3
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y5, Y3
 	VADDPD       Y3, Y4, Y4
 	VSUBPD       Y4, Y6, Y6
-	VSUBPD       Y5, Y6, Y6
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y2, Y3
-	VSUBPD       Y6, Y3, Y3
-	VXORPD       quad8000000000000000<>+0(SB), Y3, Y3
-	VMOVUPD      Y3, 480(AX)
+	VSUBPD       Y2, Y6, Y6
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y5, Y3
+	VSUBPD       Y3, Y6, Y6
+	VMOVUPD      Y6, 480(AX)
 	ADDQ         $0x10, SI
 	ADDQ         $0x00000200, AX
 	DECQ         CX
@@ -8337,6 +8131,16 @@ gumbel64loop:
 gumbel64done:
 	VZEROUPPER
 	RET
+
+DATA quad41f0000000000000<>+0(SB)/8, $0x41f0000000000000
+DATA quad41f0000000000000<>+8(SB)/8, $0x41f0000000000000
+DATA quad41f0000000000000<>+16(SB)/8, $0x41f0000000000000
+DATA quad41f0000000000000<>+24(SB)/8, $0x41f0000000000000
+DATA quad41f0000000000000<>+32(SB)/8, $0x41f0000000000000
+DATA quad41f0000000000000<>+40(SB)/8, $0x41f0000000000000
+DATA quad41f0000000000000<>+48(SB)/8, $0x41f0000000000000
+DATA quad41f0000000000000<>+56(SB)/8, $0x41f0000000000000
+GLOBL quad41f0000000000000<>(SB), RODATA|NOPTR, $64
 
 DATA quad3df0000000000000<>+0(SB)/8, $0x3df0000000000000
 DATA quad3df0000000000000<>+8(SB)/8, $0x3df0000000000000

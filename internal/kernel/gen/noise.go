@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
@@ -42,7 +43,7 @@ func noise64(l level) {
 func noise(l level, name, element string, store func(words [4]reg.VecVirtual, half int, dst reg.Register), groupBytes int) {
 	TEXT(name+l.suffix, NOSPLIT, fmt.Sprintf("func(dst *%s, groups int, keys *[20]uint32, counter *[4]uint32)", element))
 	Pragma("noescape")
-	l.setOdd()
+	l.setEven()
 	dst := Load(Param("dst"), GP64())
 	groups := Load(Param("groups"), GP64())
 	keys := Load(Param("keys"), GP64())
@@ -122,52 +123,71 @@ func (l level) philoxRound(c [4]reg.VecVirtual, k0, k1 Mem) [4]reg.VecVirtual {
 func (l level) multiply(c reg.VecVirtual, word uint32) (hi, lo reg.VecVirtual) {
 	m := u32(word)
 	even, odd := l.reg(), l.reg()
-	hi, lo = l.reg(), l.reg()
+	lo = l.reg()
 	VPMULUDQ(m, c, even)
 	VPSRLQ(U8(32), c, odd)
 	VPMULUDQ(m, odd, odd)
 	VPMULLD(m, c, lo)
-	VPSHUFD(U8(0xF5), even, even)
 	if l.wide {
-		VPBLENDMD(odd, even, l.odd, hi)
+		VPSHUFD(U8(0xF5), even, l.even, odd) // into the even lanes alone
 	} else {
-		VPBLENDD(U8(0xAA), odd, even, hi)
+		VPSHUFD(U8(0xF5), even, even)
+		VPBLENDD(U8(0xAA), odd, even, odd)
 	}
-	return hi, lo
+	return odd, lo
 }
+
+// seam is where fold in noise.go changes from v to u.
+const seam = 1257966796
 
 // gumbel32 returns the noise of words. It spoils them.
 func (l level) gumbel32(b reg.VecVirtual) reg.VecVirtual {
-	sign, over, small, m, e, k := l.reg(), l.reg(), l.reg(), l.reg(), l.reg(), l.reg()
-	VPSRAD(U8(31), b, sign) // all ones where the small one is u
-	l.xor(sign, b, b)
-	VMOVUPS(u32(1257966796), over)
-	VPSUBD(b, over, over)
-	VPSRAD(U8(31), over, over)
-	VCVTDQ2PS(b, small)
-	VADDPS(f32(0.5), small, small)
-	VMULPS(f32(1.0/(1<<32)), small, small)
-	l.reduce32(small, m, e)
-	VSUBPS(f32(1), m, m)
-	// f and e of 1 − v: over − (1 + over)·v and −over.
-	fOfV, t := l.reg(), l.reg()
-	l.and(f32(1), over, fOfV)
-	VADDPS(f32(1), fOfV, t)
-	VMULPS(small, t, t)
-	VSUBPS(t, fOfV, fOfV)
-	mask := l.reg()
-	VMOVAPS(sign, mask)
-	l.choose(mask, e, over, e)
-	l.choose(sign, m, fOfV, m)
-	VCVTDQ2PS(e, k)
-	x := l.log32(m, k)
-	l.xor(u32(1<<31), x, x)
+	x, m, e, k := l.reg(), l.reg(), l.reg(), l.reg()
+	var isV mask
+	if l.wide {
+		isV = mask{k: K()}
+		isU := K()
+		VPCMPUD(U8(5), u32(seam), b, isU) // not less
+		KNOTW(isU, isV.k)
+		VPTERNLOGD(U8(0x55), b, b, isU, b) // not
+		VCVTUDQ2PS(b, x)
+	} else {
+		isV = mask{v: l.reg()}
+		not, low := l.reg(), l.reg()
+		VPMINUD(u32(seam-1), b, isV.v)
+		VPCMPEQD(b, isV.v, isV.v)
+		VPCMPEQD(not, not, not)
+		VPXOR(isV.v, not, not)
+		VPXOR(not, b, b)
+		// The halves' floats are exact, and their sum rounds once.
+		VPAND(u32(0xffff), b, low)
+		VPSRLD(U8(16), b, x)
+		VCVTDQ2PS(low, low)
+		VCVTDQ2PS(x, x)
+		VFMADD132PS(f32(1<<16), low, x)
+	}
+	scaled := l.reg()
+	VMOVUPS(f32(0.5/(1<<32)), scaled)
+	VFMADD231PS(f32(1.0/(1<<32)), x, scaled) // rounds as the sum does: the product is exact
+	x = scaled
 	l.reduce32(x, m, e)
 	VSUBPS(f32(1), m, m)
 	VCVTDQ2PS(e, k)
-	g := l.log32(m, k)
-	l.xor(u32(1<<31), g, g)
-	return g
+	if l.wide {
+		isU := K()
+		KNOTW(isV.k, isU)
+		VMOVAPS_Z(k, isU, k)
+		VXORPS(u32(1<<31), x, isV.k, m)
+	} else {
+		VANDNPS(k, isV.v, k)
+		VXORPS(u32(1<<31), x, x)
+		VBLENDVPS(isV.v, x, m, m)
+	}
+	x = l.minusLog32(m, k)
+	l.reduce32(x, m, e)
+	VSUBPS(f32(1), m, m)
+	VCVTDQ2PS(e, k)
+	return l.minusLog32(m, k)
 }
 
 // reduce32 splits x into m·2^e with m in [sqrt(1/2), sqrt(2)).
@@ -180,50 +200,45 @@ func (l level) reduce32(x, m, e reg.VecVirtual) {
 	VPADDD(u32(sqrtHalf), m, m)
 }
 
-// log32 returns log(2^k·(1+f)).
-func (l level) log32(f, k reg.VecVirtual) reg.VecVirtual {
+// minusLog32 returns −log(2^k·(1+f)): see minusLog32 in noise.go.
+func (l level) minusLog32(f, k reg.VecVirtual) reg.VecVirtual {
 	z, w := l.reg(), l.reg()
 	VMULPS(f, f, z)
 	VMULPS(z, z, w)
-	// pair is c + d·f.
-	pair := func(c, d float64) reg.VecVirtual {
+	// sum is c + d·x, add is p + q·x, into p.
+	sum := func(c, d float64, x reg.VecVirtual) reg.VecVirtual {
 		p := l.reg()
-		VMULPS(f32(d), f, p)
+		VMULPS(f32(d), x, p)
 		VADDPS(f32(c), p, p)
 		return p
 	}
-	// add is p + q·x, into p.
 	add := func(p, q, x reg.VecVirtual) {
 		VMULPS(x, q, q)
 		VADDPS(q, p, p)
 	}
-	p, p23 := pair(3.3333331174e-1, -2.4999993993e-1), pair(2.0000714765e-1, -1.6668057665e-1)
+	p, p23 := sum(0.3333390951156616, -0.2500133812427521, f), sum(0.19963061809539795, -0.165775865316391, f)
 	add(p, p23, z)
-	p45, p67 := pair(1.4249322787e-1, -1.2420140846e-1), pair(1.1676998740e-1, -1.1514610310e-1)
-	add(p45, p67, z)
-	p8 := l.reg()
-	VMULPS(f32(7.0376836292e-2), w, p8)
-	VADDPS(p8, p45, p45)
+	p45, p6 := sum(0.1491478681564331, -0.1426747590303421, f), l.reg()
+	VMULPS(f32(0.08700359612703323), z, p6)
+	VADDPS(p6, p45, p45)
 	add(p, p45, w)
-	cubic, t := l.reg(), l.reg()
-	VMULPS(z, f, cubic)
-	VMULPS(cubic, p, cubic)
-	VMULPS(f32(-2.12194440e-4), k, t)
-	VADDPS(t, cubic, cubic)
-	VMULPS(f32(0.5), z, t)
-	VSUBPS(t, cubic, cubic)
-	VADDPS(cubic, f, cubic)
-	VMULPS(f32(0.693359375), k, t)
-	VADDPS(t, cubic, cubic)
-	return cubic
+	tail, multiple := l.reg(), l.reg()
+	VMULPS(p, f, p)
+	VMOVUPS(f32(0.5), tail)
+	VSUBPS(p, tail, tail)
+	VMULPS(z, tail, tail)
+	VSUBPS(f, tail, tail)
+	VMULPS(f32(math.Ln2), k, multiple)
+	VSUBPS(multiple, tail, tail)
+	return tail
 }
 
-// log is log32 or log64.
-func (l level) log(f, k reg.VecVirtual) reg.VecVirtual {
+// minusLog is minusLog32 or minusLog64.
+func (l level) minusLog(f, k reg.VecVirtual) reg.VecVirtual {
 	if l.double {
-		return l.log64(f, k)
+		return l.minusLog64(f, k)
 	}
-	return l.log32(f, k)
+	return l.minusLog32(f, k)
 }
 
 // quarter returns a half of the words of b, as float64's lanes want them.
@@ -233,40 +248,35 @@ func (l level) quarter(b reg.VecVirtual, part int) reg.VecVirtual {
 	return x
 }
 
-// gumbel64 returns the noise of four words, for AVX2.
+// gumbel64 returns the noise of four words, for AVX2. It spoils them.
 func (l level) gumbel64(b reg.VecVirtual) reg.VecVirtual {
-	sign, over, mask := XMM(), XMM(), YMM()
-	VPSRAD(U8(31), b, sign)
-	VPXOR(sign, b, b)
-	limit := XMM()
-	VMOVDQU(u32(1257966796), limit)
-	VPSUBD(b, limit, over)
-	VPSRAD(U8(31), over, over)
-	small, m, k := YMM(), YMM(), YMM()
-	VCVTDQ2PD(b, small)
-	VADDPD(f64(0.5), small, small)
-	VMULPD(f64(1.0/(1<<32)), small, small)
-	e := l.reduce64(small, m)
+	isV, not, limit, negative := XMM(), XMM(), XMM(), XMM()
+	VMOVDQU(u32(seam-1), limit)
+	VPMINUD(limit, b, isV)
+	VPCMPEQD(b, isV, isV)
+	VPCMPEQD(not, not, not)
+	VPXOR(isV, not, not)
+	VPXOR(not, b, b)
+	x, m, k, mask := YMM(), YMM(), YMM(), YMM()
+	VCVTDQ2PD(b, x)
+	VPSRAD(U8(31), b, negative) // words of 2³¹ and over came out less 2³²
+	VPMOVSXDQ(negative, mask)
+	VANDPD(f64(1<<32), mask, mask)
+	VADDPD(mask, x, x)
+	VADDPD(f64(0.5), x, x)
+	VMULPD(f64(1.0/(1<<32)), x, x)
+	e := l.reduce64(x, m)
 	VSUBPD(f64(1), m, m)
-	fOfV, t := YMM(), YMM()
-	overF := XMM()
-	VPABSD(over, overF)
-	VCVTDQ2PD(overF, fOfV)
-	VADDPD(f64(1), fOfV, t)
-	VMULPD(small, t, t)
-	VSUBPD(t, fOfV, fOfV)
-	VPMOVSXDQ(sign, mask)
-	VBLENDVPD(mask, m, fOfV, m)
-	VBLENDVPS(sign, e, over, e)
+	VPANDN(e, isV, e)
 	VCVTDQ2PD(e, k)
-	x := l.log64(m, k)
+	VPMOVSXDQ(isV, mask)
 	VXORPD(u64(1<<63), x, x)
+	VBLENDVPD(mask, x, m, m)
+	x = l.minusLog64(m, k)
 	e = l.reduce64(x, m)
 	VSUBPD(f64(1), m, m)
 	VCVTDQ2PD(e, k)
-	g := l.log64(m, k)
-	VXORPD(u64(1<<63), g, g)
-	return g
+	return l.minusLog64(m, k)
 }
 
 // reduce64 is reduce32; the exponents are 32-bit.
@@ -283,8 +293,8 @@ func (l level) reduce64(x, m reg.VecVirtual) (e reg.VecVirtual) {
 	return e
 }
 
-// log64 is log32 for float64, by division: see log64 in noise.go.
-func (l level) log64(f, k reg.VecVirtual) reg.VecVirtual {
+// minusLog64 is minusLog32 for float64, by division.
+func (l level) minusLog64(f, k reg.VecVirtual) reg.VecVirtual {
 	s, z, w := YMM(), YMM(), YMM()
 	VADDPD(f64(2), f, s)
 	VDIVPD(s, f, s)
@@ -318,6 +328,6 @@ func (l level) log64(f, k reg.VecVirtual) reg.VecVirtual {
 	VSUBPD(r, half, half) // half − tail
 	VSUBPD(f, half, half)
 	VMULPD(f64(6.93147180369123816490e-01), k, t)
-	VSUBPD(half, t, t)
-	return t
+	VSUBPD(t, half, half)
+	return half
 }

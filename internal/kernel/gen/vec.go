@@ -19,7 +19,7 @@ type level struct {
 	double bool // float64 in place of float32, with AVX2 alone
 	bytes  int
 	lanes  int
-	odd    reg.OpmaskVirtual
+	even   reg.OpmaskVirtual
 }
 
 var levels = []level{
@@ -193,10 +193,10 @@ func (l level) zero(dst reg.VecVirtual) { l.xor(dst, dst, dst) }
 // load32 fills dst with a word from memory.
 func (l level) broadcast32(from Mem, dst reg.VecVirtual) { VPBROADCASTD(from, dst) }
 
-// setOdd makes l.odd the mask of the odd 32-bit lanes, in the function begun.
-func (l *level) setOdd() {
+// setEven makes l.even the mask of the even 32-bit lanes, in the function begun.
+func (l *level) setEven() {
 	if l.wide {
-		l.odd = l.maskOf(0xAAAA)
+		l.even = l.maskOf(0x5555)
 	}
 }
 
