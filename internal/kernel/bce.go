@@ -92,7 +92,7 @@ func softplus[T Float](x T) T {
 
 // log1p32 returns log(1+x) for x in [0, 1]; 1+x itself is never rounded.
 func log1p32(x float32) float32 {
-	if x < math.Sqrt2-1 {
+	if x < 0.5 {
 		return -minusLog32(x, 0)
 	}
 	return -minusLog32((x-1)*0.5, 1)

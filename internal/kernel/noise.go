@@ -26,7 +26,7 @@ type Stream struct {
 // math, which has assembly on some, takes part.
 func Gumbel[T Float](dst []T, s Stream, loc, scale float64) {
 	split(len(dst), 1, costNoise, func(lo, hi int) {
-		fillNoise(dst[lo:hi], s, uint64(lo))
+		fillNoise(dst[lo:hi], s, uint64(lo), prefetch[T]{})
 		if loc == 0 && scale == 1 {
 			return
 		}
@@ -36,32 +36,46 @@ func Gumbel[T Float](dst []T, s Stream, loc, scale float64) {
 	})
 }
 
-// fillNoise sets dst to the noise of the elements from start on.
-func fillNoise[T Float](dst []T, s Stream, start uint64) {
+// fillNoise sets dst to the noise of the elements from start on. What is ahead,
+// of dst's length or nil, may be fetched into the cache meanwhile.
+func fillNoise[T Float](dst []T, s Stream, start uint64, ahead prefetch[T]) {
 	rounds := s.Key.Rounds()
 	offset := int(start % philox.Group)
 	if offset > 0 { // a first short span puts the following ones on whole groups
 		n := min(philox.Group-offset, len(dst))
 		fillPart(dst[:n], s, &rounds, start/philox.Group, offset)
-		dst, start = dst[n:], start+uint64(n)
+		dst, start, ahead = dst[n:], start+uint64(n), ahead.after(n)
 	}
 	whole := len(dst) / philox.Group
-	fillGroups(dst[:whole*philox.Group], s, &rounds, start/philox.Group)
+	fillGroups(dst[:whole*philox.Group], s, &rounds, start/philox.Group, ahead)
 	if rest := dst[whole*philox.Group:]; len(rest) > 0 {
 		fillPart(rest, s, &rounds, start/philox.Group+uint64(whole), 0)
 	}
 }
 
+// prefetch is two arrays that are wanted next.
+type prefetch[T Float] struct{ a, b []T }
+
+func (p prefetch[T]) after(n int) prefetch[T] {
+	if p.a != nil {
+		p.a = p.a[n:]
+	}
+	if p.b != nil {
+		p.b = p.b[n:]
+	}
+	return p
+}
+
 // fillPart sets dst to a part of a group's noise.
 func fillPart[T Float](dst []T, s Stream, rounds *[20]uint32, group uint64, offset int) {
 	var all [philox.Group]T
-	fillGroups(all[:], s, rounds, group)
+	fillGroups(all[:], s, rounds, group, prefetch[T]{})
 	copy(dst, all[offset:])
 }
 
 // fillGroups sets dst to the noise of whole groups.
-func fillGroups[T Float](dst []T, s Stream, rounds *[20]uint32, group uint64) {
-	if len(dst) == 0 || fillGroupsSIMD(dst, s, rounds, group) {
+func fillGroups[T Float](dst []T, s Stream, rounds *[20]uint32, group uint64, ahead prefetch[T]) {
+	if len(dst) == 0 || fillGroupsSIMD(dst, s, rounds, group, ahead) {
 		return
 	}
 	var words [philox.Group]uint32
@@ -76,13 +90,13 @@ func fillGroups[T Float](dst []T, s Stream, rounds *[20]uint32, group uint64) {
 	}
 }
 
-// Both logarithms take their argument as 2^k·(1+f) with 1+f in
-// [sqrt(½), sqrt(2)). The first one is of u, which is so taken apart; but where
-// v = 1−u is under 1 − sqrt(½), u is 1+f with f = −v, which v has exactly. Which
-// it is looks random to a branch predictor, so the choice is made by masks.
+// Both logarithms take their argument as 2^k·(1+f) with 1+f in [¾, 1½). The
+// first one is of u, which is so taken apart; but where v = 1−u is under ¼, u
+// is 1+f with f = −v, which v has exactly. Which it is looks random to a branch
+// predictor, so the choice is made by masks.
 
-// seam is the least word whose v is over 1 − sqrt(½).
-const seam = 1257966796
+// seam is the least word whose v is over ¼.
+const seam = 1 << 30
 
 // fold returns the word of v, the number (word + ½)·2⁻³², with a mask of all
 // ones, where b is under the seam; else the word of u and no mask.
@@ -109,44 +123,64 @@ func gumbel32(dst []float32, words []uint32) {
 	}
 	for i, x := range dst {
 		m, e := reduce32(math.Float32bits(x))
-		dst[i] = minusLog32(math.Float32frombits(m)-1, float32(e))
+		dst[i] = minusLogOfE32(math.Float32frombits(m)-1, float32(e))
 	}
 }
 
 // reduce32 splits a positive normal number, given and returned as bits, into
-// m·2^e with m in [sqrt(½), sqrt(2)).
+// m·2^e with m in [¾, 1½).
 func reduce32(bits uint32) (m uint32, e int32) {
-	const sqrtHalf = 0x3f3504f3
-	bits -= sqrtHalf
-	return bits&0x007fffff + sqrtHalf, int32(bits) >> 23
+	const threeQuarters = 0x3f400000
+	bits -= threeQuarters
+	return bits&0x007fffff + threeQuarters, int32(bits) >> 23
 }
 
-// minusLog32 returns −log(2^k·(1+f)) for 1+f in [sqrt(½), sqrt(2)):
+// minusLog32 returns −log(2^k·(1+f)) for 1+f in [¾, 1½):
 //
 //	log(1+f) = f − f²(½ − f·P(f))
 //
 // P is a minimax polynomial, fitted by iteratively reweighted least squares,
-// for a relative error of 3.5e-8 in the logarithm; Estrin's order has short
-// chains. Every product is converted before it is added, which forbids the
-// compiler to fuse the two.
+// for a relative error of 4.2e-8 in log(1+f); Estrin's order has short chains.
+// Every product is converted before it is added, which forbids the compiler to
+// fuse the two.
 func minusLog32(f, k float32) float32 {
 	const (
-		c0 = 0.3333390951156616
-		c1 = -0.2500133812427521
-		c2 = 0.19963061809539795
-		c3 = -0.165775865316391
-		c4 = 0.1491478681564331
-		c5 = -0.1426747590303421
-		c6 = 0.08700359612703323
+		c0 = 0.33333471417427063
+		c1 = -0.24996361136436462
+		c2 = 0.19982320070266724
+		c3 = -0.16788817942142487
+		c4 = 0.14904440939426422
+		c5 = -0.12114135921001434
+		c6 = 0.05559724196791649
 	)
 	z := float32(f * f)
-	w := float32(z * z)
 	p01 := float32(c0 + float32(c1*f))
 	p23 := float32(c2 + float32(c3*f))
 	p45 := float32(c4 + float32(c5*f))
 	p03 := float32(p01 + float32(p23*z))
 	p46 := float32(p45 + float32(c6*z))
-	p := float32(p03 + float32(p46*w))
+	p := float32(p03 + float32(p46*float32(z*z)))
+	tail := float32(z * float32(0.5-float32(f*p)))
+	return float32(tail-f) - float32(k*math.Ln2)
+}
+
+// minusLogOfE32 is minusLog32 for the second logarithm, of which only the
+// absolute error matters: its P is of a degree less, for 5.5e-8.
+func minusLogOfE32(f, k float32) float32 {
+	const (
+		c0 = 0.3332992494106293
+		c1 = -0.24984413385391235
+		c2 = 0.2012445479631424
+		c3 = -0.1731603890657425
+		c4 = 0.13895100355148315
+		c5 = -0.06423308700323105
+	)
+	z := float32(f * f)
+	p01 := float32(c0 + float32(c1*f))
+	p23 := float32(c2 + float32(c3*f))
+	p45 := float32(c4 + float32(c5*f))
+	p03 := float32(p01 + float32(p23*z))
+	p := float32(p03 + float32(p45*float32(z*z)))
 	tail := float32(z * float32(0.5-float32(f*p)))
 	return float32(tail-f) - float32(k*math.Ln2)
 }
@@ -172,14 +206,14 @@ func gumbel64(dst []float64, words []uint32) {
 	}
 }
 
-// reduce64 is reduce32 for float64.
+// reduce64 is reduce32 for float64, with m in [sqrt(½), sqrt(2)).
 func reduce64(bits uint64) (m uint64, e int32) {
 	const sqrtHalf = 0x3fe6a09e667f3bcd
 	bits -= sqrtHalf
 	return bits&(1<<52-1) + sqrtHalf, int32(int64(bits) >> 52)
 }
 
-// minusLog64 is minusLog32 for float64, by the method and the coefficients of
+// minusLog64 is −log(2^k·(1+f)) for 1+f in [sqrt(½), sqrt(2)), by the method and the coefficients of
 // FreeBSD's e_log.c (Sun Microsystems): log(1+f) = f − f²/2 + s·(f²/2 + R(s))
 // with s = f/(2+f).
 func minusLog64(f, k float64) float64 {

@@ -27,15 +27,16 @@ func (s Sampler[T]) Hard(dst, soft []T) error { return s.sample(dst, soft) }
 
 func (s Sampler[T]) sample(hard, soft []T) error {
 	return eachTile(s.Dims, costNoise, func(t *tile[T], _ int) error {
-		logits, noise := t.read(0, s.Logits), t.noise(1, s.Noise)
 		var oneHot, relaxed []T
 		if hard != nil {
 			oneHot = t.target(2, hard)
-			clear(oneHot)
 		}
 		if soft != nil {
 			relaxed = t.target(3, soft)
 		}
+		logits := t.read(0, s.Logits)
+		noise := t.noise(1, s.Noise, prefetch[T]{logits, relaxed})
+		clear(oneHot)
 		if bad := sampleRows(oneHot, relaxed, logits, noise, s.Classes, s.Tau); bad >= 0 {
 			return rowError(t, logits, noise, bad)
 		}
@@ -96,7 +97,7 @@ func (s Sampler[T]) GradTau(soft, grad []T) (float64, error) {
 	_, _, count := s.tiles()
 	sums := make([]float64, count)
 	err := eachTile(s.Dims, costNoise, func(t *tile[T], number int) error {
-		logits, noise := t.read(0, s.Logits), t.noise(1, s.Noise)
+		logits, noise := t.read(0, s.Logits), t.noise(1, s.Noise, prefetch[T]{})
 		y, g := t.read(2, soft), t.read(3, grad)
 		for r := range t.rows {
 			lo, hi := r*t.Classes, (r+1)*t.Classes

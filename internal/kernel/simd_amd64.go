@@ -44,27 +44,24 @@ func lanes[T Float]() int {
 }
 
 // fillGroupsSIMD is fillGroups, if the level has it.
-func fillGroupsSIMD[T Float](dst []T, s Stream, rounds *[20]uint32, group uint64) bool {
+func fillGroupsSIMD[T Float](dst []T, s Stream, rounds *[20]uint32, group uint64, ahead prefetch[T]) bool {
 	if level == levelGo {
 		return false
 	}
 	first := group * 16
 	counter := [4]uint32{uint32(first), uint32(first >> 32), uint32(s.Draw), uint32(s.Draw >> 32)}
-	switch dst := any(dst).(type) {
-	case []float32:
-		if level == levelAVX512 {
-			gumbel32AVX512(&dst[0], len(dst)/64, rounds, &counter)
-		} else {
-			gumbel32AVX2(&dst[0], len(dst)/64, rounds, &counter)
-		}
-	case []float64:
-		gumbel64AVX2(&dst[0], len(dst)/64, rounds, &counter)
+	if len(ahead.a) < len(dst) {
+		ahead.a = dst
 	}
+	if len(ahead.b) < len(dst) {
+		ahead.b = dst
+	}
+	gumbelSIMD(dst, ahead.a, ahead.b, rounds, &counter)
 	return true
 }
 
 // scalars are what a row's kernels take besides arrays: the peak's sum and
-// what its rounding lost, 1/tau and the mean gradient in two parts each.
+// what its rounding lost, a factor and the mean gradient in two parts each.
 type scalars[T Float] struct{ top, low, hi, lo, mean, rest T }
 
 func (s scalars[T]) array() *[6]T {
@@ -77,10 +74,14 @@ func parts[T Float](x float64) (hi, lo T) {
 	return hi, T(x - float64(hi))
 }
 
-// inverse is 1/x in two parts.
-func inverse[T Float](x float64) (hi, lo T) {
-	hi = T(1 / x)
-	return hi, T(math.FMA(-float64(hi), x, 1) / x)
+// rate is what the exponentials multiply by, in two parts: 1/tau, or, of
+// float32, whose powers are of 2, log2(e)/tau.
+func rate[T Float](tau float64) (hi, lo T) {
+	if size[T]() == 4 {
+		return parts[T](math.Log2E / tau)
+	}
+	hi = T(1 / tau)
+	return hi, T(math.FMA(-float64(hi), tau, 1) / tau)
 }
 
 // simdTau tells whether the kernels take a temperature: its inverse has to be
@@ -105,7 +106,7 @@ func sampleRowsSIMD[T Float](hard, soft, logits, noise []T, classes int, tau flo
 		return 0, false
 	}
 	var at scalars[T]
-	at.hi, at.lo = inverse[T](tau)
+	at.hi, at.lo = rate[T](tau)
 	if x, ok := any(logits).([]float32); ok && classes <= shortRow {
 		return sampleShort(any(hard).([]float32), any(soft).([]float32), x, any(noise).([]float32), classes, any(at).(scalars[float32])), true
 	}
@@ -215,7 +216,7 @@ func (s *shortRows) each(classes int, a, b, out []float32, f func(first, rows in
 }
 
 // sampleShort is sampleRows for short rows, as many at a time as there are
-// lanes. at holds 1/tau.
+// lanes. at holds the rate.
 func sampleShort(hard, soft, logits, noise []float32, classes int, at scalars[float32]) (bad int) {
 	s := shortRowsPool.Get().(*shortRows)
 	defer shortRowsPool.Put(s)

@@ -4,962 +4,1168 @@
 
 #include "textflag.h"
 
-// func gumbel32AVX2(dst *float32, groups int, keys *[20]uint32, counter *[4]uint32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·gumbel32AVX2(SB), NOSPLIT, $0-32
+// func gumbel32AVX2(dst *float32, groups int, keys *[20]uint32, counter *[4]uint32, ahead *float32, also *float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·gumbel32AVX2(SB), NOSPLIT, $0-48
 	MOVQ         dst+0(FP), AX
 	MOVQ         groups+8(FP), CX
 	MOVQ         keys+16(FP), DX
 	MOVQ         counter+24(FP), BX
-	MOVQ         (BX), SI
+	MOVQ         ahead+32(FP), SI
+	MOVQ         also+40(FP), DI
+	MOVQ         (BX), R8
 	VPBROADCASTD 8(BX), Y0
 	VPBROADCASTD 12(BX), Y1
+	MOVL         R8, BX
+	MOVQ         R8, R9
+	SHRQ         $0x20, R9
+	VMOVD        BX, X2
+	VPBROADCASTD X2, Y3
+	VMOVD        R9, X2
+	VPBROADCASTD X2, Y2
+	VPADDD       iota<>+0(SB), Y3, Y3
+	VMOVAPS      Y0, Y5
+	VMOVAPS      Y1, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y4
+	VPSRLQ       $0x20, Y3, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
+	VPMULLD      wordd2511f53<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y7, Y4, Y7
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y8
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y4, Y8, Y4
+	VPBROADCASTD (DX), Y8
+	VPXOR        Y2, Y4, Y4
+	VPXOR        Y8, Y4, Y4
+	VPBROADCASTD 40(DX), Y2
+	VPXOR        Y6, Y7, Y7
+	VPXOR        Y2, Y7, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y6, Y6
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y6, Y2, Y6
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y8
+	VPSRLQ       $0x20, Y7, Y2
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y2
+	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y2, Y8, Y2
+	VPBROADCASTD 4(DX), Y8
+	VPXOR        Y5, Y2, Y2
+	VPXOR        Y8, Y2, Y2
+	VPBROADCASTD 44(DX), Y5
+	VPXOR        Y3, Y6, Y6
+	VPXOR        Y5, Y6, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y2, Y3
+	VPSRLQ       $0x20, Y2, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
+	VPSHUFD      $0xf5, Y3, Y3
+	VPBLENDD     $0xaa, Y5, Y3, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y8
+	VPSRLQ       $0x20, Y6, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y3
+	VPMULLD      wordcd9e8d57<>+0(SB), Y6, Y6
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y3, Y8, Y3
+	VPBROADCASTD 8(DX), Y8
+	VPXOR        Y7, Y3, Y3
+	VPXOR        Y8, Y3, Y3
+	VPBROADCASTD 48(DX), Y7
+	VPXOR        Y4, Y5, Y5
+	VPXOR        Y7, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y4
+	VPSRLQ       $0x20, Y3, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
+	VPMULLD      wordd2511f53<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y7, Y4, Y7
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y8
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y4, Y8, Y4
+	VPBROADCASTD 12(DX), Y8
+	VPXOR        Y6, Y4, Y4
+	VPXOR        Y8, Y4, Y4
+	VPBROADCASTD 52(DX), Y6
+	VPXOR        Y2, Y7, Y7
+	VPXOR        Y6, Y7, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y6, Y6
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y6, Y2, Y6
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y8
+	VPSRLQ       $0x20, Y7, Y2
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y2
+	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y2, Y8, Y2
+	VPBROADCASTD 16(DX), Y8
+	VPXOR        Y5, Y2, Y2
+	VPXOR        Y8, Y2, Y2
+	VPBROADCASTD 56(DX), Y5
+	VPXOR        Y3, Y6, Y6
+	VPXOR        Y5, Y6, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y2, Y3
+	VPSRLQ       $0x20, Y2, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
+	VPSHUFD      $0xf5, Y3, Y3
+	VPBLENDD     $0xaa, Y5, Y3, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y8
+	VPSRLQ       $0x20, Y6, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y3
+	VPMULLD      wordcd9e8d57<>+0(SB), Y6, Y6
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y3, Y8, Y3
+	VPBROADCASTD 20(DX), Y8
+	VPXOR        Y7, Y3, Y3
+	VPXOR        Y8, Y3, Y3
+	VPBROADCASTD 60(DX), Y7
+	VPXOR        Y4, Y5, Y5
+	VPXOR        Y7, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y4
+	VPSRLQ       $0x20, Y3, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
+	VPMULLD      wordd2511f53<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y7, Y4, Y7
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y8
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y4, Y8, Y4
+	VPBROADCASTD 24(DX), Y8
+	VPXOR        Y6, Y4, Y4
+	VPXOR        Y8, Y4, Y4
+	VPBROADCASTD 64(DX), Y6
+	VPXOR        Y2, Y7, Y7
+	VPXOR        Y6, Y7, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y6, Y6
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y6, Y2, Y6
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y8
+	VPSRLQ       $0x20, Y7, Y2
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y2
+	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y2, Y8, Y2
+	VPBROADCASTD 28(DX), Y8
+	VPXOR        Y5, Y2, Y2
+	VPXOR        Y8, Y2, Y2
+	VPBROADCASTD 68(DX), Y5
+	VPXOR        Y3, Y6, Y6
+	VPXOR        Y5, Y6, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y2, Y5
+	VPSRLQ       $0x20, Y2, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
+	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
+	VPSHUFD      $0xf5, Y5, Y5
+	VPBLENDD     $0xaa, Y3, Y5, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y8
+	VPSRLQ       $0x20, Y6, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y5
+	VPMULLD      wordcd9e8d57<>+0(SB), Y6, Y6
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y5, Y8, Y5
+	VPBROADCASTD 32(DX), Y8
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y8, Y5, Y5
+	VPBROADCASTD 72(DX), Y7
+	VPXOR        Y4, Y3, Y3
+	VPXOR        Y7, Y3, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y7
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y7, Y7
+	VPBLENDD     $0xaa, Y4, Y7, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y7
+	VPSRLQ       $0x20, Y3, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y7, Y7
+	VPBLENDD     $0xaa, Y8, Y7, Y8
+	VPBROADCASTD 36(DX), Y7
+	VPXOR        Y6, Y8, Y8
+	VPXOR        Y7, Y8, Y8
+	VPBROADCASTD 76(DX), Y6
+	VPXOR        Y2, Y4, Y4
+	VPXOR        Y6, Y4, Y4
+	VMOVAPS      Y8, Y2
+	VMOVAPS      Y3, Y3
+	VMOVAPS      Y4, Y4
+	VMOVAPS      Y5, Y5
 
 gumbel32loop:
 	TESTQ        CX, CX
 	JZ           gumbel32done
-	MOVL         SI, BX
-	MOVQ         SI, DI
-	SHRQ         $0x20, DI
-	VMOVD        BX, X2
-	VPBROADCASTD X2, Y2
-	VMOVD        DI, X3
-	VPBROADCASTD X3, Y3
-	VPADDD       iota<>+0(SB), Y2, Y2
-	VMOVAPS      Y0, Y4
-	VMOVAPS      Y1, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y2, Y6
-	VPSRLQ       $0x20, Y2, Y7
+	VMOVAPS      Y2, Y2
+	VMOVAPS      Y3, Y3
+	VMOVAPS      Y4, Y4
+	VMOVAPS      Y5, Y6
+	MOVL         R8, BX
+	MOVQ         R8, R9
+	SHRQ         $0x20, R9
+	VMOVD        BX, X5
+	VPBROADCASTD X5, Y5
+	VMOVD        R9, X7
+	VPBROADCASTD X7, Y7
+	VPADDD       iota<>+32(SB), Y5, Y5
+	VMOVAPS      Y0, Y8
+	VMOVAPS      Y1, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y10
+	VPSRLQ       $0x20, Y5, Y11
+	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y11
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y11, Y10, Y11
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y10
+	VPSRLQ       $0x20, Y8, Y12
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y12, Y12
+	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y12, Y10, Y12
+	VPBROADCASTD (DX), Y10
+	VPXOR        Y7, Y12, Y12
+	VPXOR        Y10, Y12, Y12
+	VPBROADCASTD 40(DX), Y7
+	VPXOR        Y9, Y11, Y11
+	VPXOR        Y7, Y11, Y11
+	VPMULUDQ     wordd2511f53<>+0(SB), Y12, Y7
+	VPSRLQ       $0x20, Y12, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y12, Y10
+	VPSHUFD      $0xf5, Y7, Y7
+	VPBLENDD     $0xaa, Y9, Y7, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y7
+	VPSRLQ       $0x20, Y11, Y12
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y12, Y12
+	VPMULLD      wordcd9e8d57<>+0(SB), Y11, Y11
+	VPSHUFD      $0xf5, Y7, Y7
+	VPBLENDD     $0xaa, Y12, Y7, Y12
+	VPBROADCASTD 4(DX), Y7
+	VPXOR        Y8, Y12, Y12
+	VPXOR        Y7, Y12, Y12
+	VPBROADCASTD 44(DX), Y7
+	VPXOR        Y5, Y9, Y9
+	VPXOR        Y7, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y12, Y5
+	VPSRLQ       $0x20, Y12, Y7
 	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
-	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
-	VPSHUFD      $0xf5, Y6, Y6
-	VPBLENDD     $0xaa, Y7, Y6, Y7
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y6
-	VPSRLQ       $0x20, Y4, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y4, Y4
-	VPSHUFD      $0xf5, Y6, Y6
-	VPBLENDD     $0xaa, Y8, Y6, Y8
-	VPBROADCASTD (DX), Y6
-	VPXOR        Y3, Y8, Y8
-	VPXOR        Y6, Y8, Y8
-	VPBROADCASTD 40(DX), Y3
+	VPMULLD      wordd2511f53<>+0(SB), Y12, Y8
+	VPSHUFD      $0xf5, Y5, Y5
+	VPBLENDD     $0xaa, Y7, Y5, Y7
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y5
+	VPSRLQ       $0x20, Y9, Y12
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y12, Y12
+	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y5, Y5
+	VPBLENDD     $0xaa, Y12, Y5, Y12
+	VPBROADCASTD 8(DX), Y5
+	VPXOR        Y11, Y12, Y12
+	VPXOR        Y5, Y12, Y12
+	VPBROADCASTD 48(DX), Y5
+	VPXOR        Y10, Y7, Y7
 	VPXOR        Y5, Y7, Y7
-	VPXOR        Y3, Y7, Y7
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y3
-	VPSRLQ       $0x20, Y8, Y5
+	VPMINUD      word3fffffff<>+0(SB), Y2, Y5
+	VPCMPEQD     Y2, Y5, Y5
+	VPCMPEQD     Y10, Y10, Y10
+	VPXOR        Y5, Y10, Y10
+	VPXOR        Y10, Y2, Y2
+	VPAND        word0000ffff<>+0(SB), Y2, Y10
+	VPSRLD       $0x10, Y2, Y2
+	VCVTDQ2PS    Y10, Y10
+	VCVTDQ2PS    Y2, Y2
+	VFMADD132PS  word47800000<>+0(SB), Y10, Y2
+	VMULPS       word2f800000<>+0(SB), Y2, Y2
+	VADDPS       word2f000000<>+0(SB), Y2, Y2
+	VPSUBD       word3f400000<>+0(SB), Y2, Y10
+	VPAND        word007fffff<>+0(SB), Y10, Y11
+	VPADDD       word3f400000<>+0(SB), Y11, Y11
+	VPSRAD       $0x17, Y10, Y10
+	VSUBPS       word3f800000<>+0(SB), Y11, Y11
+	VCVTDQ2PS    Y10, Y10
+	VANDNPS      Y10, Y5, Y10
+	VXORPS       word80000000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y5, Y2, Y11, Y2
+	VMULPS       Y2, Y2, Y5
+	VMULPS       Y5, Y5, Y11
+	VMULPS       wordbe7ff676<>+0(SB), Y2, Y13
+	VADDPS       word3eaaaad9<>+0(SB), Y13, Y13
+	VMULPS       wordbe2beae1<>+0(SB), Y2, Y14
+	VADDPS       word3e4c9e74<>+0(SB), Y14, Y14
+	VMULPS       Y5, Y14, Y14
+	VADDPS       Y14, Y13, Y13
+	VMULPS       wordbdf818f6<>+0(SB), Y2, Y14
+	VADDPS       word3e189f19<>+0(SB), Y14, Y14
+	VMULPS       word3d63b9ef<>+0(SB), Y5, Y15
+	VADDPS       Y15, Y14, Y14
+	VMULPS       Y11, Y14, Y14
+	VADDPS       Y14, Y13, Y13
+	VMOVUPS      word3f000000<>+0(SB), Y11
+	VMULPS       Y13, Y2, Y13
+	VSUBPS       Y13, Y11, Y13
+	VMULPS       Y5, Y13, Y13
+	VSUBPS       Y2, Y13, Y13
+	VMULPS       word3f317218<>+0(SB), Y10, Y2
+	VSUBPS       Y2, Y13, Y13
+	VPSUBD       word3f400000<>+0(SB), Y13, Y5
+	VPAND        word007fffff<>+0(SB), Y5, Y2
+	VPADDD       word3f400000<>+0(SB), Y2, Y2
+	VPSRAD       $0x17, Y5, Y5
+	VSUBPS       word3f800000<>+0(SB), Y2, Y2
+	VCVTDQ2PS    Y5, Y10
+	VMULPS       Y2, Y2, Y5
+	VMULPS       Y5, Y5, Y11
+	VMULPS       wordbe7fd724<>+0(SB), Y2, Y13
+	VADDPS       word3eaaa633<>+0(SB), Y13, Y13
+	VMULPS       wordbe3150f5<>+0(SB), Y2, Y14
+	VADDPS       word3e4e130d<>+0(SB), Y14, Y14
+	VMULPS       Y5, Y14, Y14
+	VADDPS       Y14, Y13, Y13
+	VMULPS       wordbd838ca3<>+0(SB), Y2, Y14
+	VADDPS       word3e0e492c<>+0(SB), Y14, Y14
+	VMULPS       Y11, Y14, Y14
+	VADDPS       Y14, Y13, Y13
+	VMOVUPS      word3f000000<>+0(SB), Y11
+	VMULPS       Y13, Y2, Y13
+	VSUBPS       Y13, Y11, Y13
+	VMULPS       Y5, Y13, Y13
+	VSUBPS       Y2, Y13, Y13
+	VMULPS       word3f317218<>+0(SB), Y10, Y2
+	VSUBPS       Y2, Y13, Y13
+	VMOVUPS      Y13, (AX)
+	VPMULUDQ     wordd2511f53<>+0(SB), Y12, Y2
+	VPSRLQ       $0x20, Y12, Y5
 	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
-	VPMULLD      wordd2511f53<>+0(SB), Y8, Y6
-	VPSHUFD      $0xf5, Y3, Y3
-	VPBLENDD     $0xaa, Y5, Y3, Y5
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y3
-	VPSRLQ       $0x20, Y7, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
-	VPSHUFD      $0xf5, Y3, Y3
-	VPBLENDD     $0xaa, Y8, Y3, Y8
-	VPBROADCASTD 4(DX), Y3
-	VPXOR        Y4, Y8, Y8
-	VPXOR        Y3, Y8, Y8
-	VPBROADCASTD 44(DX), Y3
-	VPXOR        Y2, Y5, Y5
-	VPXOR        Y3, Y5, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
-	VPMULLD      wordd2511f53<>+0(SB), Y8, Y4
+	VPMULLD      wordd2511f53<>+0(SB), Y12, Y10
 	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y3, Y2, Y3
+	VPBLENDD     $0xaa, Y5, Y2, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y2
+	VPSRLQ       $0x20, Y7, Y11
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y11
+	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y11, Y2, Y11
+	VPBROADCASTD 12(DX), Y2
+	VPXOR        Y9, Y11, Y11
+	VPXOR        Y2, Y11, Y11
+	VPBROADCASTD 52(DX), Y2
+	VPXOR        Y8, Y5, Y5
+	VPXOR        Y2, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y2
+	VPSRLQ       $0x20, Y11, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y8
+	VPMULLD      wordd2511f53<>+0(SB), Y11, Y9
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
 	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y2
-	VPSRLQ       $0x20, Y5, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSRLQ       $0x20, Y5, Y11
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y11
 	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
 	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPBROADCASTD 8(DX), Y2
-	VPXOR        Y7, Y8, Y8
+	VPBLENDD     $0xaa, Y11, Y2, Y11
+	VPBROADCASTD 16(DX), Y2
+	VPXOR        Y7, Y11, Y11
+	VPXOR        Y2, Y11, Y11
+	VPBROADCASTD 56(DX), Y2
+	VPXOR        Y10, Y8, Y8
 	VPXOR        Y2, Y8, Y8
-	VPBROADCASTD 48(DX), Y2
-	VPXOR        Y6, Y3, Y3
-	VPXOR        Y2, Y3, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y6
-	VPMULUDQ     wordd2511f53<>+0(SB), Y6, Y6
-	VPMULLD      wordd2511f53<>+0(SB), Y8, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y2
+	VPSRLQ       $0x20, Y11, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
+	VPMULLD      wordd2511f53<>+0(SB), Y11, Y10
 	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y6, Y2, Y6
+	VPBLENDD     $0xaa, Y7, Y2, Y7
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y11
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y11
+	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y11, Y2, Y11
+	VPBROADCASTD 20(DX), Y2
+	VPXOR        Y5, Y11, Y11
+	VPXOR        Y2, Y11, Y11
+	VPBROADCASTD 60(DX), Y2
+	VPXOR        Y9, Y7, Y7
+	VPXOR        Y2, Y7, Y7
+	VPMINUD      word3fffffff<>+0(SB), Y3, Y2
+	VPCMPEQD     Y3, Y2, Y2
+	VPCMPEQD     Y5, Y5, Y5
+	VPXOR        Y2, Y5, Y5
+	VPXOR        Y5, Y3, Y3
+	VPAND        word0000ffff<>+0(SB), Y3, Y5
+	VPSRLD       $0x10, Y3, Y3
+	VCVTDQ2PS    Y5, Y5
+	VCVTDQ2PS    Y3, Y3
+	VFMADD132PS  word47800000<>+0(SB), Y5, Y3
+	VMULPS       word2f800000<>+0(SB), Y3, Y3
+	VADDPS       word2f000000<>+0(SB), Y3, Y3
+	VPSUBD       word3f400000<>+0(SB), Y3, Y5
+	VPAND        word007fffff<>+0(SB), Y5, Y9
+	VPADDD       word3f400000<>+0(SB), Y9, Y9
+	VPSRAD       $0x17, Y5, Y5
+	VSUBPS       word3f800000<>+0(SB), Y9, Y9
+	VCVTDQ2PS    Y5, Y5
+	VANDNPS      Y5, Y2, Y5
+	VXORPS       word80000000<>+0(SB), Y3, Y3
+	VBLENDVPS    Y2, Y3, Y9, Y2
+	VMULPS       Y2, Y2, Y3
+	VMULPS       Y3, Y3, Y9
+	VMULPS       wordbe7ff676<>+0(SB), Y2, Y12
+	VADDPS       word3eaaaad9<>+0(SB), Y12, Y12
+	VMULPS       wordbe2beae1<>+0(SB), Y2, Y13
+	VADDPS       word3e4c9e74<>+0(SB), Y13, Y13
+	VMULPS       Y3, Y13, Y13
+	VADDPS       Y13, Y12, Y12
+	VMULPS       wordbdf818f6<>+0(SB), Y2, Y13
+	VADDPS       word3e189f19<>+0(SB), Y13, Y13
+	VMULPS       word3d63b9ef<>+0(SB), Y3, Y14
+	VADDPS       Y14, Y13, Y13
+	VMULPS       Y9, Y13, Y13
+	VADDPS       Y13, Y12, Y12
+	VMOVUPS      word3f000000<>+0(SB), Y9
+	VMULPS       Y12, Y2, Y12
+	VSUBPS       Y12, Y9, Y12
+	VMULPS       Y3, Y12, Y12
+	VSUBPS       Y2, Y12, Y12
+	VMULPS       word3f317218<>+0(SB), Y5, Y2
+	VSUBPS       Y2, Y12, Y12
+	VPSUBD       word3f400000<>+0(SB), Y12, Y3
+	VPAND        word007fffff<>+0(SB), Y3, Y2
+	VPADDD       word3f400000<>+0(SB), Y2, Y2
+	VPSRAD       $0x17, Y3, Y3
+	VSUBPS       word3f800000<>+0(SB), Y2, Y2
+	VCVTDQ2PS    Y3, Y5
+	VMULPS       Y2, Y2, Y3
+	VMULPS       Y3, Y3, Y9
+	VMULPS       wordbe7fd724<>+0(SB), Y2, Y12
+	VADDPS       word3eaaa633<>+0(SB), Y12, Y12
+	VMULPS       wordbe3150f5<>+0(SB), Y2, Y13
+	VADDPS       word3e4e130d<>+0(SB), Y13, Y13
+	VMULPS       Y3, Y13, Y13
+	VADDPS       Y13, Y12, Y12
+	VMULPS       wordbd838ca3<>+0(SB), Y2, Y13
+	VADDPS       word3e0e492c<>+0(SB), Y13, Y13
+	VMULPS       Y9, Y13, Y13
+	VADDPS       Y13, Y12, Y12
+	VMOVUPS      word3f000000<>+0(SB), Y9
+	VMULPS       Y12, Y2, Y12
+	VSUBPS       Y12, Y9, Y12
+	VMULPS       Y3, Y12, Y12
+	VSUBPS       Y2, Y12, Y12
+	VMULPS       word3f317218<>+0(SB), Y5, Y2
+	VSUBPS       Y2, Y12, Y12
+	VMOVUPS      Y12, 64(AX)
+	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y2
+	VPSRLQ       $0x20, Y11, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
+	VPMULLD      wordd2511f53<>+0(SB), Y11, Y5
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y3, Y2, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y2
+	VPSRLQ       $0x20, Y7, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y9
+	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y9, Y2, Y9
+	VPBROADCASTD 24(DX), Y2
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y2, Y9, Y9
+	VPBROADCASTD 64(DX), Y2
+	VPXOR        Y10, Y3, Y3
+	VPXOR        Y2, Y3, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y2
+	VPSRLQ       $0x20, Y9, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y8
+	VPMULLD      wordd2511f53<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
 	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y2
-	VPSRLQ       $0x20, Y3, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSRLQ       $0x20, Y3, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y10
 	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
 	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPBROADCASTD 12(DX), Y2
+	VPBLENDD     $0xaa, Y10, Y2, Y10
+	VPBROADCASTD 28(DX), Y2
+	VPXOR        Y7, Y10, Y10
+	VPXOR        Y2, Y10, Y10
+	VPBROADCASTD 68(DX), Y2
 	VPXOR        Y5, Y8, Y8
 	VPXOR        Y2, Y8, Y8
-	VPBROADCASTD 52(DX), Y2
-	VPXOR        Y4, Y6, Y6
-	VPXOR        Y2, Y6, Y6
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y2
+	VPSRLQ       $0x20, Y10, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y10, Y7
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y5, Y2, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y10
+	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y10, Y2, Y10
+	VPBROADCASTD 32(DX), Y2
+	VPXOR        Y3, Y10, Y10
+	VPXOR        Y2, Y10, Y10
+	VPBROADCASTD 72(DX), Y2
+	VPXOR        Y9, Y5, Y5
+	VPXOR        Y2, Y5, Y5
+	VPMINUD      word3fffffff<>+0(SB), Y4, Y2
+	VPCMPEQD     Y4, Y2, Y2
+	VPCMPEQD     Y3, Y3, Y3
+	VPXOR        Y2, Y3, Y3
+	VPXOR        Y3, Y4, Y4
+	VPAND        word0000ffff<>+0(SB), Y4, Y3
+	VPSRLD       $0x10, Y4, Y4
+	VCVTDQ2PS    Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VFMADD132PS  word47800000<>+0(SB), Y3, Y4
+	VMULPS       word2f800000<>+0(SB), Y4, Y4
+	VADDPS       word2f000000<>+0(SB), Y4, Y4
+	VPSUBD       word3f400000<>+0(SB), Y4, Y3
+	VPAND        word007fffff<>+0(SB), Y3, Y9
+	VPADDD       word3f400000<>+0(SB), Y9, Y9
+	VPSRAD       $0x17, Y3, Y3
+	VSUBPS       word3f800000<>+0(SB), Y9, Y9
+	VCVTDQ2PS    Y3, Y3
+	VANDNPS      Y3, Y2, Y3
+	VXORPS       word80000000<>+0(SB), Y4, Y4
+	VBLENDVPS    Y2, Y4, Y9, Y2
+	VMULPS       Y2, Y2, Y4
+	VMULPS       Y4, Y4, Y9
+	VMULPS       wordbe7ff676<>+0(SB), Y2, Y11
+	VADDPS       word3eaaaad9<>+0(SB), Y11, Y11
+	VMULPS       wordbe2beae1<>+0(SB), Y2, Y12
+	VADDPS       word3e4c9e74<>+0(SB), Y12, Y12
+	VMULPS       Y4, Y12, Y12
+	VADDPS       Y12, Y11, Y11
+	VMULPS       wordbdf818f6<>+0(SB), Y2, Y12
+	VADDPS       word3e189f19<>+0(SB), Y12, Y12
+	VMULPS       word3d63b9ef<>+0(SB), Y4, Y13
+	VADDPS       Y13, Y12, Y12
+	VMULPS       Y9, Y12, Y12
+	VADDPS       Y12, Y11, Y11
+	VMOVUPS      word3f000000<>+0(SB), Y9
+	VMULPS       Y11, Y2, Y11
+	VSUBPS       Y11, Y9, Y11
+	VMULPS       Y4, Y11, Y11
+	VSUBPS       Y2, Y11, Y11
+	VMULPS       word3f317218<>+0(SB), Y3, Y2
+	VSUBPS       Y2, Y11, Y11
+	VPSUBD       word3f400000<>+0(SB), Y11, Y3
+	VPAND        word007fffff<>+0(SB), Y3, Y2
+	VPADDD       word3f400000<>+0(SB), Y2, Y2
+	VPSRAD       $0x17, Y3, Y3
+	VSUBPS       word3f800000<>+0(SB), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y2, Y2, Y4
+	VMULPS       Y4, Y4, Y9
+	VMULPS       wordbe7fd724<>+0(SB), Y2, Y11
+	VADDPS       word3eaaa633<>+0(SB), Y11, Y11
+	VMULPS       wordbe3150f5<>+0(SB), Y2, Y12
+	VADDPS       word3e4e130d<>+0(SB), Y12, Y12
+	VMULPS       Y4, Y12, Y12
+	VADDPS       Y12, Y11, Y11
+	VMULPS       wordbd838ca3<>+0(SB), Y2, Y12
+	VADDPS       word3e0e492c<>+0(SB), Y12, Y12
+	VMULPS       Y9, Y12, Y12
+	VADDPS       Y12, Y11, Y11
+	VMOVUPS      word3f000000<>+0(SB), Y9
+	VMULPS       Y11, Y2, Y11
+	VSUBPS       Y11, Y9, Y11
+	VMULPS       Y4, Y11, Y11
+	VSUBPS       Y2, Y11, Y11
+	VMULPS       word3f317218<>+0(SB), Y3, Y2
+	VSUBPS       Y2, Y11, Y11
+	VMOVUPS      Y11, 128(AX)
+	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y2
+	VPSRLQ       $0x20, Y10, Y4
 	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
-	VPMULLD      wordd2511f53<>+0(SB), Y8, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y10, Y9
 	VPSHUFD      $0xf5, Y2, Y2
 	VPBLENDD     $0xaa, Y4, Y2, Y4
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y2
-	VPSRLQ       $0x20, Y6, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y6, Y6
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y2
+	VPSRLQ       $0x20, Y5, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y3
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
 	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPBROADCASTD 16(DX), Y2
-	VPXOR        Y3, Y8, Y8
-	VPXOR        Y2, Y8, Y8
-	VPBROADCASTD 56(DX), Y2
+	VPBLENDD     $0xaa, Y3, Y2, Y3
+	VPBROADCASTD 36(DX), Y2
+	VPXOR        Y8, Y3, Y3
+	VPXOR        Y2, Y3, Y3
+	VPBROADCASTD 76(DX), Y2
 	VPXOR        Y7, Y4, Y4
 	VPXOR        Y2, Y4, Y4
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
-	VPMULLD      wordd2511f53<>+0(SB), Y8, Y7
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y3, Y2, Y3
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y2
-	VPSRLQ       $0x20, Y4, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y4, Y4
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPBROADCASTD 20(DX), Y2
-	VPXOR        Y6, Y8, Y8
-	VPXOR        Y2, Y8, Y8
-	VPBROADCASTD 60(DX), Y2
-	VPXOR        Y5, Y3, Y3
-	VPXOR        Y2, Y3, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
-	VPMULLD      wordd2511f53<>+0(SB), Y8, Y6
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y5, Y2, Y5
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y2
-	VPSRLQ       $0x20, Y3, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPBROADCASTD 24(DX), Y2
-	VPXOR        Y4, Y8, Y8
-	VPXOR        Y2, Y8, Y8
-	VPBROADCASTD 64(DX), Y2
-	VPXOR        Y7, Y5, Y5
-	VPXOR        Y2, Y5, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y4
-	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
-	VPMULLD      wordd2511f53<>+0(SB), Y8, Y7
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y4, Y2, Y4
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y2
-	VPSRLQ       $0x20, Y5, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPBROADCASTD 28(DX), Y2
-	VPXOR        Y3, Y8, Y8
-	VPXOR        Y2, Y8, Y8
-	VPBROADCASTD 68(DX), Y2
-	VPXOR        Y6, Y4, Y4
-	VPXOR        Y2, Y4, Y4
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
-	VPMULLD      wordd2511f53<>+0(SB), Y8, Y6
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y3, Y2, Y3
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y2
-	VPSRLQ       $0x20, Y4, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y4, Y4
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPBROADCASTD 32(DX), Y2
-	VPXOR        Y5, Y8, Y8
-	VPXOR        Y2, Y8, Y8
-	VPBROADCASTD 72(DX), Y2
-	VPXOR        Y7, Y3, Y3
-	VPXOR        Y2, Y3, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
-	VPMULLD      wordd2511f53<>+0(SB), Y8, Y7
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y5, Y2, Y5
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y2
-	VPSRLQ       $0x20, Y3, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPBROADCASTD 36(DX), Y2
-	VPXOR        Y4, Y8, Y8
-	VPXOR        Y2, Y8, Y8
-	VPBROADCASTD 76(DX), Y2
-	VPXOR        Y6, Y5, Y5
-	VPXOR        Y2, Y5, Y5
-	VPMINUD      word4afb0ccb<>+0(SB), Y8, Y2
-	VPCMPEQD     Y8, Y2, Y2
-	VPCMPEQD     Y4, Y4, Y4
-	VPXOR        Y2, Y4, Y4
-	VPXOR        Y4, Y8, Y8
-	VPAND        word0000ffff<>+0(SB), Y8, Y4
-	VPSRLD       $0x10, Y8, Y6
-	VCVTDQ2PS    Y4, Y4
-	VCVTDQ2PS    Y6, Y6
-	VFMADD132PS  word47800000<>+0(SB), Y4, Y6
-	VMOVUPS      word2f000000<>+0(SB), Y4
-	VFMADD231PS  word2f800000<>+0(SB), Y6, Y4
-	VPSUBD       word3f3504f3<>+0(SB), Y4, Y6
-	VPSRAD       $0x17, Y6, Y8
-	VPAND        word007fffff<>+0(SB), Y6, Y6
-	VPADDD       word3f3504f3<>+0(SB), Y6, Y6
-	VSUBPS       word3f800000<>+0(SB), Y6, Y6
-	VCVTDQ2PS    Y8, Y8
-	VANDNPS      Y8, Y2, Y8
-	VXORPS       word80000000<>+0(SB), Y4, Y4
-	VBLENDVPS    Y2, Y4, Y6, Y6
-	VMULPS       Y6, Y6, Y2
-	VMULPS       Y2, Y2, Y4
-	VMULPS       wordbe8001c1<>+0(SB), Y6, Y9
-	VADDPS       word3eaaab6c<>+0(SB), Y9, Y9
-	VMULPS       wordbe29c126<>+0(SB), Y6, Y10
-	VADDPS       word3e4c6bf8<>+0(SB), Y10, Y10
-	VMULPS       Y2, Y10, Y10
-	VADDPS       Y10, Y9, Y9
-	VMULPS       wordbe121955<>+0(SB), Y6, Y10
-	VADDPS       word3e18ba38<>+0(SB), Y10, Y10
-	VMULPS       word3db22ef1<>+0(SB), Y2, Y11
-	VADDPS       Y11, Y10, Y10
-	VMULPS       Y4, Y10, Y10
-	VADDPS       Y10, Y9, Y9
-	VMULPS       Y9, Y6, Y9
-	VMOVUPS      word3f000000<>+0(SB), Y4
-	VSUBPS       Y9, Y4, Y4
-	VMULPS       Y2, Y4, Y4
-	VSUBPS       Y6, Y4, Y4
-	VMULPS       word3f317218<>+0(SB), Y8, Y2
-	VSUBPS       Y2, Y4, Y4
-	VPSUBD       word3f3504f3<>+0(SB), Y4, Y2
-	VPSRAD       $0x17, Y2, Y8
-	VPAND        word007fffff<>+0(SB), Y2, Y6
-	VPADDD       word3f3504f3<>+0(SB), Y6, Y6
-	VSUBPS       word3f800000<>+0(SB), Y6, Y6
-	VCVTDQ2PS    Y8, Y8
-	VMULPS       Y6, Y6, Y2
-	VMULPS       Y2, Y2, Y4
-	VMULPS       wordbe8001c1<>+0(SB), Y6, Y9
-	VADDPS       word3eaaab6c<>+0(SB), Y9, Y9
-	VMULPS       wordbe29c126<>+0(SB), Y6, Y10
-	VADDPS       word3e4c6bf8<>+0(SB), Y10, Y10
-	VMULPS       Y2, Y10, Y10
-	VADDPS       Y10, Y9, Y9
-	VMULPS       wordbe121955<>+0(SB), Y6, Y10
-	VADDPS       word3e18ba38<>+0(SB), Y10, Y10
-	VMULPS       word3db22ef1<>+0(SB), Y2, Y11
-	VADDPS       Y11, Y10, Y10
-	VMULPS       Y4, Y10, Y10
-	VADDPS       Y10, Y9, Y9
-	VMULPS       Y9, Y6, Y9
-	VMOVUPS      word3f000000<>+0(SB), Y4
-	VSUBPS       Y9, Y4, Y4
-	VMULPS       Y2, Y4, Y4
-	VSUBPS       Y6, Y4, Y4
-	VMULPS       word3f317218<>+0(SB), Y8, Y2
-	VSUBPS       Y2, Y4, Y4
-	VMOVUPS      Y4, (AX)
-	VPMINUD      word4afb0ccb<>+0(SB), Y3, Y2
-	VPCMPEQD     Y3, Y2, Y2
-	VPCMPEQD     Y4, Y4, Y4
-	VPXOR        Y2, Y4, Y4
-	VPXOR        Y4, Y3, Y3
-	VPAND        word0000ffff<>+0(SB), Y3, Y4
-	VPSRLD       $0x10, Y3, Y3
-	VCVTDQ2PS    Y4, Y4
-	VCVTDQ2PS    Y3, Y3
-	VFMADD132PS  word47800000<>+0(SB), Y4, Y3
-	VMOVUPS      word2f000000<>+0(SB), Y4
-	VFMADD231PS  word2f800000<>+0(SB), Y3, Y4
-	VPSUBD       word3f3504f3<>+0(SB), Y4, Y3
-	VPSRAD       $0x17, Y3, Y6
-	VPAND        word007fffff<>+0(SB), Y3, Y3
-	VPADDD       word3f3504f3<>+0(SB), Y3, Y3
-	VSUBPS       word3f800000<>+0(SB), Y3, Y3
-	VCVTDQ2PS    Y6, Y6
-	VANDNPS      Y6, Y2, Y6
-	VXORPS       word80000000<>+0(SB), Y4, Y4
-	VBLENDVPS    Y2, Y4, Y3, Y3
-	VMULPS       Y3, Y3, Y2
-	VMULPS       Y2, Y2, Y4
-	VMULPS       wordbe8001c1<>+0(SB), Y3, Y8
-	VADDPS       word3eaaab6c<>+0(SB), Y8, Y8
-	VMULPS       wordbe29c126<>+0(SB), Y3, Y9
-	VADDPS       word3e4c6bf8<>+0(SB), Y9, Y9
-	VMULPS       Y2, Y9, Y9
-	VADDPS       Y9, Y8, Y8
-	VMULPS       wordbe121955<>+0(SB), Y3, Y9
-	VADDPS       word3e18ba38<>+0(SB), Y9, Y9
-	VMULPS       word3db22ef1<>+0(SB), Y2, Y10
-	VADDPS       Y10, Y9, Y9
-	VMULPS       Y4, Y9, Y9
-	VADDPS       Y9, Y8, Y8
-	VMULPS       Y8, Y3, Y8
-	VMOVUPS      word3f000000<>+0(SB), Y4
-	VSUBPS       Y8, Y4, Y4
-	VMULPS       Y2, Y4, Y4
-	VSUBPS       Y3, Y4, Y4
-	VMULPS       word3f317218<>+0(SB), Y6, Y2
-	VSUBPS       Y2, Y4, Y4
-	VPSUBD       word3f3504f3<>+0(SB), Y4, Y2
-	VPSRAD       $0x17, Y2, Y6
-	VPAND        word007fffff<>+0(SB), Y2, Y3
-	VPADDD       word3f3504f3<>+0(SB), Y3, Y3
-	VSUBPS       word3f800000<>+0(SB), Y3, Y3
-	VCVTDQ2PS    Y6, Y6
-	VMULPS       Y3, Y3, Y2
-	VMULPS       Y2, Y2, Y4
-	VMULPS       wordbe8001c1<>+0(SB), Y3, Y8
-	VADDPS       word3eaaab6c<>+0(SB), Y8, Y8
-	VMULPS       wordbe29c126<>+0(SB), Y3, Y9
-	VADDPS       word3e4c6bf8<>+0(SB), Y9, Y9
-	VMULPS       Y2, Y9, Y9
-	VADDPS       Y9, Y8, Y8
-	VMULPS       wordbe121955<>+0(SB), Y3, Y9
-	VADDPS       word3e18ba38<>+0(SB), Y9, Y9
-	VMULPS       word3db22ef1<>+0(SB), Y2, Y10
-	VADDPS       Y10, Y9, Y9
-	VMULPS       Y4, Y9, Y9
-	VADDPS       Y9, Y8, Y8
-	VMULPS       Y8, Y3, Y8
-	VMOVUPS      word3f000000<>+0(SB), Y4
-	VSUBPS       Y8, Y4, Y4
-	VMULPS       Y2, Y4, Y4
-	VSUBPS       Y3, Y4, Y4
-	VMULPS       word3f317218<>+0(SB), Y6, Y2
-	VSUBPS       Y2, Y4, Y4
-	VMOVUPS      Y4, 64(AX)
-	VPMINUD      word4afb0ccb<>+0(SB), Y5, Y2
-	VPCMPEQD     Y5, Y2, Y2
-	VPCMPEQD     Y3, Y3, Y3
-	VPXOR        Y2, Y3, Y3
-	VPXOR        Y3, Y5, Y5
-	VPAND        word0000ffff<>+0(SB), Y5, Y3
-	VPSRLD       $0x10, Y5, Y4
-	VCVTDQ2PS    Y3, Y3
-	VCVTDQ2PS    Y4, Y4
-	VFMADD132PS  word47800000<>+0(SB), Y3, Y4
-	VMOVUPS      word2f000000<>+0(SB), Y3
-	VFMADD231PS  word2f800000<>+0(SB), Y4, Y3
-	VPSUBD       word3f3504f3<>+0(SB), Y3, Y4
-	VPSRAD       $0x17, Y4, Y5
-	VPAND        word007fffff<>+0(SB), Y4, Y4
-	VPADDD       word3f3504f3<>+0(SB), Y4, Y4
-	VSUBPS       word3f800000<>+0(SB), Y4, Y4
-	VCVTDQ2PS    Y5, Y5
-	VANDNPS      Y5, Y2, Y5
-	VXORPS       word80000000<>+0(SB), Y3, Y3
-	VBLENDVPS    Y2, Y3, Y4, Y4
-	VMULPS       Y4, Y4, Y2
-	VMULPS       Y2, Y2, Y3
-	VMULPS       wordbe8001c1<>+0(SB), Y4, Y6
-	VADDPS       word3eaaab6c<>+0(SB), Y6, Y6
-	VMULPS       wordbe29c126<>+0(SB), Y4, Y8
-	VADDPS       word3e4c6bf8<>+0(SB), Y8, Y8
-	VMULPS       Y2, Y8, Y8
-	VADDPS       Y8, Y6, Y6
-	VMULPS       wordbe121955<>+0(SB), Y4, Y8
-	VADDPS       word3e18ba38<>+0(SB), Y8, Y8
-	VMULPS       word3db22ef1<>+0(SB), Y2, Y9
-	VADDPS       Y9, Y8, Y8
-	VMULPS       Y3, Y8, Y8
-	VADDPS       Y8, Y6, Y6
-	VMULPS       Y6, Y4, Y6
-	VMOVUPS      word3f000000<>+0(SB), Y3
-	VSUBPS       Y6, Y3, Y3
-	VMULPS       Y2, Y3, Y3
-	VSUBPS       Y4, Y3, Y3
-	VMULPS       word3f317218<>+0(SB), Y5, Y2
-	VSUBPS       Y2, Y3, Y3
-	VPSUBD       word3f3504f3<>+0(SB), Y3, Y2
-	VPSRAD       $0x17, Y2, Y5
-	VPAND        word007fffff<>+0(SB), Y2, Y4
-	VPADDD       word3f3504f3<>+0(SB), Y4, Y4
-	VSUBPS       word3f800000<>+0(SB), Y4, Y4
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y4, Y4, Y2
-	VMULPS       Y2, Y2, Y3
-	VMULPS       wordbe8001c1<>+0(SB), Y4, Y6
-	VADDPS       word3eaaab6c<>+0(SB), Y6, Y6
-	VMULPS       wordbe29c126<>+0(SB), Y4, Y8
-	VADDPS       word3e4c6bf8<>+0(SB), Y8, Y8
-	VMULPS       Y2, Y8, Y8
-	VADDPS       Y8, Y6, Y6
-	VMULPS       wordbe121955<>+0(SB), Y4, Y8
-	VADDPS       word3e18ba38<>+0(SB), Y8, Y8
-	VMULPS       word3db22ef1<>+0(SB), Y2, Y9
-	VADDPS       Y9, Y8, Y8
-	VMULPS       Y3, Y8, Y8
-	VADDPS       Y8, Y6, Y6
-	VMULPS       Y6, Y4, Y6
-	VMOVUPS      word3f000000<>+0(SB), Y3
-	VSUBPS       Y6, Y3, Y3
-	VMULPS       Y2, Y3, Y3
-	VSUBPS       Y4, Y3, Y3
-	VMULPS       word3f317218<>+0(SB), Y5, Y2
-	VSUBPS       Y2, Y3, Y3
-	VMOVUPS      Y3, 128(AX)
-	VPMINUD      word4afb0ccb<>+0(SB), Y7, Y2
-	VPCMPEQD     Y7, Y2, Y2
-	VPCMPEQD     Y3, Y3, Y3
-	VPXOR        Y2, Y3, Y3
-	VPXOR        Y3, Y7, Y7
-	VPAND        word0000ffff<>+0(SB), Y7, Y3
-	VPSRLD       $0x10, Y7, Y4
-	VCVTDQ2PS    Y3, Y3
-	VCVTDQ2PS    Y4, Y4
-	VFMADD132PS  word47800000<>+0(SB), Y3, Y4
-	VMOVUPS      word2f000000<>+0(SB), Y3
-	VFMADD231PS  word2f800000<>+0(SB), Y4, Y3
-	VPSUBD       word3f3504f3<>+0(SB), Y3, Y4
-	VPSRAD       $0x17, Y4, Y5
-	VPAND        word007fffff<>+0(SB), Y4, Y4
-	VPADDD       word3f3504f3<>+0(SB), Y4, Y4
-	VSUBPS       word3f800000<>+0(SB), Y4, Y4
-	VCVTDQ2PS    Y5, Y5
-	VANDNPS      Y5, Y2, Y5
-	VXORPS       word80000000<>+0(SB), Y3, Y3
-	VBLENDVPS    Y2, Y3, Y4, Y4
-	VMULPS       Y4, Y4, Y2
-	VMULPS       Y2, Y2, Y3
-	VMULPS       wordbe8001c1<>+0(SB), Y4, Y6
-	VADDPS       word3eaaab6c<>+0(SB), Y6, Y6
-	VMULPS       wordbe29c126<>+0(SB), Y4, Y7
-	VADDPS       word3e4c6bf8<>+0(SB), Y7, Y7
-	VMULPS       Y2, Y7, Y7
-	VADDPS       Y7, Y6, Y6
-	VMULPS       wordbe121955<>+0(SB), Y4, Y7
-	VADDPS       word3e18ba38<>+0(SB), Y7, Y7
-	VMULPS       word3db22ef1<>+0(SB), Y2, Y8
-	VADDPS       Y8, Y7, Y7
-	VMULPS       Y3, Y7, Y7
-	VADDPS       Y7, Y6, Y6
-	VMULPS       Y6, Y4, Y6
-	VMOVUPS      word3f000000<>+0(SB), Y3
-	VSUBPS       Y6, Y3, Y3
-	VMULPS       Y2, Y3, Y3
-	VSUBPS       Y4, Y3, Y3
-	VMULPS       word3f317218<>+0(SB), Y5, Y2
-	VSUBPS       Y2, Y3, Y3
-	VPSUBD       word3f3504f3<>+0(SB), Y3, Y2
-	VPSRAD       $0x17, Y2, Y5
-	VPAND        word007fffff<>+0(SB), Y2, Y4
-	VPADDD       word3f3504f3<>+0(SB), Y4, Y4
-	VSUBPS       word3f800000<>+0(SB), Y4, Y4
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y4, Y4, Y2
-	VMULPS       Y2, Y2, Y3
-	VMULPS       wordbe8001c1<>+0(SB), Y4, Y6
-	VADDPS       word3eaaab6c<>+0(SB), Y6, Y6
-	VMULPS       wordbe29c126<>+0(SB), Y4, Y7
-	VADDPS       word3e4c6bf8<>+0(SB), Y7, Y7
-	VMULPS       Y2, Y7, Y7
-	VADDPS       Y7, Y6, Y6
-	VMULPS       wordbe121955<>+0(SB), Y4, Y7
-	VADDPS       word3e18ba38<>+0(SB), Y7, Y7
-	VMULPS       word3db22ef1<>+0(SB), Y2, Y8
-	VADDPS       Y8, Y7, Y7
-	VMULPS       Y3, Y7, Y7
-	VADDPS       Y7, Y6, Y6
-	VMULPS       Y6, Y4, Y6
-	VMOVUPS      word3f000000<>+0(SB), Y3
-	VSUBPS       Y6, Y3, Y3
-	VMULPS       Y2, Y3, Y3
-	VSUBPS       Y4, Y3, Y3
-	VMULPS       word3f317218<>+0(SB), Y5, Y2
-	VSUBPS       Y2, Y3, Y3
-	VMOVUPS      Y3, 192(AX)
-	MOVL         SI, BX
-	MOVQ         SI, DI
-	SHRQ         $0x20, DI
-	VMOVD        BX, X2
-	VPBROADCASTD X2, Y2
-	VMOVD        DI, X3
-	VPBROADCASTD X3, Y3
-	VPADDD       iota<>+32(SB), Y2, Y2
-	VMOVAPS      Y0, Y4
-	VMOVAPS      Y1, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y2, Y6
-	VPSRLQ       $0x20, Y2, Y7
-	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
-	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
-	VPSHUFD      $0xf5, Y6, Y6
-	VPBLENDD     $0xaa, Y7, Y6, Y7
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y6
-	VPSRLQ       $0x20, Y4, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y4, Y4
-	VPSHUFD      $0xf5, Y6, Y6
-	VPBLENDD     $0xaa, Y8, Y6, Y8
-	VPBROADCASTD (DX), Y6
-	VPXOR        Y3, Y8, Y8
-	VPXOR        Y6, Y8, Y8
-	VPBROADCASTD 40(DX), Y3
-	VPXOR        Y5, Y7, Y7
-	VPXOR        Y3, Y7, Y7
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y3
-	VPSRLQ       $0x20, Y8, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
-	VPMULLD      wordd2511f53<>+0(SB), Y8, Y6
-	VPSHUFD      $0xf5, Y3, Y3
-	VPBLENDD     $0xaa, Y5, Y3, Y5
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y3
-	VPSRLQ       $0x20, Y7, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
-	VPSHUFD      $0xf5, Y3, Y3
-	VPBLENDD     $0xaa, Y8, Y3, Y8
-	VPBROADCASTD 4(DX), Y3
-	VPXOR        Y4, Y8, Y8
-	VPXOR        Y3, Y8, Y8
-	VPBROADCASTD 44(DX), Y3
-	VPXOR        Y2, Y5, Y5
-	VPXOR        Y3, Y5, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
-	VPMULLD      wordd2511f53<>+0(SB), Y8, Y4
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y3, Y2, Y3
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y2
-	VPSRLQ       $0x20, Y5, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPBROADCASTD 8(DX), Y2
+	VMOVAPS      Y3, Y2
+	VMOVAPS      Y5, Y3
+	VMOVAPS      Y4, Y4
+	VMOVAPS      Y9, Y5
+	VPMINUD      word3fffffff<>+0(SB), Y6, Y7
+	VPCMPEQD     Y6, Y7, Y7
+	VPCMPEQD     Y8, Y8, Y8
 	VPXOR        Y7, Y8, Y8
-	VPXOR        Y2, Y8, Y8
-	VPBROADCASTD 48(DX), Y2
-	VPXOR        Y6, Y3, Y3
-	VPXOR        Y2, Y3, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y6
-	VPMULUDQ     wordd2511f53<>+0(SB), Y6, Y6
-	VPMULLD      wordd2511f53<>+0(SB), Y8, Y7
+	VPXOR        Y8, Y6, Y6
+	VPAND        word0000ffff<>+0(SB), Y6, Y8
+	VPSRLD       $0x10, Y6, Y6
+	VCVTDQ2PS    Y8, Y8
+	VCVTDQ2PS    Y6, Y6
+	VFMADD132PS  word47800000<>+0(SB), Y8, Y6
+	VMULPS       word2f800000<>+0(SB), Y6, Y6
+	VADDPS       word2f000000<>+0(SB), Y6, Y6
+	VPSUBD       word3f400000<>+0(SB), Y6, Y8
+	VPAND        word007fffff<>+0(SB), Y8, Y9
+	VPADDD       word3f400000<>+0(SB), Y9, Y9
+	VPSRAD       $0x17, Y8, Y8
+	VSUBPS       word3f800000<>+0(SB), Y9, Y9
+	VCVTDQ2PS    Y8, Y8
+	VANDNPS      Y8, Y7, Y8
+	VXORPS       word80000000<>+0(SB), Y6, Y6
+	VBLENDVPS    Y7, Y6, Y9, Y6
+	VMULPS       Y6, Y6, Y7
+	VMULPS       Y7, Y7, Y9
+	VMULPS       wordbe7ff676<>+0(SB), Y6, Y10
+	VADDPS       word3eaaaad9<>+0(SB), Y10, Y10
+	VMULPS       wordbe2beae1<>+0(SB), Y6, Y11
+	VADDPS       word3e4c9e74<>+0(SB), Y11, Y11
+	VMULPS       Y7, Y11, Y11
+	VADDPS       Y11, Y10, Y10
+	VMULPS       wordbdf818f6<>+0(SB), Y6, Y11
+	VADDPS       word3e189f19<>+0(SB), Y11, Y11
+	VMULPS       word3d63b9ef<>+0(SB), Y7, Y12
+	VADDPS       Y12, Y11, Y11
+	VMULPS       Y9, Y11, Y11
+	VADDPS       Y11, Y10, Y10
+	VMOVUPS      word3f000000<>+0(SB), Y9
+	VMULPS       Y10, Y6, Y10
+	VSUBPS       Y10, Y9, Y10
+	VMULPS       Y7, Y10, Y10
+	VSUBPS       Y6, Y10, Y10
+	VMULPS       word3f317218<>+0(SB), Y8, Y6
+	VSUBPS       Y6, Y10, Y10
+	VPSUBD       word3f400000<>+0(SB), Y10, Y7
+	VPAND        word007fffff<>+0(SB), Y7, Y6
+	VPADDD       word3f400000<>+0(SB), Y6, Y6
+	VPSRAD       $0x17, Y7, Y7
+	VSUBPS       word3f800000<>+0(SB), Y6, Y6
+	VCVTDQ2PS    Y7, Y8
+	VMULPS       Y6, Y6, Y7
+	VMULPS       Y7, Y7, Y9
+	VMULPS       wordbe7fd724<>+0(SB), Y6, Y10
+	VADDPS       word3eaaa633<>+0(SB), Y10, Y10
+	VMULPS       wordbe3150f5<>+0(SB), Y6, Y11
+	VADDPS       word3e4e130d<>+0(SB), Y11, Y11
+	VMULPS       Y7, Y11, Y11
+	VADDPS       Y11, Y10, Y10
+	VMULPS       wordbd838ca3<>+0(SB), Y6, Y11
+	VADDPS       word3e0e492c<>+0(SB), Y11, Y11
+	VMULPS       Y9, Y11, Y11
+	VADDPS       Y11, Y10, Y10
+	VMOVUPS      word3f000000<>+0(SB), Y9
+	VMULPS       Y10, Y6, Y10
+	VSUBPS       Y10, Y9, Y10
+	VMULPS       Y7, Y10, Y10
+	VSUBPS       Y6, Y10, Y10
+	VMULPS       word3f317218<>+0(SB), Y8, Y6
+	VSUBPS       Y6, Y10, Y10
+	VMOVUPS      Y10, 192(AX)
+	VMOVAPS      Y2, Y2
+	VMOVAPS      Y3, Y3
+	VMOVAPS      Y4, Y4
+	VMOVAPS      Y5, Y6
+	ADDQ         $0x10, R8
+	MOVL         R8, BX
+	MOVQ         R8, R9
+	SHRQ         $0x20, R9
+	VMOVD        BX, X5
+	VPBROADCASTD X5, Y5
+	VMOVD        R9, X7
+	VPBROADCASTD X7, Y7
+	VPADDD       iota<>+0(SB), Y5, Y5
+	VMOVAPS      Y0, Y8
+	VMOVAPS      Y1, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y10
+	VPSRLQ       $0x20, Y5, Y11
+	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y11
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y11, Y10, Y11
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y10
+	VPSRLQ       $0x20, Y8, Y12
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y12, Y12
+	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y12, Y10, Y12
+	VPBROADCASTD (DX), Y10
+	VPXOR        Y7, Y12, Y12
+	VPXOR        Y10, Y12, Y12
+	VPBROADCASTD 40(DX), Y7
+	VPXOR        Y9, Y11, Y11
+	VPXOR        Y7, Y11, Y11
+	VPMULUDQ     wordd2511f53<>+0(SB), Y12, Y7
+	VPSRLQ       $0x20, Y12, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y12, Y10
+	VPSHUFD      $0xf5, Y7, Y7
+	VPBLENDD     $0xaa, Y9, Y7, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y7
+	VPSRLQ       $0x20, Y11, Y12
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y12, Y12
+	VPMULLD      wordcd9e8d57<>+0(SB), Y11, Y11
+	VPSHUFD      $0xf5, Y7, Y7
+	VPBLENDD     $0xaa, Y12, Y7, Y12
+	VPBROADCASTD 4(DX), Y7
+	VPXOR        Y8, Y12, Y12
+	VPXOR        Y7, Y12, Y12
+	VPBROADCASTD 44(DX), Y7
+	VPXOR        Y5, Y9, Y9
+	VPXOR        Y7, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y12, Y5
+	VPSRLQ       $0x20, Y12, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
+	VPMULLD      wordd2511f53<>+0(SB), Y12, Y8
+	VPSHUFD      $0xf5, Y5, Y5
+	VPBLENDD     $0xaa, Y7, Y5, Y7
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y5
+	VPSRLQ       $0x20, Y9, Y12
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y12, Y12
+	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y5, Y5
+	VPBLENDD     $0xaa, Y12, Y5, Y12
+	VPBROADCASTD 8(DX), Y5
+	VPXOR        Y11, Y12, Y12
+	VPXOR        Y5, Y12, Y12
+	VPBROADCASTD 48(DX), Y5
+	VPXOR        Y10, Y7, Y7
+	VPXOR        Y5, Y7, Y7
+	VPMINUD      word3fffffff<>+0(SB), Y2, Y5
+	VPCMPEQD     Y2, Y5, Y5
+	VPCMPEQD     Y10, Y10, Y10
+	VPXOR        Y5, Y10, Y10
+	VPXOR        Y10, Y2, Y2
+	VPAND        word0000ffff<>+0(SB), Y2, Y10
+	VPSRLD       $0x10, Y2, Y2
+	VCVTDQ2PS    Y10, Y10
+	VCVTDQ2PS    Y2, Y2
+	VFMADD132PS  word47800000<>+0(SB), Y10, Y2
+	VMULPS       word2f800000<>+0(SB), Y2, Y2
+	VADDPS       word2f000000<>+0(SB), Y2, Y2
+	VPSUBD       word3f400000<>+0(SB), Y2, Y10
+	VPAND        word007fffff<>+0(SB), Y10, Y11
+	VPADDD       word3f400000<>+0(SB), Y11, Y11
+	VPSRAD       $0x17, Y10, Y10
+	VSUBPS       word3f800000<>+0(SB), Y11, Y11
+	VCVTDQ2PS    Y10, Y10
+	VANDNPS      Y10, Y5, Y10
+	VXORPS       word80000000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y5, Y2, Y11, Y2
+	VMULPS       Y2, Y2, Y5
+	VMULPS       Y5, Y5, Y11
+	VMULPS       wordbe7ff676<>+0(SB), Y2, Y13
+	VADDPS       word3eaaaad9<>+0(SB), Y13, Y13
+	VMULPS       wordbe2beae1<>+0(SB), Y2, Y14
+	VADDPS       word3e4c9e74<>+0(SB), Y14, Y14
+	VMULPS       Y5, Y14, Y14
+	VADDPS       Y14, Y13, Y13
+	VMULPS       wordbdf818f6<>+0(SB), Y2, Y14
+	VADDPS       word3e189f19<>+0(SB), Y14, Y14
+	VMULPS       word3d63b9ef<>+0(SB), Y5, Y15
+	VADDPS       Y15, Y14, Y14
+	VMULPS       Y11, Y14, Y14
+	VADDPS       Y14, Y13, Y13
+	VMOVUPS      word3f000000<>+0(SB), Y11
+	VMULPS       Y13, Y2, Y13
+	VSUBPS       Y13, Y11, Y13
+	VMULPS       Y5, Y13, Y13
+	VSUBPS       Y2, Y13, Y13
+	VMULPS       word3f317218<>+0(SB), Y10, Y2
+	VSUBPS       Y2, Y13, Y13
+	VPSUBD       word3f400000<>+0(SB), Y13, Y5
+	VPAND        word007fffff<>+0(SB), Y5, Y2
+	VPADDD       word3f400000<>+0(SB), Y2, Y2
+	VPSRAD       $0x17, Y5, Y5
+	VSUBPS       word3f800000<>+0(SB), Y2, Y2
+	VCVTDQ2PS    Y5, Y10
+	VMULPS       Y2, Y2, Y5
+	VMULPS       Y5, Y5, Y11
+	VMULPS       wordbe7fd724<>+0(SB), Y2, Y13
+	VADDPS       word3eaaa633<>+0(SB), Y13, Y13
+	VMULPS       wordbe3150f5<>+0(SB), Y2, Y14
+	VADDPS       word3e4e130d<>+0(SB), Y14, Y14
+	VMULPS       Y5, Y14, Y14
+	VADDPS       Y14, Y13, Y13
+	VMULPS       wordbd838ca3<>+0(SB), Y2, Y14
+	VADDPS       word3e0e492c<>+0(SB), Y14, Y14
+	VMULPS       Y11, Y14, Y14
+	VADDPS       Y14, Y13, Y13
+	VMOVUPS      word3f000000<>+0(SB), Y11
+	VMULPS       Y13, Y2, Y13
+	VSUBPS       Y13, Y11, Y13
+	VMULPS       Y5, Y13, Y13
+	VSUBPS       Y2, Y13, Y13
+	VMULPS       word3f317218<>+0(SB), Y10, Y2
+	VSUBPS       Y2, Y13, Y13
+	VMOVUPS      Y13, 32(AX)
+	VPMULUDQ     wordd2511f53<>+0(SB), Y12, Y2
+	VPSRLQ       $0x20, Y12, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y12, Y10
 	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y6, Y2, Y6
+	VPBLENDD     $0xaa, Y5, Y2, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y2
+	VPSRLQ       $0x20, Y7, Y11
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y11
+	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y11, Y2, Y11
+	VPBROADCASTD 12(DX), Y2
+	VPXOR        Y9, Y11, Y11
+	VPXOR        Y2, Y11, Y11
+	VPBROADCASTD 52(DX), Y2
+	VPXOR        Y8, Y5, Y5
+	VPXOR        Y2, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y2
+	VPSRLQ       $0x20, Y11, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y8
+	VPMULLD      wordd2511f53<>+0(SB), Y11, Y9
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y2
+	VPSRLQ       $0x20, Y5, Y11
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y11
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y11, Y2, Y11
+	VPBROADCASTD 16(DX), Y2
+	VPXOR        Y7, Y11, Y11
+	VPXOR        Y2, Y11, Y11
+	VPBROADCASTD 56(DX), Y2
+	VPXOR        Y10, Y8, Y8
+	VPXOR        Y2, Y8, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y2
+	VPSRLQ       $0x20, Y11, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
+	VPMULLD      wordd2511f53<>+0(SB), Y11, Y10
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y7, Y2, Y7
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y11
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y11
+	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y11, Y2, Y11
+	VPBROADCASTD 20(DX), Y2
+	VPXOR        Y5, Y11, Y11
+	VPXOR        Y2, Y11, Y11
+	VPBROADCASTD 60(DX), Y2
+	VPXOR        Y9, Y7, Y7
+	VPXOR        Y2, Y7, Y7
+	VPMINUD      word3fffffff<>+0(SB), Y3, Y2
+	VPCMPEQD     Y3, Y2, Y2
+	VPCMPEQD     Y5, Y5, Y5
+	VPXOR        Y2, Y5, Y5
+	VPXOR        Y5, Y3, Y3
+	VPAND        word0000ffff<>+0(SB), Y3, Y5
+	VPSRLD       $0x10, Y3, Y3
+	VCVTDQ2PS    Y5, Y5
+	VCVTDQ2PS    Y3, Y3
+	VFMADD132PS  word47800000<>+0(SB), Y5, Y3
+	VMULPS       word2f800000<>+0(SB), Y3, Y3
+	VADDPS       word2f000000<>+0(SB), Y3, Y3
+	VPSUBD       word3f400000<>+0(SB), Y3, Y5
+	VPAND        word007fffff<>+0(SB), Y5, Y9
+	VPADDD       word3f400000<>+0(SB), Y9, Y9
+	VPSRAD       $0x17, Y5, Y5
+	VSUBPS       word3f800000<>+0(SB), Y9, Y9
+	VCVTDQ2PS    Y5, Y5
+	VANDNPS      Y5, Y2, Y5
+	VXORPS       word80000000<>+0(SB), Y3, Y3
+	VBLENDVPS    Y2, Y3, Y9, Y2
+	VMULPS       Y2, Y2, Y3
+	VMULPS       Y3, Y3, Y9
+	VMULPS       wordbe7ff676<>+0(SB), Y2, Y12
+	VADDPS       word3eaaaad9<>+0(SB), Y12, Y12
+	VMULPS       wordbe2beae1<>+0(SB), Y2, Y13
+	VADDPS       word3e4c9e74<>+0(SB), Y13, Y13
+	VMULPS       Y3, Y13, Y13
+	VADDPS       Y13, Y12, Y12
+	VMULPS       wordbdf818f6<>+0(SB), Y2, Y13
+	VADDPS       word3e189f19<>+0(SB), Y13, Y13
+	VMULPS       word3d63b9ef<>+0(SB), Y3, Y14
+	VADDPS       Y14, Y13, Y13
+	VMULPS       Y9, Y13, Y13
+	VADDPS       Y13, Y12, Y12
+	VMOVUPS      word3f000000<>+0(SB), Y9
+	VMULPS       Y12, Y2, Y12
+	VSUBPS       Y12, Y9, Y12
+	VMULPS       Y3, Y12, Y12
+	VSUBPS       Y2, Y12, Y12
+	VMULPS       word3f317218<>+0(SB), Y5, Y2
+	VSUBPS       Y2, Y12, Y12
+	VPSUBD       word3f400000<>+0(SB), Y12, Y3
+	VPAND        word007fffff<>+0(SB), Y3, Y2
+	VPADDD       word3f400000<>+0(SB), Y2, Y2
+	VPSRAD       $0x17, Y3, Y3
+	VSUBPS       word3f800000<>+0(SB), Y2, Y2
+	VCVTDQ2PS    Y3, Y5
+	VMULPS       Y2, Y2, Y3
+	VMULPS       Y3, Y3, Y9
+	VMULPS       wordbe7fd724<>+0(SB), Y2, Y12
+	VADDPS       word3eaaa633<>+0(SB), Y12, Y12
+	VMULPS       wordbe3150f5<>+0(SB), Y2, Y13
+	VADDPS       word3e4e130d<>+0(SB), Y13, Y13
+	VMULPS       Y3, Y13, Y13
+	VADDPS       Y13, Y12, Y12
+	VMULPS       wordbd838ca3<>+0(SB), Y2, Y13
+	VADDPS       word3e0e492c<>+0(SB), Y13, Y13
+	VMULPS       Y9, Y13, Y13
+	VADDPS       Y13, Y12, Y12
+	VMOVUPS      word3f000000<>+0(SB), Y9
+	VMULPS       Y12, Y2, Y12
+	VSUBPS       Y12, Y9, Y12
+	VMULPS       Y3, Y12, Y12
+	VSUBPS       Y2, Y12, Y12
+	VMULPS       word3f317218<>+0(SB), Y5, Y2
+	VSUBPS       Y2, Y12, Y12
+	VMOVUPS      Y12, 96(AX)
+	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y2
+	VPSRLQ       $0x20, Y11, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
+	VPMULLD      wordd2511f53<>+0(SB), Y11, Y5
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y3, Y2, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y2
+	VPSRLQ       $0x20, Y7, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y9
+	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y9, Y2, Y9
+	VPBROADCASTD 24(DX), Y2
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y2, Y9, Y9
+	VPBROADCASTD 64(DX), Y2
+	VPXOR        Y10, Y3, Y3
+	VPXOR        Y2, Y3, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y2
+	VPSRLQ       $0x20, Y9, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y8
+	VPMULLD      wordd2511f53<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
 	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y2
-	VPSRLQ       $0x20, Y3, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSRLQ       $0x20, Y3, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y10
 	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
 	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPBROADCASTD 12(DX), Y2
+	VPBLENDD     $0xaa, Y10, Y2, Y10
+	VPBROADCASTD 28(DX), Y2
+	VPXOR        Y7, Y10, Y10
+	VPXOR        Y2, Y10, Y10
+	VPBROADCASTD 68(DX), Y2
 	VPXOR        Y5, Y8, Y8
 	VPXOR        Y2, Y8, Y8
-	VPBROADCASTD 52(DX), Y2
-	VPXOR        Y4, Y6, Y6
-	VPXOR        Y2, Y6, Y6
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y2
+	VPSRLQ       $0x20, Y10, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y10, Y7
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y5, Y2, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y10
+	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y10, Y2, Y10
+	VPBROADCASTD 32(DX), Y2
+	VPXOR        Y3, Y10, Y10
+	VPXOR        Y2, Y10, Y10
+	VPBROADCASTD 72(DX), Y2
+	VPXOR        Y9, Y5, Y5
+	VPXOR        Y2, Y5, Y5
+	VPMINUD      word3fffffff<>+0(SB), Y4, Y2
+	VPCMPEQD     Y4, Y2, Y2
+	VPCMPEQD     Y3, Y3, Y3
+	VPXOR        Y2, Y3, Y3
+	VPXOR        Y3, Y4, Y4
+	VPAND        word0000ffff<>+0(SB), Y4, Y3
+	VPSRLD       $0x10, Y4, Y4
+	VCVTDQ2PS    Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VFMADD132PS  word47800000<>+0(SB), Y3, Y4
+	VMULPS       word2f800000<>+0(SB), Y4, Y4
+	VADDPS       word2f000000<>+0(SB), Y4, Y4
+	VPSUBD       word3f400000<>+0(SB), Y4, Y3
+	VPAND        word007fffff<>+0(SB), Y3, Y9
+	VPADDD       word3f400000<>+0(SB), Y9, Y9
+	VPSRAD       $0x17, Y3, Y3
+	VSUBPS       word3f800000<>+0(SB), Y9, Y9
+	VCVTDQ2PS    Y3, Y3
+	VANDNPS      Y3, Y2, Y3
+	VXORPS       word80000000<>+0(SB), Y4, Y4
+	VBLENDVPS    Y2, Y4, Y9, Y2
+	VMULPS       Y2, Y2, Y4
+	VMULPS       Y4, Y4, Y9
+	VMULPS       wordbe7ff676<>+0(SB), Y2, Y11
+	VADDPS       word3eaaaad9<>+0(SB), Y11, Y11
+	VMULPS       wordbe2beae1<>+0(SB), Y2, Y12
+	VADDPS       word3e4c9e74<>+0(SB), Y12, Y12
+	VMULPS       Y4, Y12, Y12
+	VADDPS       Y12, Y11, Y11
+	VMULPS       wordbdf818f6<>+0(SB), Y2, Y12
+	VADDPS       word3e189f19<>+0(SB), Y12, Y12
+	VMULPS       word3d63b9ef<>+0(SB), Y4, Y13
+	VADDPS       Y13, Y12, Y12
+	VMULPS       Y9, Y12, Y12
+	VADDPS       Y12, Y11, Y11
+	VMOVUPS      word3f000000<>+0(SB), Y9
+	VMULPS       Y11, Y2, Y11
+	VSUBPS       Y11, Y9, Y11
+	VMULPS       Y4, Y11, Y11
+	VSUBPS       Y2, Y11, Y11
+	VMULPS       word3f317218<>+0(SB), Y3, Y2
+	VSUBPS       Y2, Y11, Y11
+	VPSUBD       word3f400000<>+0(SB), Y11, Y3
+	VPAND        word007fffff<>+0(SB), Y3, Y2
+	VPADDD       word3f400000<>+0(SB), Y2, Y2
+	VPSRAD       $0x17, Y3, Y3
+	VSUBPS       word3f800000<>+0(SB), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y2, Y2, Y4
+	VMULPS       Y4, Y4, Y9
+	VMULPS       wordbe7fd724<>+0(SB), Y2, Y11
+	VADDPS       word3eaaa633<>+0(SB), Y11, Y11
+	VMULPS       wordbe3150f5<>+0(SB), Y2, Y12
+	VADDPS       word3e4e130d<>+0(SB), Y12, Y12
+	VMULPS       Y4, Y12, Y12
+	VADDPS       Y12, Y11, Y11
+	VMULPS       wordbd838ca3<>+0(SB), Y2, Y12
+	VADDPS       word3e0e492c<>+0(SB), Y12, Y12
+	VMULPS       Y9, Y12, Y12
+	VADDPS       Y12, Y11, Y11
+	VMOVUPS      word3f000000<>+0(SB), Y9
+	VMULPS       Y11, Y2, Y11
+	VSUBPS       Y11, Y9, Y11
+	VMULPS       Y4, Y11, Y11
+	VSUBPS       Y2, Y11, Y11
+	VMULPS       word3f317218<>+0(SB), Y3, Y2
+	VSUBPS       Y2, Y11, Y11
+	VMOVUPS      Y11, 160(AX)
+	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y2
+	VPSRLQ       $0x20, Y10, Y4
 	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
-	VPMULLD      wordd2511f53<>+0(SB), Y8, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y10, Y9
 	VPSHUFD      $0xf5, Y2, Y2
 	VPBLENDD     $0xaa, Y4, Y2, Y4
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y2
-	VPSRLQ       $0x20, Y6, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y6, Y6
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y2
+	VPSRLQ       $0x20, Y5, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y3
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
 	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPBROADCASTD 16(DX), Y2
-	VPXOR        Y3, Y8, Y8
-	VPXOR        Y2, Y8, Y8
-	VPBROADCASTD 56(DX), Y2
+	VPBLENDD     $0xaa, Y3, Y2, Y3
+	VPBROADCASTD 36(DX), Y2
+	VPXOR        Y8, Y3, Y3
+	VPXOR        Y2, Y3, Y3
+	VPBROADCASTD 76(DX), Y2
 	VPXOR        Y7, Y4, Y4
 	VPXOR        Y2, Y4, Y4
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
-	VPMULLD      wordd2511f53<>+0(SB), Y8, Y7
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y3, Y2, Y3
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y2
-	VPSRLQ       $0x20, Y4, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y4, Y4
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPBROADCASTD 20(DX), Y2
-	VPXOR        Y6, Y8, Y8
-	VPXOR        Y2, Y8, Y8
-	VPBROADCASTD 60(DX), Y2
-	VPXOR        Y5, Y3, Y3
-	VPXOR        Y2, Y3, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
-	VPMULLD      wordd2511f53<>+0(SB), Y8, Y6
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y5, Y2, Y5
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y2
-	VPSRLQ       $0x20, Y3, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPBROADCASTD 24(DX), Y2
-	VPXOR        Y4, Y8, Y8
-	VPXOR        Y2, Y8, Y8
-	VPBROADCASTD 64(DX), Y2
-	VPXOR        Y7, Y5, Y5
-	VPXOR        Y2, Y5, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y4
-	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
-	VPMULLD      wordd2511f53<>+0(SB), Y8, Y7
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y4, Y2, Y4
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y2
-	VPSRLQ       $0x20, Y5, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPBROADCASTD 28(DX), Y2
-	VPXOR        Y3, Y8, Y8
-	VPXOR        Y2, Y8, Y8
-	VPBROADCASTD 68(DX), Y2
-	VPXOR        Y6, Y4, Y4
-	VPXOR        Y2, Y4, Y4
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
-	VPMULLD      wordd2511f53<>+0(SB), Y8, Y6
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y3, Y2, Y3
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y2
-	VPSRLQ       $0x20, Y4, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y4, Y4
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPBROADCASTD 32(DX), Y2
-	VPXOR        Y5, Y8, Y8
-	VPXOR        Y2, Y8, Y8
-	VPBROADCASTD 72(DX), Y2
-	VPXOR        Y7, Y3, Y3
-	VPXOR        Y2, Y3, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
-	VPMULLD      wordd2511f53<>+0(SB), Y8, Y7
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y5, Y2, Y5
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y2
-	VPSRLQ       $0x20, Y3, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPBROADCASTD 36(DX), Y2
-	VPXOR        Y4, Y8, Y8
-	VPXOR        Y2, Y8, Y8
-	VPBROADCASTD 76(DX), Y2
-	VPXOR        Y6, Y5, Y5
-	VPXOR        Y2, Y5, Y5
-	VPMINUD      word4afb0ccb<>+0(SB), Y8, Y2
-	VPCMPEQD     Y8, Y2, Y2
-	VPCMPEQD     Y4, Y4, Y4
-	VPXOR        Y2, Y4, Y4
-	VPXOR        Y4, Y8, Y8
-	VPAND        word0000ffff<>+0(SB), Y8, Y4
-	VPSRLD       $0x10, Y8, Y6
-	VCVTDQ2PS    Y4, Y4
-	VCVTDQ2PS    Y6, Y6
-	VFMADD132PS  word47800000<>+0(SB), Y4, Y6
-	VMOVUPS      word2f000000<>+0(SB), Y4
-	VFMADD231PS  word2f800000<>+0(SB), Y6, Y4
-	VPSUBD       word3f3504f3<>+0(SB), Y4, Y6
-	VPSRAD       $0x17, Y6, Y8
-	VPAND        word007fffff<>+0(SB), Y6, Y6
-	VPADDD       word3f3504f3<>+0(SB), Y6, Y6
-	VSUBPS       word3f800000<>+0(SB), Y6, Y6
+	VMOVAPS      Y3, Y2
+	VMOVAPS      Y5, Y3
+	VMOVAPS      Y4, Y4
+	VMOVAPS      Y9, Y5
+	VPMINUD      word3fffffff<>+0(SB), Y6, Y7
+	VPCMPEQD     Y6, Y7, Y7
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y7, Y8, Y8
+	VPXOR        Y8, Y6, Y6
+	VPAND        word0000ffff<>+0(SB), Y6, Y8
+	VPSRLD       $0x10, Y6, Y6
 	VCVTDQ2PS    Y8, Y8
-	VANDNPS      Y8, Y2, Y8
-	VXORPS       word80000000<>+0(SB), Y4, Y4
-	VBLENDVPS    Y2, Y4, Y6, Y6
-	VMULPS       Y6, Y6, Y2
-	VMULPS       Y2, Y2, Y4
-	VMULPS       wordbe8001c1<>+0(SB), Y6, Y9
-	VADDPS       word3eaaab6c<>+0(SB), Y9, Y9
-	VMULPS       wordbe29c126<>+0(SB), Y6, Y10
-	VADDPS       word3e4c6bf8<>+0(SB), Y10, Y10
-	VMULPS       Y2, Y10, Y10
-	VADDPS       Y10, Y9, Y9
-	VMULPS       wordbe121955<>+0(SB), Y6, Y10
-	VADDPS       word3e18ba38<>+0(SB), Y10, Y10
-	VMULPS       word3db22ef1<>+0(SB), Y2, Y11
-	VADDPS       Y11, Y10, Y10
-	VMULPS       Y4, Y10, Y10
-	VADDPS       Y10, Y9, Y9
-	VMULPS       Y9, Y6, Y9
-	VMOVUPS      word3f000000<>+0(SB), Y4
-	VSUBPS       Y9, Y4, Y4
-	VMULPS       Y2, Y4, Y4
-	VSUBPS       Y6, Y4, Y4
-	VMULPS       word3f317218<>+0(SB), Y8, Y2
-	VSUBPS       Y2, Y4, Y4
-	VPSUBD       word3f3504f3<>+0(SB), Y4, Y2
-	VPSRAD       $0x17, Y2, Y8
-	VPAND        word007fffff<>+0(SB), Y2, Y6
-	VPADDD       word3f3504f3<>+0(SB), Y6, Y6
-	VSUBPS       word3f800000<>+0(SB), Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VFMADD132PS  word47800000<>+0(SB), Y8, Y6
+	VMULPS       word2f800000<>+0(SB), Y6, Y6
+	VADDPS       word2f000000<>+0(SB), Y6, Y6
+	VPSUBD       word3f400000<>+0(SB), Y6, Y8
+	VPAND        word007fffff<>+0(SB), Y8, Y9
+	VPADDD       word3f400000<>+0(SB), Y9, Y9
+	VPSRAD       $0x17, Y8, Y8
+	VSUBPS       word3f800000<>+0(SB), Y9, Y9
 	VCVTDQ2PS    Y8, Y8
-	VMULPS       Y6, Y6, Y2
-	VMULPS       Y2, Y2, Y4
-	VMULPS       wordbe8001c1<>+0(SB), Y6, Y9
-	VADDPS       word3eaaab6c<>+0(SB), Y9, Y9
-	VMULPS       wordbe29c126<>+0(SB), Y6, Y10
-	VADDPS       word3e4c6bf8<>+0(SB), Y10, Y10
-	VMULPS       Y2, Y10, Y10
-	VADDPS       Y10, Y9, Y9
-	VMULPS       wordbe121955<>+0(SB), Y6, Y10
-	VADDPS       word3e18ba38<>+0(SB), Y10, Y10
-	VMULPS       word3db22ef1<>+0(SB), Y2, Y11
+	VANDNPS      Y8, Y7, Y8
+	VXORPS       word80000000<>+0(SB), Y6, Y6
+	VBLENDVPS    Y7, Y6, Y9, Y6
+	VMULPS       Y6, Y6, Y7
+	VMULPS       Y7, Y7, Y9
+	VMULPS       wordbe7ff676<>+0(SB), Y6, Y10
+	VADDPS       word3eaaaad9<>+0(SB), Y10, Y10
+	VMULPS       wordbe2beae1<>+0(SB), Y6, Y11
+	VADDPS       word3e4c9e74<>+0(SB), Y11, Y11
+	VMULPS       Y7, Y11, Y11
 	VADDPS       Y11, Y10, Y10
-	VMULPS       Y4, Y10, Y10
-	VADDPS       Y10, Y9, Y9
-	VMULPS       Y9, Y6, Y9
-	VMOVUPS      word3f000000<>+0(SB), Y4
-	VSUBPS       Y9, Y4, Y4
-	VMULPS       Y2, Y4, Y4
-	VSUBPS       Y6, Y4, Y4
-	VMULPS       word3f317218<>+0(SB), Y8, Y2
-	VSUBPS       Y2, Y4, Y4
-	VMOVUPS      Y4, 32(AX)
-	VPMINUD      word4afb0ccb<>+0(SB), Y3, Y2
-	VPCMPEQD     Y3, Y2, Y2
-	VPCMPEQD     Y4, Y4, Y4
-	VPXOR        Y2, Y4, Y4
-	VPXOR        Y4, Y3, Y3
-	VPAND        word0000ffff<>+0(SB), Y3, Y4
-	VPSRLD       $0x10, Y3, Y3
-	VCVTDQ2PS    Y4, Y4
-	VCVTDQ2PS    Y3, Y3
-	VFMADD132PS  word47800000<>+0(SB), Y4, Y3
-	VMOVUPS      word2f000000<>+0(SB), Y4
-	VFMADD231PS  word2f800000<>+0(SB), Y3, Y4
-	VPSUBD       word3f3504f3<>+0(SB), Y4, Y3
-	VPSRAD       $0x17, Y3, Y6
-	VPAND        word007fffff<>+0(SB), Y3, Y3
-	VPADDD       word3f3504f3<>+0(SB), Y3, Y3
-	VSUBPS       word3f800000<>+0(SB), Y3, Y3
-	VCVTDQ2PS    Y6, Y6
-	VANDNPS      Y6, Y2, Y6
-	VXORPS       word80000000<>+0(SB), Y4, Y4
-	VBLENDVPS    Y2, Y4, Y3, Y3
-	VMULPS       Y3, Y3, Y2
-	VMULPS       Y2, Y2, Y4
-	VMULPS       wordbe8001c1<>+0(SB), Y3, Y8
-	VADDPS       word3eaaab6c<>+0(SB), Y8, Y8
-	VMULPS       wordbe29c126<>+0(SB), Y3, Y9
-	VADDPS       word3e4c6bf8<>+0(SB), Y9, Y9
-	VMULPS       Y2, Y9, Y9
-	VADDPS       Y9, Y8, Y8
-	VMULPS       wordbe121955<>+0(SB), Y3, Y9
-	VADDPS       word3e18ba38<>+0(SB), Y9, Y9
-	VMULPS       word3db22ef1<>+0(SB), Y2, Y10
-	VADDPS       Y10, Y9, Y9
-	VMULPS       Y4, Y9, Y9
-	VADDPS       Y9, Y8, Y8
-	VMULPS       Y8, Y3, Y8
-	VMOVUPS      word3f000000<>+0(SB), Y4
-	VSUBPS       Y8, Y4, Y4
-	VMULPS       Y2, Y4, Y4
-	VSUBPS       Y3, Y4, Y4
-	VMULPS       word3f317218<>+0(SB), Y6, Y2
-	VSUBPS       Y2, Y4, Y4
-	VPSUBD       word3f3504f3<>+0(SB), Y4, Y2
-	VPSRAD       $0x17, Y2, Y6
-	VPAND        word007fffff<>+0(SB), Y2, Y3
-	VPADDD       word3f3504f3<>+0(SB), Y3, Y3
-	VSUBPS       word3f800000<>+0(SB), Y3, Y3
-	VCVTDQ2PS    Y6, Y6
-	VMULPS       Y3, Y3, Y2
-	VMULPS       Y2, Y2, Y4
-	VMULPS       wordbe8001c1<>+0(SB), Y3, Y8
-	VADDPS       word3eaaab6c<>+0(SB), Y8, Y8
-	VMULPS       wordbe29c126<>+0(SB), Y3, Y9
-	VADDPS       word3e4c6bf8<>+0(SB), Y9, Y9
-	VMULPS       Y2, Y9, Y9
-	VADDPS       Y9, Y8, Y8
-	VMULPS       wordbe121955<>+0(SB), Y3, Y9
-	VADDPS       word3e18ba38<>+0(SB), Y9, Y9
-	VMULPS       word3db22ef1<>+0(SB), Y2, Y10
-	VADDPS       Y10, Y9, Y9
-	VMULPS       Y4, Y9, Y9
-	VADDPS       Y9, Y8, Y8
-	VMULPS       Y8, Y3, Y8
-	VMOVUPS      word3f000000<>+0(SB), Y4
-	VSUBPS       Y8, Y4, Y4
-	VMULPS       Y2, Y4, Y4
-	VSUBPS       Y3, Y4, Y4
-	VMULPS       word3f317218<>+0(SB), Y6, Y2
-	VSUBPS       Y2, Y4, Y4
-	VMOVUPS      Y4, 96(AX)
-	VPMINUD      word4afb0ccb<>+0(SB), Y5, Y2
-	VPCMPEQD     Y5, Y2, Y2
-	VPCMPEQD     Y3, Y3, Y3
-	VPXOR        Y2, Y3, Y3
-	VPXOR        Y3, Y5, Y5
-	VPAND        word0000ffff<>+0(SB), Y5, Y3
-	VPSRLD       $0x10, Y5, Y4
-	VCVTDQ2PS    Y3, Y3
-	VCVTDQ2PS    Y4, Y4
-	VFMADD132PS  word47800000<>+0(SB), Y3, Y4
-	VMOVUPS      word2f000000<>+0(SB), Y3
-	VFMADD231PS  word2f800000<>+0(SB), Y4, Y3
-	VPSUBD       word3f3504f3<>+0(SB), Y3, Y4
-	VPSRAD       $0x17, Y4, Y5
-	VPAND        word007fffff<>+0(SB), Y4, Y4
-	VPADDD       word3f3504f3<>+0(SB), Y4, Y4
-	VSUBPS       word3f800000<>+0(SB), Y4, Y4
-	VCVTDQ2PS    Y5, Y5
-	VANDNPS      Y5, Y2, Y5
-	VXORPS       word80000000<>+0(SB), Y3, Y3
-	VBLENDVPS    Y2, Y3, Y4, Y4
-	VMULPS       Y4, Y4, Y2
-	VMULPS       Y2, Y2, Y3
-	VMULPS       wordbe8001c1<>+0(SB), Y4, Y6
-	VADDPS       word3eaaab6c<>+0(SB), Y6, Y6
-	VMULPS       wordbe29c126<>+0(SB), Y4, Y8
-	VADDPS       word3e4c6bf8<>+0(SB), Y8, Y8
-	VMULPS       Y2, Y8, Y8
-	VADDPS       Y8, Y6, Y6
-	VMULPS       wordbe121955<>+0(SB), Y4, Y8
-	VADDPS       word3e18ba38<>+0(SB), Y8, Y8
-	VMULPS       word3db22ef1<>+0(SB), Y2, Y9
-	VADDPS       Y9, Y8, Y8
-	VMULPS       Y3, Y8, Y8
-	VADDPS       Y8, Y6, Y6
-	VMULPS       Y6, Y4, Y6
-	VMOVUPS      word3f000000<>+0(SB), Y3
-	VSUBPS       Y6, Y3, Y3
-	VMULPS       Y2, Y3, Y3
-	VSUBPS       Y4, Y3, Y3
-	VMULPS       word3f317218<>+0(SB), Y5, Y2
-	VSUBPS       Y2, Y3, Y3
-	VPSUBD       word3f3504f3<>+0(SB), Y3, Y2
-	VPSRAD       $0x17, Y2, Y5
-	VPAND        word007fffff<>+0(SB), Y2, Y4
-	VPADDD       word3f3504f3<>+0(SB), Y4, Y4
-	VSUBPS       word3f800000<>+0(SB), Y4, Y4
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y4, Y4, Y2
-	VMULPS       Y2, Y2, Y3
-	VMULPS       wordbe8001c1<>+0(SB), Y4, Y6
-	VADDPS       word3eaaab6c<>+0(SB), Y6, Y6
-	VMULPS       wordbe29c126<>+0(SB), Y4, Y8
-	VADDPS       word3e4c6bf8<>+0(SB), Y8, Y8
-	VMULPS       Y2, Y8, Y8
-	VADDPS       Y8, Y6, Y6
-	VMULPS       wordbe121955<>+0(SB), Y4, Y8
-	VADDPS       word3e18ba38<>+0(SB), Y8, Y8
-	VMULPS       word3db22ef1<>+0(SB), Y2, Y9
-	VADDPS       Y9, Y8, Y8
-	VMULPS       Y3, Y8, Y8
-	VADDPS       Y8, Y6, Y6
-	VMULPS       Y6, Y4, Y6
-	VMOVUPS      word3f000000<>+0(SB), Y3
-	VSUBPS       Y6, Y3, Y3
-	VMULPS       Y2, Y3, Y3
-	VSUBPS       Y4, Y3, Y3
-	VMULPS       word3f317218<>+0(SB), Y5, Y2
-	VSUBPS       Y2, Y3, Y3
-	VMOVUPS      Y3, 160(AX)
-	VPMINUD      word4afb0ccb<>+0(SB), Y7, Y2
-	VPCMPEQD     Y7, Y2, Y2
-	VPCMPEQD     Y3, Y3, Y3
-	VPXOR        Y2, Y3, Y3
-	VPXOR        Y3, Y7, Y7
-	VPAND        word0000ffff<>+0(SB), Y7, Y3
-	VPSRLD       $0x10, Y7, Y4
-	VCVTDQ2PS    Y3, Y3
-	VCVTDQ2PS    Y4, Y4
-	VFMADD132PS  word47800000<>+0(SB), Y3, Y4
-	VMOVUPS      word2f000000<>+0(SB), Y3
-	VFMADD231PS  word2f800000<>+0(SB), Y4, Y3
-	VPSUBD       word3f3504f3<>+0(SB), Y3, Y4
-	VPSRAD       $0x17, Y4, Y5
-	VPAND        word007fffff<>+0(SB), Y4, Y4
-	VPADDD       word3f3504f3<>+0(SB), Y4, Y4
-	VSUBPS       word3f800000<>+0(SB), Y4, Y4
-	VCVTDQ2PS    Y5, Y5
-	VANDNPS      Y5, Y2, Y5
-	VXORPS       word80000000<>+0(SB), Y3, Y3
-	VBLENDVPS    Y2, Y3, Y4, Y4
-	VMULPS       Y4, Y4, Y2
-	VMULPS       Y2, Y2, Y3
-	VMULPS       wordbe8001c1<>+0(SB), Y4, Y6
-	VADDPS       word3eaaab6c<>+0(SB), Y6, Y6
-	VMULPS       wordbe29c126<>+0(SB), Y4, Y7
-	VADDPS       word3e4c6bf8<>+0(SB), Y7, Y7
-	VMULPS       Y2, Y7, Y7
-	VADDPS       Y7, Y6, Y6
-	VMULPS       wordbe121955<>+0(SB), Y4, Y7
-	VADDPS       word3e18ba38<>+0(SB), Y7, Y7
-	VMULPS       word3db22ef1<>+0(SB), Y2, Y8
-	VADDPS       Y8, Y7, Y7
-	VMULPS       Y3, Y7, Y7
-	VADDPS       Y7, Y6, Y6
-	VMULPS       Y6, Y4, Y6
-	VMOVUPS      word3f000000<>+0(SB), Y3
-	VSUBPS       Y6, Y3, Y3
-	VMULPS       Y2, Y3, Y3
-	VSUBPS       Y4, Y3, Y3
-	VMULPS       word3f317218<>+0(SB), Y5, Y2
-	VSUBPS       Y2, Y3, Y3
-	VPSUBD       word3f3504f3<>+0(SB), Y3, Y2
-	VPSRAD       $0x17, Y2, Y5
-	VPAND        word007fffff<>+0(SB), Y2, Y4
-	VPADDD       word3f3504f3<>+0(SB), Y4, Y4
-	VSUBPS       word3f800000<>+0(SB), Y4, Y4
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y4, Y4, Y2
-	VMULPS       Y2, Y2, Y3
-	VMULPS       wordbe8001c1<>+0(SB), Y4, Y6
-	VADDPS       word3eaaab6c<>+0(SB), Y6, Y6
-	VMULPS       wordbe29c126<>+0(SB), Y4, Y7
-	VADDPS       word3e4c6bf8<>+0(SB), Y7, Y7
-	VMULPS       Y2, Y7, Y7
-	VADDPS       Y7, Y6, Y6
-	VMULPS       wordbe121955<>+0(SB), Y4, Y7
-	VADDPS       word3e18ba38<>+0(SB), Y7, Y7
-	VMULPS       word3db22ef1<>+0(SB), Y2, Y8
-	VADDPS       Y8, Y7, Y7
-	VMULPS       Y3, Y7, Y7
-	VADDPS       Y7, Y6, Y6
-	VMULPS       Y6, Y4, Y6
-	VMOVUPS      word3f000000<>+0(SB), Y3
-	VSUBPS       Y6, Y3, Y3
-	VMULPS       Y2, Y3, Y3
-	VSUBPS       Y4, Y3, Y3
-	VMULPS       word3f317218<>+0(SB), Y5, Y2
-	VSUBPS       Y2, Y3, Y3
-	VMOVUPS      Y3, 224(AX)
-	ADDQ         $0x10, SI
+	VMULPS       wordbdf818f6<>+0(SB), Y6, Y11
+	VADDPS       word3e189f19<>+0(SB), Y11, Y11
+	VMULPS       word3d63b9ef<>+0(SB), Y7, Y12
+	VADDPS       Y12, Y11, Y11
+	VMULPS       Y9, Y11, Y11
+	VADDPS       Y11, Y10, Y10
+	VMOVUPS      word3f000000<>+0(SB), Y9
+	VMULPS       Y10, Y6, Y10
+	VSUBPS       Y10, Y9, Y10
+	VMULPS       Y7, Y10, Y10
+	VSUBPS       Y6, Y10, Y10
+	VMULPS       word3f317218<>+0(SB), Y8, Y6
+	VSUBPS       Y6, Y10, Y10
+	VPSUBD       word3f400000<>+0(SB), Y10, Y7
+	VPAND        word007fffff<>+0(SB), Y7, Y6
+	VPADDD       word3f400000<>+0(SB), Y6, Y6
+	VPSRAD       $0x17, Y7, Y7
+	VSUBPS       word3f800000<>+0(SB), Y6, Y6
+	VCVTDQ2PS    Y7, Y8
+	VMULPS       Y6, Y6, Y7
+	VMULPS       Y7, Y7, Y9
+	VMULPS       wordbe7fd724<>+0(SB), Y6, Y10
+	VADDPS       word3eaaa633<>+0(SB), Y10, Y10
+	VMULPS       wordbe3150f5<>+0(SB), Y6, Y11
+	VADDPS       word3e4e130d<>+0(SB), Y11, Y11
+	VMULPS       Y7, Y11, Y11
+	VADDPS       Y11, Y10, Y10
+	VMULPS       wordbd838ca3<>+0(SB), Y6, Y11
+	VADDPS       word3e0e492c<>+0(SB), Y11, Y11
+	VMULPS       Y9, Y11, Y11
+	VADDPS       Y11, Y10, Y10
+	VMOVUPS      word3f000000<>+0(SB), Y9
+	VMULPS       Y10, Y6, Y10
+	VSUBPS       Y10, Y9, Y10
+	VMULPS       Y7, Y10, Y10
+	VSUBPS       Y6, Y10, Y10
+	VMULPS       word3f317218<>+0(SB), Y8, Y6
+	VSUBPS       Y6, Y10, Y10
+	VMOVUPS      Y10, 224(AX)
+	PREFETCHT0   (SI)
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(SI)
+	PREFETCHT0   64(DI)
+	PREFETCHT0   128(SI)
+	PREFETCHT0   128(DI)
+	PREFETCHT0   192(SI)
+	PREFETCHT0   192(DI)
 	ADDQ         $0x00000100, AX
+	ADDQ         $0x00000100, SI
+	ADDQ         $0x00000100, DI
 	DECQ         CX
 	JMP          gumbel32loop
 
@@ -1021,23 +1227,23 @@ DATA wordcd9e8d57<>+56(SB)/4, $0xcd9e8d57
 DATA wordcd9e8d57<>+60(SB)/4, $0xcd9e8d57
 GLOBL wordcd9e8d57<>(SB), RODATA|NOPTR, $64
 
-DATA word4afb0ccb<>+0(SB)/4, $0x4afb0ccb
-DATA word4afb0ccb<>+4(SB)/4, $0x4afb0ccb
-DATA word4afb0ccb<>+8(SB)/4, $0x4afb0ccb
-DATA word4afb0ccb<>+12(SB)/4, $0x4afb0ccb
-DATA word4afb0ccb<>+16(SB)/4, $0x4afb0ccb
-DATA word4afb0ccb<>+20(SB)/4, $0x4afb0ccb
-DATA word4afb0ccb<>+24(SB)/4, $0x4afb0ccb
-DATA word4afb0ccb<>+28(SB)/4, $0x4afb0ccb
-DATA word4afb0ccb<>+32(SB)/4, $0x4afb0ccb
-DATA word4afb0ccb<>+36(SB)/4, $0x4afb0ccb
-DATA word4afb0ccb<>+40(SB)/4, $0x4afb0ccb
-DATA word4afb0ccb<>+44(SB)/4, $0x4afb0ccb
-DATA word4afb0ccb<>+48(SB)/4, $0x4afb0ccb
-DATA word4afb0ccb<>+52(SB)/4, $0x4afb0ccb
-DATA word4afb0ccb<>+56(SB)/4, $0x4afb0ccb
-DATA word4afb0ccb<>+60(SB)/4, $0x4afb0ccb
-GLOBL word4afb0ccb<>(SB), RODATA|NOPTR, $64
+DATA word3fffffff<>+0(SB)/4, $0x3fffffff
+DATA word3fffffff<>+4(SB)/4, $0x3fffffff
+DATA word3fffffff<>+8(SB)/4, $0x3fffffff
+DATA word3fffffff<>+12(SB)/4, $0x3fffffff
+DATA word3fffffff<>+16(SB)/4, $0x3fffffff
+DATA word3fffffff<>+20(SB)/4, $0x3fffffff
+DATA word3fffffff<>+24(SB)/4, $0x3fffffff
+DATA word3fffffff<>+28(SB)/4, $0x3fffffff
+DATA word3fffffff<>+32(SB)/4, $0x3fffffff
+DATA word3fffffff<>+36(SB)/4, $0x3fffffff
+DATA word3fffffff<>+40(SB)/4, $0x3fffffff
+DATA word3fffffff<>+44(SB)/4, $0x3fffffff
+DATA word3fffffff<>+48(SB)/4, $0x3fffffff
+DATA word3fffffff<>+52(SB)/4, $0x3fffffff
+DATA word3fffffff<>+56(SB)/4, $0x3fffffff
+DATA word3fffffff<>+60(SB)/4, $0x3fffffff
+GLOBL word3fffffff<>(SB), RODATA|NOPTR, $64
 
 DATA word0000ffff<>+0(SB)/4, $0x0000ffff
 DATA word0000ffff<>+4(SB)/4, $0x0000ffff
@@ -1075,24 +1281,6 @@ DATA word47800000<>+56(SB)/4, $0x47800000
 DATA word47800000<>+60(SB)/4, $0x47800000
 GLOBL word47800000<>(SB), RODATA|NOPTR, $64
 
-DATA word2f000000<>+0(SB)/4, $0x2f000000
-DATA word2f000000<>+4(SB)/4, $0x2f000000
-DATA word2f000000<>+8(SB)/4, $0x2f000000
-DATA word2f000000<>+12(SB)/4, $0x2f000000
-DATA word2f000000<>+16(SB)/4, $0x2f000000
-DATA word2f000000<>+20(SB)/4, $0x2f000000
-DATA word2f000000<>+24(SB)/4, $0x2f000000
-DATA word2f000000<>+28(SB)/4, $0x2f000000
-DATA word2f000000<>+32(SB)/4, $0x2f000000
-DATA word2f000000<>+36(SB)/4, $0x2f000000
-DATA word2f000000<>+40(SB)/4, $0x2f000000
-DATA word2f000000<>+44(SB)/4, $0x2f000000
-DATA word2f000000<>+48(SB)/4, $0x2f000000
-DATA word2f000000<>+52(SB)/4, $0x2f000000
-DATA word2f000000<>+56(SB)/4, $0x2f000000
-DATA word2f000000<>+60(SB)/4, $0x2f000000
-GLOBL word2f000000<>(SB), RODATA|NOPTR, $64
-
 DATA word2f800000<>+0(SB)/4, $0x2f800000
 DATA word2f800000<>+4(SB)/4, $0x2f800000
 DATA word2f800000<>+8(SB)/4, $0x2f800000
@@ -1111,23 +1299,41 @@ DATA word2f800000<>+56(SB)/4, $0x2f800000
 DATA word2f800000<>+60(SB)/4, $0x2f800000
 GLOBL word2f800000<>(SB), RODATA|NOPTR, $64
 
-DATA word3f3504f3<>+0(SB)/4, $0x3f3504f3
-DATA word3f3504f3<>+4(SB)/4, $0x3f3504f3
-DATA word3f3504f3<>+8(SB)/4, $0x3f3504f3
-DATA word3f3504f3<>+12(SB)/4, $0x3f3504f3
-DATA word3f3504f3<>+16(SB)/4, $0x3f3504f3
-DATA word3f3504f3<>+20(SB)/4, $0x3f3504f3
-DATA word3f3504f3<>+24(SB)/4, $0x3f3504f3
-DATA word3f3504f3<>+28(SB)/4, $0x3f3504f3
-DATA word3f3504f3<>+32(SB)/4, $0x3f3504f3
-DATA word3f3504f3<>+36(SB)/4, $0x3f3504f3
-DATA word3f3504f3<>+40(SB)/4, $0x3f3504f3
-DATA word3f3504f3<>+44(SB)/4, $0x3f3504f3
-DATA word3f3504f3<>+48(SB)/4, $0x3f3504f3
-DATA word3f3504f3<>+52(SB)/4, $0x3f3504f3
-DATA word3f3504f3<>+56(SB)/4, $0x3f3504f3
-DATA word3f3504f3<>+60(SB)/4, $0x3f3504f3
-GLOBL word3f3504f3<>(SB), RODATA|NOPTR, $64
+DATA word2f000000<>+0(SB)/4, $0x2f000000
+DATA word2f000000<>+4(SB)/4, $0x2f000000
+DATA word2f000000<>+8(SB)/4, $0x2f000000
+DATA word2f000000<>+12(SB)/4, $0x2f000000
+DATA word2f000000<>+16(SB)/4, $0x2f000000
+DATA word2f000000<>+20(SB)/4, $0x2f000000
+DATA word2f000000<>+24(SB)/4, $0x2f000000
+DATA word2f000000<>+28(SB)/4, $0x2f000000
+DATA word2f000000<>+32(SB)/4, $0x2f000000
+DATA word2f000000<>+36(SB)/4, $0x2f000000
+DATA word2f000000<>+40(SB)/4, $0x2f000000
+DATA word2f000000<>+44(SB)/4, $0x2f000000
+DATA word2f000000<>+48(SB)/4, $0x2f000000
+DATA word2f000000<>+52(SB)/4, $0x2f000000
+DATA word2f000000<>+56(SB)/4, $0x2f000000
+DATA word2f000000<>+60(SB)/4, $0x2f000000
+GLOBL word2f000000<>(SB), RODATA|NOPTR, $64
+
+DATA word3f400000<>+0(SB)/4, $0x3f400000
+DATA word3f400000<>+4(SB)/4, $0x3f400000
+DATA word3f400000<>+8(SB)/4, $0x3f400000
+DATA word3f400000<>+12(SB)/4, $0x3f400000
+DATA word3f400000<>+16(SB)/4, $0x3f400000
+DATA word3f400000<>+20(SB)/4, $0x3f400000
+DATA word3f400000<>+24(SB)/4, $0x3f400000
+DATA word3f400000<>+28(SB)/4, $0x3f400000
+DATA word3f400000<>+32(SB)/4, $0x3f400000
+DATA word3f400000<>+36(SB)/4, $0x3f400000
+DATA word3f400000<>+40(SB)/4, $0x3f400000
+DATA word3f400000<>+44(SB)/4, $0x3f400000
+DATA word3f400000<>+48(SB)/4, $0x3f400000
+DATA word3f400000<>+52(SB)/4, $0x3f400000
+DATA word3f400000<>+56(SB)/4, $0x3f400000
+DATA word3f400000<>+60(SB)/4, $0x3f400000
+GLOBL word3f400000<>(SB), RODATA|NOPTR, $64
 
 DATA word007fffff<>+0(SB)/4, $0x007fffff
 DATA word007fffff<>+4(SB)/4, $0x007fffff
@@ -1183,131 +1389,131 @@ DATA word80000000<>+56(SB)/4, $0x80000000
 DATA word80000000<>+60(SB)/4, $0x80000000
 GLOBL word80000000<>(SB), RODATA|NOPTR, $64
 
-DATA wordbe8001c1<>+0(SB)/4, $0xbe8001c1
-DATA wordbe8001c1<>+4(SB)/4, $0xbe8001c1
-DATA wordbe8001c1<>+8(SB)/4, $0xbe8001c1
-DATA wordbe8001c1<>+12(SB)/4, $0xbe8001c1
-DATA wordbe8001c1<>+16(SB)/4, $0xbe8001c1
-DATA wordbe8001c1<>+20(SB)/4, $0xbe8001c1
-DATA wordbe8001c1<>+24(SB)/4, $0xbe8001c1
-DATA wordbe8001c1<>+28(SB)/4, $0xbe8001c1
-DATA wordbe8001c1<>+32(SB)/4, $0xbe8001c1
-DATA wordbe8001c1<>+36(SB)/4, $0xbe8001c1
-DATA wordbe8001c1<>+40(SB)/4, $0xbe8001c1
-DATA wordbe8001c1<>+44(SB)/4, $0xbe8001c1
-DATA wordbe8001c1<>+48(SB)/4, $0xbe8001c1
-DATA wordbe8001c1<>+52(SB)/4, $0xbe8001c1
-DATA wordbe8001c1<>+56(SB)/4, $0xbe8001c1
-DATA wordbe8001c1<>+60(SB)/4, $0xbe8001c1
-GLOBL wordbe8001c1<>(SB), RODATA|NOPTR, $64
+DATA wordbe7ff676<>+0(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+4(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+8(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+12(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+16(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+20(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+24(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+28(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+32(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+36(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+40(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+44(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+48(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+52(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+56(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+60(SB)/4, $0xbe7ff676
+GLOBL wordbe7ff676<>(SB), RODATA|NOPTR, $64
 
-DATA word3eaaab6c<>+0(SB)/4, $0x3eaaab6c
-DATA word3eaaab6c<>+4(SB)/4, $0x3eaaab6c
-DATA word3eaaab6c<>+8(SB)/4, $0x3eaaab6c
-DATA word3eaaab6c<>+12(SB)/4, $0x3eaaab6c
-DATA word3eaaab6c<>+16(SB)/4, $0x3eaaab6c
-DATA word3eaaab6c<>+20(SB)/4, $0x3eaaab6c
-DATA word3eaaab6c<>+24(SB)/4, $0x3eaaab6c
-DATA word3eaaab6c<>+28(SB)/4, $0x3eaaab6c
-DATA word3eaaab6c<>+32(SB)/4, $0x3eaaab6c
-DATA word3eaaab6c<>+36(SB)/4, $0x3eaaab6c
-DATA word3eaaab6c<>+40(SB)/4, $0x3eaaab6c
-DATA word3eaaab6c<>+44(SB)/4, $0x3eaaab6c
-DATA word3eaaab6c<>+48(SB)/4, $0x3eaaab6c
-DATA word3eaaab6c<>+52(SB)/4, $0x3eaaab6c
-DATA word3eaaab6c<>+56(SB)/4, $0x3eaaab6c
-DATA word3eaaab6c<>+60(SB)/4, $0x3eaaab6c
-GLOBL word3eaaab6c<>(SB), RODATA|NOPTR, $64
+DATA word3eaaaad9<>+0(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+4(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+8(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+12(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+16(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+20(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+24(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+28(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+32(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+36(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+40(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+44(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+48(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+52(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+56(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+60(SB)/4, $0x3eaaaad9
+GLOBL word3eaaaad9<>(SB), RODATA|NOPTR, $64
 
-DATA wordbe29c126<>+0(SB)/4, $0xbe29c126
-DATA wordbe29c126<>+4(SB)/4, $0xbe29c126
-DATA wordbe29c126<>+8(SB)/4, $0xbe29c126
-DATA wordbe29c126<>+12(SB)/4, $0xbe29c126
-DATA wordbe29c126<>+16(SB)/4, $0xbe29c126
-DATA wordbe29c126<>+20(SB)/4, $0xbe29c126
-DATA wordbe29c126<>+24(SB)/4, $0xbe29c126
-DATA wordbe29c126<>+28(SB)/4, $0xbe29c126
-DATA wordbe29c126<>+32(SB)/4, $0xbe29c126
-DATA wordbe29c126<>+36(SB)/4, $0xbe29c126
-DATA wordbe29c126<>+40(SB)/4, $0xbe29c126
-DATA wordbe29c126<>+44(SB)/4, $0xbe29c126
-DATA wordbe29c126<>+48(SB)/4, $0xbe29c126
-DATA wordbe29c126<>+52(SB)/4, $0xbe29c126
-DATA wordbe29c126<>+56(SB)/4, $0xbe29c126
-DATA wordbe29c126<>+60(SB)/4, $0xbe29c126
-GLOBL wordbe29c126<>(SB), RODATA|NOPTR, $64
+DATA wordbe2beae1<>+0(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+4(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+8(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+12(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+16(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+20(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+24(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+28(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+32(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+36(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+40(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+44(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+48(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+52(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+56(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+60(SB)/4, $0xbe2beae1
+GLOBL wordbe2beae1<>(SB), RODATA|NOPTR, $64
 
-DATA word3e4c6bf8<>+0(SB)/4, $0x3e4c6bf8
-DATA word3e4c6bf8<>+4(SB)/4, $0x3e4c6bf8
-DATA word3e4c6bf8<>+8(SB)/4, $0x3e4c6bf8
-DATA word3e4c6bf8<>+12(SB)/4, $0x3e4c6bf8
-DATA word3e4c6bf8<>+16(SB)/4, $0x3e4c6bf8
-DATA word3e4c6bf8<>+20(SB)/4, $0x3e4c6bf8
-DATA word3e4c6bf8<>+24(SB)/4, $0x3e4c6bf8
-DATA word3e4c6bf8<>+28(SB)/4, $0x3e4c6bf8
-DATA word3e4c6bf8<>+32(SB)/4, $0x3e4c6bf8
-DATA word3e4c6bf8<>+36(SB)/4, $0x3e4c6bf8
-DATA word3e4c6bf8<>+40(SB)/4, $0x3e4c6bf8
-DATA word3e4c6bf8<>+44(SB)/4, $0x3e4c6bf8
-DATA word3e4c6bf8<>+48(SB)/4, $0x3e4c6bf8
-DATA word3e4c6bf8<>+52(SB)/4, $0x3e4c6bf8
-DATA word3e4c6bf8<>+56(SB)/4, $0x3e4c6bf8
-DATA word3e4c6bf8<>+60(SB)/4, $0x3e4c6bf8
-GLOBL word3e4c6bf8<>(SB), RODATA|NOPTR, $64
+DATA word3e4c9e74<>+0(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+4(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+8(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+12(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+16(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+20(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+24(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+28(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+32(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+36(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+40(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+44(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+48(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+52(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+56(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+60(SB)/4, $0x3e4c9e74
+GLOBL word3e4c9e74<>(SB), RODATA|NOPTR, $64
 
-DATA wordbe121955<>+0(SB)/4, $0xbe121955
-DATA wordbe121955<>+4(SB)/4, $0xbe121955
-DATA wordbe121955<>+8(SB)/4, $0xbe121955
-DATA wordbe121955<>+12(SB)/4, $0xbe121955
-DATA wordbe121955<>+16(SB)/4, $0xbe121955
-DATA wordbe121955<>+20(SB)/4, $0xbe121955
-DATA wordbe121955<>+24(SB)/4, $0xbe121955
-DATA wordbe121955<>+28(SB)/4, $0xbe121955
-DATA wordbe121955<>+32(SB)/4, $0xbe121955
-DATA wordbe121955<>+36(SB)/4, $0xbe121955
-DATA wordbe121955<>+40(SB)/4, $0xbe121955
-DATA wordbe121955<>+44(SB)/4, $0xbe121955
-DATA wordbe121955<>+48(SB)/4, $0xbe121955
-DATA wordbe121955<>+52(SB)/4, $0xbe121955
-DATA wordbe121955<>+56(SB)/4, $0xbe121955
-DATA wordbe121955<>+60(SB)/4, $0xbe121955
-GLOBL wordbe121955<>(SB), RODATA|NOPTR, $64
+DATA wordbdf818f6<>+0(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+4(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+8(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+12(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+16(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+20(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+24(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+28(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+32(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+36(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+40(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+44(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+48(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+52(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+56(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+60(SB)/4, $0xbdf818f6
+GLOBL wordbdf818f6<>(SB), RODATA|NOPTR, $64
 
-DATA word3e18ba38<>+0(SB)/4, $0x3e18ba38
-DATA word3e18ba38<>+4(SB)/4, $0x3e18ba38
-DATA word3e18ba38<>+8(SB)/4, $0x3e18ba38
-DATA word3e18ba38<>+12(SB)/4, $0x3e18ba38
-DATA word3e18ba38<>+16(SB)/4, $0x3e18ba38
-DATA word3e18ba38<>+20(SB)/4, $0x3e18ba38
-DATA word3e18ba38<>+24(SB)/4, $0x3e18ba38
-DATA word3e18ba38<>+28(SB)/4, $0x3e18ba38
-DATA word3e18ba38<>+32(SB)/4, $0x3e18ba38
-DATA word3e18ba38<>+36(SB)/4, $0x3e18ba38
-DATA word3e18ba38<>+40(SB)/4, $0x3e18ba38
-DATA word3e18ba38<>+44(SB)/4, $0x3e18ba38
-DATA word3e18ba38<>+48(SB)/4, $0x3e18ba38
-DATA word3e18ba38<>+52(SB)/4, $0x3e18ba38
-DATA word3e18ba38<>+56(SB)/4, $0x3e18ba38
-DATA word3e18ba38<>+60(SB)/4, $0x3e18ba38
-GLOBL word3e18ba38<>(SB), RODATA|NOPTR, $64
+DATA word3e189f19<>+0(SB)/4, $0x3e189f19
+DATA word3e189f19<>+4(SB)/4, $0x3e189f19
+DATA word3e189f19<>+8(SB)/4, $0x3e189f19
+DATA word3e189f19<>+12(SB)/4, $0x3e189f19
+DATA word3e189f19<>+16(SB)/4, $0x3e189f19
+DATA word3e189f19<>+20(SB)/4, $0x3e189f19
+DATA word3e189f19<>+24(SB)/4, $0x3e189f19
+DATA word3e189f19<>+28(SB)/4, $0x3e189f19
+DATA word3e189f19<>+32(SB)/4, $0x3e189f19
+DATA word3e189f19<>+36(SB)/4, $0x3e189f19
+DATA word3e189f19<>+40(SB)/4, $0x3e189f19
+DATA word3e189f19<>+44(SB)/4, $0x3e189f19
+DATA word3e189f19<>+48(SB)/4, $0x3e189f19
+DATA word3e189f19<>+52(SB)/4, $0x3e189f19
+DATA word3e189f19<>+56(SB)/4, $0x3e189f19
+DATA word3e189f19<>+60(SB)/4, $0x3e189f19
+GLOBL word3e189f19<>(SB), RODATA|NOPTR, $64
 
-DATA word3db22ef1<>+0(SB)/4, $0x3db22ef1
-DATA word3db22ef1<>+4(SB)/4, $0x3db22ef1
-DATA word3db22ef1<>+8(SB)/4, $0x3db22ef1
-DATA word3db22ef1<>+12(SB)/4, $0x3db22ef1
-DATA word3db22ef1<>+16(SB)/4, $0x3db22ef1
-DATA word3db22ef1<>+20(SB)/4, $0x3db22ef1
-DATA word3db22ef1<>+24(SB)/4, $0x3db22ef1
-DATA word3db22ef1<>+28(SB)/4, $0x3db22ef1
-DATA word3db22ef1<>+32(SB)/4, $0x3db22ef1
-DATA word3db22ef1<>+36(SB)/4, $0x3db22ef1
-DATA word3db22ef1<>+40(SB)/4, $0x3db22ef1
-DATA word3db22ef1<>+44(SB)/4, $0x3db22ef1
-DATA word3db22ef1<>+48(SB)/4, $0x3db22ef1
-DATA word3db22ef1<>+52(SB)/4, $0x3db22ef1
-DATA word3db22ef1<>+56(SB)/4, $0x3db22ef1
-DATA word3db22ef1<>+60(SB)/4, $0x3db22ef1
-GLOBL word3db22ef1<>(SB), RODATA|NOPTR, $64
+DATA word3d63b9ef<>+0(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+4(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+8(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+12(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+16(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+20(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+24(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+28(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+32(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+36(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+40(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+44(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+48(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+52(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+56(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+60(SB)/4, $0x3d63b9ef
+GLOBL word3d63b9ef<>(SB), RODATA|NOPTR, $64
 
 DATA word3f000000<>+0(SB)/4, $0x3f000000
 DATA word3f000000<>+4(SB)/4, $0x3f000000
@@ -1344,6 +1550,114 @@ DATA word3f317218<>+52(SB)/4, $0x3f317218
 DATA word3f317218<>+56(SB)/4, $0x3f317218
 DATA word3f317218<>+60(SB)/4, $0x3f317218
 GLOBL word3f317218<>(SB), RODATA|NOPTR, $64
+
+DATA wordbe7fd724<>+0(SB)/4, $0xbe7fd724
+DATA wordbe7fd724<>+4(SB)/4, $0xbe7fd724
+DATA wordbe7fd724<>+8(SB)/4, $0xbe7fd724
+DATA wordbe7fd724<>+12(SB)/4, $0xbe7fd724
+DATA wordbe7fd724<>+16(SB)/4, $0xbe7fd724
+DATA wordbe7fd724<>+20(SB)/4, $0xbe7fd724
+DATA wordbe7fd724<>+24(SB)/4, $0xbe7fd724
+DATA wordbe7fd724<>+28(SB)/4, $0xbe7fd724
+DATA wordbe7fd724<>+32(SB)/4, $0xbe7fd724
+DATA wordbe7fd724<>+36(SB)/4, $0xbe7fd724
+DATA wordbe7fd724<>+40(SB)/4, $0xbe7fd724
+DATA wordbe7fd724<>+44(SB)/4, $0xbe7fd724
+DATA wordbe7fd724<>+48(SB)/4, $0xbe7fd724
+DATA wordbe7fd724<>+52(SB)/4, $0xbe7fd724
+DATA wordbe7fd724<>+56(SB)/4, $0xbe7fd724
+DATA wordbe7fd724<>+60(SB)/4, $0xbe7fd724
+GLOBL wordbe7fd724<>(SB), RODATA|NOPTR, $64
+
+DATA word3eaaa633<>+0(SB)/4, $0x3eaaa633
+DATA word3eaaa633<>+4(SB)/4, $0x3eaaa633
+DATA word3eaaa633<>+8(SB)/4, $0x3eaaa633
+DATA word3eaaa633<>+12(SB)/4, $0x3eaaa633
+DATA word3eaaa633<>+16(SB)/4, $0x3eaaa633
+DATA word3eaaa633<>+20(SB)/4, $0x3eaaa633
+DATA word3eaaa633<>+24(SB)/4, $0x3eaaa633
+DATA word3eaaa633<>+28(SB)/4, $0x3eaaa633
+DATA word3eaaa633<>+32(SB)/4, $0x3eaaa633
+DATA word3eaaa633<>+36(SB)/4, $0x3eaaa633
+DATA word3eaaa633<>+40(SB)/4, $0x3eaaa633
+DATA word3eaaa633<>+44(SB)/4, $0x3eaaa633
+DATA word3eaaa633<>+48(SB)/4, $0x3eaaa633
+DATA word3eaaa633<>+52(SB)/4, $0x3eaaa633
+DATA word3eaaa633<>+56(SB)/4, $0x3eaaa633
+DATA word3eaaa633<>+60(SB)/4, $0x3eaaa633
+GLOBL word3eaaa633<>(SB), RODATA|NOPTR, $64
+
+DATA wordbe3150f5<>+0(SB)/4, $0xbe3150f5
+DATA wordbe3150f5<>+4(SB)/4, $0xbe3150f5
+DATA wordbe3150f5<>+8(SB)/4, $0xbe3150f5
+DATA wordbe3150f5<>+12(SB)/4, $0xbe3150f5
+DATA wordbe3150f5<>+16(SB)/4, $0xbe3150f5
+DATA wordbe3150f5<>+20(SB)/4, $0xbe3150f5
+DATA wordbe3150f5<>+24(SB)/4, $0xbe3150f5
+DATA wordbe3150f5<>+28(SB)/4, $0xbe3150f5
+DATA wordbe3150f5<>+32(SB)/4, $0xbe3150f5
+DATA wordbe3150f5<>+36(SB)/4, $0xbe3150f5
+DATA wordbe3150f5<>+40(SB)/4, $0xbe3150f5
+DATA wordbe3150f5<>+44(SB)/4, $0xbe3150f5
+DATA wordbe3150f5<>+48(SB)/4, $0xbe3150f5
+DATA wordbe3150f5<>+52(SB)/4, $0xbe3150f5
+DATA wordbe3150f5<>+56(SB)/4, $0xbe3150f5
+DATA wordbe3150f5<>+60(SB)/4, $0xbe3150f5
+GLOBL wordbe3150f5<>(SB), RODATA|NOPTR, $64
+
+DATA word3e4e130d<>+0(SB)/4, $0x3e4e130d
+DATA word3e4e130d<>+4(SB)/4, $0x3e4e130d
+DATA word3e4e130d<>+8(SB)/4, $0x3e4e130d
+DATA word3e4e130d<>+12(SB)/4, $0x3e4e130d
+DATA word3e4e130d<>+16(SB)/4, $0x3e4e130d
+DATA word3e4e130d<>+20(SB)/4, $0x3e4e130d
+DATA word3e4e130d<>+24(SB)/4, $0x3e4e130d
+DATA word3e4e130d<>+28(SB)/4, $0x3e4e130d
+DATA word3e4e130d<>+32(SB)/4, $0x3e4e130d
+DATA word3e4e130d<>+36(SB)/4, $0x3e4e130d
+DATA word3e4e130d<>+40(SB)/4, $0x3e4e130d
+DATA word3e4e130d<>+44(SB)/4, $0x3e4e130d
+DATA word3e4e130d<>+48(SB)/4, $0x3e4e130d
+DATA word3e4e130d<>+52(SB)/4, $0x3e4e130d
+DATA word3e4e130d<>+56(SB)/4, $0x3e4e130d
+DATA word3e4e130d<>+60(SB)/4, $0x3e4e130d
+GLOBL word3e4e130d<>(SB), RODATA|NOPTR, $64
+
+DATA wordbd838ca3<>+0(SB)/4, $0xbd838ca3
+DATA wordbd838ca3<>+4(SB)/4, $0xbd838ca3
+DATA wordbd838ca3<>+8(SB)/4, $0xbd838ca3
+DATA wordbd838ca3<>+12(SB)/4, $0xbd838ca3
+DATA wordbd838ca3<>+16(SB)/4, $0xbd838ca3
+DATA wordbd838ca3<>+20(SB)/4, $0xbd838ca3
+DATA wordbd838ca3<>+24(SB)/4, $0xbd838ca3
+DATA wordbd838ca3<>+28(SB)/4, $0xbd838ca3
+DATA wordbd838ca3<>+32(SB)/4, $0xbd838ca3
+DATA wordbd838ca3<>+36(SB)/4, $0xbd838ca3
+DATA wordbd838ca3<>+40(SB)/4, $0xbd838ca3
+DATA wordbd838ca3<>+44(SB)/4, $0xbd838ca3
+DATA wordbd838ca3<>+48(SB)/4, $0xbd838ca3
+DATA wordbd838ca3<>+52(SB)/4, $0xbd838ca3
+DATA wordbd838ca3<>+56(SB)/4, $0xbd838ca3
+DATA wordbd838ca3<>+60(SB)/4, $0xbd838ca3
+GLOBL wordbd838ca3<>(SB), RODATA|NOPTR, $64
+
+DATA word3e0e492c<>+0(SB)/4, $0x3e0e492c
+DATA word3e0e492c<>+4(SB)/4, $0x3e0e492c
+DATA word3e0e492c<>+8(SB)/4, $0x3e0e492c
+DATA word3e0e492c<>+12(SB)/4, $0x3e0e492c
+DATA word3e0e492c<>+16(SB)/4, $0x3e0e492c
+DATA word3e0e492c<>+20(SB)/4, $0x3e0e492c
+DATA word3e0e492c<>+24(SB)/4, $0x3e0e492c
+DATA word3e0e492c<>+28(SB)/4, $0x3e0e492c
+DATA word3e0e492c<>+32(SB)/4, $0x3e0e492c
+DATA word3e0e492c<>+36(SB)/4, $0x3e0e492c
+DATA word3e0e492c<>+40(SB)/4, $0x3e0e492c
+DATA word3e0e492c<>+44(SB)/4, $0x3e0e492c
+DATA word3e0e492c<>+48(SB)/4, $0x3e0e492c
+DATA word3e0e492c<>+52(SB)/4, $0x3e0e492c
+DATA word3e0e492c<>+56(SB)/4, $0x3e0e492c
+DATA word3e0e492c<>+60(SB)/4, $0x3e0e492c
+GLOBL word3e0e492c<>(SB), RODATA|NOPTR, $64
 
 // func turnIn32AVX2(dst *float32, src *float32, k int)
 // Requires: AVX
@@ -1684,38 +1998,32 @@ columnsExp:
 	VADDPS       Y11, Y6, Y6
 	VSUBPS       Y0, Y8, Y8
 	VSUBPS       Y1, Y6, Y6
-	VMULPS       Y2, Y8, Y7
-	VMULPS       word3fb8aa3b<>+0(SB), Y7, Y12
-	VROUNDPS     $0x00, Y12, Y12
-	VMULPS       word3f318000<>+0(SB), Y12, Y9
-	VMOVAPS      Y8, Y11
-	VFMSUB213PS  Y9, Y2, Y11
-	VFMADD231PS  Y3, Y8, Y11
-	VFNMADD231PS wordb95e8083<>+0(SB), Y12, Y11
-	VFMADD231PS  Y2, Y6, Y11
-	VMULPS       Y11, Y11, Y6
-	VMOVUPS      word39506967<>+0(SB), Y8
-	VFMADD213PS  word3ab743ce<>+0(SB), Y11, Y8
-	VFMADD213PS  word3c088908<>+0(SB), Y11, Y8
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y11, Y8
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y11, Y8
-	VFMADD213PS  word3f000000<>+0(SB), Y11, Y8
-	VFMADD213PS  Y11, Y6, Y8
-	VADDPS       word3f800000<>+0(SB), Y8, Y8
-	VCVTPS2DQ    Y12, Y6
-	VPSRAD       $0x01, Y6, Y9
-	VPSUBD       Y9, Y6, Y6
-	VPADDD       word0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y8, Y8
+	VMULPS       Y3, Y8, Y7
+	VFMADD231PS  Y2, Y8, Y7
+	VMOVAPS      Y7, Y8
+	VROUNDPS     $0x00, Y8, Y8
+	VSUBPS       Y8, Y7, Y9
+	VFMADD231PS  Y2, Y6, Y9
+	VMOVUPS      word3aaddd0a<>+0(SB), Y6
+	VFMADD213PS  word3c1e7544<>+0(SB), Y9, Y6
+	VFMADD213PS  word3d635ba9<>+0(SB), Y9, Y6
+	VFMADD213PS  word3e75fcde<>+0(SB), Y9, Y6
+	VFMADD213PS  word3f317215<>+0(SB), Y9, Y6
+	VFMADD213PS  word3f800000<>+0(SB), Y9, Y6
+	VCVTPS2DQ    Y8, Y8
+	VPSRAD       $0x01, Y8, Y9
+	VPSUBD       Y9, Y8, Y8
+	VPADDD       word0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y8, Y6, Y6
 	VPADDD       word0000007f<>+0(SB), Y9, Y9
 	VPSLLD       $0x17, Y9, Y9
-	VMULPS       Y9, Y8, Y8
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y7, Y6
-	VANDPS       Y6, Y8, Y8
-	VMOVUPS      Y8, (DI)
-	VEXTRACTF128 $0x01, Y8, X7
-	VCVTPS2PD    X8, Y6
+	VMULPS       Y9, Y6, Y6
+	VCMPPS       $0x1d, wordc3170000<>+0(SB), Y7, Y7
+	VANDPS       Y7, Y6, Y6
+	VMOVUPS      Y6, (DI)
+	VEXTRACTF128 $0x01, Y6, X7
+	VCVTPS2PD    X6, Y6
 	VCVTPS2PD    X7, Y7
 	VADDPD       Y6, Y4, Y4
 	VADDPD       Y7, Y5, Y5
@@ -1798,149 +2106,95 @@ DATA word00000001<>+56(SB)/4, $0x00000001
 DATA word00000001<>+60(SB)/4, $0x00000001
 GLOBL word00000001<>(SB), RODATA|NOPTR, $64
 
-DATA word3fb8aa3b<>+0(SB)/4, $0x3fb8aa3b
-DATA word3fb8aa3b<>+4(SB)/4, $0x3fb8aa3b
-DATA word3fb8aa3b<>+8(SB)/4, $0x3fb8aa3b
-DATA word3fb8aa3b<>+12(SB)/4, $0x3fb8aa3b
-DATA word3fb8aa3b<>+16(SB)/4, $0x3fb8aa3b
-DATA word3fb8aa3b<>+20(SB)/4, $0x3fb8aa3b
-DATA word3fb8aa3b<>+24(SB)/4, $0x3fb8aa3b
-DATA word3fb8aa3b<>+28(SB)/4, $0x3fb8aa3b
-DATA word3fb8aa3b<>+32(SB)/4, $0x3fb8aa3b
-DATA word3fb8aa3b<>+36(SB)/4, $0x3fb8aa3b
-DATA word3fb8aa3b<>+40(SB)/4, $0x3fb8aa3b
-DATA word3fb8aa3b<>+44(SB)/4, $0x3fb8aa3b
-DATA word3fb8aa3b<>+48(SB)/4, $0x3fb8aa3b
-DATA word3fb8aa3b<>+52(SB)/4, $0x3fb8aa3b
-DATA word3fb8aa3b<>+56(SB)/4, $0x3fb8aa3b
-DATA word3fb8aa3b<>+60(SB)/4, $0x3fb8aa3b
-GLOBL word3fb8aa3b<>(SB), RODATA|NOPTR, $64
+DATA word3aaddd0a<>+0(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+4(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+8(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+12(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+16(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+20(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+24(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+28(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+32(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+36(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+40(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+44(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+48(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+52(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+56(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+60(SB)/4, $0x3aaddd0a
+GLOBL word3aaddd0a<>(SB), RODATA|NOPTR, $64
 
-DATA word3f318000<>+0(SB)/4, $0x3f318000
-DATA word3f318000<>+4(SB)/4, $0x3f318000
-DATA word3f318000<>+8(SB)/4, $0x3f318000
-DATA word3f318000<>+12(SB)/4, $0x3f318000
-DATA word3f318000<>+16(SB)/4, $0x3f318000
-DATA word3f318000<>+20(SB)/4, $0x3f318000
-DATA word3f318000<>+24(SB)/4, $0x3f318000
-DATA word3f318000<>+28(SB)/4, $0x3f318000
-DATA word3f318000<>+32(SB)/4, $0x3f318000
-DATA word3f318000<>+36(SB)/4, $0x3f318000
-DATA word3f318000<>+40(SB)/4, $0x3f318000
-DATA word3f318000<>+44(SB)/4, $0x3f318000
-DATA word3f318000<>+48(SB)/4, $0x3f318000
-DATA word3f318000<>+52(SB)/4, $0x3f318000
-DATA word3f318000<>+56(SB)/4, $0x3f318000
-DATA word3f318000<>+60(SB)/4, $0x3f318000
-GLOBL word3f318000<>(SB), RODATA|NOPTR, $64
+DATA word3c1e7544<>+0(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+4(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+8(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+12(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+16(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+20(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+24(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+28(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+32(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+36(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+40(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+44(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+48(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+52(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+56(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+60(SB)/4, $0x3c1e7544
+GLOBL word3c1e7544<>(SB), RODATA|NOPTR, $64
 
-DATA wordb95e8083<>+0(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+4(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+8(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+12(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+16(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+20(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+24(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+28(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+32(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+36(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+40(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+44(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+48(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+52(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+56(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+60(SB)/4, $0xb95e8083
-GLOBL wordb95e8083<>(SB), RODATA|NOPTR, $64
+DATA word3d635ba9<>+0(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+4(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+8(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+12(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+16(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+20(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+24(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+28(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+32(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+36(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+40(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+44(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+48(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+52(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+56(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+60(SB)/4, $0x3d635ba9
+GLOBL word3d635ba9<>(SB), RODATA|NOPTR, $64
 
-DATA word39506967<>+0(SB)/4, $0x39506967
-DATA word39506967<>+4(SB)/4, $0x39506967
-DATA word39506967<>+8(SB)/4, $0x39506967
-DATA word39506967<>+12(SB)/4, $0x39506967
-DATA word39506967<>+16(SB)/4, $0x39506967
-DATA word39506967<>+20(SB)/4, $0x39506967
-DATA word39506967<>+24(SB)/4, $0x39506967
-DATA word39506967<>+28(SB)/4, $0x39506967
-DATA word39506967<>+32(SB)/4, $0x39506967
-DATA word39506967<>+36(SB)/4, $0x39506967
-DATA word39506967<>+40(SB)/4, $0x39506967
-DATA word39506967<>+44(SB)/4, $0x39506967
-DATA word39506967<>+48(SB)/4, $0x39506967
-DATA word39506967<>+52(SB)/4, $0x39506967
-DATA word39506967<>+56(SB)/4, $0x39506967
-DATA word39506967<>+60(SB)/4, $0x39506967
-GLOBL word39506967<>(SB), RODATA|NOPTR, $64
+DATA word3e75fcde<>+0(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+4(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+8(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+12(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+16(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+20(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+24(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+28(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+32(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+36(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+40(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+44(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+48(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+52(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+56(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+60(SB)/4, $0x3e75fcde
+GLOBL word3e75fcde<>(SB), RODATA|NOPTR, $64
 
-DATA word3ab743ce<>+0(SB)/4, $0x3ab743ce
-DATA word3ab743ce<>+4(SB)/4, $0x3ab743ce
-DATA word3ab743ce<>+8(SB)/4, $0x3ab743ce
-DATA word3ab743ce<>+12(SB)/4, $0x3ab743ce
-DATA word3ab743ce<>+16(SB)/4, $0x3ab743ce
-DATA word3ab743ce<>+20(SB)/4, $0x3ab743ce
-DATA word3ab743ce<>+24(SB)/4, $0x3ab743ce
-DATA word3ab743ce<>+28(SB)/4, $0x3ab743ce
-DATA word3ab743ce<>+32(SB)/4, $0x3ab743ce
-DATA word3ab743ce<>+36(SB)/4, $0x3ab743ce
-DATA word3ab743ce<>+40(SB)/4, $0x3ab743ce
-DATA word3ab743ce<>+44(SB)/4, $0x3ab743ce
-DATA word3ab743ce<>+48(SB)/4, $0x3ab743ce
-DATA word3ab743ce<>+52(SB)/4, $0x3ab743ce
-DATA word3ab743ce<>+56(SB)/4, $0x3ab743ce
-DATA word3ab743ce<>+60(SB)/4, $0x3ab743ce
-GLOBL word3ab743ce<>(SB), RODATA|NOPTR, $64
-
-DATA word3c088908<>+0(SB)/4, $0x3c088908
-DATA word3c088908<>+4(SB)/4, $0x3c088908
-DATA word3c088908<>+8(SB)/4, $0x3c088908
-DATA word3c088908<>+12(SB)/4, $0x3c088908
-DATA word3c088908<>+16(SB)/4, $0x3c088908
-DATA word3c088908<>+20(SB)/4, $0x3c088908
-DATA word3c088908<>+24(SB)/4, $0x3c088908
-DATA word3c088908<>+28(SB)/4, $0x3c088908
-DATA word3c088908<>+32(SB)/4, $0x3c088908
-DATA word3c088908<>+36(SB)/4, $0x3c088908
-DATA word3c088908<>+40(SB)/4, $0x3c088908
-DATA word3c088908<>+44(SB)/4, $0x3c088908
-DATA word3c088908<>+48(SB)/4, $0x3c088908
-DATA word3c088908<>+52(SB)/4, $0x3c088908
-DATA word3c088908<>+56(SB)/4, $0x3c088908
-DATA word3c088908<>+60(SB)/4, $0x3c088908
-GLOBL word3c088908<>(SB), RODATA|NOPTR, $64
-
-DATA word3d2aa9c1<>+0(SB)/4, $0x3d2aa9c1
-DATA word3d2aa9c1<>+4(SB)/4, $0x3d2aa9c1
-DATA word3d2aa9c1<>+8(SB)/4, $0x3d2aa9c1
-DATA word3d2aa9c1<>+12(SB)/4, $0x3d2aa9c1
-DATA word3d2aa9c1<>+16(SB)/4, $0x3d2aa9c1
-DATA word3d2aa9c1<>+20(SB)/4, $0x3d2aa9c1
-DATA word3d2aa9c1<>+24(SB)/4, $0x3d2aa9c1
-DATA word3d2aa9c1<>+28(SB)/4, $0x3d2aa9c1
-DATA word3d2aa9c1<>+32(SB)/4, $0x3d2aa9c1
-DATA word3d2aa9c1<>+36(SB)/4, $0x3d2aa9c1
-DATA word3d2aa9c1<>+40(SB)/4, $0x3d2aa9c1
-DATA word3d2aa9c1<>+44(SB)/4, $0x3d2aa9c1
-DATA word3d2aa9c1<>+48(SB)/4, $0x3d2aa9c1
-DATA word3d2aa9c1<>+52(SB)/4, $0x3d2aa9c1
-DATA word3d2aa9c1<>+56(SB)/4, $0x3d2aa9c1
-DATA word3d2aa9c1<>+60(SB)/4, $0x3d2aa9c1
-GLOBL word3d2aa9c1<>(SB), RODATA|NOPTR, $64
-
-DATA word3e2aaaaa<>+0(SB)/4, $0x3e2aaaaa
-DATA word3e2aaaaa<>+4(SB)/4, $0x3e2aaaaa
-DATA word3e2aaaaa<>+8(SB)/4, $0x3e2aaaaa
-DATA word3e2aaaaa<>+12(SB)/4, $0x3e2aaaaa
-DATA word3e2aaaaa<>+16(SB)/4, $0x3e2aaaaa
-DATA word3e2aaaaa<>+20(SB)/4, $0x3e2aaaaa
-DATA word3e2aaaaa<>+24(SB)/4, $0x3e2aaaaa
-DATA word3e2aaaaa<>+28(SB)/4, $0x3e2aaaaa
-DATA word3e2aaaaa<>+32(SB)/4, $0x3e2aaaaa
-DATA word3e2aaaaa<>+36(SB)/4, $0x3e2aaaaa
-DATA word3e2aaaaa<>+40(SB)/4, $0x3e2aaaaa
-DATA word3e2aaaaa<>+44(SB)/4, $0x3e2aaaaa
-DATA word3e2aaaaa<>+48(SB)/4, $0x3e2aaaaa
-DATA word3e2aaaaa<>+52(SB)/4, $0x3e2aaaaa
-DATA word3e2aaaaa<>+56(SB)/4, $0x3e2aaaaa
-DATA word3e2aaaaa<>+60(SB)/4, $0x3e2aaaaa
-GLOBL word3e2aaaaa<>(SB), RODATA|NOPTR, $64
+DATA word3f317215<>+0(SB)/4, $0x3f317215
+DATA word3f317215<>+4(SB)/4, $0x3f317215
+DATA word3f317215<>+8(SB)/4, $0x3f317215
+DATA word3f317215<>+12(SB)/4, $0x3f317215
+DATA word3f317215<>+16(SB)/4, $0x3f317215
+DATA word3f317215<>+20(SB)/4, $0x3f317215
+DATA word3f317215<>+24(SB)/4, $0x3f317215
+DATA word3f317215<>+28(SB)/4, $0x3f317215
+DATA word3f317215<>+32(SB)/4, $0x3f317215
+DATA word3f317215<>+36(SB)/4, $0x3f317215
+DATA word3f317215<>+40(SB)/4, $0x3f317215
+DATA word3f317215<>+44(SB)/4, $0x3f317215
+DATA word3f317215<>+48(SB)/4, $0x3f317215
+DATA word3f317215<>+52(SB)/4, $0x3f317215
+DATA word3f317215<>+56(SB)/4, $0x3f317215
+DATA word3f317215<>+60(SB)/4, $0x3f317215
+GLOBL word3f317215<>(SB), RODATA|NOPTR, $64
 
 DATA word0000007f<>+0(SB)/4, $0x0000007f
 DATA word0000007f<>+4(SB)/4, $0x0000007f
@@ -1960,23 +2214,23 @@ DATA word0000007f<>+56(SB)/4, $0x0000007f
 DATA word0000007f<>+60(SB)/4, $0x0000007f
 GLOBL word0000007f<>(SB), RODATA|NOPTR, $64
 
-DATA wordc2d00000<>+0(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+4(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+8(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+12(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+16(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+20(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+24(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+28(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+32(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+36(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+40(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+44(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+48(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+52(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+56(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+60(SB)/4, $0xc2d00000
-GLOBL wordc2d00000<>(SB), RODATA|NOPTR, $64
+DATA wordc3170000<>+0(SB)/4, $0xc3170000
+DATA wordc3170000<>+4(SB)/4, $0xc3170000
+DATA wordc3170000<>+8(SB)/4, $0xc3170000
+DATA wordc3170000<>+12(SB)/4, $0xc3170000
+DATA wordc3170000<>+16(SB)/4, $0xc3170000
+DATA wordc3170000<>+20(SB)/4, $0xc3170000
+DATA wordc3170000<>+24(SB)/4, $0xc3170000
+DATA wordc3170000<>+28(SB)/4, $0xc3170000
+DATA wordc3170000<>+32(SB)/4, $0xc3170000
+DATA wordc3170000<>+36(SB)/4, $0xc3170000
+DATA wordc3170000<>+40(SB)/4, $0xc3170000
+DATA wordc3170000<>+44(SB)/4, $0xc3170000
+DATA wordc3170000<>+48(SB)/4, $0xc3170000
+DATA wordc3170000<>+52(SB)/4, $0xc3170000
+DATA wordc3170000<>+56(SB)/4, $0xc3170000
+DATA wordc3170000<>+60(SB)/4, $0xc3170000
+GLOBL wordc3170000<>(SB), RODATA|NOPTR, $64
 
 DATA quad3ff0000000000000<>+0(SB)/8, $0x3ff0000000000000
 DATA quad3ff0000000000000<>+8(SB)/8, $0x3ff0000000000000
@@ -2165,41 +2419,35 @@ expswhole:
 	VADDPS       Y10, Y6, Y6
 	VSUBPS       Y0, Y8, Y8
 	VSUBPS       Y1, Y6, Y6
-	VMULPS       Y2, Y8, Y7
-	VMULPS       word3fb8aa3b<>+0(SB), Y7, Y11
-	VROUNDPS     $0x00, Y11, Y11
-	VMULPS       word3f318000<>+0(SB), Y11, Y9
-	VMOVAPS      Y8, Y10
-	VFMSUB213PS  Y9, Y2, Y10
-	VFMADD231PS  Y3, Y8, Y10
-	VFNMADD231PS wordb95e8083<>+0(SB), Y11, Y10
-	VFMADD231PS  Y2, Y6, Y10
-	VMULPS       Y10, Y10, Y6
-	VMOVUPS      word39506967<>+0(SB), Y8
-	VFMADD213PS  word3ab743ce<>+0(SB), Y10, Y8
-	VFMADD213PS  word3c088908<>+0(SB), Y10, Y8
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y10, Y8
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y10, Y8
-	VFMADD213PS  word3f000000<>+0(SB), Y10, Y8
-	VFMADD213PS  Y10, Y6, Y8
-	VADDPS       word3f800000<>+0(SB), Y8, Y8
-	VCVTPS2DQ    Y11, Y6
-	VPSRAD       $0x01, Y6, Y9
-	VPSUBD       Y9, Y6, Y6
-	VPADDD       word0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y8, Y8
+	VMULPS       Y3, Y8, Y7
+	VFMADD231PS  Y2, Y8, Y7
+	VMOVAPS      Y7, Y8
+	VROUNDPS     $0x00, Y8, Y8
+	VSUBPS       Y8, Y7, Y9
+	VFMADD231PS  Y2, Y6, Y9
+	VMOVUPS      word3aaddd0a<>+0(SB), Y6
+	VFMADD213PS  word3c1e7544<>+0(SB), Y9, Y6
+	VFMADD213PS  word3d635ba9<>+0(SB), Y9, Y6
+	VFMADD213PS  word3e75fcde<>+0(SB), Y9, Y6
+	VFMADD213PS  word3f317215<>+0(SB), Y9, Y6
+	VFMADD213PS  word3f800000<>+0(SB), Y9, Y6
+	VCVTPS2DQ    Y8, Y8
+	VPSRAD       $0x01, Y8, Y9
+	VPSUBD       Y9, Y8, Y8
+	VPADDD       word0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y8, Y6, Y6
 	VPADDD       word0000007f<>+0(SB), Y9, Y9
 	VPSLLD       $0x17, Y9, Y9
-	VMULPS       Y9, Y8, Y8
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y7, Y6
-	VANDPS       Y6, Y8, Y8
-	VMOVUPS      Y8, (AX)
-	VEXTRACTF128 $0x01, Y8, X6
-	VCVTPS2PD    X8, Y7
+	VMULPS       Y9, Y6, Y6
+	VCMPPS       $0x1d, wordc3170000<>+0(SB), Y7, Y7
+	VANDPS       Y7, Y6, Y6
+	VMOVUPS      Y6, (AX)
+	VEXTRACTF128 $0x01, Y6, X7
 	VCVTPS2PD    X6, Y6
-	VADDPD       Y7, Y4, Y4
-	VADDPD       Y6, Y5, Y5
+	VCVTPS2PD    X7, Y7
+	VADDPD       Y6, Y4, Y4
+	VADDPD       Y7, Y5, Y5
 	ADDQ         $0x00000020, AX
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000020, DX
@@ -2222,25 +2470,19 @@ expsrest:
 	VADDPS       Y11, Y7, Y7
 	VSUBPS       Y0, Y9, Y9
 	VSUBPS       Y1, Y7, Y7
-	VMULPS       Y2, Y9, Y0
-	VMULPS       word3fb8aa3b<>+0(SB), Y0, Y10
-	VROUNDPS     $0x00, Y10, Y10
-	VMULPS       word3f318000<>+0(SB), Y10, Y1
-	VMOVAPS      Y9, Y8
-	VFMSUB213PS  Y1, Y2, Y8
-	VFMADD231PS  Y3, Y9, Y8
-	VFNMADD231PS wordb95e8083<>+0(SB), Y10, Y8
-	VFMADD231PS  Y2, Y7, Y8
-	VMULPS       Y8, Y8, Y1
-	VMOVUPS      word39506967<>+0(SB), Y2
-	VFMADD213PS  word3ab743ce<>+0(SB), Y8, Y2
-	VFMADD213PS  word3c088908<>+0(SB), Y8, Y2
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y8, Y2
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y8, Y2
-	VFMADD213PS  word3f000000<>+0(SB), Y8, Y2
-	VFMADD213PS  Y8, Y1, Y2
-	VADDPS       word3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y10, Y1
+	VMULPS       Y3, Y9, Y0
+	VFMADD231PS  Y2, Y9, Y0
+	VMOVAPS      Y0, Y1
+	VROUNDPS     $0x00, Y1, Y1
+	VSUBPS       Y1, Y0, Y3
+	VFMADD231PS  Y2, Y7, Y3
+	VMOVUPS      word3aaddd0a<>+0(SB), Y2
+	VFMADD213PS  word3c1e7544<>+0(SB), Y3, Y2
+	VFMADD213PS  word3d635ba9<>+0(SB), Y3, Y2
+	VFMADD213PS  word3e75fcde<>+0(SB), Y3, Y2
+	VFMADD213PS  word3f317215<>+0(SB), Y3, Y2
+	VFMADD213PS  word3f800000<>+0(SB), Y3, Y2
+	VCVTPS2DQ    Y1, Y1
 	VPSRAD       $0x01, Y1, Y3
 	VPSUBD       Y3, Y1, Y1
 	VPADDD       word0000007f<>+0(SB), Y1, Y1
@@ -2249,7 +2491,7 @@ expsrest:
 	VPADDD       word0000007f<>+0(SB), Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
 	VMULPS       Y3, Y2, Y2
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y0, Y0
+	VCMPPS       $0x1d, wordc3170000<>+0(SB), Y0, Y0
 	VANDPS       Y0, Y2, Y2
 	VANDPS       Y6, Y2, Y2
 	VMASKMOVPS   Y2, Y6, (AX)
@@ -2561,37 +2803,37 @@ bcewhole:
 	VSUBPS       word3f800000<>+0(SB), Y8, Y3
 	VMULPS       word3f000000<>+0(SB), Y3, Y3
 	VMOVUPS      word3f800000<>+0(SB), Y5
-	VCMPPS       $0x11, word3ed413cd<>+0(SB), Y8, Y7
+	VCMPPS       $0x11, word3f000000<>+0(SB), Y8, Y7
 	VBLENDVPS    Y7, Y8, Y3, Y3
 	VBLENDVPS    Y7, Y6, Y5, Y5
 	VMULPS       Y3, Y3, Y6
 	VMULPS       Y6, Y6, Y7
-	VMULPS       wordbe8001c1<>+0(SB), Y3, Y8
-	VADDPS       word3eaaab6c<>+0(SB), Y8, Y8
-	VMULPS       wordbe29c126<>+0(SB), Y3, Y9
-	VADDPS       word3e4c6bf8<>+0(SB), Y9, Y9
+	VMULPS       wordbe7ff676<>+0(SB), Y3, Y8
+	VADDPS       word3eaaaad9<>+0(SB), Y8, Y8
+	VMULPS       wordbe2beae1<>+0(SB), Y3, Y9
+	VADDPS       word3e4c9e74<>+0(SB), Y9, Y9
 	VMULPS       Y6, Y9, Y9
 	VADDPS       Y9, Y8, Y8
-	VMULPS       wordbe121955<>+0(SB), Y3, Y9
-	VADDPS       word3e18ba38<>+0(SB), Y9, Y9
-	VMULPS       word3db22ef1<>+0(SB), Y6, Y10
+	VMULPS       wordbdf818f6<>+0(SB), Y3, Y9
+	VADDPS       word3e189f19<>+0(SB), Y9, Y9
+	VMULPS       word3d63b9ef<>+0(SB), Y6, Y10
 	VADDPS       Y10, Y9, Y9
 	VMULPS       Y7, Y9, Y9
 	VADDPS       Y9, Y8, Y8
-	VMULPS       Y8, Y3, Y8
 	VMOVUPS      word3f000000<>+0(SB), Y7
-	VSUBPS       Y8, Y7, Y7
-	VMULPS       Y6, Y7, Y7
-	VSUBPS       Y3, Y7, Y7
+	VMULPS       Y8, Y3, Y8
+	VSUBPS       Y8, Y7, Y8
+	VMULPS       Y6, Y8, Y8
+	VSUBPS       Y3, Y8, Y8
 	VMULPS       word3f317218<>+0(SB), Y5, Y3
-	VSUBPS       Y3, Y7, Y7
+	VSUBPS       Y3, Y8, Y8
 	VPXOR        Y5, Y5, Y5
 	VMOVUPS      word3f800000<>+0(SB), Y3
 	VSUBPS       Y2, Y3, Y3
 	VCMPPS       $0x1e, Y5, Y1, Y1
 	VBLENDVPS    Y1, Y3, Y2, Y2
 	VMULPS       Y4, Y2, Y2
-	VSUBPS       Y7, Y2, Y2
+	VSUBPS       Y8, Y2, Y2
 	VMOVUPS      Y2, (AX)
 	ADDQ         $0x00000020, AX
 	ADDQ         $0x00000020, CX
@@ -2644,37 +2886,37 @@ bcerest:
 	VSUBPS       word3f800000<>+0(SB), Y9, Y4
 	VMULPS       word3f000000<>+0(SB), Y4, Y4
 	VMOVUPS      word3f800000<>+0(SB), Y6
-	VCMPPS       $0x11, word3ed413cd<>+0(SB), Y9, Y8
+	VCMPPS       $0x11, word3f000000<>+0(SB), Y9, Y8
 	VBLENDVPS    Y8, Y9, Y4, Y4
 	VBLENDVPS    Y8, Y7, Y6, Y6
 	VMULPS       Y4, Y4, Y7
 	VMULPS       Y7, Y7, Y8
-	VMULPS       wordbe8001c1<>+0(SB), Y4, Y9
-	VADDPS       word3eaaab6c<>+0(SB), Y9, Y9
-	VMULPS       wordbe29c126<>+0(SB), Y4, Y10
-	VADDPS       word3e4c6bf8<>+0(SB), Y10, Y10
+	VMULPS       wordbe7ff676<>+0(SB), Y4, Y9
+	VADDPS       word3eaaaad9<>+0(SB), Y9, Y9
+	VMULPS       wordbe2beae1<>+0(SB), Y4, Y10
+	VADDPS       word3e4c9e74<>+0(SB), Y10, Y10
 	VMULPS       Y7, Y10, Y10
 	VADDPS       Y10, Y9, Y9
-	VMULPS       wordbe121955<>+0(SB), Y4, Y10
-	VADDPS       word3e18ba38<>+0(SB), Y10, Y10
-	VMULPS       word3db22ef1<>+0(SB), Y7, Y11
+	VMULPS       wordbdf818f6<>+0(SB), Y4, Y10
+	VADDPS       word3e189f19<>+0(SB), Y10, Y10
+	VMULPS       word3d63b9ef<>+0(SB), Y7, Y11
 	VADDPS       Y11, Y10, Y10
 	VMULPS       Y8, Y10, Y10
 	VADDPS       Y10, Y9, Y9
-	VMULPS       Y9, Y4, Y9
 	VMOVUPS      word3f000000<>+0(SB), Y8
-	VSUBPS       Y9, Y8, Y8
-	VMULPS       Y7, Y8, Y8
-	VSUBPS       Y4, Y8, Y8
+	VMULPS       Y9, Y4, Y9
+	VSUBPS       Y9, Y8, Y9
+	VMULPS       Y7, Y9, Y9
+	VSUBPS       Y4, Y9, Y9
 	VMULPS       word3f317218<>+0(SB), Y6, Y4
-	VSUBPS       Y4, Y8, Y8
+	VSUBPS       Y4, Y9, Y9
 	VPXOR        Y6, Y6, Y6
 	VMOVUPS      word3f800000<>+0(SB), Y4
 	VSUBPS       Y3, Y4, Y4
 	VCMPPS       $0x1e, Y6, Y2, Y2
 	VBLENDVPS    Y2, Y4, Y3, Y3
 	VMULPS       Y5, Y3, Y3
-	VSUBPS       Y8, Y3, Y3
+	VSUBPS       Y9, Y3, Y3
 	VMASKMOVPS   Y3, Y1, (AX)
 
 bcedone:
@@ -2701,23 +2943,167 @@ DATA word7fffffff<>+56(SB)/4, $0x7fffffff
 DATA word7fffffff<>+60(SB)/4, $0x7fffffff
 GLOBL word7fffffff<>(SB), RODATA|NOPTR, $64
 
-DATA word3ed413cd<>+0(SB)/4, $0x3ed413cd
-DATA word3ed413cd<>+4(SB)/4, $0x3ed413cd
-DATA word3ed413cd<>+8(SB)/4, $0x3ed413cd
-DATA word3ed413cd<>+12(SB)/4, $0x3ed413cd
-DATA word3ed413cd<>+16(SB)/4, $0x3ed413cd
-DATA word3ed413cd<>+20(SB)/4, $0x3ed413cd
-DATA word3ed413cd<>+24(SB)/4, $0x3ed413cd
-DATA word3ed413cd<>+28(SB)/4, $0x3ed413cd
-DATA word3ed413cd<>+32(SB)/4, $0x3ed413cd
-DATA word3ed413cd<>+36(SB)/4, $0x3ed413cd
-DATA word3ed413cd<>+40(SB)/4, $0x3ed413cd
-DATA word3ed413cd<>+44(SB)/4, $0x3ed413cd
-DATA word3ed413cd<>+48(SB)/4, $0x3ed413cd
-DATA word3ed413cd<>+52(SB)/4, $0x3ed413cd
-DATA word3ed413cd<>+56(SB)/4, $0x3ed413cd
-DATA word3ed413cd<>+60(SB)/4, $0x3ed413cd
-GLOBL word3ed413cd<>(SB), RODATA|NOPTR, $64
+DATA word3fb8aa3b<>+0(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+4(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+8(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+12(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+16(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+20(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+24(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+28(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+32(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+36(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+40(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+44(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+48(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+52(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+56(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+60(SB)/4, $0x3fb8aa3b
+GLOBL word3fb8aa3b<>(SB), RODATA|NOPTR, $64
+
+DATA word3f318000<>+0(SB)/4, $0x3f318000
+DATA word3f318000<>+4(SB)/4, $0x3f318000
+DATA word3f318000<>+8(SB)/4, $0x3f318000
+DATA word3f318000<>+12(SB)/4, $0x3f318000
+DATA word3f318000<>+16(SB)/4, $0x3f318000
+DATA word3f318000<>+20(SB)/4, $0x3f318000
+DATA word3f318000<>+24(SB)/4, $0x3f318000
+DATA word3f318000<>+28(SB)/4, $0x3f318000
+DATA word3f318000<>+32(SB)/4, $0x3f318000
+DATA word3f318000<>+36(SB)/4, $0x3f318000
+DATA word3f318000<>+40(SB)/4, $0x3f318000
+DATA word3f318000<>+44(SB)/4, $0x3f318000
+DATA word3f318000<>+48(SB)/4, $0x3f318000
+DATA word3f318000<>+52(SB)/4, $0x3f318000
+DATA word3f318000<>+56(SB)/4, $0x3f318000
+DATA word3f318000<>+60(SB)/4, $0x3f318000
+GLOBL word3f318000<>(SB), RODATA|NOPTR, $64
+
+DATA wordb95e8083<>+0(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+4(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+8(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+12(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+16(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+20(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+24(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+28(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+32(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+36(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+40(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+44(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+48(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+52(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+56(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+60(SB)/4, $0xb95e8083
+GLOBL wordb95e8083<>(SB), RODATA|NOPTR, $64
+
+DATA word39506967<>+0(SB)/4, $0x39506967
+DATA word39506967<>+4(SB)/4, $0x39506967
+DATA word39506967<>+8(SB)/4, $0x39506967
+DATA word39506967<>+12(SB)/4, $0x39506967
+DATA word39506967<>+16(SB)/4, $0x39506967
+DATA word39506967<>+20(SB)/4, $0x39506967
+DATA word39506967<>+24(SB)/4, $0x39506967
+DATA word39506967<>+28(SB)/4, $0x39506967
+DATA word39506967<>+32(SB)/4, $0x39506967
+DATA word39506967<>+36(SB)/4, $0x39506967
+DATA word39506967<>+40(SB)/4, $0x39506967
+DATA word39506967<>+44(SB)/4, $0x39506967
+DATA word39506967<>+48(SB)/4, $0x39506967
+DATA word39506967<>+52(SB)/4, $0x39506967
+DATA word39506967<>+56(SB)/4, $0x39506967
+DATA word39506967<>+60(SB)/4, $0x39506967
+GLOBL word39506967<>(SB), RODATA|NOPTR, $64
+
+DATA word3ab743ce<>+0(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+4(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+8(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+12(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+16(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+20(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+24(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+28(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+32(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+36(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+40(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+44(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+48(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+52(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+56(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+60(SB)/4, $0x3ab743ce
+GLOBL word3ab743ce<>(SB), RODATA|NOPTR, $64
+
+DATA word3c088908<>+0(SB)/4, $0x3c088908
+DATA word3c088908<>+4(SB)/4, $0x3c088908
+DATA word3c088908<>+8(SB)/4, $0x3c088908
+DATA word3c088908<>+12(SB)/4, $0x3c088908
+DATA word3c088908<>+16(SB)/4, $0x3c088908
+DATA word3c088908<>+20(SB)/4, $0x3c088908
+DATA word3c088908<>+24(SB)/4, $0x3c088908
+DATA word3c088908<>+28(SB)/4, $0x3c088908
+DATA word3c088908<>+32(SB)/4, $0x3c088908
+DATA word3c088908<>+36(SB)/4, $0x3c088908
+DATA word3c088908<>+40(SB)/4, $0x3c088908
+DATA word3c088908<>+44(SB)/4, $0x3c088908
+DATA word3c088908<>+48(SB)/4, $0x3c088908
+DATA word3c088908<>+52(SB)/4, $0x3c088908
+DATA word3c088908<>+56(SB)/4, $0x3c088908
+DATA word3c088908<>+60(SB)/4, $0x3c088908
+GLOBL word3c088908<>(SB), RODATA|NOPTR, $64
+
+DATA word3d2aa9c1<>+0(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+4(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+8(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+12(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+16(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+20(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+24(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+28(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+32(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+36(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+40(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+44(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+48(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+52(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+56(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+60(SB)/4, $0x3d2aa9c1
+GLOBL word3d2aa9c1<>(SB), RODATA|NOPTR, $64
+
+DATA word3e2aaaaa<>+0(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+4(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+8(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+12(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+16(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+20(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+24(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+28(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+32(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+36(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+40(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+44(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+48(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+52(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+56(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+60(SB)/4, $0x3e2aaaaa
+GLOBL word3e2aaaaa<>(SB), RODATA|NOPTR, $64
+
+DATA wordc2d00000<>+0(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+4(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+8(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+12(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+16(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+20(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+24(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+28(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+32(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+36(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+40(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+44(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+48(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+52(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+56(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+60(SB)/4, $0xc2d00000
+GLOBL wordc2d00000<>(SB), RODATA|NOPTR, $64
 
 // func bceGrad32AVX2(dst *float32, logits *float32, targets *float32, grad *float32, n int) (bad uint32)
 // Requires: AVX, AVX2, FMA3
@@ -3048,408 +3434,522 @@ weighdone:
 	VZEROUPPER
 	RET
 
-// func gumbel32AVX512(dst *float32, groups int, keys *[20]uint32, counter *[4]uint32)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·gumbel32AVX512(SB), NOSPLIT, $0-32
-	MOVL         $0x00005555, AX
-	KMOVW        AX, K1
-	MOVQ         dst+0(FP), AX
-	MOVQ         groups+8(FP), CX
-	MOVQ         keys+16(FP), DX
-	MOVQ         counter+24(FP), BX
-	MOVQ         (BX), SI
-	VPBROADCASTD 8(BX), Z0
-	VPBROADCASTD 12(BX), Z1
+// func gumbel32AVX512(dst *float32, groups int, keys *[20]uint32, counter *[4]uint32, ahead *float32, also *float32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·gumbel32AVX512(SB), NOSPLIT, $0-48
+	MOVL            $0x00005555, AX
+	KMOVW           AX, K1
+	VMOVUPS         word3f000000<>+0(SB), Z0
+	VMOVUPS         word2f800000<>+0(SB), Z1
+	MOVQ            dst+0(FP), AX
+	MOVQ            groups+8(FP), CX
+	MOVQ            keys+16(FP), DX
+	MOVQ            counter+24(FP), BX
+	MOVQ            ahead+32(FP), SI
+	MOVQ            also+40(FP), DI
+	MOVQ            (BX), R8
+	VPBROADCASTD    8(BX), Z2
+	VPBROADCASTD    12(BX), Z3
+	MOVL            R8, BX
+	MOVQ            R8, R9
+	SHRQ            $0x20, R9
+	VPBROADCASTD    BX, Z5
+	VPBROADCASTD    R9, Z4
+	VPADDD          iota<>+0(SB), Z5, Z5
+	VMOVAPS         Z2, Z7
+	VMOVAPS         Z3, Z8
+	VPMULUDQ        wordd2511f53<>+0(SB), Z5, Z6
+	VPSRLQ          $0x20, Z5, Z9
+	VPMULUDQ        wordd2511f53<>+0(SB), Z9, Z9
+	VPMULLD         wordd2511f53<>+0(SB), Z5, Z5
+	VPSHUFD         $0xf5, Z6, K1, Z9
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z10
+	VPSRLQ          $0x20, Z7, Z6
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z6, Z6
+	VPMULLD         wordcd9e8d57<>+0(SB), Z7, Z7
+	VPSHUFD         $0xf5, Z10, K1, Z6
+	VPTERNLOGD.BCST $0x96, (DX), Z4, Z6
+	VPTERNLOGD.BCST $0x96, 40(DX), Z8, Z9
+	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z4
+	VPSRLQ          $0x20, Z6, Z8
+	VPMULUDQ        wordd2511f53<>+0(SB), Z8, Z8
+	VPMULLD         wordd2511f53<>+0(SB), Z6, Z6
+	VPSHUFD         $0xf5, Z4, K1, Z8
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z9, Z10
+	VPSRLQ          $0x20, Z9, Z4
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z4, Z4
+	VPMULLD         wordcd9e8d57<>+0(SB), Z9, Z9
+	VPSHUFD         $0xf5, Z10, K1, Z4
+	VPTERNLOGD.BCST $0x96, 4(DX), Z7, Z4
+	VPTERNLOGD.BCST $0x96, 44(DX), Z5, Z8
+	VPMULUDQ        wordd2511f53<>+0(SB), Z4, Z5
+	VPSRLQ          $0x20, Z4, Z7
+	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z7
+	VPMULLD         wordd2511f53<>+0(SB), Z4, Z4
+	VPSHUFD         $0xf5, Z5, K1, Z7
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z8, Z10
+	VPSRLQ          $0x20, Z8, Z5
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z5, Z5
+	VPMULLD         wordcd9e8d57<>+0(SB), Z8, Z8
+	VPSHUFD         $0xf5, Z10, K1, Z5
+	VPTERNLOGD.BCST $0x96, 8(DX), Z9, Z5
+	VPTERNLOGD.BCST $0x96, 48(DX), Z6, Z7
+	VPMULUDQ        wordd2511f53<>+0(SB), Z5, Z6
+	VPSRLQ          $0x20, Z5, Z9
+	VPMULUDQ        wordd2511f53<>+0(SB), Z9, Z9
+	VPMULLD         wordd2511f53<>+0(SB), Z5, Z5
+	VPSHUFD         $0xf5, Z6, K1, Z9
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z10
+	VPSRLQ          $0x20, Z7, Z6
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z6, Z6
+	VPMULLD         wordcd9e8d57<>+0(SB), Z7, Z7
+	VPSHUFD         $0xf5, Z10, K1, Z6
+	VPTERNLOGD.BCST $0x96, 12(DX), Z8, Z6
+	VPTERNLOGD.BCST $0x96, 52(DX), Z4, Z9
+	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z4
+	VPSRLQ          $0x20, Z6, Z8
+	VPMULUDQ        wordd2511f53<>+0(SB), Z8, Z8
+	VPMULLD         wordd2511f53<>+0(SB), Z6, Z6
+	VPSHUFD         $0xf5, Z4, K1, Z8
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z9, Z10
+	VPSRLQ          $0x20, Z9, Z4
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z4, Z4
+	VPMULLD         wordcd9e8d57<>+0(SB), Z9, Z9
+	VPSHUFD         $0xf5, Z10, K1, Z4
+	VPTERNLOGD.BCST $0x96, 16(DX), Z7, Z4
+	VPTERNLOGD.BCST $0x96, 56(DX), Z5, Z8
+	VPMULUDQ        wordd2511f53<>+0(SB), Z4, Z5
+	VPSRLQ          $0x20, Z4, Z7
+	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z7
+	VPMULLD         wordd2511f53<>+0(SB), Z4, Z4
+	VPSHUFD         $0xf5, Z5, K1, Z7
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z8, Z10
+	VPSRLQ          $0x20, Z8, Z5
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z5, Z5
+	VPMULLD         wordcd9e8d57<>+0(SB), Z8, Z8
+	VPSHUFD         $0xf5, Z10, K1, Z5
+	VPTERNLOGD.BCST $0x96, 20(DX), Z9, Z5
+	VPTERNLOGD.BCST $0x96, 60(DX), Z6, Z7
+	VPMULUDQ        wordd2511f53<>+0(SB), Z5, Z6
+	VPSRLQ          $0x20, Z5, Z9
+	VPMULUDQ        wordd2511f53<>+0(SB), Z9, Z9
+	VPMULLD         wordd2511f53<>+0(SB), Z5, Z5
+	VPSHUFD         $0xf5, Z6, K1, Z9
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z10
+	VPSRLQ          $0x20, Z7, Z6
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z6, Z6
+	VPMULLD         wordcd9e8d57<>+0(SB), Z7, Z7
+	VPSHUFD         $0xf5, Z10, K1, Z6
+	VPTERNLOGD.BCST $0x96, 24(DX), Z8, Z6
+	VPTERNLOGD.BCST $0x96, 64(DX), Z4, Z9
+	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z4
+	VPSRLQ          $0x20, Z6, Z8
+	VPMULUDQ        wordd2511f53<>+0(SB), Z8, Z8
+	VPMULLD         wordd2511f53<>+0(SB), Z6, Z6
+	VPSHUFD         $0xf5, Z4, K1, Z8
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z9, Z10
+	VPSRLQ          $0x20, Z9, Z4
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z4, Z4
+	VPMULLD         wordcd9e8d57<>+0(SB), Z9, Z9
+	VPSHUFD         $0xf5, Z10, K1, Z4
+	VPTERNLOGD.BCST $0x96, 28(DX), Z7, Z4
+	VPTERNLOGD.BCST $0x96, 68(DX), Z5, Z8
+	VPMULUDQ        wordd2511f53<>+0(SB), Z4, Z7
+	VPSRLQ          $0x20, Z4, Z5
+	VPMULUDQ        wordd2511f53<>+0(SB), Z5, Z5
+	VPMULLD         wordd2511f53<>+0(SB), Z4, Z4
+	VPSHUFD         $0xf5, Z7, K1, Z5
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z8, Z10
+	VPSRLQ          $0x20, Z8, Z7
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z7
+	VPMULLD         wordcd9e8d57<>+0(SB), Z8, Z8
+	VPSHUFD         $0xf5, Z10, K1, Z7
+	VPTERNLOGD.BCST $0x96, 32(DX), Z9, Z7
+	VPTERNLOGD.BCST $0x96, 72(DX), Z6, Z5
+	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z9
+	VPSRLQ          $0x20, Z7, Z6
+	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z6
+	VPMULLD         wordd2511f53<>+0(SB), Z7, Z7
+	VPSHUFD         $0xf5, Z9, K1, Z6
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z5, Z9
+	VPSRLQ          $0x20, Z5, Z10
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z10, Z10
+	VPMULLD         wordcd9e8d57<>+0(SB), Z5, Z5
+	VPSHUFD         $0xf5, Z9, K1, Z10
+	VPTERNLOGD.BCST $0x96, 36(DX), Z8, Z10
+	VPTERNLOGD.BCST $0x96, 76(DX), Z4, Z6
+	VMOVAPS         Z10, Z4
+	VMOVAPS         Z5, Z5
+	VMOVAPS         Z6, Z6
+	VMOVAPS         Z7, Z7
 
 gumbel32loop:
 	TESTQ           CX, CX
 	JZ              gumbel32done
-	MOVL            SI, BX
-	MOVQ            SI, DI
-	SHRQ            $0x20, DI
-	VPBROADCASTD    BX, Z2
-	VPBROADCASTD    DI, Z3
-	VPADDD          iota<>+0(SB), Z2, Z2
-	VMOVAPS         Z0, Z4
-	VMOVAPS         Z1, Z5
-	VPMULUDQ        wordd2511f53<>+0(SB), Z2, Z6
-	VPSRLQ          $0x20, Z2, Z7
+	VMOVAPS         Z4, Z4
+	VMOVAPS         Z5, Z5
+	VMOVAPS         Z6, Z6
+	VMOVAPS         Z7, Z8
+	ADDQ            $0x10, R8
+	MOVL            R8, BX
+	MOVQ            R8, R9
+	SHRQ            $0x20, R9
+	VPBROADCASTD    BX, Z7
+	VPBROADCASTD    R9, Z9
+	VPADDD          iota<>+0(SB), Z7, Z7
+	VMOVAPS         Z2, Z10
+	VMOVAPS         Z3, Z11
+	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z12
+	VPSRLQ          $0x20, Z7, Z13
+	VPMULUDQ        wordd2511f53<>+0(SB), Z13, Z13
+	VPMULLD         wordd2511f53<>+0(SB), Z7, Z7
+	VPSHUFD         $0xf5, Z12, K1, Z13
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z10, Z12
+	VPSRLQ          $0x20, Z10, Z14
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z14, Z14
+	VPMULLD         wordcd9e8d57<>+0(SB), Z10, Z10
+	VPSHUFD         $0xf5, Z12, K1, Z14
+	VPTERNLOGD.BCST $0x96, (DX), Z9, Z14
+	VPTERNLOGD.BCST $0x96, 40(DX), Z11, Z13
+	VPMULUDQ        wordd2511f53<>+0(SB), Z14, Z9
+	VPSRLQ          $0x20, Z14, Z11
+	VPMULUDQ        wordd2511f53<>+0(SB), Z11, Z11
+	VPMULLD         wordd2511f53<>+0(SB), Z14, Z12
+	VPSHUFD         $0xf5, Z9, K1, Z11
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z13, Z9
+	VPSRLQ          $0x20, Z13, Z14
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z14, Z14
+	VPMULLD         wordcd9e8d57<>+0(SB), Z13, Z13
+	VPSHUFD         $0xf5, Z9, K1, Z14
+	VPTERNLOGD.BCST $0x96, 4(DX), Z10, Z14
+	VPTERNLOGD.BCST $0x96, 44(DX), Z7, Z11
+	VPMULUDQ        wordd2511f53<>+0(SB), Z14, Z7
+	VPSRLQ          $0x20, Z14, Z9
+	VPMULUDQ        wordd2511f53<>+0(SB), Z9, Z9
+	VPMULLD         wordd2511f53<>+0(SB), Z14, Z10
+	VPSHUFD         $0xf5, Z7, K1, Z9
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z11, Z7
+	VPSRLQ          $0x20, Z11, Z14
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z14, Z14
+	VPMULLD         wordcd9e8d57<>+0(SB), Z11, Z11
+	VPSHUFD         $0xf5, Z7, K1, Z14
+	VPTERNLOGD.BCST $0x96, 8(DX), Z13, Z14
+	VPTERNLOGD.BCST $0x96, 48(DX), Z12, Z9
+	VPCMPUD         $0x05, word40000000<>+0(SB), Z4, K2
+	VPTERNLOGD      $0x55, Z4, Z4, K2, Z4
+	VCVTUDQ2PS      Z4, Z4
+	VFMADD213PS     word2f000000<>+0(SB), Z1, Z4
+	VPSUBD          word3f400000<>+0(SB), Z4, Z7
+	VGETMANTPS      $0x03, Z4, Z12
+	VPSRAD          $0x17, Z7, Z7
+	VCVTDQ2PS.Z     Z7, K2, Z7
+	VXORPS          word80000000<>+0(SB), Z4, Z4
+	VSUBPS          word3f800000<>+0(SB), Z12, K2, Z4
+	VMULPS          Z4, Z4, Z12
+	VMULPS          Z12, Z12, Z13
+	VMULPS          wordbe7ff676<>+0(SB), Z4, Z15
+	VADDPS          word3eaaaad9<>+0(SB), Z15, Z15
+	VMULPS          wordbe2beae1<>+0(SB), Z4, Z16
+	VADDPS          word3e4c9e74<>+0(SB), Z16, Z16
+	VMULPS          Z12, Z16, Z16
+	VADDPS          Z16, Z15, Z15
+	VMULPS          wordbdf818f6<>+0(SB), Z4, Z16
+	VADDPS          word3e189f19<>+0(SB), Z16, Z16
+	VMULPS          word3d63b9ef<>+0(SB), Z12, Z17
+	VADDPS          Z17, Z16, Z16
+	VMULPS          Z13, Z16, Z16
+	VADDPS          Z16, Z15, Z15
+	VMULPS          Z15, Z4, Z15
+	VSUBPS          Z15, Z0, Z15
+	VMULPS          Z12, Z15, Z15
+	VSUBPS          Z4, Z15, Z15
+	VMULPS          word3f317218<>+0(SB), Z7, Z4
+	VSUBPS          Z4, Z15, Z15
+	VPSUBD          word3f400000<>+0(SB), Z15, Z7
+	VGETMANTPS      $0x03, Z15, Z4
+	VPSRAD          $0x17, Z7, Z7
+	VSUBPS          word3f800000<>+0(SB), Z4, Z4
+	VCVTDQ2PS       Z7, Z7
+	VMULPS          Z4, Z4, Z12
+	VMULPS          Z12, Z12, Z13
+	VMULPS          wordbe7fd724<>+0(SB), Z4, Z15
+	VADDPS          word3eaaa633<>+0(SB), Z15, Z15
+	VMULPS          wordbe3150f5<>+0(SB), Z4, Z16
+	VADDPS          word3e4e130d<>+0(SB), Z16, Z16
+	VMULPS          Z12, Z16, Z16
+	VADDPS          Z16, Z15, Z15
+	VMULPS          wordbd838ca3<>+0(SB), Z4, Z16
+	VADDPS          word3e0e492c<>+0(SB), Z16, Z16
+	VMULPS          Z13, Z16, Z16
+	VADDPS          Z16, Z15, Z15
+	VMULPS          Z15, Z4, Z15
+	VSUBPS          Z15, Z0, Z15
+	VMULPS          Z12, Z15, Z15
+	VSUBPS          Z4, Z15, Z15
+	VMULPS          word3f317218<>+0(SB), Z7, Z4
+	VSUBPS          Z4, Z15, Z15
+	VMOVUPS         Z15, (AX)
+	VPMULUDQ        wordd2511f53<>+0(SB), Z14, Z4
+	VPSRLQ          $0x20, Z14, Z7
 	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z7
-	VPMULLD         wordd2511f53<>+0(SB), Z2, Z2
-	VPSHUFD         $0xf5, Z6, K1, Z7
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z4, Z6
-	VPSRLQ          $0x20, Z4, Z8
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z8, Z8
-	VPMULLD         wordcd9e8d57<>+0(SB), Z4, Z4
-	VPSHUFD         $0xf5, Z6, K1, Z8
-	VPTERNLOGD.BCST $0x96, (DX), Z3, Z8
-	VPTERNLOGD.BCST $0x96, 40(DX), Z5, Z7
-	VPMULUDQ        wordd2511f53<>+0(SB), Z8, Z3
-	VPSRLQ          $0x20, Z8, Z5
-	VPMULUDQ        wordd2511f53<>+0(SB), Z5, Z5
-	VPMULLD         wordd2511f53<>+0(SB), Z8, Z6
-	VPSHUFD         $0xf5, Z3, K1, Z5
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z3
-	VPSRLQ          $0x20, Z7, Z8
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z8, Z8
+	VPMULLD         wordd2511f53<>+0(SB), Z14, Z12
+	VPSHUFD         $0xf5, Z4, K1, Z7
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z9, Z4
+	VPSRLQ          $0x20, Z9, Z13
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z13, Z13
+	VPMULLD         wordcd9e8d57<>+0(SB), Z9, Z9
+	VPSHUFD         $0xf5, Z4, K1, Z13
+	VPTERNLOGD.BCST $0x96, 12(DX), Z11, Z13
+	VPTERNLOGD.BCST $0x96, 52(DX), Z10, Z7
+	VPMULUDQ        wordd2511f53<>+0(SB), Z13, Z4
+	VPSRLQ          $0x20, Z13, Z10
+	VPMULUDQ        wordd2511f53<>+0(SB), Z10, Z10
+	VPMULLD         wordd2511f53<>+0(SB), Z13, Z11
+	VPSHUFD         $0xf5, Z4, K1, Z10
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z4
+	VPSRLQ          $0x20, Z7, Z13
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z13, Z13
 	VPMULLD         wordcd9e8d57<>+0(SB), Z7, Z7
-	VPSHUFD         $0xf5, Z3, K1, Z8
-	VPTERNLOGD.BCST $0x96, 4(DX), Z4, Z8
-	VPTERNLOGD.BCST $0x96, 44(DX), Z2, Z5
-	VPMULUDQ        wordd2511f53<>+0(SB), Z8, Z2
-	VPSRLQ          $0x20, Z8, Z3
-	VPMULUDQ        wordd2511f53<>+0(SB), Z3, Z3
-	VPMULLD         wordd2511f53<>+0(SB), Z8, Z4
-	VPSHUFD         $0xf5, Z2, K1, Z3
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z5, Z2
-	VPSRLQ          $0x20, Z5, Z8
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z8, Z8
+	VPSHUFD         $0xf5, Z4, K1, Z13
+	VPTERNLOGD.BCST $0x96, 16(DX), Z9, Z13
+	VPTERNLOGD.BCST $0x96, 56(DX), Z12, Z10
+	VPMULUDQ        wordd2511f53<>+0(SB), Z13, Z4
+	VPSRLQ          $0x20, Z13, Z9
+	VPMULUDQ        wordd2511f53<>+0(SB), Z9, Z9
+	VPMULLD         wordd2511f53<>+0(SB), Z13, Z12
+	VPSHUFD         $0xf5, Z4, K1, Z9
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z10, Z4
+	VPSRLQ          $0x20, Z10, Z13
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z13, Z13
+	VPMULLD         wordcd9e8d57<>+0(SB), Z10, Z10
+	VPSHUFD         $0xf5, Z4, K1, Z13
+	VPTERNLOGD.BCST $0x96, 20(DX), Z7, Z13
+	VPTERNLOGD.BCST $0x96, 60(DX), Z11, Z9
+	VPCMPUD         $0x05, word40000000<>+0(SB), Z5, K2
+	VPTERNLOGD      $0x55, Z5, Z5, K2, Z5
+	VCVTUDQ2PS      Z5, Z4
+	VFMADD213PS     word2f000000<>+0(SB), Z1, Z4
+	VPSUBD          word3f400000<>+0(SB), Z4, Z5
+	VGETMANTPS      $0x03, Z4, Z7
+	VPSRAD          $0x17, Z5, Z5
+	VCVTDQ2PS.Z     Z5, K2, Z5
+	VXORPS          word80000000<>+0(SB), Z4, Z4
+	VSUBPS          word3f800000<>+0(SB), Z7, K2, Z4
+	VMULPS          Z4, Z4, Z7
+	VMULPS          Z7, Z7, Z11
+	VMULPS          wordbe7ff676<>+0(SB), Z4, Z14
+	VADDPS          word3eaaaad9<>+0(SB), Z14, Z14
+	VMULPS          wordbe2beae1<>+0(SB), Z4, Z15
+	VADDPS          word3e4c9e74<>+0(SB), Z15, Z15
+	VMULPS          Z7, Z15, Z15
+	VADDPS          Z15, Z14, Z14
+	VMULPS          wordbdf818f6<>+0(SB), Z4, Z15
+	VADDPS          word3e189f19<>+0(SB), Z15, Z15
+	VMULPS          word3d63b9ef<>+0(SB), Z7, Z16
+	VADDPS          Z16, Z15, Z15
+	VMULPS          Z11, Z15, Z15
+	VADDPS          Z15, Z14, Z14
+	VMULPS          Z14, Z4, Z14
+	VSUBPS          Z14, Z0, Z14
+	VMULPS          Z7, Z14, Z14
+	VSUBPS          Z4, Z14, Z14
+	VMULPS          word3f317218<>+0(SB), Z5, Z4
+	VSUBPS          Z4, Z14, Z14
+	VPSUBD          word3f400000<>+0(SB), Z14, Z5
+	VGETMANTPS      $0x03, Z14, Z4
+	VPSRAD          $0x17, Z5, Z5
+	VSUBPS          word3f800000<>+0(SB), Z4, Z4
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z4, Z4, Z7
+	VMULPS          Z7, Z7, Z11
+	VMULPS          wordbe7fd724<>+0(SB), Z4, Z14
+	VADDPS          word3eaaa633<>+0(SB), Z14, Z14
+	VMULPS          wordbe3150f5<>+0(SB), Z4, Z15
+	VADDPS          word3e4e130d<>+0(SB), Z15, Z15
+	VMULPS          Z7, Z15, Z15
+	VADDPS          Z15, Z14, Z14
+	VMULPS          wordbd838ca3<>+0(SB), Z4, Z15
+	VADDPS          word3e0e492c<>+0(SB), Z15, Z15
+	VMULPS          Z11, Z15, Z15
+	VADDPS          Z15, Z14, Z14
+	VMULPS          Z14, Z4, Z14
+	VSUBPS          Z14, Z0, Z14
+	VMULPS          Z7, Z14, Z14
+	VSUBPS          Z4, Z14, Z14
+	VMULPS          word3f317218<>+0(SB), Z5, Z4
+	VSUBPS          Z4, Z14, Z14
+	VMOVUPS         Z14, 64(AX)
+	VPMULUDQ        wordd2511f53<>+0(SB), Z13, Z4
+	VPSRLQ          $0x20, Z13, Z5
+	VPMULUDQ        wordd2511f53<>+0(SB), Z5, Z5
+	VPMULLD         wordd2511f53<>+0(SB), Z13, Z7
+	VPSHUFD         $0xf5, Z4, K1, Z5
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z9, Z4
+	VPSRLQ          $0x20, Z9, Z11
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z11, Z11
+	VPMULLD         wordcd9e8d57<>+0(SB), Z9, Z9
+	VPSHUFD         $0xf5, Z4, K1, Z11
+	VPTERNLOGD.BCST $0x96, 24(DX), Z10, Z11
+	VPTERNLOGD.BCST $0x96, 64(DX), Z12, Z5
+	VPMULUDQ        wordd2511f53<>+0(SB), Z11, Z4
+	VPSRLQ          $0x20, Z11, Z10
+	VPMULUDQ        wordd2511f53<>+0(SB), Z10, Z10
+	VPMULLD         wordd2511f53<>+0(SB), Z11, Z11
+	VPSHUFD         $0xf5, Z4, K1, Z10
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z5, Z4
+	VPSRLQ          $0x20, Z5, Z12
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z12, Z12
 	VPMULLD         wordcd9e8d57<>+0(SB), Z5, Z5
-	VPSHUFD         $0xf5, Z2, K1, Z8
-	VPTERNLOGD.BCST $0x96, 8(DX), Z7, Z8
-	VPTERNLOGD.BCST $0x96, 48(DX), Z6, Z3
-	VPMULUDQ        wordd2511f53<>+0(SB), Z8, Z2
-	VPSRLQ          $0x20, Z8, Z6
+	VPSHUFD         $0xf5, Z4, K1, Z12
+	VPTERNLOGD.BCST $0x96, 28(DX), Z9, Z12
+	VPTERNLOGD.BCST $0x96, 68(DX), Z7, Z10
+	VPMULUDQ        wordd2511f53<>+0(SB), Z12, Z4
+	VPSRLQ          $0x20, Z12, Z7
+	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z7
+	VPMULLD         wordd2511f53<>+0(SB), Z12, Z9
+	VPSHUFD         $0xf5, Z4, K1, Z7
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z10, Z4
+	VPSRLQ          $0x20, Z10, Z12
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z12, Z12
+	VPMULLD         wordcd9e8d57<>+0(SB), Z10, Z10
+	VPSHUFD         $0xf5, Z4, K1, Z12
+	VPTERNLOGD.BCST $0x96, 32(DX), Z5, Z12
+	VPTERNLOGD.BCST $0x96, 72(DX), Z11, Z7
+	VPCMPUD         $0x05, word40000000<>+0(SB), Z6, K2
+	VPTERNLOGD      $0x55, Z6, Z6, K2, Z6
+	VCVTUDQ2PS      Z6, Z4
+	VFMADD213PS     word2f000000<>+0(SB), Z1, Z4
+	VPSUBD          word3f400000<>+0(SB), Z4, Z5
+	VGETMANTPS      $0x03, Z4, Z6
+	VPSRAD          $0x17, Z5, Z5
+	VCVTDQ2PS.Z     Z5, K2, Z5
+	VXORPS          word80000000<>+0(SB), Z4, Z4
+	VSUBPS          word3f800000<>+0(SB), Z6, K2, Z4
+	VMULPS          Z4, Z4, Z6
+	VMULPS          Z6, Z6, Z11
+	VMULPS          wordbe7ff676<>+0(SB), Z4, Z13
+	VADDPS          word3eaaaad9<>+0(SB), Z13, Z13
+	VMULPS          wordbe2beae1<>+0(SB), Z4, Z14
+	VADDPS          word3e4c9e74<>+0(SB), Z14, Z14
+	VMULPS          Z6, Z14, Z14
+	VADDPS          Z14, Z13, Z13
+	VMULPS          wordbdf818f6<>+0(SB), Z4, Z14
+	VADDPS          word3e189f19<>+0(SB), Z14, Z14
+	VMULPS          word3d63b9ef<>+0(SB), Z6, Z15
+	VADDPS          Z15, Z14, Z14
+	VMULPS          Z11, Z14, Z14
+	VADDPS          Z14, Z13, Z13
+	VMULPS          Z13, Z4, Z13
+	VSUBPS          Z13, Z0, Z13
+	VMULPS          Z6, Z13, Z13
+	VSUBPS          Z4, Z13, Z13
+	VMULPS          word3f317218<>+0(SB), Z5, Z4
+	VSUBPS          Z4, Z13, Z13
+	VPSUBD          word3f400000<>+0(SB), Z13, Z5
+	VGETMANTPS      $0x03, Z13, Z4
+	VPSRAD          $0x17, Z5, Z5
+	VSUBPS          word3f800000<>+0(SB), Z4, Z4
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z4, Z4, Z6
+	VMULPS          Z6, Z6, Z11
+	VMULPS          wordbe7fd724<>+0(SB), Z4, Z13
+	VADDPS          word3eaaa633<>+0(SB), Z13, Z13
+	VMULPS          wordbe3150f5<>+0(SB), Z4, Z14
+	VADDPS          word3e4e130d<>+0(SB), Z14, Z14
+	VMULPS          Z6, Z14, Z14
+	VADDPS          Z14, Z13, Z13
+	VMULPS          wordbd838ca3<>+0(SB), Z4, Z14
+	VADDPS          word3e0e492c<>+0(SB), Z14, Z14
+	VMULPS          Z11, Z14, Z14
+	VADDPS          Z14, Z13, Z13
+	VMULPS          Z13, Z4, Z13
+	VSUBPS          Z13, Z0, Z13
+	VMULPS          Z6, Z13, Z13
+	VSUBPS          Z4, Z13, Z13
+	VMULPS          word3f317218<>+0(SB), Z5, Z4
+	VSUBPS          Z4, Z13, Z13
+	VMOVUPS         Z13, 128(AX)
+	VPMULUDQ        wordd2511f53<>+0(SB), Z12, Z4
+	VPSRLQ          $0x20, Z12, Z6
 	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z6
-	VPMULLD         wordd2511f53<>+0(SB), Z8, Z7
-	VPSHUFD         $0xf5, Z2, K1, Z6
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z3, Z2
-	VPSRLQ          $0x20, Z3, Z8
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z8, Z8
-	VPMULLD         wordcd9e8d57<>+0(SB), Z3, Z3
-	VPSHUFD         $0xf5, Z2, K1, Z8
-	VPTERNLOGD.BCST $0x96, 12(DX), Z5, Z8
-	VPTERNLOGD.BCST $0x96, 52(DX), Z4, Z6
-	VPMULUDQ        wordd2511f53<>+0(SB), Z8, Z2
-	VPSRLQ          $0x20, Z8, Z4
-	VPMULUDQ        wordd2511f53<>+0(SB), Z4, Z4
-	VPMULLD         wordd2511f53<>+0(SB), Z8, Z5
-	VPSHUFD         $0xf5, Z2, K1, Z4
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z6, Z2
-	VPSRLQ          $0x20, Z6, Z8
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z8, Z8
-	VPMULLD         wordcd9e8d57<>+0(SB), Z6, Z6
-	VPSHUFD         $0xf5, Z2, K1, Z8
-	VPTERNLOGD.BCST $0x96, 16(DX), Z3, Z8
-	VPTERNLOGD.BCST $0x96, 56(DX), Z7, Z4
-	VPMULUDQ        wordd2511f53<>+0(SB), Z8, Z2
-	VPSRLQ          $0x20, Z8, Z3
-	VPMULUDQ        wordd2511f53<>+0(SB), Z3, Z3
-	VPMULLD         wordd2511f53<>+0(SB), Z8, Z7
-	VPSHUFD         $0xf5, Z2, K1, Z3
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z4, Z2
-	VPSRLQ          $0x20, Z4, Z8
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z8, Z8
-	VPMULLD         wordcd9e8d57<>+0(SB), Z4, Z4
-	VPSHUFD         $0xf5, Z2, K1, Z8
-	VPTERNLOGD.BCST $0x96, 20(DX), Z6, Z8
-	VPTERNLOGD.BCST $0x96, 60(DX), Z5, Z3
-	VPMULUDQ        wordd2511f53<>+0(SB), Z8, Z2
-	VPSRLQ          $0x20, Z8, Z5
-	VPMULUDQ        wordd2511f53<>+0(SB), Z5, Z5
-	VPMULLD         wordd2511f53<>+0(SB), Z8, Z6
-	VPSHUFD         $0xf5, Z2, K1, Z5
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z3, Z2
-	VPSRLQ          $0x20, Z3, Z8
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z8, Z8
-	VPMULLD         wordcd9e8d57<>+0(SB), Z3, Z3
-	VPSHUFD         $0xf5, Z2, K1, Z8
-	VPTERNLOGD.BCST $0x96, 24(DX), Z4, Z8
-	VPTERNLOGD.BCST $0x96, 64(DX), Z7, Z5
-	VPMULUDQ        wordd2511f53<>+0(SB), Z8, Z2
-	VPSRLQ          $0x20, Z8, Z4
-	VPMULUDQ        wordd2511f53<>+0(SB), Z4, Z4
-	VPMULLD         wordd2511f53<>+0(SB), Z8, Z7
-	VPSHUFD         $0xf5, Z2, K1, Z4
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z5, Z2
-	VPSRLQ          $0x20, Z5, Z8
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z8, Z8
-	VPMULLD         wordcd9e8d57<>+0(SB), Z5, Z5
-	VPSHUFD         $0xf5, Z2, K1, Z8
-	VPTERNLOGD.BCST $0x96, 28(DX), Z3, Z8
-	VPTERNLOGD.BCST $0x96, 68(DX), Z6, Z4
-	VPMULUDQ        wordd2511f53<>+0(SB), Z8, Z2
-	VPSRLQ          $0x20, Z8, Z3
-	VPMULUDQ        wordd2511f53<>+0(SB), Z3, Z3
-	VPMULLD         wordd2511f53<>+0(SB), Z8, Z6
-	VPSHUFD         $0xf5, Z2, K1, Z3
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z4, Z2
-	VPSRLQ          $0x20, Z4, Z8
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z8, Z8
-	VPMULLD         wordcd9e8d57<>+0(SB), Z4, Z4
-	VPSHUFD         $0xf5, Z2, K1, Z8
-	VPTERNLOGD.BCST $0x96, 32(DX), Z5, Z8
-	VPTERNLOGD.BCST $0x96, 72(DX), Z7, Z3
-	VPMULUDQ        wordd2511f53<>+0(SB), Z8, Z2
-	VPSRLQ          $0x20, Z8, Z5
-	VPMULUDQ        wordd2511f53<>+0(SB), Z5, Z5
-	VPMULLD         wordd2511f53<>+0(SB), Z8, Z7
-	VPSHUFD         $0xf5, Z2, K1, Z5
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z3, Z2
-	VPSRLQ          $0x20, Z3, Z8
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z8, Z8
-	VPMULLD         wordcd9e8d57<>+0(SB), Z3, Z3
-	VPSHUFD         $0xf5, Z2, K1, Z8
-	VPTERNLOGD.BCST $0x96, 36(DX), Z4, Z8
-	VPTERNLOGD.BCST $0x96, 76(DX), Z6, Z5
-	VPCMPUD         $0x05, word4afb0ccc<>+0(SB), Z8, K3
-	KNOTW           K3, K2
-	VPTERNLOGD      $0x55, Z8, Z8, K3, Z8
-	VCVTUDQ2PS      Z8, Z2
-	VMOVUPS         word2f000000<>+0(SB), Z4
-	VFMADD231PS     word2f800000<>+0(SB), Z2, Z4
-	VPSUBD          word3f3504f3<>+0(SB), Z4, Z2
-	VPSRAD          $0x17, Z2, Z6
-	VPANDD          word007fffff<>+0(SB), Z2, Z2
-	VPADDD          word3f3504f3<>+0(SB), Z2, Z2
-	VSUBPS          word3f800000<>+0(SB), Z2, Z2
-	VCVTDQ2PS       Z6, Z6
-	KNOTW           K2, K3
-	VMOVAPS.Z       Z6, K3, Z6
-	VXORPS          word80000000<>+0(SB), Z4, K2, Z2
-	VMULPS          Z2, Z2, Z4
-	VMULPS          Z4, Z4, Z8
-	VMULPS          wordbe8001c1<>+0(SB), Z2, Z9
-	VADDPS          word3eaaab6c<>+0(SB), Z9, Z9
-	VMULPS          wordbe29c126<>+0(SB), Z2, Z10
-	VADDPS          word3e4c6bf8<>+0(SB), Z10, Z10
-	VMULPS          Z4, Z10, Z10
-	VADDPS          Z10, Z9, Z9
-	VMULPS          wordbe121955<>+0(SB), Z2, Z10
-	VADDPS          word3e18ba38<>+0(SB), Z10, Z10
-	VMULPS          word3db22ef1<>+0(SB), Z4, Z11
-	VADDPS          Z11, Z10, Z10
-	VMULPS          Z8, Z10, Z10
-	VADDPS          Z10, Z9, Z9
-	VMULPS          Z9, Z2, Z9
-	VMOVUPS         word3f000000<>+0(SB), Z8
-	VSUBPS          Z9, Z8, Z8
-	VMULPS          Z4, Z8, Z8
-	VSUBPS          Z2, Z8, Z8
-	VMULPS          word3f317218<>+0(SB), Z6, Z2
-	VSUBPS          Z2, Z8, Z8
-	VPSUBD          word3f3504f3<>+0(SB), Z8, Z2
-	VPSRAD          $0x17, Z2, Z6
-	VPANDD          word007fffff<>+0(SB), Z2, Z2
-	VPADDD          word3f3504f3<>+0(SB), Z2, Z2
-	VSUBPS          word3f800000<>+0(SB), Z2, Z2
-	VCVTDQ2PS       Z6, Z6
-	VMULPS          Z2, Z2, Z4
-	VMULPS          Z4, Z4, Z8
-	VMULPS          wordbe8001c1<>+0(SB), Z2, Z9
-	VADDPS          word3eaaab6c<>+0(SB), Z9, Z9
-	VMULPS          wordbe29c126<>+0(SB), Z2, Z10
-	VADDPS          word3e4c6bf8<>+0(SB), Z10, Z10
-	VMULPS          Z4, Z10, Z10
-	VADDPS          Z10, Z9, Z9
-	VMULPS          wordbe121955<>+0(SB), Z2, Z10
-	VADDPS          word3e18ba38<>+0(SB), Z10, Z10
-	VMULPS          word3db22ef1<>+0(SB), Z4, Z11
-	VADDPS          Z11, Z10, Z10
-	VMULPS          Z8, Z10, Z10
-	VADDPS          Z10, Z9, Z9
-	VMULPS          Z9, Z2, Z9
-	VMOVUPS         word3f000000<>+0(SB), Z8
-	VSUBPS          Z9, Z8, Z8
-	VMULPS          Z4, Z8, Z8
-	VSUBPS          Z2, Z8, Z8
-	VMULPS          word3f317218<>+0(SB), Z6, Z2
-	VSUBPS          Z2, Z8, Z8
-	VMOVUPS         Z8, (AX)
-	VPCMPUD         $0x05, word4afb0ccc<>+0(SB), Z3, K3
-	KNOTW           K3, K2
-	VPTERNLOGD      $0x55, Z3, Z3, K3, Z3
-	VCVTUDQ2PS      Z3, Z2
-	VMOVUPS         word2f000000<>+0(SB), Z3
-	VFMADD231PS     word2f800000<>+0(SB), Z2, Z3
-	VPSUBD          word3f3504f3<>+0(SB), Z3, Z2
-	VPSRAD          $0x17, Z2, Z4
-	VPANDD          word007fffff<>+0(SB), Z2, Z2
-	VPADDD          word3f3504f3<>+0(SB), Z2, Z2
-	VSUBPS          word3f800000<>+0(SB), Z2, Z2
-	VCVTDQ2PS       Z4, Z4
-	KNOTW           K2, K3
-	VMOVAPS.Z       Z4, K3, Z4
-	VXORPS          word80000000<>+0(SB), Z3, K2, Z2
-	VMULPS          Z2, Z2, Z3
-	VMULPS          Z3, Z3, Z6
-	VMULPS          wordbe8001c1<>+0(SB), Z2, Z8
-	VADDPS          word3eaaab6c<>+0(SB), Z8, Z8
-	VMULPS          wordbe29c126<>+0(SB), Z2, Z9
-	VADDPS          word3e4c6bf8<>+0(SB), Z9, Z9
-	VMULPS          Z3, Z9, Z9
-	VADDPS          Z9, Z8, Z8
-	VMULPS          wordbe121955<>+0(SB), Z2, Z9
-	VADDPS          word3e18ba38<>+0(SB), Z9, Z9
-	VMULPS          word3db22ef1<>+0(SB), Z3, Z10
-	VADDPS          Z10, Z9, Z9
-	VMULPS          Z6, Z9, Z9
-	VADDPS          Z9, Z8, Z8
-	VMULPS          Z8, Z2, Z8
-	VMOVUPS         word3f000000<>+0(SB), Z6
-	VSUBPS          Z8, Z6, Z6
-	VMULPS          Z3, Z6, Z6
-	VSUBPS          Z2, Z6, Z6
-	VMULPS          word3f317218<>+0(SB), Z4, Z2
-	VSUBPS          Z2, Z6, Z6
-	VPSUBD          word3f3504f3<>+0(SB), Z6, Z2
-	VPSRAD          $0x17, Z2, Z4
-	VPANDD          word007fffff<>+0(SB), Z2, Z2
-	VPADDD          word3f3504f3<>+0(SB), Z2, Z2
-	VSUBPS          word3f800000<>+0(SB), Z2, Z2
-	VCVTDQ2PS       Z4, Z4
-	VMULPS          Z2, Z2, Z3
-	VMULPS          Z3, Z3, Z6
-	VMULPS          wordbe8001c1<>+0(SB), Z2, Z8
-	VADDPS          word3eaaab6c<>+0(SB), Z8, Z8
-	VMULPS          wordbe29c126<>+0(SB), Z2, Z9
-	VADDPS          word3e4c6bf8<>+0(SB), Z9, Z9
-	VMULPS          Z3, Z9, Z9
-	VADDPS          Z9, Z8, Z8
-	VMULPS          wordbe121955<>+0(SB), Z2, Z9
-	VADDPS          word3e18ba38<>+0(SB), Z9, Z9
-	VMULPS          word3db22ef1<>+0(SB), Z3, Z10
-	VADDPS          Z10, Z9, Z9
-	VMULPS          Z6, Z9, Z9
-	VADDPS          Z9, Z8, Z8
-	VMULPS          Z8, Z2, Z8
-	VMOVUPS         word3f000000<>+0(SB), Z6
-	VSUBPS          Z8, Z6, Z6
-	VMULPS          Z3, Z6, Z6
-	VSUBPS          Z2, Z6, Z6
-	VMULPS          word3f317218<>+0(SB), Z4, Z2
-	VSUBPS          Z2, Z6, Z6
-	VMOVUPS         Z6, 64(AX)
-	VPCMPUD         $0x05, word4afb0ccc<>+0(SB), Z5, K3
-	KNOTW           K3, K2
-	VPTERNLOGD      $0x55, Z5, Z5, K3, Z5
-	VCVTUDQ2PS      Z5, Z2
-	VMOVUPS         word2f000000<>+0(SB), Z3
-	VFMADD231PS     word2f800000<>+0(SB), Z2, Z3
-	VPSUBD          word3f3504f3<>+0(SB), Z3, Z2
-	VPSRAD          $0x17, Z2, Z4
-	VPANDD          word007fffff<>+0(SB), Z2, Z2
-	VPADDD          word3f3504f3<>+0(SB), Z2, Z2
-	VSUBPS          word3f800000<>+0(SB), Z2, Z2
-	VCVTDQ2PS       Z4, Z4
-	KNOTW           K2, K3
-	VMOVAPS.Z       Z4, K3, Z4
-	VXORPS          word80000000<>+0(SB), Z3, K2, Z2
-	VMULPS          Z2, Z2, Z3
-	VMULPS          Z3, Z3, Z5
-	VMULPS          wordbe8001c1<>+0(SB), Z2, Z6
-	VADDPS          word3eaaab6c<>+0(SB), Z6, Z6
-	VMULPS          wordbe29c126<>+0(SB), Z2, Z8
-	VADDPS          word3e4c6bf8<>+0(SB), Z8, Z8
-	VMULPS          Z3, Z8, Z8
-	VADDPS          Z8, Z6, Z6
-	VMULPS          wordbe121955<>+0(SB), Z2, Z8
-	VADDPS          word3e18ba38<>+0(SB), Z8, Z8
-	VMULPS          word3db22ef1<>+0(SB), Z3, Z9
-	VADDPS          Z9, Z8, Z8
-	VMULPS          Z5, Z8, Z8
-	VADDPS          Z8, Z6, Z6
-	VMULPS          Z6, Z2, Z6
-	VMOVUPS         word3f000000<>+0(SB), Z5
-	VSUBPS          Z6, Z5, Z5
-	VMULPS          Z3, Z5, Z5
-	VSUBPS          Z2, Z5, Z5
-	VMULPS          word3f317218<>+0(SB), Z4, Z2
-	VSUBPS          Z2, Z5, Z5
-	VPSUBD          word3f3504f3<>+0(SB), Z5, Z2
-	VPSRAD          $0x17, Z2, Z4
-	VPANDD          word007fffff<>+0(SB), Z2, Z2
-	VPADDD          word3f3504f3<>+0(SB), Z2, Z2
-	VSUBPS          word3f800000<>+0(SB), Z2, Z2
-	VCVTDQ2PS       Z4, Z4
-	VMULPS          Z2, Z2, Z3
-	VMULPS          Z3, Z3, Z5
-	VMULPS          wordbe8001c1<>+0(SB), Z2, Z6
-	VADDPS          word3eaaab6c<>+0(SB), Z6, Z6
-	VMULPS          wordbe29c126<>+0(SB), Z2, Z8
-	VADDPS          word3e4c6bf8<>+0(SB), Z8, Z8
-	VMULPS          Z3, Z8, Z8
-	VADDPS          Z8, Z6, Z6
-	VMULPS          wordbe121955<>+0(SB), Z2, Z8
-	VADDPS          word3e18ba38<>+0(SB), Z8, Z8
-	VMULPS          word3db22ef1<>+0(SB), Z3, Z9
-	VADDPS          Z9, Z8, Z8
-	VMULPS          Z5, Z8, Z8
-	VADDPS          Z8, Z6, Z6
-	VMULPS          Z6, Z2, Z6
-	VMOVUPS         word3f000000<>+0(SB), Z5
-	VSUBPS          Z6, Z5, Z5
-	VMULPS          Z3, Z5, Z5
-	VSUBPS          Z2, Z5, Z5
-	VMULPS          word3f317218<>+0(SB), Z4, Z2
-	VSUBPS          Z2, Z5, Z5
-	VMOVUPS         Z5, 128(AX)
-	VPCMPUD         $0x05, word4afb0ccc<>+0(SB), Z7, K3
-	KNOTW           K3, K2
-	VPTERNLOGD      $0x55, Z7, Z7, K3, Z7
-	VCVTUDQ2PS      Z7, Z2
-	VMOVUPS         word2f000000<>+0(SB), Z3
-	VFMADD231PS     word2f800000<>+0(SB), Z2, Z3
-	VPSUBD          word3f3504f3<>+0(SB), Z3, Z2
-	VPSRAD          $0x17, Z2, Z4
-	VPANDD          word007fffff<>+0(SB), Z2, Z2
-	VPADDD          word3f3504f3<>+0(SB), Z2, Z2
-	VSUBPS          word3f800000<>+0(SB), Z2, Z2
-	VCVTDQ2PS       Z4, Z4
-	KNOTW           K2, K3
-	VMOVAPS.Z       Z4, K3, Z4
-	VXORPS          word80000000<>+0(SB), Z3, K2, Z2
-	VMULPS          Z2, Z2, Z3
-	VMULPS          Z3, Z3, Z5
-	VMULPS          wordbe8001c1<>+0(SB), Z2, Z6
-	VADDPS          word3eaaab6c<>+0(SB), Z6, Z6
-	VMULPS          wordbe29c126<>+0(SB), Z2, Z7
-	VADDPS          word3e4c6bf8<>+0(SB), Z7, Z7
-	VMULPS          Z3, Z7, Z7
-	VADDPS          Z7, Z6, Z6
-	VMULPS          wordbe121955<>+0(SB), Z2, Z7
-	VADDPS          word3e18ba38<>+0(SB), Z7, Z7
-	VMULPS          word3db22ef1<>+0(SB), Z3, Z8
-	VADDPS          Z8, Z7, Z7
-	VMULPS          Z5, Z7, Z7
-	VADDPS          Z7, Z6, Z6
-	VMULPS          Z6, Z2, Z6
-	VMOVUPS         word3f000000<>+0(SB), Z5
-	VSUBPS          Z6, Z5, Z5
-	VMULPS          Z3, Z5, Z5
-	VSUBPS          Z2, Z5, Z5
-	VMULPS          word3f317218<>+0(SB), Z4, Z2
-	VSUBPS          Z2, Z5, Z5
-	VPSUBD          word3f3504f3<>+0(SB), Z5, Z2
-	VPSRAD          $0x17, Z2, Z4
-	VPANDD          word007fffff<>+0(SB), Z2, Z2
-	VPADDD          word3f3504f3<>+0(SB), Z2, Z2
-	VSUBPS          word3f800000<>+0(SB), Z2, Z2
-	VCVTDQ2PS       Z4, Z4
-	VMULPS          Z2, Z2, Z3
-	VMULPS          Z3, Z3, Z5
-	VMULPS          wordbe8001c1<>+0(SB), Z2, Z6
-	VADDPS          word3eaaab6c<>+0(SB), Z6, Z6
-	VMULPS          wordbe29c126<>+0(SB), Z2, Z7
-	VADDPS          word3e4c6bf8<>+0(SB), Z7, Z7
-	VMULPS          Z3, Z7, Z7
-	VADDPS          Z7, Z6, Z6
-	VMULPS          wordbe121955<>+0(SB), Z2, Z7
-	VADDPS          word3e18ba38<>+0(SB), Z7, Z7
-	VMULPS          word3db22ef1<>+0(SB), Z3, Z8
-	VADDPS          Z8, Z7, Z7
-	VMULPS          Z5, Z7, Z7
-	VADDPS          Z7, Z6, Z6
-	VMULPS          Z6, Z2, Z6
-	VMOVUPS         word3f000000<>+0(SB), Z5
-	VSUBPS          Z6, Z5, Z5
-	VMULPS          Z3, Z5, Z5
-	VSUBPS          Z2, Z5, Z5
-	VMULPS          word3f317218<>+0(SB), Z4, Z2
-	VSUBPS          Z2, Z5, Z5
-	VMOVUPS         Z5, 192(AX)
-	ADDQ            $0x10, SI
+	VPMULLD         wordd2511f53<>+0(SB), Z12, Z11
+	VPSHUFD         $0xf5, Z4, K1, Z6
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z4
+	VPSRLQ          $0x20, Z7, Z5
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z5, Z5
+	VPMULLD         wordcd9e8d57<>+0(SB), Z7, Z7
+	VPSHUFD         $0xf5, Z4, K1, Z5
+	VPTERNLOGD.BCST $0x96, 36(DX), Z10, Z5
+	VPTERNLOGD.BCST $0x96, 76(DX), Z9, Z6
+	VMOVAPS         Z5, Z4
+	VMOVAPS         Z7, Z5
+	VMOVAPS         Z6, Z6
+	VMOVAPS         Z11, Z7
+	VPCMPUD         $0x05, word40000000<>+0(SB), Z8, K2
+	VPTERNLOGD      $0x55, Z8, Z8, K2, Z8
+	VCVTUDQ2PS      Z8, Z8
+	VFMADD213PS     word2f000000<>+0(SB), Z1, Z8
+	VPSUBD          word3f400000<>+0(SB), Z8, Z9
+	VGETMANTPS      $0x03, Z8, Z10
+	VPSRAD          $0x17, Z9, Z9
+	VCVTDQ2PS.Z     Z9, K2, Z9
+	VXORPS          word80000000<>+0(SB), Z8, Z8
+	VSUBPS          word3f800000<>+0(SB), Z10, K2, Z8
+	VMULPS          Z8, Z8, Z10
+	VMULPS          Z10, Z10, Z11
+	VMULPS          wordbe7ff676<>+0(SB), Z8, Z12
+	VADDPS          word3eaaaad9<>+0(SB), Z12, Z12
+	VMULPS          wordbe2beae1<>+0(SB), Z8, Z13
+	VADDPS          word3e4c9e74<>+0(SB), Z13, Z13
+	VMULPS          Z10, Z13, Z13
+	VADDPS          Z13, Z12, Z12
+	VMULPS          wordbdf818f6<>+0(SB), Z8, Z13
+	VADDPS          word3e189f19<>+0(SB), Z13, Z13
+	VMULPS          word3d63b9ef<>+0(SB), Z10, Z14
+	VADDPS          Z14, Z13, Z13
+	VMULPS          Z11, Z13, Z13
+	VADDPS          Z13, Z12, Z12
+	VMULPS          Z12, Z8, Z12
+	VSUBPS          Z12, Z0, Z12
+	VMULPS          Z10, Z12, Z12
+	VSUBPS          Z8, Z12, Z12
+	VMULPS          word3f317218<>+0(SB), Z9, Z8
+	VSUBPS          Z8, Z12, Z12
+	VPSUBD          word3f400000<>+0(SB), Z12, Z9
+	VGETMANTPS      $0x03, Z12, Z8
+	VPSRAD          $0x17, Z9, Z9
+	VSUBPS          word3f800000<>+0(SB), Z8, Z8
+	VCVTDQ2PS       Z9, Z9
+	VMULPS          Z8, Z8, Z10
+	VMULPS          Z10, Z10, Z11
+	VMULPS          wordbe7fd724<>+0(SB), Z8, Z12
+	VADDPS          word3eaaa633<>+0(SB), Z12, Z12
+	VMULPS          wordbe3150f5<>+0(SB), Z8, Z13
+	VADDPS          word3e4e130d<>+0(SB), Z13, Z13
+	VMULPS          Z10, Z13, Z13
+	VADDPS          Z13, Z12, Z12
+	VMULPS          wordbd838ca3<>+0(SB), Z8, Z13
+	VADDPS          word3e0e492c<>+0(SB), Z13, Z13
+	VMULPS          Z11, Z13, Z13
+	VADDPS          Z13, Z12, Z12
+	VMULPS          Z12, Z8, Z12
+	VSUBPS          Z12, Z0, Z12
+	VMULPS          Z10, Z12, Z12
+	VSUBPS          Z8, Z12, Z12
+	VMULPS          word3f317218<>+0(SB), Z9, Z8
+	VSUBPS          Z8, Z12, Z12
+	VMOVUPS         Z12, 192(AX)
+	PREFETCHT0      (SI)
+	PREFETCHT0      (DI)
+	PREFETCHT0      64(SI)
+	PREFETCHT0      64(DI)
+	PREFETCHT0      128(SI)
+	PREFETCHT0      128(DI)
+	PREFETCHT0      192(SI)
+	PREFETCHT0      192(DI)
 	ADDQ            $0x00000100, AX
+	ADDQ            $0x00000100, SI
+	ADDQ            $0x00000100, DI
 	DECQ            CX
 	JMP             gumbel32loop
 
@@ -3457,23 +3957,23 @@ gumbel32done:
 	VZEROUPPER
 	RET
 
-DATA word4afb0ccc<>+0(SB)/4, $0x4afb0ccc
-DATA word4afb0ccc<>+4(SB)/4, $0x4afb0ccc
-DATA word4afb0ccc<>+8(SB)/4, $0x4afb0ccc
-DATA word4afb0ccc<>+12(SB)/4, $0x4afb0ccc
-DATA word4afb0ccc<>+16(SB)/4, $0x4afb0ccc
-DATA word4afb0ccc<>+20(SB)/4, $0x4afb0ccc
-DATA word4afb0ccc<>+24(SB)/4, $0x4afb0ccc
-DATA word4afb0ccc<>+28(SB)/4, $0x4afb0ccc
-DATA word4afb0ccc<>+32(SB)/4, $0x4afb0ccc
-DATA word4afb0ccc<>+36(SB)/4, $0x4afb0ccc
-DATA word4afb0ccc<>+40(SB)/4, $0x4afb0ccc
-DATA word4afb0ccc<>+44(SB)/4, $0x4afb0ccc
-DATA word4afb0ccc<>+48(SB)/4, $0x4afb0ccc
-DATA word4afb0ccc<>+52(SB)/4, $0x4afb0ccc
-DATA word4afb0ccc<>+56(SB)/4, $0x4afb0ccc
-DATA word4afb0ccc<>+60(SB)/4, $0x4afb0ccc
-GLOBL word4afb0ccc<>(SB), RODATA|NOPTR, $64
+DATA word40000000<>+0(SB)/4, $0x40000000
+DATA word40000000<>+4(SB)/4, $0x40000000
+DATA word40000000<>+8(SB)/4, $0x40000000
+DATA word40000000<>+12(SB)/4, $0x40000000
+DATA word40000000<>+16(SB)/4, $0x40000000
+DATA word40000000<>+20(SB)/4, $0x40000000
+DATA word40000000<>+24(SB)/4, $0x40000000
+DATA word40000000<>+28(SB)/4, $0x40000000
+DATA word40000000<>+32(SB)/4, $0x40000000
+DATA word40000000<>+36(SB)/4, $0x40000000
+DATA word40000000<>+40(SB)/4, $0x40000000
+DATA word40000000<>+44(SB)/4, $0x40000000
+DATA word40000000<>+48(SB)/4, $0x40000000
+DATA word40000000<>+52(SB)/4, $0x40000000
+DATA word40000000<>+56(SB)/4, $0x40000000
+DATA word40000000<>+60(SB)/4, $0x40000000
+GLOBL word40000000<>(SB), RODATA|NOPTR, $64
 
 // func turnIn32AVX512(dst *float32, src *float32, k int)
 // Requires: AVX, AVX512F
@@ -4054,30 +4554,24 @@ columnsExp:
 	VADDPS        Z8, Z4, Z4
 	VSUBPS        Z0, Z6, Z6
 	VSUBPS        Z1, Z4, Z4
-	VMULPS        Z2, Z6, Z5
-	VMULPS        word3fb8aa3b<>+0(SB), Z5, Z12
-	VRNDSCALEPS   $0x00, Z12, Z12
-	VMULPS        word3f318000<>+0(SB), Z12, Z7
-	VMOVAPS       Z6, Z8
-	VFMSUB213PS   Z7, Z2, Z8
-	VFMADD231PS   Z3, Z6, Z8
-	VFNMADD231PS  wordb95e8083<>+0(SB), Z12, Z8
-	VFMADD231PS   Z2, Z4, Z8
-	VMULPS        Z8, Z8, Z4
-	VMOVUPS       word39506967<>+0(SB), Z6
-	VFMADD213PS   word3ab743ce<>+0(SB), Z8, Z6
-	VFMADD213PS   word3c088908<>+0(SB), Z8, Z6
-	VFMADD213PS   word3d2aa9c1<>+0(SB), Z8, Z6
-	VFMADD213PS   word3e2aaaaa<>+0(SB), Z8, Z6
-	VFMADD213PS   word3f000000<>+0(SB), Z8, Z6
-	VFMADD213PS   Z8, Z4, Z6
-	VADDPS        word3f800000<>+0(SB), Z6, Z6
-	VSCALEFPS     Z12, Z6, Z6
-	VCMPPS        $0x1d, wordc2d00000<>+0(SB), Z5, K1
-	VMOVAPS.Z     Z6, K1, Z6
-	VMOVUPS       Z6, (DI)
-	VEXTRACTF32X8 $0x01, Z6, Y5
-	VCVTPS2PD     Y6, Z4
+	VMULPS        Z3, Z6, Z5
+	VFMADD231PS   Z2, Z6, Z5
+	VMOVAPS       Z5, Z6
+	VRNDSCALEPS   $0x00, Z6, Z6
+	VSUBPS        Z6, Z5, Z7
+	VFMADD231PS   Z2, Z4, Z7
+	VMOVUPS       word3aaddd0a<>+0(SB), Z4
+	VFMADD213PS   word3c1e7544<>+0(SB), Z7, Z4
+	VFMADD213PS   word3d635ba9<>+0(SB), Z7, Z4
+	VFMADD213PS   word3e75fcde<>+0(SB), Z7, Z4
+	VFMADD213PS   word3f317215<>+0(SB), Z7, Z4
+	VFMADD213PS   word3f800000<>+0(SB), Z7, Z4
+	VSCALEFPS     Z6, Z4, Z4
+	VCMPPS        $0x1d, wordc3170000<>+0(SB), Z5, K1
+	VMOVAPS.Z     Z4, K1, Z4
+	VMOVUPS       Z4, (DI)
+	VEXTRACTF32X8 $0x01, Z4, Y5
+	VCVTPS2PD     Y4, Z4
 	VCVTPS2PD     Y5, Z5
 	VADDPD        Z4, Z9, Z9
 	VADDPD        Z5, Z10, Z10
@@ -4284,33 +4778,27 @@ expswhole:
 	VADDPS        Z10, Z6, Z6
 	VSUBPS        Z0, Z8, Z8
 	VSUBPS        Z1, Z6, Z6
-	VMULPS        Z2, Z8, Z7
-	VMULPS        word3fb8aa3b<>+0(SB), Z7, Z11
-	VRNDSCALEPS   $0x00, Z11, Z11
-	VMULPS        word3f318000<>+0(SB), Z11, Z9
-	VMOVAPS       Z8, Z10
-	VFMSUB213PS   Z9, Z2, Z10
-	VFMADD231PS   Z3, Z8, Z10
-	VFNMADD231PS  wordb95e8083<>+0(SB), Z11, Z10
-	VFMADD231PS   Z2, Z6, Z10
-	VMULPS        Z10, Z10, Z6
-	VMOVUPS       word39506967<>+0(SB), Z8
-	VFMADD213PS   word3ab743ce<>+0(SB), Z10, Z8
-	VFMADD213PS   word3c088908<>+0(SB), Z10, Z8
-	VFMADD213PS   word3d2aa9c1<>+0(SB), Z10, Z8
-	VFMADD213PS   word3e2aaaaa<>+0(SB), Z10, Z8
-	VFMADD213PS   word3f000000<>+0(SB), Z10, Z8
-	VFMADD213PS   Z10, Z6, Z8
-	VADDPS        word3f800000<>+0(SB), Z8, Z8
-	VSCALEFPS     Z11, Z8, Z8
-	VCMPPS        $0x1d, wordc2d00000<>+0(SB), Z7, K1
-	VMOVAPS.Z     Z8, K1, Z8
-	VMOVUPS       Z8, (AX)
-	VEXTRACTF32X8 $0x01, Z8, Y6
-	VCVTPS2PD     Y8, Z7
+	VMULPS        Z3, Z8, Z7
+	VFMADD231PS   Z2, Z8, Z7
+	VMOVAPS       Z7, Z8
+	VRNDSCALEPS   $0x00, Z8, Z8
+	VSUBPS        Z8, Z7, Z9
+	VFMADD231PS   Z2, Z6, Z9
+	VMOVUPS       word3aaddd0a<>+0(SB), Z6
+	VFMADD213PS   word3c1e7544<>+0(SB), Z9, Z6
+	VFMADD213PS   word3d635ba9<>+0(SB), Z9, Z6
+	VFMADD213PS   word3e75fcde<>+0(SB), Z9, Z6
+	VFMADD213PS   word3f317215<>+0(SB), Z9, Z6
+	VFMADD213PS   word3f800000<>+0(SB), Z9, Z6
+	VSCALEFPS     Z8, Z6, Z6
+	VCMPPS        $0x1d, wordc3170000<>+0(SB), Z7, K1
+	VMOVAPS.Z     Z6, K1, Z6
+	VMOVUPS       Z6, (AX)
+	VEXTRACTF32X8 $0x01, Z6, Y7
 	VCVTPS2PD     Y6, Z6
-	VADDPD        Z7, Z4, Z4
-	VADDPD        Z6, Z5, Z5
+	VCVTPS2PD     Y7, Z7
+	VADDPD        Z6, Z4, Z4
+	VADDPD        Z7, Z5, Z5
 	ADDQ          $0x00000040, AX
 	ADDQ          $0x00000040, DX
 	ADDQ          $0x00000040, BX
@@ -4334,26 +4822,20 @@ expsrest:
 	VADDPS        Z10, Z6, Z6
 	VSUBPS        Z0, Z8, Z8
 	VSUBPS        Z1, Z6, Z6
-	VMULPS        Z2, Z8, Z0
-	VMULPS        word3fb8aa3b<>+0(SB), Z0, Z9
-	VRNDSCALEPS   $0x00, Z9, Z9
-	VMULPS        word3f318000<>+0(SB), Z9, Z1
-	VMOVAPS       Z8, Z7
-	VFMSUB213PS   Z1, Z2, Z7
-	VFMADD231PS   Z3, Z8, Z7
-	VFNMADD231PS  wordb95e8083<>+0(SB), Z9, Z7
-	VFMADD231PS   Z2, Z6, Z7
-	VMULPS        Z7, Z7, Z1
-	VMOVUPS       word39506967<>+0(SB), Z2
-	VFMADD213PS   word3ab743ce<>+0(SB), Z7, Z2
-	VFMADD213PS   word3c088908<>+0(SB), Z7, Z2
-	VFMADD213PS   word3d2aa9c1<>+0(SB), Z7, Z2
-	VFMADD213PS   word3e2aaaaa<>+0(SB), Z7, Z2
-	VFMADD213PS   word3f000000<>+0(SB), Z7, Z2
-	VFMADD213PS   Z7, Z1, Z2
-	VADDPS        word3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS     Z9, Z2, Z2
-	VCMPPS        $0x1d, wordc2d00000<>+0(SB), Z0, K2
+	VMULPS        Z3, Z8, Z0
+	VFMADD231PS   Z2, Z8, Z0
+	VMOVAPS       Z0, Z1
+	VRNDSCALEPS   $0x00, Z1, Z1
+	VSUBPS        Z1, Z0, Z3
+	VFMADD231PS   Z2, Z6, Z3
+	VMOVUPS       word3aaddd0a<>+0(SB), Z2
+	VFMADD213PS   word3c1e7544<>+0(SB), Z3, Z2
+	VFMADD213PS   word3d635ba9<>+0(SB), Z3, Z2
+	VFMADD213PS   word3e75fcde<>+0(SB), Z3, Z2
+	VFMADD213PS   word3f317215<>+0(SB), Z3, Z2
+	VFMADD213PS   word3f800000<>+0(SB), Z3, Z2
+	VSCALEFPS     Z1, Z2, Z2
+	VCMPPS        $0x1d, wordc3170000<>+0(SB), Z0, K2
 	VMOVAPS.Z     Z2, K2, Z2
 	VMOVAPS.Z     Z2, K1, Z2
 	VMOVUPS       Z2, K1, (AX)
@@ -4621,78 +5103,81 @@ gradTaudone:
 // func bce32AVX512(dst *float32, logits *float32, targets *float32, n int) (bad uint32)
 // Requires: AVX, AVX512F
 TEXT ·bce32AVX512(SB), NOSPLIT, $0-36
-	MOVQ  dst+0(FP), AX
-	MOVQ  logits+8(FP), DX
-	MOVQ  targets+16(FP), BX
-	MOVQ  n+24(FP), CX
-	KXORW K1, K1, K1
+	MOVL    $0x00005555, AX
+	KMOVW   AX, K1
+	VMOVUPS word3f000000<>+0(SB), Z0
+	VMOVUPS word2f800000<>+0(SB), Z1
+	MOVQ    dst+0(FP), AX
+	MOVQ    logits+8(FP), DX
+	MOVQ    targets+16(FP), BX
+	MOVQ    n+24(FP), CX
+	KXORW   K2, K2, K2
 
 bcewhole:
 	CMPQ         CX, $0x00000010
 	JB           bcerest
-	VMOVUPS      (DX), Z0
-	VMOVUPS      (BX), Z1
-	VSUBPS       Z0, Z0, Z2
-	VCMPPS       $0x03, Z2, Z2, K2
-	KORW         K2, K1, K1
-	VSUBPS       Z1, Z1, Z2
-	VCMPPS       $0x03, Z2, Z2, K2
-	KORW         K2, K1, K1
-	VPANDD       word7fffffff<>+0(SB), Z0, Z7
-	VPORD        word80000000<>+0(SB), Z0, Z2
-	VMULPS       word3fb8aa3b<>+0(SB), Z2, Z8
-	VRNDSCALEPS  $0x00, Z8, Z8
-	VMOVAPS      Z2, Z9
-	VFNMADD231PS word3f318000<>+0(SB), Z8, Z9
-	VFNMADD231PS wordb95e8083<>+0(SB), Z8, Z9
-	VMULPS       Z9, Z9, Z10
-	VMOVUPS      word39506967<>+0(SB), Z11
-	VFMADD213PS  word3ab743ce<>+0(SB), Z9, Z11
-	VFMADD213PS  word3c088908<>+0(SB), Z9, Z11
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z9, Z11
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z9, Z11
-	VFMADD213PS  word3f000000<>+0(SB), Z9, Z11
-	VFMADD213PS  Z9, Z10, Z11
-	VADDPS       word3f800000<>+0(SB), Z11, Z11
-	VSCALEFPS    Z8, Z11, Z11
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z2, K2
-	VMOVAPS.Z    Z11, K2, Z11
-	VPXORD       Z3, Z3, Z3
-	VSUBPS       word3f800000<>+0(SB), Z11, Z2
-	VMULPS       word3f000000<>+0(SB), Z2, Z2
-	VMOVUPS      word3f800000<>+0(SB), Z8
-	VCMPPS       $0x11, word3ed413cd<>+0(SB), Z11, K2
-	VBLENDMPS    Z11, Z2, K2, Z2
-	VBLENDMPS    Z3, Z8, K2, Z8
-	VMULPS       Z2, Z2, Z9
-	VMULPS       Z9, Z9, Z10
-	VMULPS       wordbe8001c1<>+0(SB), Z2, Z11
-	VADDPS       word3eaaab6c<>+0(SB), Z11, Z11
-	VMULPS       wordbe29c126<>+0(SB), Z2, Z12
-	VADDPS       word3e4c6bf8<>+0(SB), Z12, Z12
-	VMULPS       Z9, Z12, Z12
-	VADDPS       Z12, Z11, Z11
-	VMULPS       wordbe121955<>+0(SB), Z2, Z12
-	VADDPS       word3e18ba38<>+0(SB), Z12, Z12
-	VMULPS       word3db22ef1<>+0(SB), Z9, Z13
+	VMOVUPS      (DX), Z1
+	VMOVUPS      (BX), Z6
+	VSUBPS       Z1, Z1, Z7
+	VCMPPS       $0x03, Z7, Z7, K1
+	KORW         K1, K2, K2
+	VSUBPS       Z6, Z6, Z7
+	VCMPPS       $0x03, Z7, Z7, K1
+	KORW         K1, K2, K2
+	VPANDD       word7fffffff<>+0(SB), Z1, Z8
+	VPORD        word80000000<>+0(SB), Z1, Z7
+	VMULPS       word3fb8aa3b<>+0(SB), Z7, Z9
+	VRNDSCALEPS  $0x00, Z9, Z9
+	VMOVAPS      Z7, Z10
+	VFNMADD231PS word3f318000<>+0(SB), Z9, Z10
+	VFNMADD231PS wordb95e8083<>+0(SB), Z9, Z10
+	VMULPS       Z10, Z10, Z11
+	VMOVUPS      word39506967<>+0(SB), Z12
+	VFMADD213PS  word3ab743ce<>+0(SB), Z10, Z12
+	VFMADD213PS  word3c088908<>+0(SB), Z10, Z12
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Z10, Z12
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Z10, Z12
+	VFMADD213PS  word3f000000<>+0(SB), Z10, Z12
+	VFMADD213PS  Z10, Z11, Z12
+	VADDPS       word3f800000<>+0(SB), Z12, Z12
+	VSCALEFPS    Z9, Z12, Z12
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z7, K1
+	VMOVAPS.Z    Z12, K1, Z12
+	VPXORD       Z2, Z2, Z2
+	VSUBPS       word3f800000<>+0(SB), Z12, Z7
+	VMULPS       word3f000000<>+0(SB), Z7, Z7
+	VMOVUPS      word3f800000<>+0(SB), Z9
+	VCMPPS       $0x11, word3f000000<>+0(SB), Z12, K1
+	VBLENDMPS    Z12, Z7, K1, Z7
+	VBLENDMPS    Z2, Z9, K1, Z9
+	VMULPS       Z7, Z7, Z10
+	VMULPS       Z10, Z10, Z11
+	VMULPS       wordbe7ff676<>+0(SB), Z7, Z12
+	VADDPS       word3eaaaad9<>+0(SB), Z12, Z12
+	VMULPS       wordbe2beae1<>+0(SB), Z7, Z13
+	VADDPS       word3e4c9e74<>+0(SB), Z13, Z13
+	VMULPS       Z10, Z13, Z13
 	VADDPS       Z13, Z12, Z12
+	VMULPS       wordbdf818f6<>+0(SB), Z7, Z13
+	VADDPS       word3e189f19<>+0(SB), Z13, Z13
+	VMULPS       word3d63b9ef<>+0(SB), Z10, Z14
+	VADDPS       Z14, Z13, Z13
+	VMULPS       Z11, Z13, Z13
+	VADDPS       Z13, Z12, Z12
+	VMULPS       Z12, Z7, Z12
+	VSUBPS       Z12, Z0, Z12
 	VMULPS       Z10, Z12, Z12
-	VADDPS       Z12, Z11, Z11
-	VMULPS       Z11, Z2, Z11
-	VMOVUPS      word3f000000<>+0(SB), Z10
-	VSUBPS       Z11, Z10, Z10
-	VMULPS       Z9, Z10, Z10
-	VSUBPS       Z2, Z10, Z10
-	VMULPS       word3f317218<>+0(SB), Z8, Z2
-	VSUBPS       Z2, Z10, Z10
-	VPXORD       Z4, Z4, Z4
-	VMOVUPS      word3f800000<>+0(SB), Z2
-	VSUBPS       Z1, Z2, Z2
-	VCMPPS       $0x1e, Z4, Z0, K2
-	VBLENDMPS    Z2, Z1, K2, Z1
-	VMULPS       Z7, Z1, Z1
-	VSUBPS       Z10, Z1, Z1
-	VMOVUPS      Z1, (AX)
+	VSUBPS       Z7, Z12, Z12
+	VMULPS       word3f317218<>+0(SB), Z9, Z7
+	VSUBPS       Z7, Z12, Z12
+	VPXORD       Z3, Z3, Z3
+	VMOVUPS      word3f800000<>+0(SB), Z7
+	VSUBPS       Z6, Z7, Z7
+	VCMPPS       $0x1e, Z3, Z1, K1
+	VBLENDMPS    Z7, Z6, K1, Z6
+	VMULPS       Z8, Z6, Z6
+	VSUBPS       Z12, Z6, Z6
+	VMOVUPS      Z6, (AX)
 	ADDQ         $0x00000040, AX
 	ADDQ         $0x00000040, DX
 	ADDQ         $0x00000040, BX
@@ -4705,73 +5190,72 @@ bcerest:
 	MOVQ         $0x0000000000000001, SI
 	SHLQ         CL, SI
 	DECQ         SI
-	KMOVW        SI, K2
-	VMOVUPS.Z    (DX), K2, Z0
-	VMOVUPS.Z    (BX), K2, Z1
-	VSUBPS       Z0, Z0, Z2
-	VCMPPS       $0x03, Z2, Z2, K3
-	KORW         K3, K1, K1
-	VSUBPS       Z1, Z1, Z2
-	VCMPPS       $0x03, Z2, Z2, K3
-	KORW         K3, K1, K1
-	VPANDD       word7fffffff<>+0(SB), Z0, Z3
-	VPORD        word80000000<>+0(SB), Z0, Z2
-	VMULPS       word3fb8aa3b<>+0(SB), Z2, Z4
-	VRNDSCALEPS  $0x00, Z4, Z4
-	VMOVAPS      Z2, Z7
-	VFNMADD231PS word3f318000<>+0(SB), Z4, Z7
-	VFNMADD231PS wordb95e8083<>+0(SB), Z4, Z7
-	VMULPS       Z7, Z7, Z8
-	VMOVUPS      word39506967<>+0(SB), Z9
-	VFMADD213PS  word3ab743ce<>+0(SB), Z7, Z9
-	VFMADD213PS  word3c088908<>+0(SB), Z7, Z9
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z7, Z9
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z7, Z9
-	VFMADD213PS  word3f000000<>+0(SB), Z7, Z9
-	VFMADD213PS  Z7, Z8, Z9
-	VADDPS       word3f800000<>+0(SB), Z9, Z9
-	VSCALEFPS    Z4, Z9, Z9
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z2, K3
-	VMOVAPS.Z    Z9, K3, Z9
-	VPXORD       Z5, Z5, Z5
-	VSUBPS       word3f800000<>+0(SB), Z9, Z2
-	VMULPS       word3f000000<>+0(SB), Z2, Z2
-	VMOVUPS      word3f800000<>+0(SB), Z4
-	VCMPPS       $0x11, word3ed413cd<>+0(SB), Z9, K3
-	VBLENDMPS    Z9, Z2, K3, Z2
-	VBLENDMPS    Z5, Z4, K3, Z4
-	VMULPS       Z2, Z2, Z5
-	VMULPS       Z5, Z5, Z7
-	VMULPS       wordbe8001c1<>+0(SB), Z2, Z8
-	VADDPS       word3eaaab6c<>+0(SB), Z8, Z8
-	VMULPS       wordbe29c126<>+0(SB), Z2, Z9
-	VADDPS       word3e4c6bf8<>+0(SB), Z9, Z9
-	VMULPS       Z5, Z9, Z9
-	VADDPS       Z9, Z8, Z8
-	VMULPS       wordbe121955<>+0(SB), Z2, Z9
-	VADDPS       word3e18ba38<>+0(SB), Z9, Z9
-	VMULPS       word3db22ef1<>+0(SB), Z5, Z10
+	KMOVW        SI, K1
+	VMOVUPS.Z    (DX), K1, Z1
+	VMOVUPS.Z    (BX), K1, Z2
+	VSUBPS       Z1, Z1, Z3
+	VCMPPS       $0x03, Z3, Z3, K3
+	KORW         K3, K2, K2
+	VSUBPS       Z2, Z2, Z3
+	VCMPPS       $0x03, Z3, Z3, K3
+	KORW         K3, K2, K2
+	VPANDD       word7fffffff<>+0(SB), Z1, Z6
+	VPORD        word80000000<>+0(SB), Z1, Z3
+	VMULPS       word3fb8aa3b<>+0(SB), Z3, Z7
+	VRNDSCALEPS  $0x00, Z7, Z7
+	VMOVAPS      Z3, Z8
+	VFNMADD231PS word3f318000<>+0(SB), Z7, Z8
+	VFNMADD231PS wordb95e8083<>+0(SB), Z7, Z8
+	VMULPS       Z8, Z8, Z9
+	VMOVUPS      word39506967<>+0(SB), Z10
+	VFMADD213PS  word3ab743ce<>+0(SB), Z8, Z10
+	VFMADD213PS  word3c088908<>+0(SB), Z8, Z10
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Z8, Z10
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Z8, Z10
+	VFMADD213PS  word3f000000<>+0(SB), Z8, Z10
+	VFMADD213PS  Z8, Z9, Z10
+	VADDPS       word3f800000<>+0(SB), Z10, Z10
+	VSCALEFPS    Z7, Z10, Z10
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z3, K3
+	VMOVAPS.Z    Z10, K3, Z10
+	VPXORD       Z4, Z4, Z4
+	VSUBPS       word3f800000<>+0(SB), Z10, Z3
+	VMULPS       word3f000000<>+0(SB), Z3, Z3
+	VMOVUPS      word3f800000<>+0(SB), Z7
+	VCMPPS       $0x11, word3f000000<>+0(SB), Z10, K3
+	VBLENDMPS    Z10, Z3, K3, Z3
+	VBLENDMPS    Z4, Z7, K3, Z7
+	VMULPS       Z3, Z3, Z4
+	VMULPS       Z4, Z4, Z8
+	VMULPS       wordbe7ff676<>+0(SB), Z3, Z9
+	VADDPS       word3eaaaad9<>+0(SB), Z9, Z9
+	VMULPS       wordbe2beae1<>+0(SB), Z3, Z10
+	VADDPS       word3e4c9e74<>+0(SB), Z10, Z10
+	VMULPS       Z4, Z10, Z10
 	VADDPS       Z10, Z9, Z9
-	VMULPS       Z7, Z9, Z9
-	VADDPS       Z9, Z8, Z8
-	VMULPS       Z8, Z2, Z8
-	VMOVUPS      word3f000000<>+0(SB), Z7
-	VSUBPS       Z8, Z7, Z7
-	VMULPS       Z5, Z7, Z7
-	VSUBPS       Z2, Z7, Z7
-	VMULPS       word3f317218<>+0(SB), Z4, Z2
-	VSUBPS       Z2, Z7, Z7
-	VPXORD       Z6, Z6, Z6
-	VMOVUPS      word3f800000<>+0(SB), Z2
-	VSUBPS       Z1, Z2, Z2
-	VCMPPS       $0x1e, Z6, Z0, K3
-	VBLENDMPS    Z2, Z1, K3, Z1
-	VMULPS       Z3, Z1, Z1
-	VSUBPS       Z7, Z1, Z1
-	VMOVUPS      Z1, K2, (AX)
+	VMULPS       wordbdf818f6<>+0(SB), Z3, Z10
+	VADDPS       word3e189f19<>+0(SB), Z10, Z10
+	VMULPS       word3d63b9ef<>+0(SB), Z4, Z11
+	VADDPS       Z11, Z10, Z10
+	VMULPS       Z8, Z10, Z10
+	VADDPS       Z10, Z9, Z9
+	VMULPS       Z9, Z3, Z9
+	VSUBPS       Z9, Z0, Z9
+	VMULPS       Z4, Z9, Z9
+	VSUBPS       Z3, Z9, Z9
+	VMULPS       word3f317218<>+0(SB), Z7, Z0
+	VSUBPS       Z0, Z9, Z9
+	VPXORD       Z5, Z5, Z5
+	VMOVUPS      word3f800000<>+0(SB), Z0
+	VSUBPS       Z2, Z0, Z0
+	VCMPPS       $0x1e, Z5, Z1, K3
+	VBLENDMPS    Z0, Z2, K3, Z2
+	VMULPS       Z6, Z2, Z2
+	VSUBPS       Z9, Z2, Z2
+	VMOVUPS      Z2, K1, (AX)
 
 bcedone:
-	KMOVW K1, AX
+	KMOVW K2, AX
 	VZEROUPPER
 	MOVL  AX, bad+32(FP)
 	RET
@@ -5708,7 +6192,7 @@ bcewhole:
 	VSUBPD       quad3ff0000000000000<>+0(SB), Y8, Y3
 	VMULPD       quad3fe0000000000000<>+0(SB), Y3, Y3
 	VMOVUPS      quad3ff0000000000000<>+0(SB), Y5
-	VCMPPD       $0x11, quad3fda827999fc1567<>+0(SB), Y8, Y7
+	VCMPPD       $0x11, quad3fda827999fcef32<>+0(SB), Y8, Y7
 	VBLENDVPS    Y7, Y8, Y3, Y3
 	VBLENDVPS    Y7, Y6, Y5, Y5
 	VADDPD       quad4000000000000000<>+0(SB), Y3, Y6
@@ -5803,7 +6287,7 @@ bcerest:
 	VSUBPD       quad3ff0000000000000<>+0(SB), Y9, Y4
 	VMULPD       quad3fe0000000000000<>+0(SB), Y4, Y4
 	VMOVUPS      quad3ff0000000000000<>+0(SB), Y6
-	VCMPPD       $0x11, quad3fda827999fc1567<>+0(SB), Y9, Y8
+	VCMPPD       $0x11, quad3fda827999fcef32<>+0(SB), Y9, Y8
 	VBLENDVPS    Y8, Y9, Y4, Y4
 	VBLENDVPS    Y8, Y7, Y6, Y6
 	VADDPD       quad4000000000000000<>+0(SB), Y4, Y7
@@ -5878,15 +6362,15 @@ DATA quad3fe0000000000000<>+48(SB)/8, $0x3fe0000000000000
 DATA quad3fe0000000000000<>+56(SB)/8, $0x3fe0000000000000
 GLOBL quad3fe0000000000000<>(SB), RODATA|NOPTR, $64
 
-DATA quad3fda827999fc1567<>+0(SB)/8, $0x3fda827999fc1567
-DATA quad3fda827999fc1567<>+8(SB)/8, $0x3fda827999fc1567
-DATA quad3fda827999fc1567<>+16(SB)/8, $0x3fda827999fc1567
-DATA quad3fda827999fc1567<>+24(SB)/8, $0x3fda827999fc1567
-DATA quad3fda827999fc1567<>+32(SB)/8, $0x3fda827999fc1567
-DATA quad3fda827999fc1567<>+40(SB)/8, $0x3fda827999fc1567
-DATA quad3fda827999fc1567<>+48(SB)/8, $0x3fda827999fc1567
-DATA quad3fda827999fc1567<>+56(SB)/8, $0x3fda827999fc1567
-GLOBL quad3fda827999fc1567<>(SB), RODATA|NOPTR, $64
+DATA quad3fda827999fcef32<>+0(SB)/8, $0x3fda827999fcef32
+DATA quad3fda827999fcef32<>+8(SB)/8, $0x3fda827999fcef32
+DATA quad3fda827999fcef32<>+16(SB)/8, $0x3fda827999fcef32
+DATA quad3fda827999fcef32<>+24(SB)/8, $0x3fda827999fcef32
+DATA quad3fda827999fcef32<>+32(SB)/8, $0x3fda827999fcef32
+DATA quad3fda827999fcef32<>+40(SB)/8, $0x3fda827999fcef32
+DATA quad3fda827999fcef32<>+48(SB)/8, $0x3fda827999fcef32
+DATA quad3fda827999fcef32<>+56(SB)/8, $0x3fda827999fcef32
+GLOBL quad3fda827999fcef32<>(SB), RODATA|NOPTR, $64
 
 DATA quad3fc39a09d078c69f<>+0(SB)/8, $0x3fc39a09d078c69f
 DATA quad3fc39a09d078c69f<>+8(SB)/8, $0x3fc39a09d078c69f
@@ -6305,1142 +6789,1067 @@ weighdone:
 	VZEROUPPER
 	RET
 
-// func gumbel64AVX2(dst *float64, groups int, keys *[20]uint32, counter *[4]uint32)
-// Requires: AVX, AVX2
-TEXT ·gumbel64AVX2(SB), NOSPLIT, $0-32
+// func gumbel64AVX2(dst *float64, groups int, keys *[20]uint32, counter *[4]uint32, ahead *float64, also *float64)
+// Requires: AVX, AVX2, MMX+
+TEXT ·gumbel64AVX2(SB), NOSPLIT, $0-48
 	MOVQ         dst+0(FP), AX
 	MOVQ         groups+8(FP), CX
 	MOVQ         keys+16(FP), DX
 	MOVQ         counter+24(FP), BX
-	MOVQ         (BX), SI
+	MOVQ         ahead+32(FP), SI
+	MOVQ         also+40(FP), DI
+	MOVQ         (BX), R8
 	VPBROADCASTD 8(BX), Y0
 	VPBROADCASTD 12(BX), Y1
+	MOVL         R8, BX
+	MOVQ         R8, R9
+	SHRQ         $0x20, R9
+	VMOVD        BX, X2
+	VPBROADCASTD X2, Y3
+	VMOVD        R9, X2
+	VPBROADCASTD X2, Y2
+	VPADDD       iota<>+0(SB), Y3, Y3
+	VMOVAPS      Y0, Y5
+	VMOVAPS      Y1, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y4
+	VPSRLQ       $0x20, Y3, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
+	VPMULLD      wordd2511f53<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y7, Y4, Y7
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y8
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y4, Y8, Y4
+	VPBROADCASTD (DX), Y8
+	VPXOR        Y2, Y4, Y4
+	VPXOR        Y8, Y4, Y4
+	VPBROADCASTD 40(DX), Y2
+	VPXOR        Y6, Y7, Y7
+	VPXOR        Y2, Y7, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y6, Y6
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y6, Y2, Y6
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y8
+	VPSRLQ       $0x20, Y7, Y2
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y2
+	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y2, Y8, Y2
+	VPBROADCASTD 4(DX), Y8
+	VPXOR        Y5, Y2, Y2
+	VPXOR        Y8, Y2, Y2
+	VPBROADCASTD 44(DX), Y5
+	VPXOR        Y3, Y6, Y6
+	VPXOR        Y5, Y6, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y2, Y3
+	VPSRLQ       $0x20, Y2, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
+	VPSHUFD      $0xf5, Y3, Y3
+	VPBLENDD     $0xaa, Y5, Y3, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y8
+	VPSRLQ       $0x20, Y6, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y3
+	VPMULLD      wordcd9e8d57<>+0(SB), Y6, Y6
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y3, Y8, Y3
+	VPBROADCASTD 8(DX), Y8
+	VPXOR        Y7, Y3, Y3
+	VPXOR        Y8, Y3, Y3
+	VPBROADCASTD 48(DX), Y7
+	VPXOR        Y4, Y5, Y5
+	VPXOR        Y7, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y4
+	VPSRLQ       $0x20, Y3, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
+	VPMULLD      wordd2511f53<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y7, Y4, Y7
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y8
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y4, Y8, Y4
+	VPBROADCASTD 12(DX), Y8
+	VPXOR        Y6, Y4, Y4
+	VPXOR        Y8, Y4, Y4
+	VPBROADCASTD 52(DX), Y6
+	VPXOR        Y2, Y7, Y7
+	VPXOR        Y6, Y7, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y6, Y6
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y6, Y2, Y6
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y8
+	VPSRLQ       $0x20, Y7, Y2
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y2
+	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y2, Y8, Y2
+	VPBROADCASTD 16(DX), Y8
+	VPXOR        Y5, Y2, Y2
+	VPXOR        Y8, Y2, Y2
+	VPBROADCASTD 56(DX), Y5
+	VPXOR        Y3, Y6, Y6
+	VPXOR        Y5, Y6, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y2, Y3
+	VPSRLQ       $0x20, Y2, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
+	VPSHUFD      $0xf5, Y3, Y3
+	VPBLENDD     $0xaa, Y5, Y3, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y8
+	VPSRLQ       $0x20, Y6, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y3
+	VPMULLD      wordcd9e8d57<>+0(SB), Y6, Y6
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y3, Y8, Y3
+	VPBROADCASTD 20(DX), Y8
+	VPXOR        Y7, Y3, Y3
+	VPXOR        Y8, Y3, Y3
+	VPBROADCASTD 60(DX), Y7
+	VPXOR        Y4, Y5, Y5
+	VPXOR        Y7, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y4
+	VPSRLQ       $0x20, Y3, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
+	VPMULLD      wordd2511f53<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y7, Y4, Y7
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y8
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y4, Y8, Y4
+	VPBROADCASTD 24(DX), Y8
+	VPXOR        Y6, Y4, Y4
+	VPXOR        Y8, Y4, Y4
+	VPBROADCASTD 64(DX), Y6
+	VPXOR        Y2, Y7, Y7
+	VPXOR        Y6, Y7, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y6, Y6
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y6, Y2, Y6
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y8
+	VPSRLQ       $0x20, Y7, Y2
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y2
+	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y2, Y8, Y2
+	VPBROADCASTD 28(DX), Y8
+	VPXOR        Y5, Y2, Y2
+	VPXOR        Y8, Y2, Y2
+	VPBROADCASTD 68(DX), Y5
+	VPXOR        Y3, Y6, Y6
+	VPXOR        Y5, Y6, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y2, Y5
+	VPSRLQ       $0x20, Y2, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
+	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
+	VPSHUFD      $0xf5, Y5, Y5
+	VPBLENDD     $0xaa, Y3, Y5, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y8
+	VPSRLQ       $0x20, Y6, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y5
+	VPMULLD      wordcd9e8d57<>+0(SB), Y6, Y6
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y5, Y8, Y5
+	VPBROADCASTD 32(DX), Y8
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y8, Y5, Y5
+	VPBROADCASTD 72(DX), Y7
+	VPXOR        Y4, Y3, Y3
+	VPXOR        Y7, Y3, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y7
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y7, Y7
+	VPBLENDD     $0xaa, Y4, Y7, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y7
+	VPSRLQ       $0x20, Y3, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y7, Y7
+	VPBLENDD     $0xaa, Y8, Y7, Y8
+	VPBROADCASTD 36(DX), Y7
+	VPXOR        Y6, Y8, Y8
+	VPXOR        Y7, Y8, Y8
+	VPBROADCASTD 76(DX), Y6
+	VPXOR        Y2, Y4, Y4
+	VPXOR        Y6, Y4, Y4
+	VMOVAPS      Y8, Y2
+	VMOVAPS      Y3, Y3
+	VMOVAPS      Y4, Y4
+	VMOVAPS      Y5, Y5
 
 gumbel64loop:
 	TESTQ        CX, CX
 	JZ           gumbel64done
-	MOVL         SI, BX
-	MOVQ         SI, DI
-	SHRQ         $0x20, DI
-	VMOVD        BX, X2
-	VPBROADCASTD X2, Y2
-	VMOVD        DI, X3
-	VPBROADCASTD X3, Y3
-	VPADDD       iota<>+0(SB), Y2, Y2
-	VMOVAPS      Y0, Y4
-	VMOVAPS      Y1, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y2, Y6
-	VPSRLQ       $0x20, Y2, Y7
+	VMOVAPS      Y2, Y2
+	VMOVAPS      Y3, Y3
+	VMOVAPS      Y4, Y4
+	VMOVAPS      Y5, Y6
+	MOVL         R8, BX
+	MOVQ         R8, R9
+	SHRQ         $0x20, R9
+	VMOVD        BX, X5
+	VPBROADCASTD X5, Y5
+	VMOVD        R9, X7
+	VPBROADCASTD X7, Y7
+	VPADDD       iota<>+32(SB), Y5, Y5
+	VMOVAPS      Y0, Y8
+	VMOVAPS      Y1, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y10
+	VPSRLQ       $0x20, Y5, Y11
+	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y11
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y11, Y10, Y11
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y10
+	VPSRLQ       $0x20, Y8, Y12
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y12, Y12
+	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y12, Y10, Y12
+	VPBROADCASTD (DX), Y10
+	VPXOR        Y7, Y12, Y12
+	VPXOR        Y10, Y12, Y12
+	VPBROADCASTD 40(DX), Y7
+	VPXOR        Y9, Y11, Y11
+	VPXOR        Y7, Y11, Y11
+	VPMULUDQ     wordd2511f53<>+0(SB), Y12, Y7
+	VPSRLQ       $0x20, Y12, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y12, Y10
+	VPSHUFD      $0xf5, Y7, Y7
+	VPBLENDD     $0xaa, Y9, Y7, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y7
+	VPSRLQ       $0x20, Y11, Y12
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y12, Y12
+	VPMULLD      wordcd9e8d57<>+0(SB), Y11, Y11
+	VPSHUFD      $0xf5, Y7, Y7
+	VPBLENDD     $0xaa, Y12, Y7, Y12
+	VPBROADCASTD 4(DX), Y7
+	VPXOR        Y8, Y12, Y12
+	VPXOR        Y7, Y12, Y12
+	VPBROADCASTD 44(DX), Y7
+	VPXOR        Y5, Y9, Y9
+	VPXOR        Y7, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y12, Y5
+	VPSRLQ       $0x20, Y12, Y7
 	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
-	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
-	VPSHUFD      $0xf5, Y6, Y6
-	VPBLENDD     $0xaa, Y7, Y6, Y7
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y6
-	VPSRLQ       $0x20, Y4, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y4, Y4
-	VPSHUFD      $0xf5, Y6, Y6
-	VPBLENDD     $0xaa, Y8, Y6, Y8
-	VPBROADCASTD (DX), Y6
-	VPXOR        Y3, Y8, Y8
-	VPXOR        Y6, Y8, Y8
-	VPBROADCASTD 40(DX), Y3
+	VPMULLD      wordd2511f53<>+0(SB), Y12, Y8
+	VPSHUFD      $0xf5, Y5, Y5
+	VPBLENDD     $0xaa, Y7, Y5, Y7
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y5
+	VPSRLQ       $0x20, Y9, Y12
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y12, Y12
+	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y5, Y5
+	VPBLENDD     $0xaa, Y12, Y5, Y12
+	VPBROADCASTD 8(DX), Y5
+	VPXOR        Y11, Y12, Y12
+	VPXOR        Y5, Y12, Y12
+	VPBROADCASTD 48(DX), Y5
+	VPXOR        Y10, Y7, Y7
 	VPXOR        Y5, Y7, Y7
-	VPXOR        Y3, Y7, Y7
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y3
-	VPSRLQ       $0x20, Y8, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
-	VPMULLD      wordd2511f53<>+0(SB), Y8, Y6
-	VPSHUFD      $0xf5, Y3, Y3
-	VPBLENDD     $0xaa, Y5, Y3, Y5
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y3
-	VPSRLQ       $0x20, Y7, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
-	VPSHUFD      $0xf5, Y3, Y3
-	VPBLENDD     $0xaa, Y8, Y3, Y8
-	VPBROADCASTD 4(DX), Y3
-	VPXOR        Y4, Y8, Y8
-	VPXOR        Y3, Y8, Y8
-	VPBROADCASTD 44(DX), Y3
-	VPXOR        Y2, Y5, Y5
-	VPXOR        Y3, Y5, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
-	VPMULLD      wordd2511f53<>+0(SB), Y8, Y4
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y3, Y2, Y3
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y2
-	VPSRLQ       $0x20, Y5, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPBROADCASTD 8(DX), Y2
-	VPXOR        Y7, Y8, Y8
-	VPXOR        Y2, Y8, Y8
-	VPBROADCASTD 48(DX), Y2
-	VPXOR        Y6, Y3, Y3
-	VPXOR        Y2, Y3, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y6
-	VPMULUDQ     wordd2511f53<>+0(SB), Y6, Y6
-	VPMULLD      wordd2511f53<>+0(SB), Y8, Y7
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y6, Y2, Y6
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y2
-	VPSRLQ       $0x20, Y3, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPBROADCASTD 12(DX), Y2
-	VPXOR        Y5, Y8, Y8
-	VPXOR        Y2, Y8, Y8
-	VPBROADCASTD 52(DX), Y2
-	VPXOR        Y4, Y6, Y6
-	VPXOR        Y2, Y6, Y6
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y4
-	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
-	VPMULLD      wordd2511f53<>+0(SB), Y8, Y5
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y4, Y2, Y4
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y2
-	VPSRLQ       $0x20, Y6, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y6, Y6
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPBROADCASTD 16(DX), Y2
-	VPXOR        Y3, Y8, Y8
-	VPXOR        Y2, Y8, Y8
-	VPBROADCASTD 56(DX), Y2
-	VPXOR        Y7, Y4, Y4
-	VPXOR        Y2, Y4, Y4
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
-	VPMULLD      wordd2511f53<>+0(SB), Y8, Y7
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y3, Y2, Y3
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y2
-	VPSRLQ       $0x20, Y4, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y4, Y4
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPBROADCASTD 20(DX), Y2
-	VPXOR        Y6, Y8, Y8
-	VPXOR        Y2, Y8, Y8
-	VPBROADCASTD 60(DX), Y2
-	VPXOR        Y5, Y3, Y3
-	VPXOR        Y2, Y3, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
-	VPMULLD      wordd2511f53<>+0(SB), Y8, Y6
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y5, Y2, Y5
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y2
-	VPSRLQ       $0x20, Y3, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPBROADCASTD 24(DX), Y2
-	VPXOR        Y4, Y8, Y8
-	VPXOR        Y2, Y8, Y8
-	VPBROADCASTD 64(DX), Y2
-	VPXOR        Y7, Y5, Y5
-	VPXOR        Y2, Y5, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y4
-	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
-	VPMULLD      wordd2511f53<>+0(SB), Y8, Y7
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y4, Y2, Y4
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y2
-	VPSRLQ       $0x20, Y5, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPBROADCASTD 28(DX), Y2
-	VPXOR        Y3, Y8, Y8
-	VPXOR        Y2, Y8, Y8
-	VPBROADCASTD 68(DX), Y2
-	VPXOR        Y6, Y4, Y4
-	VPXOR        Y2, Y4, Y4
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
-	VPMULLD      wordd2511f53<>+0(SB), Y8, Y6
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y3, Y2, Y3
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y2
-	VPSRLQ       $0x20, Y4, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y4, Y4
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPBROADCASTD 32(DX), Y2
-	VPXOR        Y5, Y8, Y8
-	VPXOR        Y2, Y8, Y8
-	VPBROADCASTD 72(DX), Y2
-	VPXOR        Y7, Y3, Y3
-	VPXOR        Y2, Y3, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
-	VPMULLD      wordd2511f53<>+0(SB), Y8, Y7
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y5, Y2, Y5
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y2
-	VPSRLQ       $0x20, Y3, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPBROADCASTD 36(DX), Y2
-	VPXOR        Y4, Y8, Y8
-	VPXOR        Y2, Y8, Y8
-	VPBROADCASTD 76(DX), Y2
-	VPXOR        Y6, Y5, Y5
-	VPXOR        Y2, Y5, Y5
-	VEXTRACTI128 $0x00, Y8, X2
-	VMOVDQU      word4afb0ccb<>+0(SB), X4
-	VPMINUD      X4, X2, X4
-	VPCMPEQD     X2, X4, X4
-	VPCMPEQD     X6, X6, X6
-	VPXOR        X4, X6, X6
-	VPXOR        X6, X2, X2
-	VCVTDQ2PD    X2, Y6
+	VEXTRACTI128 $0x00, Y2, X5
+	VMOVDQU      word3fffffff<>+0(SB), X10
+	VPMINUD      X10, X5, X10
+	VPCMPEQD     X5, X10, X10
+	VPCMPEQD     X11, X11, X11
+	VPXOR        X10, X11, X11
+	VPXOR        X11, X5, X5
+	VCVTDQ2PD    X5, Y11
+	VPSRAD       $0x1f, X5, X5
+	VPMOVSXDQ    X5, Y14
+	VANDPD       quad41f0000000000000<>+0(SB), Y14, Y14
+	VADDPD       Y14, Y11, Y11
+	VADDPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VMULPD       quad3df0000000000000<>+0(SB), Y11, Y11
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y11, Y5
+	VPSHUFD      $0xdd, Y5, Y13
+	VPERMQ       $0x08, Y13, Y13
+	VPSRAD       $0x14, X13, X13
+	VPAND        quad000fffffffffffff<>+0(SB), Y5, Y5
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y5, Y5
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y5, Y5
+	VPANDN       X13, X10, X13
+	VCVTDQ2PD    X13, Y13
+	VPMOVSXDQ    X10, Y14
+	VXORPD       quad8000000000000000<>+0(SB), Y11, Y11
+	VBLENDVPD    Y14, Y11, Y5, Y5
+	VADDPD       quad4000000000000000<>+0(SB), Y5, Y10
+	VDIVPD       Y10, Y5, Y10
+	VMULPD       Y10, Y10, Y11
+	VMULPD       Y11, Y11, Y14
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y14, Y15
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y15, Y15
+	VMULPD       Y14, Y15, Y15
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y15, Y15
+	VMULPD       Y14, Y15, Y15
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y14, Y16
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y16, Y16
+	VMULPD       Y14, Y16, Y16
+	VADDPD       quad3fd2492494229359<>+0(SB), Y16, Y16
+	VMULPD       Y14, Y16, Y16
+	VADDPD       quad3fe5555555555593<>+0(SB), Y16, Y16
+	VMULPD       Y11, Y16, Y16
+	VADDPD       Y16, Y15, Y11
+	VMULPD       Y5, Y5, Y14
+	VMULPD       quad3fe0000000000000<>+0(SB), Y14, Y14
+	VADDPD       Y11, Y14, Y11
+	VMULPD       Y10, Y11, Y11
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y13, Y10
+	VADDPD       Y10, Y11, Y11
+	VSUBPD       Y11, Y14, Y14
+	VSUBPD       Y5, Y14, Y14
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y13, Y10
+	VSUBPD       Y10, Y14, Y14
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y14, Y5
+	VPSHUFD      $0xdd, Y5, Y10
+	VPERMQ       $0x08, Y10, Y10
+	VPSRAD       $0x14, X10, X10
+	VPAND        quad000fffffffffffff<>+0(SB), Y5, Y5
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y5, Y5
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y5, Y5
+	VCVTDQ2PD    X10, Y13
+	VADDPD       quad4000000000000000<>+0(SB), Y5, Y10
+	VDIVPD       Y10, Y5, Y10
+	VMULPD       Y10, Y10, Y11
+	VMULPD       Y11, Y11, Y14
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y14, Y15
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y15, Y15
+	VMULPD       Y14, Y15, Y15
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y15, Y15
+	VMULPD       Y14, Y15, Y15
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y14, Y16
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y16, Y16
+	VMULPD       Y14, Y16, Y16
+	VADDPD       quad3fd2492494229359<>+0(SB), Y16, Y16
+	VMULPD       Y14, Y16, Y16
+	VADDPD       quad3fe5555555555593<>+0(SB), Y16, Y16
+	VMULPD       Y11, Y16, Y16
+	VADDPD       Y16, Y15, Y11
+	VMULPD       Y5, Y5, Y14
+	VMULPD       quad3fe0000000000000<>+0(SB), Y14, Y14
+	VADDPD       Y11, Y14, Y11
+	VMULPD       Y10, Y11, Y11
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y13, Y10
+	VADDPD       Y10, Y11, Y11
+	VSUBPD       Y11, Y14, Y14
+	VSUBPD       Y5, Y14, Y14
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y13, Y10
+	VSUBPD       Y10, Y14, Y14
+	VMOVUPD      Y14, (AX)
+	VEXTRACTI128 $0x01, Y2, X2
+	VMOVDQU      word3fffffff<>+0(SB), X5
+	VPMINUD      X5, X2, X5
+	VPCMPEQD     X2, X5, X5
+	VPCMPEQD     X10, X10, X10
+	VPXOR        X5, X10, X10
+	VPXOR        X10, X2, X2
+	VCVTDQ2PD    X2, Y10
 	VPSRAD       $0x1f, X2, X2
-	VPMOVSXDQ    X2, Y10
-	VANDPD       quad41f0000000000000<>+0(SB), Y10, Y10
-	VADDPD       Y10, Y6, Y6
-	VADDPD       quad3fe0000000000000<>+0(SB), Y6, Y6
-	VMULPD       quad3df0000000000000<>+0(SB), Y6, Y6
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y2
+	VPMOVSXDQ    X2, Y13
+	VANDPD       quad41f0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y13, Y10, Y10
+	VADDPD       quad3fe0000000000000<>+0(SB), Y10, Y10
+	VMULPD       quad3df0000000000000<>+0(SB), Y10, Y10
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y10, Y2
+	VPSHUFD      $0xdd, Y2, Y11
+	VPERMQ       $0x08, Y11, Y11
+	VPSRAD       $0x14, X11, X11
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X11, X5, X11
+	VCVTDQ2PD    X11, Y11
+	VPMOVSXDQ    X5, Y13
+	VXORPD       quad8000000000000000<>+0(SB), Y10, Y10
+	VBLENDVPD    Y13, Y10, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
+	VDIVPD       Y5, Y2, Y5
+	VMULPD       Y5, Y5, Y10
+	VMULPD       Y10, Y10, Y13
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y14
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y15
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
+	VMULPD       Y13, Y15, Y15
+	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
+	VMULPD       Y13, Y15, Y15
+	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
+	VMULPD       Y10, Y15, Y15
+	VADDPD       Y15, Y14, Y10
+	VMULPD       Y2, Y2, Y13
+	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y10, Y13, Y10
+	VMULPD       Y5, Y10, Y10
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y5
+	VADDPD       Y5, Y10, Y10
+	VSUBPD       Y10, Y13, Y13
+	VSUBPD       Y2, Y13, Y13
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y5
+	VSUBPD       Y5, Y13, Y13
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y13, Y2
+	VPSHUFD      $0xdd, Y2, Y5
+	VPERMQ       $0x08, Y5, Y5
+	VPSRAD       $0x14, X5, X5
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VCVTDQ2PD    X5, Y11
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
+	VDIVPD       Y5, Y2, Y5
+	VMULPD       Y5, Y5, Y10
+	VMULPD       Y10, Y10, Y13
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y14
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y15
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
+	VMULPD       Y13, Y15, Y15
+	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
+	VMULPD       Y13, Y15, Y15
+	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
+	VMULPD       Y10, Y15, Y15
+	VADDPD       Y15, Y14, Y10
+	VMULPD       Y2, Y2, Y13
+	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y10, Y13, Y10
+	VMULPD       Y5, Y10, Y10
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y5
+	VADDPD       Y5, Y10, Y10
+	VSUBPD       Y10, Y13, Y13
+	VSUBPD       Y2, Y13, Y13
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y5
+	VSUBPD       Y5, Y13, Y13
+	VMOVUPD      Y13, 32(AX)
+	VPMULUDQ     wordd2511f53<>+0(SB), Y12, Y2
+	VPSRLQ       $0x20, Y12, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y12, Y10
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y5, Y2, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y2
+	VPSRLQ       $0x20, Y7, Y11
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y11
+	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y11, Y2, Y11
+	VPBROADCASTD 12(DX), Y2
+	VPXOR        Y9, Y11, Y11
+	VPXOR        Y2, Y11, Y11
+	VPBROADCASTD 52(DX), Y2
+	VPXOR        Y8, Y5, Y5
+	VPXOR        Y2, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y2
+	VPSRLQ       $0x20, Y11, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y8
+	VPMULLD      wordd2511f53<>+0(SB), Y11, Y9
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y2
+	VPSRLQ       $0x20, Y5, Y11
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y11
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y11, Y2, Y11
+	VPBROADCASTD 16(DX), Y2
+	VPXOR        Y7, Y11, Y11
+	VPXOR        Y2, Y11, Y11
+	VPBROADCASTD 56(DX), Y2
+	VPXOR        Y10, Y8, Y8
+	VPXOR        Y2, Y8, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y2
+	VPSRLQ       $0x20, Y11, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
+	VPMULLD      wordd2511f53<>+0(SB), Y11, Y10
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y7, Y2, Y7
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y11
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y11
+	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y11, Y2, Y11
+	VPBROADCASTD 20(DX), Y2
+	VPXOR        Y5, Y11, Y11
+	VPXOR        Y2, Y11, Y11
+	VPBROADCASTD 60(DX), Y2
+	VPXOR        Y9, Y7, Y7
+	VPXOR        Y2, Y7, Y7
+	VEXTRACTI128 $0x00, Y3, X2
+	VMOVDQU      word3fffffff<>+0(SB), X5
+	VPMINUD      X5, X2, X5
+	VPCMPEQD     X2, X5, X5
+	VPCMPEQD     X9, X9, X9
+	VPXOR        X5, X9, X9
+	VPXOR        X9, X2, X2
+	VCVTDQ2PD    X2, Y9
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y13
+	VANDPD       quad41f0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y13, Y9, Y9
+	VADDPD       quad3fe0000000000000<>+0(SB), Y9, Y9
+	VMULPD       quad3df0000000000000<>+0(SB), Y9, Y9
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y2
+	VPSHUFD      $0xdd, Y2, Y12
+	VPERMQ       $0x08, Y12, Y12
+	VPSRAD       $0x14, X12, X12
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X12, X5, X12
+	VCVTDQ2PD    X12, Y12
+	VPMOVSXDQ    X5, Y13
+	VXORPD       quad8000000000000000<>+0(SB), Y9, Y9
+	VBLENDVPD    Y13, Y9, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
+	VDIVPD       Y5, Y2, Y5
+	VMULPD       Y5, Y5, Y9
+	VMULPD       Y9, Y9, Y13
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y14
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y15
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
+	VMULPD       Y13, Y15, Y15
+	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
+	VMULPD       Y13, Y15, Y15
+	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
+	VMULPD       Y9, Y15, Y15
+	VADDPD       Y15, Y14, Y9
+	VMULPD       Y2, Y2, Y13
+	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y9, Y13, Y9
+	VMULPD       Y5, Y9, Y9
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y12, Y5
+	VADDPD       Y5, Y9, Y9
+	VSUBPD       Y9, Y13, Y13
+	VSUBPD       Y2, Y13, Y13
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y12, Y5
+	VSUBPD       Y5, Y13, Y13
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y13, Y2
+	VPSHUFD      $0xdd, Y2, Y5
+	VPERMQ       $0x08, Y5, Y5
+	VPSRAD       $0x14, X5, X5
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VCVTDQ2PD    X5, Y12
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
+	VDIVPD       Y5, Y2, Y5
+	VMULPD       Y5, Y5, Y9
+	VMULPD       Y9, Y9, Y13
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y14
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y15
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
+	VMULPD       Y13, Y15, Y15
+	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
+	VMULPD       Y13, Y15, Y15
+	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
+	VMULPD       Y9, Y15, Y15
+	VADDPD       Y15, Y14, Y9
+	VMULPD       Y2, Y2, Y13
+	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y9, Y13, Y9
+	VMULPD       Y5, Y9, Y9
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y12, Y5
+	VADDPD       Y5, Y9, Y9
+	VSUBPD       Y9, Y13, Y13
+	VSUBPD       Y2, Y13, Y13
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y12, Y5
+	VSUBPD       Y5, Y13, Y13
+	VMOVUPD      Y13, 128(AX)
+	VEXTRACTI128 $0x01, Y3, X2
+	VMOVDQU      word3fffffff<>+0(SB), X3
+	VPMINUD      X3, X2, X3
+	VPCMPEQD     X2, X3, X3
+	VPCMPEQD     X5, X5, X5
+	VPXOR        X3, X5, X5
+	VPXOR        X5, X2, X2
+	VCVTDQ2PD    X2, Y5
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y12
+	VANDPD       quad41f0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y12, Y5, Y5
+	VADDPD       quad3fe0000000000000<>+0(SB), Y5, Y5
+	VMULPD       quad3df0000000000000<>+0(SB), Y5, Y5
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y5, Y2
 	VPSHUFD      $0xdd, Y2, Y9
 	VPERMQ       $0x08, Y9, Y9
 	VPSRAD       $0x14, X9, X9
 	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
 	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
 	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VPANDN       X9, X4, X9
+	VPANDN       X9, X3, X9
 	VCVTDQ2PD    X9, Y9
-	VPMOVSXDQ    X4, Y10
-	VXORPD       quad8000000000000000<>+0(SB), Y6, Y6
-	VBLENDVPD    Y10, Y6, Y2, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y4
-	VDIVPD       Y4, Y2, Y4
-	VMULPD       Y4, Y4, Y6
-	VMULPD       Y6, Y6, Y10
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y10, Y11
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
-	VMULPD       Y10, Y11, Y11
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y11, Y11
-	VMULPD       Y10, Y11, Y11
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y10, Y12
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y12, Y12
-	VMULPD       Y10, Y12, Y12
-	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
-	VMULPD       Y10, Y12, Y12
-	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
-	VMULPD       Y6, Y12, Y12
-	VADDPD       Y12, Y11, Y6
-	VMULPD       Y2, Y2, Y10
-	VMULPD       quad3fe0000000000000<>+0(SB), Y10, Y10
-	VADDPD       Y6, Y10, Y6
-	VMULPD       Y4, Y6, Y6
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y9, Y4
-	VADDPD       Y4, Y6, Y6
-	VSUBPD       Y6, Y10, Y10
-	VSUBPD       Y2, Y10, Y10
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y9, Y4
-	VSUBPD       Y4, Y10, Y10
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y10, Y2
-	VPSHUFD      $0xdd, Y2, Y4
-	VPERMQ       $0x08, Y4, Y4
-	VPSRAD       $0x14, X4, X4
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VCVTDQ2PD    X4, Y9
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y4
-	VDIVPD       Y4, Y2, Y4
-	VMULPD       Y4, Y4, Y6
-	VMULPD       Y6, Y6, Y10
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y10, Y11
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
-	VMULPD       Y10, Y11, Y11
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y11, Y11
-	VMULPD       Y10, Y11, Y11
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y10, Y12
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y12, Y12
-	VMULPD       Y10, Y12, Y12
-	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
-	VMULPD       Y10, Y12, Y12
-	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
-	VMULPD       Y6, Y12, Y12
-	VADDPD       Y12, Y11, Y6
-	VMULPD       Y2, Y2, Y10
-	VMULPD       quad3fe0000000000000<>+0(SB), Y10, Y10
-	VADDPD       Y6, Y10, Y6
-	VMULPD       Y4, Y6, Y6
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y9, Y4
-	VADDPD       Y4, Y6, Y6
-	VSUBPD       Y6, Y10, Y10
-	VSUBPD       Y2, Y10, Y10
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y9, Y4
-	VSUBPD       Y4, Y10, Y10
-	VMOVUPD      Y10, (AX)
-	VEXTRACTI128 $0x01, Y8, X2
-	VMOVDQU      word4afb0ccb<>+0(SB), X4
-	VPMINUD      X4, X2, X4
-	VPCMPEQD     X2, X4, X4
-	VPCMPEQD     X6, X6, X6
-	VPXOR        X4, X6, X6
-	VPXOR        X6, X2, X2
-	VCVTDQ2PD    X2, Y6
-	VPSRAD       $0x1f, X2, X2
-	VPMOVSXDQ    X2, Y9
-	VANDPD       quad41f0000000000000<>+0(SB), Y9, Y9
-	VADDPD       Y9, Y6, Y6
-	VADDPD       quad3fe0000000000000<>+0(SB), Y6, Y6
-	VMULPD       quad3df0000000000000<>+0(SB), Y6, Y6
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y2
-	VPSHUFD      $0xdd, Y2, Y8
-	VPERMQ       $0x08, Y8, Y8
-	VPSRAD       $0x14, X8, X8
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VPANDN       X8, X4, X8
-	VCVTDQ2PD    X8, Y8
-	VPMOVSXDQ    X4, Y9
-	VXORPD       quad8000000000000000<>+0(SB), Y6, Y6
-	VBLENDVPD    Y9, Y6, Y2, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y4
-	VDIVPD       Y4, Y2, Y4
-	VMULPD       Y4, Y4, Y6
-	VMULPD       Y6, Y6, Y9
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y9, Y10
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
-	VMULPD       Y9, Y10, Y10
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
-	VMULPD       Y9, Y10, Y10
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y9, Y11
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y11, Y11
-	VMULPD       Y9, Y11, Y11
-	VADDPD       quad3fd2492494229359<>+0(SB), Y11, Y11
-	VMULPD       Y9, Y11, Y11
-	VADDPD       quad3fe5555555555593<>+0(SB), Y11, Y11
-	VMULPD       Y6, Y11, Y11
-	VADDPD       Y11, Y10, Y6
-	VMULPD       Y2, Y2, Y9
-	VMULPD       quad3fe0000000000000<>+0(SB), Y9, Y9
-	VADDPD       Y6, Y9, Y6
-	VMULPD       Y4, Y6, Y6
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y8, Y4
-	VADDPD       Y4, Y6, Y6
-	VSUBPD       Y6, Y9, Y9
-	VSUBPD       Y2, Y9, Y9
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y8, Y4
-	VSUBPD       Y4, Y9, Y9
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y2
-	VPSHUFD      $0xdd, Y2, Y4
-	VPERMQ       $0x08, Y4, Y4
-	VPSRAD       $0x14, X4, X4
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VCVTDQ2PD    X4, Y8
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y4
-	VDIVPD       Y4, Y2, Y4
-	VMULPD       Y4, Y4, Y6
-	VMULPD       Y6, Y6, Y9
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y9, Y10
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
-	VMULPD       Y9, Y10, Y10
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
-	VMULPD       Y9, Y10, Y10
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y9, Y11
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y11, Y11
-	VMULPD       Y9, Y11, Y11
-	VADDPD       quad3fd2492494229359<>+0(SB), Y11, Y11
-	VMULPD       Y9, Y11, Y11
-	VADDPD       quad3fe5555555555593<>+0(SB), Y11, Y11
-	VMULPD       Y6, Y11, Y11
-	VADDPD       Y11, Y10, Y6
-	VMULPD       Y2, Y2, Y9
-	VMULPD       quad3fe0000000000000<>+0(SB), Y9, Y9
-	VADDPD       Y6, Y9, Y6
-	VMULPD       Y4, Y6, Y6
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y8, Y4
-	VADDPD       Y4, Y6, Y6
-	VSUBPD       Y6, Y9, Y9
-	VSUBPD       Y2, Y9, Y9
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y8, Y4
-	VSUBPD       Y4, Y9, Y9
-	VMOVUPD      Y9, 32(AX)
-	VEXTRACTI128 $0x00, Y3, X2
-	VMOVDQU      word4afb0ccb<>+0(SB), X4
-	VPMINUD      X4, X2, X4
-	VPCMPEQD     X2, X4, X4
-	VPCMPEQD     X6, X6, X6
-	VPXOR        X4, X6, X6
-	VPXOR        X6, X2, X2
-	VCVTDQ2PD    X2, Y6
-	VPSRAD       $0x1f, X2, X2
-	VPMOVSXDQ    X2, Y9
-	VANDPD       quad41f0000000000000<>+0(SB), Y9, Y9
-	VADDPD       Y9, Y6, Y6
-	VADDPD       quad3fe0000000000000<>+0(SB), Y6, Y6
-	VMULPD       quad3df0000000000000<>+0(SB), Y6, Y6
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y2
-	VPSHUFD      $0xdd, Y2, Y8
-	VPERMQ       $0x08, Y8, Y8
-	VPSRAD       $0x14, X8, X8
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VPANDN       X8, X4, X8
-	VCVTDQ2PD    X8, Y8
-	VPMOVSXDQ    X4, Y9
-	VXORPD       quad8000000000000000<>+0(SB), Y6, Y6
-	VBLENDVPD    Y9, Y6, Y2, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y4
-	VDIVPD       Y4, Y2, Y4
-	VMULPD       Y4, Y4, Y6
-	VMULPD       Y6, Y6, Y9
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y9, Y10
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
-	VMULPD       Y9, Y10, Y10
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
-	VMULPD       Y9, Y10, Y10
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y9, Y11
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y11, Y11
-	VMULPD       Y9, Y11, Y11
-	VADDPD       quad3fd2492494229359<>+0(SB), Y11, Y11
-	VMULPD       Y9, Y11, Y11
-	VADDPD       quad3fe5555555555593<>+0(SB), Y11, Y11
-	VMULPD       Y6, Y11, Y11
-	VADDPD       Y11, Y10, Y6
-	VMULPD       Y2, Y2, Y9
-	VMULPD       quad3fe0000000000000<>+0(SB), Y9, Y9
-	VADDPD       Y6, Y9, Y6
-	VMULPD       Y4, Y6, Y6
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y8, Y4
-	VADDPD       Y4, Y6, Y6
-	VSUBPD       Y6, Y9, Y9
-	VSUBPD       Y2, Y9, Y9
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y8, Y4
-	VSUBPD       Y4, Y9, Y9
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y2
-	VPSHUFD      $0xdd, Y2, Y4
-	VPERMQ       $0x08, Y4, Y4
-	VPSRAD       $0x14, X4, X4
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VCVTDQ2PD    X4, Y8
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y4
-	VDIVPD       Y4, Y2, Y4
-	VMULPD       Y4, Y4, Y6
-	VMULPD       Y6, Y6, Y9
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y9, Y10
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
-	VMULPD       Y9, Y10, Y10
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
-	VMULPD       Y9, Y10, Y10
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y9, Y11
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y11, Y11
-	VMULPD       Y9, Y11, Y11
-	VADDPD       quad3fd2492494229359<>+0(SB), Y11, Y11
-	VMULPD       Y9, Y11, Y11
-	VADDPD       quad3fe5555555555593<>+0(SB), Y11, Y11
-	VMULPD       Y6, Y11, Y11
-	VADDPD       Y11, Y10, Y6
-	VMULPD       Y2, Y2, Y9
-	VMULPD       quad3fe0000000000000<>+0(SB), Y9, Y9
-	VADDPD       Y6, Y9, Y6
-	VMULPD       Y4, Y6, Y6
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y8, Y4
-	VADDPD       Y4, Y6, Y6
-	VSUBPD       Y6, Y9, Y9
-	VSUBPD       Y2, Y9, Y9
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y8, Y4
-	VSUBPD       Y4, Y9, Y9
-	VMOVUPD      Y9, 128(AX)
-	VEXTRACTI128 $0x01, Y3, X2
-	VMOVDQU      word4afb0ccb<>+0(SB), X3
-	VPMINUD      X3, X2, X3
-	VPCMPEQD     X2, X3, X3
-	VPCMPEQD     X4, X4, X4
-	VPXOR        X3, X4, X4
-	VPXOR        X4, X2, X2
-	VCVTDQ2PD    X2, Y4
-	VPSRAD       $0x1f, X2, X2
-	VPMOVSXDQ    X2, Y8
-	VANDPD       quad41f0000000000000<>+0(SB), Y8, Y8
-	VADDPD       Y8, Y4, Y4
-	VADDPD       quad3fe0000000000000<>+0(SB), Y4, Y4
-	VMULPD       quad3df0000000000000<>+0(SB), Y4, Y4
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y4, Y2
-	VPSHUFD      $0xdd, Y2, Y6
-	VPERMQ       $0x08, Y6, Y6
-	VPSRAD       $0x14, X6, X6
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VPANDN       X6, X3, X6
-	VCVTDQ2PD    X6, Y6
-	VPMOVSXDQ    X3, Y8
-	VXORPD       quad8000000000000000<>+0(SB), Y4, Y4
-	VBLENDVPD    Y8, Y4, Y2, Y2
+	VPMOVSXDQ    X3, Y12
+	VXORPD       quad8000000000000000<>+0(SB), Y5, Y5
+	VBLENDVPD    Y12, Y5, Y2, Y2
 	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
 	VDIVPD       Y3, Y2, Y3
-	VMULPD       Y3, Y3, Y4
-	VMULPD       Y4, Y4, Y8
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y8, Y9
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y8, Y10
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       quad3fd2492494229359<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       quad3fe5555555555593<>+0(SB), Y10, Y10
-	VMULPD       Y4, Y10, Y10
-	VADDPD       Y10, Y9, Y4
-	VMULPD       Y2, Y2, Y8
-	VMULPD       quad3fe0000000000000<>+0(SB), Y8, Y8
-	VADDPD       Y4, Y8, Y4
-	VMULPD       Y3, Y4, Y4
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y6, Y3
-	VADDPD       Y3, Y4, Y4
-	VSUBPD       Y4, Y8, Y8
-	VSUBPD       Y2, Y8, Y8
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y6, Y3
-	VSUBPD       Y3, Y8, Y8
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y8, Y2
+	VMULPD       Y3, Y3, Y5
+	VMULPD       Y5, Y5, Y12
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y13
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y14
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
+	VMULPD       Y12, Y14, Y14
+	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
+	VMULPD       Y12, Y14, Y14
+	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
+	VMULPD       Y5, Y14, Y14
+	VADDPD       Y14, Y13, Y5
+	VMULPD       Y2, Y2, Y12
+	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y5, Y12, Y5
+	VMULPD       Y3, Y5, Y5
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y9, Y3
+	VADDPD       Y3, Y5, Y5
+	VSUBPD       Y5, Y12, Y12
+	VSUBPD       Y2, Y12, Y12
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y9, Y3
+	VSUBPD       Y3, Y12, Y12
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y12, Y2
 	VPSHUFD      $0xdd, Y2, Y3
 	VPERMQ       $0x08, Y3, Y3
 	VPSRAD       $0x14, X3, X3
 	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
 	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
 	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VCVTDQ2PD    X3, Y6
+	VCVTDQ2PD    X3, Y9
 	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
 	VDIVPD       Y3, Y2, Y3
-	VMULPD       Y3, Y3, Y4
-	VMULPD       Y4, Y4, Y8
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y8, Y9
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y8, Y10
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       quad3fd2492494229359<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       quad3fe5555555555593<>+0(SB), Y10, Y10
-	VMULPD       Y4, Y10, Y10
-	VADDPD       Y10, Y9, Y4
-	VMULPD       Y2, Y2, Y8
-	VMULPD       quad3fe0000000000000<>+0(SB), Y8, Y8
-	VADDPD       Y4, Y8, Y4
-	VMULPD       Y3, Y4, Y4
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y6, Y3
-	VADDPD       Y3, Y4, Y4
-	VSUBPD       Y4, Y8, Y8
-	VSUBPD       Y2, Y8, Y8
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y6, Y3
-	VSUBPD       Y3, Y8, Y8
-	VMOVUPD      Y8, 160(AX)
-	VEXTRACTI128 $0x00, Y5, X2
-	VMOVDQU      word4afb0ccb<>+0(SB), X3
-	VPMINUD      X3, X2, X3
-	VPCMPEQD     X2, X3, X3
-	VPCMPEQD     X4, X4, X4
-	VPXOR        X3, X4, X4
-	VPXOR        X4, X2, X2
-	VCVTDQ2PD    X2, Y4
-	VPSRAD       $0x1f, X2, X2
-	VPMOVSXDQ    X2, Y8
-	VANDPD       quad41f0000000000000<>+0(SB), Y8, Y8
-	VADDPD       Y8, Y4, Y4
-	VADDPD       quad3fe0000000000000<>+0(SB), Y4, Y4
-	VMULPD       quad3df0000000000000<>+0(SB), Y4, Y4
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y4, Y2
-	VPSHUFD      $0xdd, Y2, Y6
-	VPERMQ       $0x08, Y6, Y6
-	VPSRAD       $0x14, X6, X6
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VPANDN       X6, X3, X6
-	VCVTDQ2PD    X6, Y6
-	VPMOVSXDQ    X3, Y8
-	VXORPD       quad8000000000000000<>+0(SB), Y4, Y4
-	VBLENDVPD    Y8, Y4, Y2, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
-	VDIVPD       Y3, Y2, Y3
-	VMULPD       Y3, Y3, Y4
-	VMULPD       Y4, Y4, Y8
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y8, Y9
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y8, Y10
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       quad3fd2492494229359<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       quad3fe5555555555593<>+0(SB), Y10, Y10
-	VMULPD       Y4, Y10, Y10
-	VADDPD       Y10, Y9, Y4
-	VMULPD       Y2, Y2, Y8
-	VMULPD       quad3fe0000000000000<>+0(SB), Y8, Y8
-	VADDPD       Y4, Y8, Y4
-	VMULPD       Y3, Y4, Y4
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y6, Y3
-	VADDPD       Y3, Y4, Y4
-	VSUBPD       Y4, Y8, Y8
-	VSUBPD       Y2, Y8, Y8
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y6, Y3
-	VSUBPD       Y3, Y8, Y8
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y8, Y2
-	VPSHUFD      $0xdd, Y2, Y3
-	VPERMQ       $0x08, Y3, Y3
-	VPSRAD       $0x14, X3, X3
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VCVTDQ2PD    X3, Y6
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
-	VDIVPD       Y3, Y2, Y3
-	VMULPD       Y3, Y3, Y4
-	VMULPD       Y4, Y4, Y8
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y8, Y9
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y8, Y10
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       quad3fd2492494229359<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       quad3fe5555555555593<>+0(SB), Y10, Y10
-	VMULPD       Y4, Y10, Y10
-	VADDPD       Y10, Y9, Y4
-	VMULPD       Y2, Y2, Y8
-	VMULPD       quad3fe0000000000000<>+0(SB), Y8, Y8
-	VADDPD       Y4, Y8, Y4
-	VMULPD       Y3, Y4, Y4
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y6, Y3
-	VADDPD       Y3, Y4, Y4
-	VSUBPD       Y4, Y8, Y8
-	VSUBPD       Y2, Y8, Y8
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y6, Y3
-	VSUBPD       Y3, Y8, Y8
-	VMOVUPD      Y8, 256(AX)
-	VEXTRACTI128 $0x01, Y5, X2
-	VMOVDQU      word4afb0ccb<>+0(SB), X3
-	VPMINUD      X3, X2, X3
-	VPCMPEQD     X2, X3, X3
-	VPCMPEQD     X4, X4, X4
-	VPXOR        X3, X4, X4
-	VPXOR        X4, X2, X2
-	VCVTDQ2PD    X2, Y4
-	VPSRAD       $0x1f, X2, X2
-	VPMOVSXDQ    X2, Y6
-	VANDPD       quad41f0000000000000<>+0(SB), Y6, Y6
-	VADDPD       Y6, Y4, Y4
-	VADDPD       quad3fe0000000000000<>+0(SB), Y4, Y4
-	VMULPD       quad3df0000000000000<>+0(SB), Y4, Y4
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y4, Y2
-	VPSHUFD      $0xdd, Y2, Y5
-	VPERMQ       $0x08, Y5, Y5
-	VPSRAD       $0x14, X5, X5
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VPANDN       X5, X3, X5
-	VCVTDQ2PD    X5, Y5
-	VPMOVSXDQ    X3, Y6
-	VXORPD       quad8000000000000000<>+0(SB), Y4, Y4
-	VBLENDVPD    Y6, Y4, Y2, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
-	VDIVPD       Y3, Y2, Y3
-	VMULPD       Y3, Y3, Y4
-	VMULPD       Y4, Y4, Y6
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y6, Y8
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
-	VMULPD       Y6, Y8, Y8
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
-	VMULPD       Y6, Y8, Y8
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y6, Y9
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y9, Y9
-	VMULPD       Y6, Y9, Y9
-	VADDPD       quad3fd2492494229359<>+0(SB), Y9, Y9
-	VMULPD       Y6, Y9, Y9
-	VADDPD       quad3fe5555555555593<>+0(SB), Y9, Y9
-	VMULPD       Y4, Y9, Y9
-	VADDPD       Y9, Y8, Y4
-	VMULPD       Y2, Y2, Y6
-	VMULPD       quad3fe0000000000000<>+0(SB), Y6, Y6
-	VADDPD       Y4, Y6, Y4
-	VMULPD       Y3, Y4, Y4
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y5, Y3
-	VADDPD       Y3, Y4, Y4
-	VSUBPD       Y4, Y6, Y6
-	VSUBPD       Y2, Y6, Y6
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y5, Y3
-	VSUBPD       Y3, Y6, Y6
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y2
-	VPSHUFD      $0xdd, Y2, Y3
-	VPERMQ       $0x08, Y3, Y3
-	VPSRAD       $0x14, X3, X3
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VCVTDQ2PD    X3, Y5
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
-	VDIVPD       Y3, Y2, Y3
-	VMULPD       Y3, Y3, Y4
-	VMULPD       Y4, Y4, Y6
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y6, Y8
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
-	VMULPD       Y6, Y8, Y8
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
-	VMULPD       Y6, Y8, Y8
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y6, Y9
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y9, Y9
-	VMULPD       Y6, Y9, Y9
-	VADDPD       quad3fd2492494229359<>+0(SB), Y9, Y9
-	VMULPD       Y6, Y9, Y9
-	VADDPD       quad3fe5555555555593<>+0(SB), Y9, Y9
-	VMULPD       Y4, Y9, Y9
-	VADDPD       Y9, Y8, Y4
-	VMULPD       Y2, Y2, Y6
-	VMULPD       quad3fe0000000000000<>+0(SB), Y6, Y6
-	VADDPD       Y4, Y6, Y4
-	VMULPD       Y3, Y4, Y4
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y5, Y3
-	VADDPD       Y3, Y4, Y4
-	VSUBPD       Y4, Y6, Y6
-	VSUBPD       Y2, Y6, Y6
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y5, Y3
-	VSUBPD       Y3, Y6, Y6
-	VMOVUPD      Y6, 288(AX)
-	VEXTRACTI128 $0x00, Y7, X2
-	VMOVDQU      word4afb0ccb<>+0(SB), X3
-	VPMINUD      X3, X2, X3
-	VPCMPEQD     X2, X3, X3
-	VPCMPEQD     X4, X4, X4
-	VPXOR        X3, X4, X4
-	VPXOR        X4, X2, X2
-	VCVTDQ2PD    X2, Y4
-	VPSRAD       $0x1f, X2, X2
-	VPMOVSXDQ    X2, Y6
-	VANDPD       quad41f0000000000000<>+0(SB), Y6, Y6
-	VADDPD       Y6, Y4, Y4
-	VADDPD       quad3fe0000000000000<>+0(SB), Y4, Y4
-	VMULPD       quad3df0000000000000<>+0(SB), Y4, Y4
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y4, Y2
-	VPSHUFD      $0xdd, Y2, Y5
-	VPERMQ       $0x08, Y5, Y5
-	VPSRAD       $0x14, X5, X5
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VPANDN       X5, X3, X5
-	VCVTDQ2PD    X5, Y5
-	VPMOVSXDQ    X3, Y6
-	VXORPD       quad8000000000000000<>+0(SB), Y4, Y4
-	VBLENDVPD    Y6, Y4, Y2, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
-	VDIVPD       Y3, Y2, Y3
-	VMULPD       Y3, Y3, Y4
-	VMULPD       Y4, Y4, Y6
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y6, Y8
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
-	VMULPD       Y6, Y8, Y8
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
-	VMULPD       Y6, Y8, Y8
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y6, Y9
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y9, Y9
-	VMULPD       Y6, Y9, Y9
-	VADDPD       quad3fd2492494229359<>+0(SB), Y9, Y9
-	VMULPD       Y6, Y9, Y9
-	VADDPD       quad3fe5555555555593<>+0(SB), Y9, Y9
-	VMULPD       Y4, Y9, Y9
-	VADDPD       Y9, Y8, Y4
-	VMULPD       Y2, Y2, Y6
-	VMULPD       quad3fe0000000000000<>+0(SB), Y6, Y6
-	VADDPD       Y4, Y6, Y4
-	VMULPD       Y3, Y4, Y4
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y5, Y3
-	VADDPD       Y3, Y4, Y4
-	VSUBPD       Y4, Y6, Y6
-	VSUBPD       Y2, Y6, Y6
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y5, Y3
-	VSUBPD       Y3, Y6, Y6
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y2
-	VPSHUFD      $0xdd, Y2, Y3
-	VPERMQ       $0x08, Y3, Y3
-	VPSRAD       $0x14, X3, X3
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VCVTDQ2PD    X3, Y5
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
-	VDIVPD       Y3, Y2, Y3
-	VMULPD       Y3, Y3, Y4
-	VMULPD       Y4, Y4, Y6
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y6, Y8
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
-	VMULPD       Y6, Y8, Y8
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
-	VMULPD       Y6, Y8, Y8
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y6, Y9
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y9, Y9
-	VMULPD       Y6, Y9, Y9
-	VADDPD       quad3fd2492494229359<>+0(SB), Y9, Y9
-	VMULPD       Y6, Y9, Y9
-	VADDPD       quad3fe5555555555593<>+0(SB), Y9, Y9
-	VMULPD       Y4, Y9, Y9
-	VADDPD       Y9, Y8, Y4
-	VMULPD       Y2, Y2, Y6
-	VMULPD       quad3fe0000000000000<>+0(SB), Y6, Y6
-	VADDPD       Y4, Y6, Y4
-	VMULPD       Y3, Y4, Y4
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y5, Y3
-	VADDPD       Y3, Y4, Y4
-	VSUBPD       Y4, Y6, Y6
-	VSUBPD       Y2, Y6, Y6
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y5, Y3
-	VSUBPD       Y3, Y6, Y6
-	VMOVUPD      Y6, 384(AX)
-	VEXTRACTI128 $0x01, Y7, X2
-	VMOVDQU      word4afb0ccb<>+0(SB), X3
-	VPMINUD      X3, X2, X3
-	VPCMPEQD     X2, X3, X3
-	VPCMPEQD     X4, X4, X4
-	VPXOR        X3, X4, X4
-	VPXOR        X4, X2, X2
-	VCVTDQ2PD    X2, Y4
-	VPSRAD       $0x1f, X2, X2
-	VPMOVSXDQ    X2, Y6
-	VANDPD       quad41f0000000000000<>+0(SB), Y6, Y6
-	VADDPD       Y6, Y4, Y4
-	VADDPD       quad3fe0000000000000<>+0(SB), Y4, Y4
-	VMULPD       quad3df0000000000000<>+0(SB), Y4, Y4
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y4, Y2
-	VPSHUFD      $0xdd, Y2, Y5
-	VPERMQ       $0x08, Y5, Y5
-	VPSRAD       $0x14, X5, X5
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VPANDN       X5, X3, X5
-	VCVTDQ2PD    X5, Y5
-	VPMOVSXDQ    X3, Y6
-	VXORPD       quad8000000000000000<>+0(SB), Y4, Y4
-	VBLENDVPD    Y6, Y4, Y2, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
-	VDIVPD       Y3, Y2, Y3
-	VMULPD       Y3, Y3, Y4
-	VMULPD       Y4, Y4, Y6
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y6, Y7
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y7, Y7
-	VMULPD       Y6, Y7, Y7
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y7, Y7
-	VMULPD       Y6, Y7, Y7
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y6, Y8
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y8, Y8
-	VMULPD       Y6, Y8, Y8
-	VADDPD       quad3fd2492494229359<>+0(SB), Y8, Y8
-	VMULPD       Y6, Y8, Y8
-	VADDPD       quad3fe5555555555593<>+0(SB), Y8, Y8
-	VMULPD       Y4, Y8, Y8
-	VADDPD       Y8, Y7, Y4
-	VMULPD       Y2, Y2, Y6
-	VMULPD       quad3fe0000000000000<>+0(SB), Y6, Y6
-	VADDPD       Y4, Y6, Y4
-	VMULPD       Y3, Y4, Y4
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y5, Y3
-	VADDPD       Y3, Y4, Y4
-	VSUBPD       Y4, Y6, Y6
-	VSUBPD       Y2, Y6, Y6
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y5, Y3
-	VSUBPD       Y3, Y6, Y6
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y2
-	VPSHUFD      $0xdd, Y2, Y3
-	VPERMQ       $0x08, Y3, Y3
-	VPSRAD       $0x14, X3, X3
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VCVTDQ2PD    X3, Y5
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
-	VDIVPD       Y3, Y2, Y3
-	VMULPD       Y3, Y3, Y4
-	VMULPD       Y4, Y4, Y6
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y6, Y7
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y7, Y7
-	VMULPD       Y6, Y7, Y7
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y7, Y7
-	VMULPD       Y6, Y7, Y7
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y6, Y8
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y8, Y8
-	VMULPD       Y6, Y8, Y8
-	VADDPD       quad3fd2492494229359<>+0(SB), Y8, Y8
-	VMULPD       Y6, Y8, Y8
-	VADDPD       quad3fe5555555555593<>+0(SB), Y8, Y8
-	VMULPD       Y4, Y8, Y8
-	VADDPD       Y8, Y7, Y4
-	VMULPD       Y2, Y2, Y6
-	VMULPD       quad3fe0000000000000<>+0(SB), Y6, Y6
-	VADDPD       Y4, Y6, Y4
-	VMULPD       Y3, Y4, Y4
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y5, Y3
-	VADDPD       Y3, Y4, Y4
-	VSUBPD       Y4, Y6, Y6
-	VSUBPD       Y2, Y6, Y6
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y5, Y3
-	VSUBPD       Y3, Y6, Y6
-	VMOVUPD      Y6, 416(AX)
-	MOVL         SI, BX
-	MOVQ         SI, DI
-	SHRQ         $0x20, DI
-	VMOVD        BX, X2
-	VPBROADCASTD X2, Y2
-	VMOVD        DI, X3
-	VPBROADCASTD X3, Y3
-	VPADDD       iota<>+32(SB), Y2, Y2
-	VMOVAPS      Y0, Y4
-	VMOVAPS      Y1, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y2, Y6
-	VPSRLQ       $0x20, Y2, Y7
-	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
-	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
-	VPSHUFD      $0xf5, Y6, Y6
-	VPBLENDD     $0xaa, Y7, Y6, Y7
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y6
-	VPSRLQ       $0x20, Y4, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y4, Y4
-	VPSHUFD      $0xf5, Y6, Y6
-	VPBLENDD     $0xaa, Y8, Y6, Y8
-	VPBROADCASTD (DX), Y6
-	VPXOR        Y3, Y8, Y8
-	VPXOR        Y6, Y8, Y8
-	VPBROADCASTD 40(DX), Y3
-	VPXOR        Y5, Y7, Y7
-	VPXOR        Y3, Y7, Y7
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y3
-	VPSRLQ       $0x20, Y8, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
-	VPMULLD      wordd2511f53<>+0(SB), Y8, Y6
-	VPSHUFD      $0xf5, Y3, Y3
-	VPBLENDD     $0xaa, Y5, Y3, Y5
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y3
-	VPSRLQ       $0x20, Y7, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VMULPD       Y3, Y3, Y5
+	VMULPD       Y5, Y5, Y12
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y13
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y14
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
+	VMULPD       Y12, Y14, Y14
+	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
+	VMULPD       Y12, Y14, Y14
+	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
+	VMULPD       Y5, Y14, Y14
+	VADDPD       Y14, Y13, Y5
+	VMULPD       Y2, Y2, Y12
+	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y5, Y12, Y5
+	VMULPD       Y3, Y5, Y5
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y9, Y3
+	VADDPD       Y3, Y5, Y5
+	VSUBPD       Y5, Y12, Y12
+	VSUBPD       Y2, Y12, Y12
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y9, Y3
+	VSUBPD       Y3, Y12, Y12
+	VMOVUPD      Y12, 160(AX)
+	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y2
+	VPSRLQ       $0x20, Y11, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
+	VPMULLD      wordd2511f53<>+0(SB), Y11, Y5
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y3, Y2, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y2
+	VPSRLQ       $0x20, Y7, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y9
 	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
-	VPSHUFD      $0xf5, Y3, Y3
-	VPBLENDD     $0xaa, Y8, Y3, Y8
-	VPBROADCASTD 4(DX), Y3
-	VPXOR        Y4, Y8, Y8
-	VPXOR        Y3, Y8, Y8
-	VPBROADCASTD 44(DX), Y3
-	VPXOR        Y2, Y5, Y5
-	VPXOR        Y3, Y5, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
-	VPMULLD      wordd2511f53<>+0(SB), Y8, Y4
 	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y3, Y2, Y3
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y2
-	VPSRLQ       $0x20, Y5, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPBROADCASTD 8(DX), Y2
-	VPXOR        Y7, Y8, Y8
-	VPXOR        Y2, Y8, Y8
-	VPBROADCASTD 48(DX), Y2
-	VPXOR        Y6, Y3, Y3
-	VPXOR        Y2, Y3, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y6
-	VPMULUDQ     wordd2511f53<>+0(SB), Y6, Y6
-	VPMULLD      wordd2511f53<>+0(SB), Y8, Y7
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y6, Y2, Y6
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y2
-	VPSRLQ       $0x20, Y3, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPBROADCASTD 12(DX), Y2
-	VPXOR        Y5, Y8, Y8
-	VPXOR        Y2, Y8, Y8
-	VPBROADCASTD 52(DX), Y2
-	VPXOR        Y4, Y6, Y6
-	VPXOR        Y2, Y6, Y6
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y4
-	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
-	VPMULLD      wordd2511f53<>+0(SB), Y8, Y5
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y4, Y2, Y4
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y2
-	VPSRLQ       $0x20, Y6, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y6, Y6
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPBROADCASTD 16(DX), Y2
-	VPXOR        Y3, Y8, Y8
-	VPXOR        Y2, Y8, Y8
-	VPBROADCASTD 56(DX), Y2
-	VPXOR        Y7, Y4, Y4
-	VPXOR        Y2, Y4, Y4
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
-	VPMULLD      wordd2511f53<>+0(SB), Y8, Y7
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y3, Y2, Y3
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y2
-	VPSRLQ       $0x20, Y4, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y4, Y4
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPBROADCASTD 20(DX), Y2
-	VPXOR        Y6, Y8, Y8
-	VPXOR        Y2, Y8, Y8
-	VPBROADCASTD 60(DX), Y2
-	VPXOR        Y5, Y3, Y3
-	VPXOR        Y2, Y3, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
-	VPMULLD      wordd2511f53<>+0(SB), Y8, Y6
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y5, Y2, Y5
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y2
-	VPSRLQ       $0x20, Y3, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPBLENDD     $0xaa, Y9, Y2, Y9
 	VPBROADCASTD 24(DX), Y2
-	VPXOR        Y4, Y8, Y8
-	VPXOR        Y2, Y8, Y8
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y2, Y9, Y9
 	VPBROADCASTD 64(DX), Y2
-	VPXOR        Y7, Y5, Y5
-	VPXOR        Y2, Y5, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y4
-	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
-	VPMULLD      wordd2511f53<>+0(SB), Y8, Y7
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y4, Y2, Y4
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y2
-	VPSRLQ       $0x20, Y5, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPBROADCASTD 28(DX), Y2
-	VPXOR        Y3, Y8, Y8
-	VPXOR        Y2, Y8, Y8
-	VPBROADCASTD 68(DX), Y2
-	VPXOR        Y6, Y4, Y4
-	VPXOR        Y2, Y4, Y4
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
-	VPMULLD      wordd2511f53<>+0(SB), Y8, Y6
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y3, Y2, Y3
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y2
-	VPSRLQ       $0x20, Y4, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
-	VPMULLD      wordcd9e8d57<>+0(SB), Y4, Y4
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPBROADCASTD 32(DX), Y2
-	VPXOR        Y5, Y8, Y8
-	VPXOR        Y2, Y8, Y8
-	VPBROADCASTD 72(DX), Y2
-	VPXOR        Y7, Y3, Y3
+	VPXOR        Y10, Y3, Y3
 	VPXOR        Y2, Y3, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
-	VPMULLD      wordd2511f53<>+0(SB), Y8, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y2
+	VPSRLQ       $0x20, Y9, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y8
+	VPMULLD      wordd2511f53<>+0(SB), Y9, Y9
 	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y5, Y2, Y5
+	VPBLENDD     $0xaa, Y8, Y2, Y8
 	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y2
-	VPSRLQ       $0x20, Y3, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSRLQ       $0x20, Y3, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y10
 	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
 	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPBROADCASTD 36(DX), Y2
-	VPXOR        Y4, Y8, Y8
+	VPBLENDD     $0xaa, Y10, Y2, Y10
+	VPBROADCASTD 28(DX), Y2
+	VPXOR        Y7, Y10, Y10
+	VPXOR        Y2, Y10, Y10
+	VPBROADCASTD 68(DX), Y2
+	VPXOR        Y5, Y8, Y8
 	VPXOR        Y2, Y8, Y8
-	VPBROADCASTD 76(DX), Y2
-	VPXOR        Y6, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y2
+	VPSRLQ       $0x20, Y10, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y10, Y7
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y5, Y2, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y10
+	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y10, Y2, Y10
+	VPBROADCASTD 32(DX), Y2
+	VPXOR        Y3, Y10, Y10
+	VPXOR        Y2, Y10, Y10
+	VPBROADCASTD 72(DX), Y2
+	VPXOR        Y9, Y5, Y5
 	VPXOR        Y2, Y5, Y5
-	VEXTRACTI128 $0x00, Y8, X2
-	VMOVDQU      word4afb0ccb<>+0(SB), X4
-	VPMINUD      X4, X2, X4
-	VPCMPEQD     X2, X4, X4
-	VPCMPEQD     X6, X6, X6
-	VPXOR        X4, X6, X6
-	VPXOR        X6, X2, X2
-	VCVTDQ2PD    X2, Y6
+	VEXTRACTI128 $0x00, Y4, X2
+	VMOVDQU      word3fffffff<>+0(SB), X3
+	VPMINUD      X3, X2, X3
+	VPCMPEQD     X2, X3, X3
+	VPCMPEQD     X9, X9, X9
+	VPXOR        X3, X9, X9
+	VPXOR        X9, X2, X2
+	VCVTDQ2PD    X2, Y9
 	VPSRAD       $0x1f, X2, X2
-	VPMOVSXDQ    X2, Y10
-	VANDPD       quad41f0000000000000<>+0(SB), Y10, Y10
-	VADDPD       Y10, Y6, Y6
-	VADDPD       quad3fe0000000000000<>+0(SB), Y6, Y6
-	VMULPD       quad3df0000000000000<>+0(SB), Y6, Y6
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y2
+	VPMOVSXDQ    X2, Y12
+	VANDPD       quad41f0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y12, Y9, Y9
+	VADDPD       quad3fe0000000000000<>+0(SB), Y9, Y9
+	VMULPD       quad3df0000000000000<>+0(SB), Y9, Y9
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y2
+	VPSHUFD      $0xdd, Y2, Y11
+	VPERMQ       $0x08, Y11, Y11
+	VPSRAD       $0x14, X11, X11
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X11, X3, X11
+	VCVTDQ2PD    X11, Y11
+	VPMOVSXDQ    X3, Y12
+	VXORPD       quad8000000000000000<>+0(SB), Y9, Y9
+	VBLENDVPD    Y12, Y9, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
+	VDIVPD       Y3, Y2, Y3
+	VMULPD       Y3, Y3, Y9
+	VMULPD       Y9, Y9, Y12
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y13
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y14
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
+	VMULPD       Y12, Y14, Y14
+	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
+	VMULPD       Y12, Y14, Y14
+	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
+	VMULPD       Y9, Y14, Y14
+	VADDPD       Y14, Y13, Y9
+	VMULPD       Y2, Y2, Y12
+	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y9, Y12, Y9
+	VMULPD       Y3, Y9, Y9
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y3
+	VADDPD       Y3, Y9, Y9
+	VSUBPD       Y9, Y12, Y12
+	VSUBPD       Y2, Y12, Y12
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y3
+	VSUBPD       Y3, Y12, Y12
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y12, Y2
+	VPSHUFD      $0xdd, Y2, Y3
+	VPERMQ       $0x08, Y3, Y3
+	VPSRAD       $0x14, X3, X3
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VCVTDQ2PD    X3, Y11
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
+	VDIVPD       Y3, Y2, Y3
+	VMULPD       Y3, Y3, Y9
+	VMULPD       Y9, Y9, Y12
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y13
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y14
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
+	VMULPD       Y12, Y14, Y14
+	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
+	VMULPD       Y12, Y14, Y14
+	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
+	VMULPD       Y9, Y14, Y14
+	VADDPD       Y14, Y13, Y9
+	VMULPD       Y2, Y2, Y12
+	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y9, Y12, Y9
+	VMULPD       Y3, Y9, Y9
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y3
+	VADDPD       Y3, Y9, Y9
+	VSUBPD       Y9, Y12, Y12
+	VSUBPD       Y2, Y12, Y12
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y3
+	VSUBPD       Y3, Y12, Y12
+	VMOVUPD      Y12, 256(AX)
+	VEXTRACTI128 $0x01, Y4, X2
+	VMOVDQU      word3fffffff<>+0(SB), X3
+	VPMINUD      X3, X2, X3
+	VPCMPEQD     X2, X3, X3
+	VPCMPEQD     X4, X4, X4
+	VPXOR        X3, X4, X4
+	VPXOR        X4, X2, X2
+	VCVTDQ2PD    X2, Y4
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y11
+	VANDPD       quad41f0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y11, Y4, Y4
+	VADDPD       quad3fe0000000000000<>+0(SB), Y4, Y4
+	VMULPD       quad3df0000000000000<>+0(SB), Y4, Y4
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y4, Y2
 	VPSHUFD      $0xdd, Y2, Y9
 	VPERMQ       $0x08, Y9, Y9
 	VPSRAD       $0x14, X9, X9
 	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
 	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
 	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VPANDN       X9, X4, X9
+	VPANDN       X9, X3, X9
 	VCVTDQ2PD    X9, Y9
-	VPMOVSXDQ    X4, Y10
-	VXORPD       quad8000000000000000<>+0(SB), Y6, Y6
-	VBLENDVPD    Y10, Y6, Y2, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y4
-	VDIVPD       Y4, Y2, Y4
-	VMULPD       Y4, Y4, Y6
-	VMULPD       Y6, Y6, Y10
+	VPMOVSXDQ    X3, Y11
+	VXORPD       quad8000000000000000<>+0(SB), Y4, Y4
+	VBLENDVPD    Y11, Y4, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
+	VDIVPD       Y3, Y2, Y3
+	VMULPD       Y3, Y3, Y4
+	VMULPD       Y4, Y4, Y11
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y12
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y13
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y4, Y13, Y13
+	VADDPD       Y13, Y12, Y4
+	VMULPD       Y2, Y2, Y11
+	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y4, Y11, Y4
+	VMULPD       Y3, Y4, Y4
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y9, Y3
+	VADDPD       Y3, Y4, Y4
+	VSUBPD       Y4, Y11, Y11
+	VSUBPD       Y2, Y11, Y11
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y9, Y3
+	VSUBPD       Y3, Y11, Y11
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y11, Y2
+	VPSHUFD      $0xdd, Y2, Y3
+	VPERMQ       $0x08, Y3, Y3
+	VPSRAD       $0x14, X3, X3
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VCVTDQ2PD    X3, Y9
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
+	VDIVPD       Y3, Y2, Y3
+	VMULPD       Y3, Y3, Y4
+	VMULPD       Y4, Y4, Y11
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y12
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y13
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y4, Y13, Y13
+	VADDPD       Y13, Y12, Y4
+	VMULPD       Y2, Y2, Y11
+	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y4, Y11, Y4
+	VMULPD       Y3, Y4, Y4
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y9, Y3
+	VADDPD       Y3, Y4, Y4
+	VSUBPD       Y4, Y11, Y11
+	VSUBPD       Y2, Y11, Y11
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y9, Y3
+	VSUBPD       Y3, Y11, Y11
+	VMOVUPD      Y11, 288(AX)
+	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y2
+	VPSRLQ       $0x20, Y10, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
+	VPMULLD      wordd2511f53<>+0(SB), Y10, Y9
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y4, Y2, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y2
+	VPSRLQ       $0x20, Y5, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y3
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y3, Y2, Y3
+	VPBROADCASTD 36(DX), Y2
+	VPXOR        Y8, Y3, Y3
+	VPXOR        Y2, Y3, Y3
+	VPBROADCASTD 76(DX), Y2
+	VPXOR        Y7, Y4, Y4
+	VPXOR        Y2, Y4, Y4
+	VMOVAPS      Y3, Y2
+	VMOVAPS      Y5, Y3
+	VMOVAPS      Y4, Y4
+	VMOVAPS      Y9, Y5
+	VEXTRACTI128 $0x00, Y6, X7
+	VMOVDQU      word3fffffff<>+0(SB), X8
+	VPMINUD      X8, X7, X8
+	VPCMPEQD     X7, X8, X8
+	VPCMPEQD     X9, X9, X9
+	VPXOR        X8, X9, X9
+	VPXOR        X9, X7, X7
+	VCVTDQ2PD    X7, Y9
+	VPSRAD       $0x1f, X7, X7
+	VPMOVSXDQ    X7, Y11
+	VANDPD       quad41f0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y11, Y9, Y9
+	VADDPD       quad3fe0000000000000<>+0(SB), Y9, Y9
+	VMULPD       quad3df0000000000000<>+0(SB), Y9, Y9
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y7
+	VPSHUFD      $0xdd, Y7, Y10
+	VPERMQ       $0x08, Y10, Y10
+	VPSRAD       $0x14, X10, X10
+	VPAND        quad000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y7, Y7
+	VPANDN       X10, X8, X10
+	VCVTDQ2PD    X10, Y10
+	VPMOVSXDQ    X8, Y11
+	VXORPD       quad8000000000000000<>+0(SB), Y9, Y9
+	VBLENDVPD    Y11, Y9, Y7, Y7
+	VADDPD       quad4000000000000000<>+0(SB), Y7, Y8
+	VDIVPD       Y8, Y7, Y8
+	VMULPD       Y8, Y8, Y9
+	VMULPD       Y9, Y9, Y11
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y12
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y13
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y9, Y13, Y13
+	VADDPD       Y13, Y12, Y9
+	VMULPD       Y7, Y7, Y11
+	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y9, Y11, Y9
+	VMULPD       Y8, Y9, Y9
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y10, Y8
+	VADDPD       Y8, Y9, Y9
+	VSUBPD       Y9, Y11, Y11
+	VSUBPD       Y7, Y11, Y11
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y10, Y8
+	VSUBPD       Y8, Y11, Y11
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y11, Y7
+	VPSHUFD      $0xdd, Y7, Y8
+	VPERMQ       $0x08, Y8, Y8
+	VPSRAD       $0x14, X8, X8
+	VPAND        quad000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y7, Y7
+	VCVTDQ2PD    X8, Y10
+	VADDPD       quad4000000000000000<>+0(SB), Y7, Y8
+	VDIVPD       Y8, Y7, Y8
+	VMULPD       Y8, Y8, Y9
+	VMULPD       Y9, Y9, Y11
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y12
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y13
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y9, Y13, Y13
+	VADDPD       Y13, Y12, Y9
+	VMULPD       Y7, Y7, Y11
+	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y9, Y11, Y9
+	VMULPD       Y8, Y9, Y9
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y10, Y8
+	VADDPD       Y8, Y9, Y9
+	VSUBPD       Y9, Y11, Y11
+	VSUBPD       Y7, Y11, Y11
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y10, Y8
+	VSUBPD       Y8, Y11, Y11
+	VMOVUPD      Y11, 384(AX)
+	VEXTRACTI128 $0x01, Y6, X6
+	VMOVDQU      word3fffffff<>+0(SB), X7
+	VPMINUD      X7, X6, X7
+	VPCMPEQD     X6, X7, X7
+	VPCMPEQD     X8, X8, X8
+	VPXOR        X7, X8, X8
+	VPXOR        X8, X6, X6
+	VCVTDQ2PD    X6, Y8
+	VPSRAD       $0x1f, X6, X6
+	VPMOVSXDQ    X6, Y10
+	VANDPD       quad41f0000000000000<>+0(SB), Y10, Y10
+	VADDPD       Y10, Y8, Y8
+	VADDPD       quad3fe0000000000000<>+0(SB), Y8, Y8
+	VMULPD       quad3df0000000000000<>+0(SB), Y8, Y8
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y8, Y6
+	VPSHUFD      $0xdd, Y6, Y9
+	VPERMQ       $0x08, Y9, Y9
+	VPSRAD       $0x14, X9, X9
+	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
+	VPANDN       X9, X7, X9
+	VCVTDQ2PD    X9, Y9
+	VPMOVSXDQ    X7, Y10
+	VXORPD       quad8000000000000000<>+0(SB), Y8, Y8
+	VBLENDVPD    Y10, Y8, Y6, Y6
+	VADDPD       quad4000000000000000<>+0(SB), Y6, Y7
+	VDIVPD       Y7, Y6, Y7
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y8, Y8, Y10
 	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y10, Y11
 	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
 	VMULPD       Y10, Y11, Y11
@@ -7452,30 +7861,906 @@ gumbel64loop:
 	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
 	VMULPD       Y10, Y12, Y12
 	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
-	VMULPD       Y6, Y12, Y12
-	VADDPD       Y12, Y11, Y6
-	VMULPD       Y2, Y2, Y10
+	VMULPD       Y8, Y12, Y12
+	VADDPD       Y12, Y11, Y8
+	VMULPD       Y6, Y6, Y10
 	VMULPD       quad3fe0000000000000<>+0(SB), Y10, Y10
-	VADDPD       Y6, Y10, Y6
-	VMULPD       Y4, Y6, Y6
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y9, Y4
-	VADDPD       Y4, Y6, Y6
+	VADDPD       Y8, Y10, Y8
+	VMULPD       Y7, Y8, Y8
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y9, Y7
+	VADDPD       Y7, Y8, Y8
+	VSUBPD       Y8, Y10, Y10
 	VSUBPD       Y6, Y10, Y10
-	VSUBPD       Y2, Y10, Y10
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y9, Y4
-	VSUBPD       Y4, Y10, Y10
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y9, Y7
+	VSUBPD       Y7, Y10, Y10
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y10, Y6
+	VPSHUFD      $0xdd, Y6, Y7
+	VPERMQ       $0x08, Y7, Y7
+	VPSRAD       $0x14, X7, X7
+	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
+	VCVTDQ2PD    X7, Y9
+	VADDPD       quad4000000000000000<>+0(SB), Y6, Y7
+	VDIVPD       Y7, Y6, Y7
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y8, Y8, Y10
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y10, Y11
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD       Y10, Y11, Y11
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD       Y10, Y11, Y11
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y10, Y12
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y12, Y12
+	VMULPD       Y10, Y12, Y12
+	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
+	VMULPD       Y10, Y12, Y12
+	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
+	VMULPD       Y8, Y12, Y12
+	VADDPD       Y12, Y11, Y8
+	VMULPD       Y6, Y6, Y10
+	VMULPD       quad3fe0000000000000<>+0(SB), Y10, Y10
+	VADDPD       Y8, Y10, Y8
+	VMULPD       Y7, Y8, Y8
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y9, Y7
+	VADDPD       Y7, Y8, Y8
+	VSUBPD       Y8, Y10, Y10
+	VSUBPD       Y6, Y10, Y10
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y9, Y7
+	VSUBPD       Y7, Y10, Y10
+	VMOVUPD      Y10, 416(AX)
+	VMOVAPS      Y2, Y2
+	VMOVAPS      Y3, Y3
+	VMOVAPS      Y4, Y4
+	VMOVAPS      Y5, Y6
+	ADDQ         $0x10, R8
+	MOVL         R8, BX
+	MOVQ         R8, R9
+	SHRQ         $0x20, R9
+	VMOVD        BX, X5
+	VPBROADCASTD X5, Y5
+	VMOVD        R9, X7
+	VPBROADCASTD X7, Y7
+	VPADDD       iota<>+0(SB), Y5, Y5
+	VMOVAPS      Y0, Y8
+	VMOVAPS      Y1, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y10
+	VPSRLQ       $0x20, Y5, Y11
+	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y11
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y11, Y10, Y11
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y10
+	VPSRLQ       $0x20, Y8, Y12
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y12, Y12
+	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y12, Y10, Y12
+	VPBROADCASTD (DX), Y10
+	VPXOR        Y7, Y12, Y12
+	VPXOR        Y10, Y12, Y12
+	VPBROADCASTD 40(DX), Y7
+	VPXOR        Y9, Y11, Y11
+	VPXOR        Y7, Y11, Y11
+	VPMULUDQ     wordd2511f53<>+0(SB), Y12, Y7
+	VPSRLQ       $0x20, Y12, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y12, Y10
+	VPSHUFD      $0xf5, Y7, Y7
+	VPBLENDD     $0xaa, Y9, Y7, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y7
+	VPSRLQ       $0x20, Y11, Y12
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y12, Y12
+	VPMULLD      wordcd9e8d57<>+0(SB), Y11, Y11
+	VPSHUFD      $0xf5, Y7, Y7
+	VPBLENDD     $0xaa, Y12, Y7, Y12
+	VPBROADCASTD 4(DX), Y7
+	VPXOR        Y8, Y12, Y12
+	VPXOR        Y7, Y12, Y12
+	VPBROADCASTD 44(DX), Y7
+	VPXOR        Y5, Y9, Y9
+	VPXOR        Y7, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y12, Y5
+	VPSRLQ       $0x20, Y12, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
+	VPMULLD      wordd2511f53<>+0(SB), Y12, Y8
+	VPSHUFD      $0xf5, Y5, Y5
+	VPBLENDD     $0xaa, Y7, Y5, Y7
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y5
+	VPSRLQ       $0x20, Y9, Y12
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y12, Y12
+	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y5, Y5
+	VPBLENDD     $0xaa, Y12, Y5, Y12
+	VPBROADCASTD 8(DX), Y5
+	VPXOR        Y11, Y12, Y12
+	VPXOR        Y5, Y12, Y12
+	VPBROADCASTD 48(DX), Y5
+	VPXOR        Y10, Y7, Y7
+	VPXOR        Y5, Y7, Y7
+	VEXTRACTI128 $0x00, Y2, X5
+	VMOVDQU      word3fffffff<>+0(SB), X10
+	VPMINUD      X10, X5, X10
+	VPCMPEQD     X5, X10, X10
+	VPCMPEQD     X11, X11, X11
+	VPXOR        X10, X11, X11
+	VPXOR        X11, X5, X5
+	VCVTDQ2PD    X5, Y11
+	VPSRAD       $0x1f, X5, X5
+	VPMOVSXDQ    X5, Y14
+	VANDPD       quad41f0000000000000<>+0(SB), Y14, Y14
+	VADDPD       Y14, Y11, Y11
+	VADDPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VMULPD       quad3df0000000000000<>+0(SB), Y11, Y11
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y11, Y5
+	VPSHUFD      $0xdd, Y5, Y13
+	VPERMQ       $0x08, Y13, Y13
+	VPSRAD       $0x14, X13, X13
+	VPAND        quad000fffffffffffff<>+0(SB), Y5, Y5
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y5, Y5
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y5, Y5
+	VPANDN       X13, X10, X13
+	VCVTDQ2PD    X13, Y13
+	VPMOVSXDQ    X10, Y14
+	VXORPD       quad8000000000000000<>+0(SB), Y11, Y11
+	VBLENDVPD    Y14, Y11, Y5, Y5
+	VADDPD       quad4000000000000000<>+0(SB), Y5, Y10
+	VDIVPD       Y10, Y5, Y10
+	VMULPD       Y10, Y10, Y11
+	VMULPD       Y11, Y11, Y14
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y14, Y15
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y15, Y15
+	VMULPD       Y14, Y15, Y15
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y15, Y15
+	VMULPD       Y14, Y15, Y15
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y14, Y16
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y16, Y16
+	VMULPD       Y14, Y16, Y16
+	VADDPD       quad3fd2492494229359<>+0(SB), Y16, Y16
+	VMULPD       Y14, Y16, Y16
+	VADDPD       quad3fe5555555555593<>+0(SB), Y16, Y16
+	VMULPD       Y11, Y16, Y16
+	VADDPD       Y16, Y15, Y11
+	VMULPD       Y5, Y5, Y14
+	VMULPD       quad3fe0000000000000<>+0(SB), Y14, Y14
+	VADDPD       Y11, Y14, Y11
+	VMULPD       Y10, Y11, Y11
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y13, Y10
+	VADDPD       Y10, Y11, Y11
+	VSUBPD       Y11, Y14, Y14
+	VSUBPD       Y5, Y14, Y14
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y13, Y10
+	VSUBPD       Y10, Y14, Y14
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y14, Y5
+	VPSHUFD      $0xdd, Y5, Y10
+	VPERMQ       $0x08, Y10, Y10
+	VPSRAD       $0x14, X10, X10
+	VPAND        quad000fffffffffffff<>+0(SB), Y5, Y5
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y5, Y5
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y5, Y5
+	VCVTDQ2PD    X10, Y13
+	VADDPD       quad4000000000000000<>+0(SB), Y5, Y10
+	VDIVPD       Y10, Y5, Y10
+	VMULPD       Y10, Y10, Y11
+	VMULPD       Y11, Y11, Y14
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y14, Y15
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y15, Y15
+	VMULPD       Y14, Y15, Y15
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y15, Y15
+	VMULPD       Y14, Y15, Y15
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y14, Y16
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y16, Y16
+	VMULPD       Y14, Y16, Y16
+	VADDPD       quad3fd2492494229359<>+0(SB), Y16, Y16
+	VMULPD       Y14, Y16, Y16
+	VADDPD       quad3fe5555555555593<>+0(SB), Y16, Y16
+	VMULPD       Y11, Y16, Y16
+	VADDPD       Y16, Y15, Y11
+	VMULPD       Y5, Y5, Y14
+	VMULPD       quad3fe0000000000000<>+0(SB), Y14, Y14
+	VADDPD       Y11, Y14, Y11
+	VMULPD       Y10, Y11, Y11
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y13, Y10
+	VADDPD       Y10, Y11, Y11
+	VSUBPD       Y11, Y14, Y14
+	VSUBPD       Y5, Y14, Y14
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y13, Y10
+	VSUBPD       Y10, Y14, Y14
+	VMOVUPD      Y14, 64(AX)
+	VEXTRACTI128 $0x01, Y2, X2
+	VMOVDQU      word3fffffff<>+0(SB), X5
+	VPMINUD      X5, X2, X5
+	VPCMPEQD     X2, X5, X5
+	VPCMPEQD     X10, X10, X10
+	VPXOR        X5, X10, X10
+	VPXOR        X10, X2, X2
+	VCVTDQ2PD    X2, Y10
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y13
+	VANDPD       quad41f0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y13, Y10, Y10
+	VADDPD       quad3fe0000000000000<>+0(SB), Y10, Y10
+	VMULPD       quad3df0000000000000<>+0(SB), Y10, Y10
 	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y10, Y2
-	VPSHUFD      $0xdd, Y2, Y4
-	VPERMQ       $0x08, Y4, Y4
-	VPSRAD       $0x14, X4, X4
+	VPSHUFD      $0xdd, Y2, Y11
+	VPERMQ       $0x08, Y11, Y11
+	VPSRAD       $0x14, X11, X11
 	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
 	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
 	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VCVTDQ2PD    X4, Y9
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y4
-	VDIVPD       Y4, Y2, Y4
-	VMULPD       Y4, Y4, Y6
-	VMULPD       Y6, Y6, Y10
+	VPANDN       X11, X5, X11
+	VCVTDQ2PD    X11, Y11
+	VPMOVSXDQ    X5, Y13
+	VXORPD       quad8000000000000000<>+0(SB), Y10, Y10
+	VBLENDVPD    Y13, Y10, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
+	VDIVPD       Y5, Y2, Y5
+	VMULPD       Y5, Y5, Y10
+	VMULPD       Y10, Y10, Y13
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y14
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y15
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
+	VMULPD       Y13, Y15, Y15
+	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
+	VMULPD       Y13, Y15, Y15
+	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
+	VMULPD       Y10, Y15, Y15
+	VADDPD       Y15, Y14, Y10
+	VMULPD       Y2, Y2, Y13
+	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y10, Y13, Y10
+	VMULPD       Y5, Y10, Y10
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y5
+	VADDPD       Y5, Y10, Y10
+	VSUBPD       Y10, Y13, Y13
+	VSUBPD       Y2, Y13, Y13
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y5
+	VSUBPD       Y5, Y13, Y13
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y13, Y2
+	VPSHUFD      $0xdd, Y2, Y5
+	VPERMQ       $0x08, Y5, Y5
+	VPSRAD       $0x14, X5, X5
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VCVTDQ2PD    X5, Y11
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
+	VDIVPD       Y5, Y2, Y5
+	VMULPD       Y5, Y5, Y10
+	VMULPD       Y10, Y10, Y13
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y14
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y15
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
+	VMULPD       Y13, Y15, Y15
+	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
+	VMULPD       Y13, Y15, Y15
+	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
+	VMULPD       Y10, Y15, Y15
+	VADDPD       Y15, Y14, Y10
+	VMULPD       Y2, Y2, Y13
+	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y10, Y13, Y10
+	VMULPD       Y5, Y10, Y10
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y5
+	VADDPD       Y5, Y10, Y10
+	VSUBPD       Y10, Y13, Y13
+	VSUBPD       Y2, Y13, Y13
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y5
+	VSUBPD       Y5, Y13, Y13
+	VMOVUPD      Y13, 96(AX)
+	VPMULUDQ     wordd2511f53<>+0(SB), Y12, Y2
+	VPSRLQ       $0x20, Y12, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y12, Y10
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y5, Y2, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y2
+	VPSRLQ       $0x20, Y7, Y11
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y11
+	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y11, Y2, Y11
+	VPBROADCASTD 12(DX), Y2
+	VPXOR        Y9, Y11, Y11
+	VPXOR        Y2, Y11, Y11
+	VPBROADCASTD 52(DX), Y2
+	VPXOR        Y8, Y5, Y5
+	VPXOR        Y2, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y2
+	VPSRLQ       $0x20, Y11, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y8
+	VPMULLD      wordd2511f53<>+0(SB), Y11, Y9
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y2
+	VPSRLQ       $0x20, Y5, Y11
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y11
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y11, Y2, Y11
+	VPBROADCASTD 16(DX), Y2
+	VPXOR        Y7, Y11, Y11
+	VPXOR        Y2, Y11, Y11
+	VPBROADCASTD 56(DX), Y2
+	VPXOR        Y10, Y8, Y8
+	VPXOR        Y2, Y8, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y2
+	VPSRLQ       $0x20, Y11, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
+	VPMULLD      wordd2511f53<>+0(SB), Y11, Y10
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y7, Y2, Y7
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y11
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y11
+	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y11, Y2, Y11
+	VPBROADCASTD 20(DX), Y2
+	VPXOR        Y5, Y11, Y11
+	VPXOR        Y2, Y11, Y11
+	VPBROADCASTD 60(DX), Y2
+	VPXOR        Y9, Y7, Y7
+	VPXOR        Y2, Y7, Y7
+	VEXTRACTI128 $0x00, Y3, X2
+	VMOVDQU      word3fffffff<>+0(SB), X5
+	VPMINUD      X5, X2, X5
+	VPCMPEQD     X2, X5, X5
+	VPCMPEQD     X9, X9, X9
+	VPXOR        X5, X9, X9
+	VPXOR        X9, X2, X2
+	VCVTDQ2PD    X2, Y9
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y13
+	VANDPD       quad41f0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y13, Y9, Y9
+	VADDPD       quad3fe0000000000000<>+0(SB), Y9, Y9
+	VMULPD       quad3df0000000000000<>+0(SB), Y9, Y9
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y2
+	VPSHUFD      $0xdd, Y2, Y12
+	VPERMQ       $0x08, Y12, Y12
+	VPSRAD       $0x14, X12, X12
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X12, X5, X12
+	VCVTDQ2PD    X12, Y12
+	VPMOVSXDQ    X5, Y13
+	VXORPD       quad8000000000000000<>+0(SB), Y9, Y9
+	VBLENDVPD    Y13, Y9, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
+	VDIVPD       Y5, Y2, Y5
+	VMULPD       Y5, Y5, Y9
+	VMULPD       Y9, Y9, Y13
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y14
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y15
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
+	VMULPD       Y13, Y15, Y15
+	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
+	VMULPD       Y13, Y15, Y15
+	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
+	VMULPD       Y9, Y15, Y15
+	VADDPD       Y15, Y14, Y9
+	VMULPD       Y2, Y2, Y13
+	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y9, Y13, Y9
+	VMULPD       Y5, Y9, Y9
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y12, Y5
+	VADDPD       Y5, Y9, Y9
+	VSUBPD       Y9, Y13, Y13
+	VSUBPD       Y2, Y13, Y13
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y12, Y5
+	VSUBPD       Y5, Y13, Y13
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y13, Y2
+	VPSHUFD      $0xdd, Y2, Y5
+	VPERMQ       $0x08, Y5, Y5
+	VPSRAD       $0x14, X5, X5
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VCVTDQ2PD    X5, Y12
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
+	VDIVPD       Y5, Y2, Y5
+	VMULPD       Y5, Y5, Y9
+	VMULPD       Y9, Y9, Y13
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y14
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y15
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
+	VMULPD       Y13, Y15, Y15
+	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
+	VMULPD       Y13, Y15, Y15
+	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
+	VMULPD       Y9, Y15, Y15
+	VADDPD       Y15, Y14, Y9
+	VMULPD       Y2, Y2, Y13
+	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y9, Y13, Y9
+	VMULPD       Y5, Y9, Y9
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y12, Y5
+	VADDPD       Y5, Y9, Y9
+	VSUBPD       Y9, Y13, Y13
+	VSUBPD       Y2, Y13, Y13
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y12, Y5
+	VSUBPD       Y5, Y13, Y13
+	VMOVUPD      Y13, 192(AX)
+	VEXTRACTI128 $0x01, Y3, X2
+	VMOVDQU      word3fffffff<>+0(SB), X3
+	VPMINUD      X3, X2, X3
+	VPCMPEQD     X2, X3, X3
+	VPCMPEQD     X5, X5, X5
+	VPXOR        X3, X5, X5
+	VPXOR        X5, X2, X2
+	VCVTDQ2PD    X2, Y5
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y12
+	VANDPD       quad41f0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y12, Y5, Y5
+	VADDPD       quad3fe0000000000000<>+0(SB), Y5, Y5
+	VMULPD       quad3df0000000000000<>+0(SB), Y5, Y5
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y5, Y2
+	VPSHUFD      $0xdd, Y2, Y9
+	VPERMQ       $0x08, Y9, Y9
+	VPSRAD       $0x14, X9, X9
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X9, X3, X9
+	VCVTDQ2PD    X9, Y9
+	VPMOVSXDQ    X3, Y12
+	VXORPD       quad8000000000000000<>+0(SB), Y5, Y5
+	VBLENDVPD    Y12, Y5, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
+	VDIVPD       Y3, Y2, Y3
+	VMULPD       Y3, Y3, Y5
+	VMULPD       Y5, Y5, Y12
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y13
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y14
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
+	VMULPD       Y12, Y14, Y14
+	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
+	VMULPD       Y12, Y14, Y14
+	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
+	VMULPD       Y5, Y14, Y14
+	VADDPD       Y14, Y13, Y5
+	VMULPD       Y2, Y2, Y12
+	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y5, Y12, Y5
+	VMULPD       Y3, Y5, Y5
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y9, Y3
+	VADDPD       Y3, Y5, Y5
+	VSUBPD       Y5, Y12, Y12
+	VSUBPD       Y2, Y12, Y12
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y9, Y3
+	VSUBPD       Y3, Y12, Y12
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y12, Y2
+	VPSHUFD      $0xdd, Y2, Y3
+	VPERMQ       $0x08, Y3, Y3
+	VPSRAD       $0x14, X3, X3
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VCVTDQ2PD    X3, Y9
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
+	VDIVPD       Y3, Y2, Y3
+	VMULPD       Y3, Y3, Y5
+	VMULPD       Y5, Y5, Y12
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y13
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y14
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
+	VMULPD       Y12, Y14, Y14
+	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
+	VMULPD       Y12, Y14, Y14
+	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
+	VMULPD       Y5, Y14, Y14
+	VADDPD       Y14, Y13, Y5
+	VMULPD       Y2, Y2, Y12
+	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y5, Y12, Y5
+	VMULPD       Y3, Y5, Y5
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y9, Y3
+	VADDPD       Y3, Y5, Y5
+	VSUBPD       Y5, Y12, Y12
+	VSUBPD       Y2, Y12, Y12
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y9, Y3
+	VSUBPD       Y3, Y12, Y12
+	VMOVUPD      Y12, 224(AX)
+	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y2
+	VPSRLQ       $0x20, Y11, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
+	VPMULLD      wordd2511f53<>+0(SB), Y11, Y5
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y3, Y2, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y2
+	VPSRLQ       $0x20, Y7, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y9
+	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y9, Y2, Y9
+	VPBROADCASTD 24(DX), Y2
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y2, Y9, Y9
+	VPBROADCASTD 64(DX), Y2
+	VPXOR        Y10, Y3, Y3
+	VPXOR        Y2, Y3, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y2
+	VPSRLQ       $0x20, Y9, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y8
+	VPMULLD      wordd2511f53<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y2
+	VPSRLQ       $0x20, Y3, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y10
+	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y10, Y2, Y10
+	VPBROADCASTD 28(DX), Y2
+	VPXOR        Y7, Y10, Y10
+	VPXOR        Y2, Y10, Y10
+	VPBROADCASTD 68(DX), Y2
+	VPXOR        Y5, Y8, Y8
+	VPXOR        Y2, Y8, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y2
+	VPSRLQ       $0x20, Y10, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y10, Y7
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y5, Y2, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y2
+	VPSRLQ       $0x20, Y8, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y10
+	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y10, Y2, Y10
+	VPBROADCASTD 32(DX), Y2
+	VPXOR        Y3, Y10, Y10
+	VPXOR        Y2, Y10, Y10
+	VPBROADCASTD 72(DX), Y2
+	VPXOR        Y9, Y5, Y5
+	VPXOR        Y2, Y5, Y5
+	VEXTRACTI128 $0x00, Y4, X2
+	VMOVDQU      word3fffffff<>+0(SB), X3
+	VPMINUD      X3, X2, X3
+	VPCMPEQD     X2, X3, X3
+	VPCMPEQD     X9, X9, X9
+	VPXOR        X3, X9, X9
+	VPXOR        X9, X2, X2
+	VCVTDQ2PD    X2, Y9
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y12
+	VANDPD       quad41f0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y12, Y9, Y9
+	VADDPD       quad3fe0000000000000<>+0(SB), Y9, Y9
+	VMULPD       quad3df0000000000000<>+0(SB), Y9, Y9
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y2
+	VPSHUFD      $0xdd, Y2, Y11
+	VPERMQ       $0x08, Y11, Y11
+	VPSRAD       $0x14, X11, X11
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X11, X3, X11
+	VCVTDQ2PD    X11, Y11
+	VPMOVSXDQ    X3, Y12
+	VXORPD       quad8000000000000000<>+0(SB), Y9, Y9
+	VBLENDVPD    Y12, Y9, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
+	VDIVPD       Y3, Y2, Y3
+	VMULPD       Y3, Y3, Y9
+	VMULPD       Y9, Y9, Y12
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y13
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y14
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
+	VMULPD       Y12, Y14, Y14
+	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
+	VMULPD       Y12, Y14, Y14
+	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
+	VMULPD       Y9, Y14, Y14
+	VADDPD       Y14, Y13, Y9
+	VMULPD       Y2, Y2, Y12
+	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y9, Y12, Y9
+	VMULPD       Y3, Y9, Y9
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y3
+	VADDPD       Y3, Y9, Y9
+	VSUBPD       Y9, Y12, Y12
+	VSUBPD       Y2, Y12, Y12
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y3
+	VSUBPD       Y3, Y12, Y12
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y12, Y2
+	VPSHUFD      $0xdd, Y2, Y3
+	VPERMQ       $0x08, Y3, Y3
+	VPSRAD       $0x14, X3, X3
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VCVTDQ2PD    X3, Y11
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
+	VDIVPD       Y3, Y2, Y3
+	VMULPD       Y3, Y3, Y9
+	VMULPD       Y9, Y9, Y12
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y13
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y14
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
+	VMULPD       Y12, Y14, Y14
+	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
+	VMULPD       Y12, Y14, Y14
+	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
+	VMULPD       Y9, Y14, Y14
+	VADDPD       Y14, Y13, Y9
+	VMULPD       Y2, Y2, Y12
+	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y9, Y12, Y9
+	VMULPD       Y3, Y9, Y9
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y3
+	VADDPD       Y3, Y9, Y9
+	VSUBPD       Y9, Y12, Y12
+	VSUBPD       Y2, Y12, Y12
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y3
+	VSUBPD       Y3, Y12, Y12
+	VMOVUPD      Y12, 320(AX)
+	VEXTRACTI128 $0x01, Y4, X2
+	VMOVDQU      word3fffffff<>+0(SB), X3
+	VPMINUD      X3, X2, X3
+	VPCMPEQD     X2, X3, X3
+	VPCMPEQD     X4, X4, X4
+	VPXOR        X3, X4, X4
+	VPXOR        X4, X2, X2
+	VCVTDQ2PD    X2, Y4
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y11
+	VANDPD       quad41f0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y11, Y4, Y4
+	VADDPD       quad3fe0000000000000<>+0(SB), Y4, Y4
+	VMULPD       quad3df0000000000000<>+0(SB), Y4, Y4
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y4, Y2
+	VPSHUFD      $0xdd, Y2, Y9
+	VPERMQ       $0x08, Y9, Y9
+	VPSRAD       $0x14, X9, X9
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X9, X3, X9
+	VCVTDQ2PD    X9, Y9
+	VPMOVSXDQ    X3, Y11
+	VXORPD       quad8000000000000000<>+0(SB), Y4, Y4
+	VBLENDVPD    Y11, Y4, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
+	VDIVPD       Y3, Y2, Y3
+	VMULPD       Y3, Y3, Y4
+	VMULPD       Y4, Y4, Y11
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y12
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y13
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y4, Y13, Y13
+	VADDPD       Y13, Y12, Y4
+	VMULPD       Y2, Y2, Y11
+	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y4, Y11, Y4
+	VMULPD       Y3, Y4, Y4
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y9, Y3
+	VADDPD       Y3, Y4, Y4
+	VSUBPD       Y4, Y11, Y11
+	VSUBPD       Y2, Y11, Y11
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y9, Y3
+	VSUBPD       Y3, Y11, Y11
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y11, Y2
+	VPSHUFD      $0xdd, Y2, Y3
+	VPERMQ       $0x08, Y3, Y3
+	VPSRAD       $0x14, X3, X3
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VCVTDQ2PD    X3, Y9
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
+	VDIVPD       Y3, Y2, Y3
+	VMULPD       Y3, Y3, Y4
+	VMULPD       Y4, Y4, Y11
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y12
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y13
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y4, Y13, Y13
+	VADDPD       Y13, Y12, Y4
+	VMULPD       Y2, Y2, Y11
+	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y4, Y11, Y4
+	VMULPD       Y3, Y4, Y4
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y9, Y3
+	VADDPD       Y3, Y4, Y4
+	VSUBPD       Y4, Y11, Y11
+	VSUBPD       Y2, Y11, Y11
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y9, Y3
+	VSUBPD       Y3, Y11, Y11
+	VMOVUPD      Y11, 352(AX)
+	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y2
+	VPSRLQ       $0x20, Y10, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
+	VPMULLD      wordd2511f53<>+0(SB), Y10, Y9
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y4, Y2, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y2
+	VPSRLQ       $0x20, Y5, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y3
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y3, Y2, Y3
+	VPBROADCASTD 36(DX), Y2
+	VPXOR        Y8, Y3, Y3
+	VPXOR        Y2, Y3, Y3
+	VPBROADCASTD 76(DX), Y2
+	VPXOR        Y7, Y4, Y4
+	VPXOR        Y2, Y4, Y4
+	VMOVAPS      Y3, Y2
+	VMOVAPS      Y5, Y3
+	VMOVAPS      Y4, Y4
+	VMOVAPS      Y9, Y5
+	VEXTRACTI128 $0x00, Y6, X7
+	VMOVDQU      word3fffffff<>+0(SB), X8
+	VPMINUD      X8, X7, X8
+	VPCMPEQD     X7, X8, X8
+	VPCMPEQD     X9, X9, X9
+	VPXOR        X8, X9, X9
+	VPXOR        X9, X7, X7
+	VCVTDQ2PD    X7, Y9
+	VPSRAD       $0x1f, X7, X7
+	VPMOVSXDQ    X7, Y11
+	VANDPD       quad41f0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y11, Y9, Y9
+	VADDPD       quad3fe0000000000000<>+0(SB), Y9, Y9
+	VMULPD       quad3df0000000000000<>+0(SB), Y9, Y9
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y7
+	VPSHUFD      $0xdd, Y7, Y10
+	VPERMQ       $0x08, Y10, Y10
+	VPSRAD       $0x14, X10, X10
+	VPAND        quad000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y7, Y7
+	VPANDN       X10, X8, X10
+	VCVTDQ2PD    X10, Y10
+	VPMOVSXDQ    X8, Y11
+	VXORPD       quad8000000000000000<>+0(SB), Y9, Y9
+	VBLENDVPD    Y11, Y9, Y7, Y7
+	VADDPD       quad4000000000000000<>+0(SB), Y7, Y8
+	VDIVPD       Y8, Y7, Y8
+	VMULPD       Y8, Y8, Y9
+	VMULPD       Y9, Y9, Y11
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y12
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y13
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y9, Y13, Y13
+	VADDPD       Y13, Y12, Y9
+	VMULPD       Y7, Y7, Y11
+	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y9, Y11, Y9
+	VMULPD       Y8, Y9, Y9
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y10, Y8
+	VADDPD       Y8, Y9, Y9
+	VSUBPD       Y9, Y11, Y11
+	VSUBPD       Y7, Y11, Y11
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y10, Y8
+	VSUBPD       Y8, Y11, Y11
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y11, Y7
+	VPSHUFD      $0xdd, Y7, Y8
+	VPERMQ       $0x08, Y8, Y8
+	VPSRAD       $0x14, X8, X8
+	VPAND        quad000fffffffffffff<>+0(SB), Y7, Y7
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y7, Y7
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y7, Y7
+	VCVTDQ2PD    X8, Y10
+	VADDPD       quad4000000000000000<>+0(SB), Y7, Y8
+	VDIVPD       Y8, Y7, Y8
+	VMULPD       Y8, Y8, Y9
+	VMULPD       Y9, Y9, Y11
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y12
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y13
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y9, Y13, Y13
+	VADDPD       Y13, Y12, Y9
+	VMULPD       Y7, Y7, Y11
+	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y9, Y11, Y9
+	VMULPD       Y8, Y9, Y9
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y10, Y8
+	VADDPD       Y8, Y9, Y9
+	VSUBPD       Y9, Y11, Y11
+	VSUBPD       Y7, Y11, Y11
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y10, Y8
+	VSUBPD       Y8, Y11, Y11
+	VMOVUPD      Y11, 448(AX)
+	VEXTRACTI128 $0x01, Y6, X6
+	VMOVDQU      word3fffffff<>+0(SB), X7
+	VPMINUD      X7, X6, X7
+	VPCMPEQD     X6, X7, X7
+	VPCMPEQD     X8, X8, X8
+	VPXOR        X7, X8, X8
+	VPXOR        X8, X6, X6
+	VCVTDQ2PD    X6, Y8
+	VPSRAD       $0x1f, X6, X6
+	VPMOVSXDQ    X6, Y10
+	VANDPD       quad41f0000000000000<>+0(SB), Y10, Y10
+	VADDPD       Y10, Y8, Y8
+	VADDPD       quad3fe0000000000000<>+0(SB), Y8, Y8
+	VMULPD       quad3df0000000000000<>+0(SB), Y8, Y8
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y8, Y6
+	VPSHUFD      $0xdd, Y6, Y9
+	VPERMQ       $0x08, Y9, Y9
+	VPSRAD       $0x14, X9, X9
+	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
+	VPANDN       X9, X7, X9
+	VCVTDQ2PD    X9, Y9
+	VPMOVSXDQ    X7, Y10
+	VXORPD       quad8000000000000000<>+0(SB), Y8, Y8
+	VBLENDVPD    Y10, Y8, Y6, Y6
+	VADDPD       quad4000000000000000<>+0(SB), Y6, Y7
+	VDIVPD       Y7, Y6, Y7
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y8, Y8, Y10
 	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y10, Y11
 	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
 	VMULPD       Y10, Y11, Y11
@@ -7487,644 +8772,73 @@ gumbel64loop:
 	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
 	VMULPD       Y10, Y12, Y12
 	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
-	VMULPD       Y6, Y12, Y12
-	VADDPD       Y12, Y11, Y6
-	VMULPD       Y2, Y2, Y10
+	VMULPD       Y8, Y12, Y12
+	VADDPD       Y12, Y11, Y8
+	VMULPD       Y6, Y6, Y10
 	VMULPD       quad3fe0000000000000<>+0(SB), Y10, Y10
-	VADDPD       Y6, Y10, Y6
-	VMULPD       Y4, Y6, Y6
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y9, Y4
-	VADDPD       Y4, Y6, Y6
+	VADDPD       Y8, Y10, Y8
+	VMULPD       Y7, Y8, Y8
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y9, Y7
+	VADDPD       Y7, Y8, Y8
+	VSUBPD       Y8, Y10, Y10
 	VSUBPD       Y6, Y10, Y10
-	VSUBPD       Y2, Y10, Y10
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y9, Y4
-	VSUBPD       Y4, Y10, Y10
-	VMOVUPD      Y10, 64(AX)
-	VEXTRACTI128 $0x01, Y8, X2
-	VMOVDQU      word4afb0ccb<>+0(SB), X4
-	VPMINUD      X4, X2, X4
-	VPCMPEQD     X2, X4, X4
-	VPCMPEQD     X6, X6, X6
-	VPXOR        X4, X6, X6
-	VPXOR        X6, X2, X2
-	VCVTDQ2PD    X2, Y6
-	VPSRAD       $0x1f, X2, X2
-	VPMOVSXDQ    X2, Y9
-	VANDPD       quad41f0000000000000<>+0(SB), Y9, Y9
-	VADDPD       Y9, Y6, Y6
-	VADDPD       quad3fe0000000000000<>+0(SB), Y6, Y6
-	VMULPD       quad3df0000000000000<>+0(SB), Y6, Y6
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y2
-	VPSHUFD      $0xdd, Y2, Y8
-	VPERMQ       $0x08, Y8, Y8
-	VPSRAD       $0x14, X8, X8
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VPANDN       X8, X4, X8
-	VCVTDQ2PD    X8, Y8
-	VPMOVSXDQ    X4, Y9
-	VXORPD       quad8000000000000000<>+0(SB), Y6, Y6
-	VBLENDVPD    Y9, Y6, Y2, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y4
-	VDIVPD       Y4, Y2, Y4
-	VMULPD       Y4, Y4, Y6
-	VMULPD       Y6, Y6, Y9
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y9, Y10
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
-	VMULPD       Y9, Y10, Y10
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
-	VMULPD       Y9, Y10, Y10
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y9, Y11
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y11, Y11
-	VMULPD       Y9, Y11, Y11
-	VADDPD       quad3fd2492494229359<>+0(SB), Y11, Y11
-	VMULPD       Y9, Y11, Y11
-	VADDPD       quad3fe5555555555593<>+0(SB), Y11, Y11
-	VMULPD       Y6, Y11, Y11
-	VADDPD       Y11, Y10, Y6
-	VMULPD       Y2, Y2, Y9
-	VMULPD       quad3fe0000000000000<>+0(SB), Y9, Y9
-	VADDPD       Y6, Y9, Y6
-	VMULPD       Y4, Y6, Y6
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y8, Y4
-	VADDPD       Y4, Y6, Y6
-	VSUBPD       Y6, Y9, Y9
-	VSUBPD       Y2, Y9, Y9
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y8, Y4
-	VSUBPD       Y4, Y9, Y9
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y2
-	VPSHUFD      $0xdd, Y2, Y4
-	VPERMQ       $0x08, Y4, Y4
-	VPSRAD       $0x14, X4, X4
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VCVTDQ2PD    X4, Y8
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y4
-	VDIVPD       Y4, Y2, Y4
-	VMULPD       Y4, Y4, Y6
-	VMULPD       Y6, Y6, Y9
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y9, Y10
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
-	VMULPD       Y9, Y10, Y10
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
-	VMULPD       Y9, Y10, Y10
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y9, Y11
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y11, Y11
-	VMULPD       Y9, Y11, Y11
-	VADDPD       quad3fd2492494229359<>+0(SB), Y11, Y11
-	VMULPD       Y9, Y11, Y11
-	VADDPD       quad3fe5555555555593<>+0(SB), Y11, Y11
-	VMULPD       Y6, Y11, Y11
-	VADDPD       Y11, Y10, Y6
-	VMULPD       Y2, Y2, Y9
-	VMULPD       quad3fe0000000000000<>+0(SB), Y9, Y9
-	VADDPD       Y6, Y9, Y6
-	VMULPD       Y4, Y6, Y6
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y8, Y4
-	VADDPD       Y4, Y6, Y6
-	VSUBPD       Y6, Y9, Y9
-	VSUBPD       Y2, Y9, Y9
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y8, Y4
-	VSUBPD       Y4, Y9, Y9
-	VMOVUPD      Y9, 96(AX)
-	VEXTRACTI128 $0x00, Y3, X2
-	VMOVDQU      word4afb0ccb<>+0(SB), X4
-	VPMINUD      X4, X2, X4
-	VPCMPEQD     X2, X4, X4
-	VPCMPEQD     X6, X6, X6
-	VPXOR        X4, X6, X6
-	VPXOR        X6, X2, X2
-	VCVTDQ2PD    X2, Y6
-	VPSRAD       $0x1f, X2, X2
-	VPMOVSXDQ    X2, Y9
-	VANDPD       quad41f0000000000000<>+0(SB), Y9, Y9
-	VADDPD       Y9, Y6, Y6
-	VADDPD       quad3fe0000000000000<>+0(SB), Y6, Y6
-	VMULPD       quad3df0000000000000<>+0(SB), Y6, Y6
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y2
-	VPSHUFD      $0xdd, Y2, Y8
-	VPERMQ       $0x08, Y8, Y8
-	VPSRAD       $0x14, X8, X8
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VPANDN       X8, X4, X8
-	VCVTDQ2PD    X8, Y8
-	VPMOVSXDQ    X4, Y9
-	VXORPD       quad8000000000000000<>+0(SB), Y6, Y6
-	VBLENDVPD    Y9, Y6, Y2, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y4
-	VDIVPD       Y4, Y2, Y4
-	VMULPD       Y4, Y4, Y6
-	VMULPD       Y6, Y6, Y9
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y9, Y10
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
-	VMULPD       Y9, Y10, Y10
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
-	VMULPD       Y9, Y10, Y10
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y9, Y11
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y11, Y11
-	VMULPD       Y9, Y11, Y11
-	VADDPD       quad3fd2492494229359<>+0(SB), Y11, Y11
-	VMULPD       Y9, Y11, Y11
-	VADDPD       quad3fe5555555555593<>+0(SB), Y11, Y11
-	VMULPD       Y6, Y11, Y11
-	VADDPD       Y11, Y10, Y6
-	VMULPD       Y2, Y2, Y9
-	VMULPD       quad3fe0000000000000<>+0(SB), Y9, Y9
-	VADDPD       Y6, Y9, Y6
-	VMULPD       Y4, Y6, Y6
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y8, Y4
-	VADDPD       Y4, Y6, Y6
-	VSUBPD       Y6, Y9, Y9
-	VSUBPD       Y2, Y9, Y9
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y8, Y4
-	VSUBPD       Y4, Y9, Y9
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y2
-	VPSHUFD      $0xdd, Y2, Y4
-	VPERMQ       $0x08, Y4, Y4
-	VPSRAD       $0x14, X4, X4
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VCVTDQ2PD    X4, Y8
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y4
-	VDIVPD       Y4, Y2, Y4
-	VMULPD       Y4, Y4, Y6
-	VMULPD       Y6, Y6, Y9
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y9, Y10
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
-	VMULPD       Y9, Y10, Y10
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
-	VMULPD       Y9, Y10, Y10
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y9, Y11
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y11, Y11
-	VMULPD       Y9, Y11, Y11
-	VADDPD       quad3fd2492494229359<>+0(SB), Y11, Y11
-	VMULPD       Y9, Y11, Y11
-	VADDPD       quad3fe5555555555593<>+0(SB), Y11, Y11
-	VMULPD       Y6, Y11, Y11
-	VADDPD       Y11, Y10, Y6
-	VMULPD       Y2, Y2, Y9
-	VMULPD       quad3fe0000000000000<>+0(SB), Y9, Y9
-	VADDPD       Y6, Y9, Y6
-	VMULPD       Y4, Y6, Y6
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y8, Y4
-	VADDPD       Y4, Y6, Y6
-	VSUBPD       Y6, Y9, Y9
-	VSUBPD       Y2, Y9, Y9
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y8, Y4
-	VSUBPD       Y4, Y9, Y9
-	VMOVUPD      Y9, 192(AX)
-	VEXTRACTI128 $0x01, Y3, X2
-	VMOVDQU      word4afb0ccb<>+0(SB), X3
-	VPMINUD      X3, X2, X3
-	VPCMPEQD     X2, X3, X3
-	VPCMPEQD     X4, X4, X4
-	VPXOR        X3, X4, X4
-	VPXOR        X4, X2, X2
-	VCVTDQ2PD    X2, Y4
-	VPSRAD       $0x1f, X2, X2
-	VPMOVSXDQ    X2, Y8
-	VANDPD       quad41f0000000000000<>+0(SB), Y8, Y8
-	VADDPD       Y8, Y4, Y4
-	VADDPD       quad3fe0000000000000<>+0(SB), Y4, Y4
-	VMULPD       quad3df0000000000000<>+0(SB), Y4, Y4
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y4, Y2
-	VPSHUFD      $0xdd, Y2, Y6
-	VPERMQ       $0x08, Y6, Y6
-	VPSRAD       $0x14, X6, X6
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VPANDN       X6, X3, X6
-	VCVTDQ2PD    X6, Y6
-	VPMOVSXDQ    X3, Y8
-	VXORPD       quad8000000000000000<>+0(SB), Y4, Y4
-	VBLENDVPD    Y8, Y4, Y2, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
-	VDIVPD       Y3, Y2, Y3
-	VMULPD       Y3, Y3, Y4
-	VMULPD       Y4, Y4, Y8
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y8, Y9
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y8, Y10
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       quad3fd2492494229359<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       quad3fe5555555555593<>+0(SB), Y10, Y10
-	VMULPD       Y4, Y10, Y10
-	VADDPD       Y10, Y9, Y4
-	VMULPD       Y2, Y2, Y8
-	VMULPD       quad3fe0000000000000<>+0(SB), Y8, Y8
-	VADDPD       Y4, Y8, Y4
-	VMULPD       Y3, Y4, Y4
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y6, Y3
-	VADDPD       Y3, Y4, Y4
-	VSUBPD       Y4, Y8, Y8
-	VSUBPD       Y2, Y8, Y8
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y6, Y3
-	VSUBPD       Y3, Y8, Y8
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y8, Y2
-	VPSHUFD      $0xdd, Y2, Y3
-	VPERMQ       $0x08, Y3, Y3
-	VPSRAD       $0x14, X3, X3
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VCVTDQ2PD    X3, Y6
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
-	VDIVPD       Y3, Y2, Y3
-	VMULPD       Y3, Y3, Y4
-	VMULPD       Y4, Y4, Y8
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y8, Y9
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y8, Y10
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       quad3fd2492494229359<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       quad3fe5555555555593<>+0(SB), Y10, Y10
-	VMULPD       Y4, Y10, Y10
-	VADDPD       Y10, Y9, Y4
-	VMULPD       Y2, Y2, Y8
-	VMULPD       quad3fe0000000000000<>+0(SB), Y8, Y8
-	VADDPD       Y4, Y8, Y4
-	VMULPD       Y3, Y4, Y4
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y6, Y3
-	VADDPD       Y3, Y4, Y4
-	VSUBPD       Y4, Y8, Y8
-	VSUBPD       Y2, Y8, Y8
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y6, Y3
-	VSUBPD       Y3, Y8, Y8
-	VMOVUPD      Y8, 224(AX)
-	VEXTRACTI128 $0x00, Y5, X2
-	VMOVDQU      word4afb0ccb<>+0(SB), X3
-	VPMINUD      X3, X2, X3
-	VPCMPEQD     X2, X3, X3
-	VPCMPEQD     X4, X4, X4
-	VPXOR        X3, X4, X4
-	VPXOR        X4, X2, X2
-	VCVTDQ2PD    X2, Y4
-	VPSRAD       $0x1f, X2, X2
-	VPMOVSXDQ    X2, Y8
-	VANDPD       quad41f0000000000000<>+0(SB), Y8, Y8
-	VADDPD       Y8, Y4, Y4
-	VADDPD       quad3fe0000000000000<>+0(SB), Y4, Y4
-	VMULPD       quad3df0000000000000<>+0(SB), Y4, Y4
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y4, Y2
-	VPSHUFD      $0xdd, Y2, Y6
-	VPERMQ       $0x08, Y6, Y6
-	VPSRAD       $0x14, X6, X6
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VPANDN       X6, X3, X6
-	VCVTDQ2PD    X6, Y6
-	VPMOVSXDQ    X3, Y8
-	VXORPD       quad8000000000000000<>+0(SB), Y4, Y4
-	VBLENDVPD    Y8, Y4, Y2, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
-	VDIVPD       Y3, Y2, Y3
-	VMULPD       Y3, Y3, Y4
-	VMULPD       Y4, Y4, Y8
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y8, Y9
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y8, Y10
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       quad3fd2492494229359<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       quad3fe5555555555593<>+0(SB), Y10, Y10
-	VMULPD       Y4, Y10, Y10
-	VADDPD       Y10, Y9, Y4
-	VMULPD       Y2, Y2, Y8
-	VMULPD       quad3fe0000000000000<>+0(SB), Y8, Y8
-	VADDPD       Y4, Y8, Y4
-	VMULPD       Y3, Y4, Y4
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y6, Y3
-	VADDPD       Y3, Y4, Y4
-	VSUBPD       Y4, Y8, Y8
-	VSUBPD       Y2, Y8, Y8
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y6, Y3
-	VSUBPD       Y3, Y8, Y8
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y8, Y2
-	VPSHUFD      $0xdd, Y2, Y3
-	VPERMQ       $0x08, Y3, Y3
-	VPSRAD       $0x14, X3, X3
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VCVTDQ2PD    X3, Y6
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
-	VDIVPD       Y3, Y2, Y3
-	VMULPD       Y3, Y3, Y4
-	VMULPD       Y4, Y4, Y8
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y8, Y9
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y8, Y10
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       quad3fd2492494229359<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       quad3fe5555555555593<>+0(SB), Y10, Y10
-	VMULPD       Y4, Y10, Y10
-	VADDPD       Y10, Y9, Y4
-	VMULPD       Y2, Y2, Y8
-	VMULPD       quad3fe0000000000000<>+0(SB), Y8, Y8
-	VADDPD       Y4, Y8, Y4
-	VMULPD       Y3, Y4, Y4
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y6, Y3
-	VADDPD       Y3, Y4, Y4
-	VSUBPD       Y4, Y8, Y8
-	VSUBPD       Y2, Y8, Y8
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y6, Y3
-	VSUBPD       Y3, Y8, Y8
-	VMOVUPD      Y8, 320(AX)
-	VEXTRACTI128 $0x01, Y5, X2
-	VMOVDQU      word4afb0ccb<>+0(SB), X3
-	VPMINUD      X3, X2, X3
-	VPCMPEQD     X2, X3, X3
-	VPCMPEQD     X4, X4, X4
-	VPXOR        X3, X4, X4
-	VPXOR        X4, X2, X2
-	VCVTDQ2PD    X2, Y4
-	VPSRAD       $0x1f, X2, X2
-	VPMOVSXDQ    X2, Y6
-	VANDPD       quad41f0000000000000<>+0(SB), Y6, Y6
-	VADDPD       Y6, Y4, Y4
-	VADDPD       quad3fe0000000000000<>+0(SB), Y4, Y4
-	VMULPD       quad3df0000000000000<>+0(SB), Y4, Y4
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y4, Y2
-	VPSHUFD      $0xdd, Y2, Y5
-	VPERMQ       $0x08, Y5, Y5
-	VPSRAD       $0x14, X5, X5
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VPANDN       X5, X3, X5
-	VCVTDQ2PD    X5, Y5
-	VPMOVSXDQ    X3, Y6
-	VXORPD       quad8000000000000000<>+0(SB), Y4, Y4
-	VBLENDVPD    Y6, Y4, Y2, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
-	VDIVPD       Y3, Y2, Y3
-	VMULPD       Y3, Y3, Y4
-	VMULPD       Y4, Y4, Y6
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y6, Y8
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
-	VMULPD       Y6, Y8, Y8
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
-	VMULPD       Y6, Y8, Y8
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y6, Y9
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y9, Y9
-	VMULPD       Y6, Y9, Y9
-	VADDPD       quad3fd2492494229359<>+0(SB), Y9, Y9
-	VMULPD       Y6, Y9, Y9
-	VADDPD       quad3fe5555555555593<>+0(SB), Y9, Y9
-	VMULPD       Y4, Y9, Y9
-	VADDPD       Y9, Y8, Y4
-	VMULPD       Y2, Y2, Y6
-	VMULPD       quad3fe0000000000000<>+0(SB), Y6, Y6
-	VADDPD       Y4, Y6, Y4
-	VMULPD       Y3, Y4, Y4
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y5, Y3
-	VADDPD       Y3, Y4, Y4
-	VSUBPD       Y4, Y6, Y6
-	VSUBPD       Y2, Y6, Y6
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y5, Y3
-	VSUBPD       Y3, Y6, Y6
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y2
-	VPSHUFD      $0xdd, Y2, Y3
-	VPERMQ       $0x08, Y3, Y3
-	VPSRAD       $0x14, X3, X3
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VCVTDQ2PD    X3, Y5
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
-	VDIVPD       Y3, Y2, Y3
-	VMULPD       Y3, Y3, Y4
-	VMULPD       Y4, Y4, Y6
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y6, Y8
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
-	VMULPD       Y6, Y8, Y8
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
-	VMULPD       Y6, Y8, Y8
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y6, Y9
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y9, Y9
-	VMULPD       Y6, Y9, Y9
-	VADDPD       quad3fd2492494229359<>+0(SB), Y9, Y9
-	VMULPD       Y6, Y9, Y9
-	VADDPD       quad3fe5555555555593<>+0(SB), Y9, Y9
-	VMULPD       Y4, Y9, Y9
-	VADDPD       Y9, Y8, Y4
-	VMULPD       Y2, Y2, Y6
-	VMULPD       quad3fe0000000000000<>+0(SB), Y6, Y6
-	VADDPD       Y4, Y6, Y4
-	VMULPD       Y3, Y4, Y4
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y5, Y3
-	VADDPD       Y3, Y4, Y4
-	VSUBPD       Y4, Y6, Y6
-	VSUBPD       Y2, Y6, Y6
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y5, Y3
-	VSUBPD       Y3, Y6, Y6
-	VMOVUPD      Y6, 352(AX)
-	VEXTRACTI128 $0x00, Y7, X2
-	VMOVDQU      word4afb0ccb<>+0(SB), X3
-	VPMINUD      X3, X2, X3
-	VPCMPEQD     X2, X3, X3
-	VPCMPEQD     X4, X4, X4
-	VPXOR        X3, X4, X4
-	VPXOR        X4, X2, X2
-	VCVTDQ2PD    X2, Y4
-	VPSRAD       $0x1f, X2, X2
-	VPMOVSXDQ    X2, Y6
-	VANDPD       quad41f0000000000000<>+0(SB), Y6, Y6
-	VADDPD       Y6, Y4, Y4
-	VADDPD       quad3fe0000000000000<>+0(SB), Y4, Y4
-	VMULPD       quad3df0000000000000<>+0(SB), Y4, Y4
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y4, Y2
-	VPSHUFD      $0xdd, Y2, Y5
-	VPERMQ       $0x08, Y5, Y5
-	VPSRAD       $0x14, X5, X5
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VPANDN       X5, X3, X5
-	VCVTDQ2PD    X5, Y5
-	VPMOVSXDQ    X3, Y6
-	VXORPD       quad8000000000000000<>+0(SB), Y4, Y4
-	VBLENDVPD    Y6, Y4, Y2, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
-	VDIVPD       Y3, Y2, Y3
-	VMULPD       Y3, Y3, Y4
-	VMULPD       Y4, Y4, Y6
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y6, Y8
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
-	VMULPD       Y6, Y8, Y8
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
-	VMULPD       Y6, Y8, Y8
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y6, Y9
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y9, Y9
-	VMULPD       Y6, Y9, Y9
-	VADDPD       quad3fd2492494229359<>+0(SB), Y9, Y9
-	VMULPD       Y6, Y9, Y9
-	VADDPD       quad3fe5555555555593<>+0(SB), Y9, Y9
-	VMULPD       Y4, Y9, Y9
-	VADDPD       Y9, Y8, Y4
-	VMULPD       Y2, Y2, Y6
-	VMULPD       quad3fe0000000000000<>+0(SB), Y6, Y6
-	VADDPD       Y4, Y6, Y4
-	VMULPD       Y3, Y4, Y4
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y5, Y3
-	VADDPD       Y3, Y4, Y4
-	VSUBPD       Y4, Y6, Y6
-	VSUBPD       Y2, Y6, Y6
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y5, Y3
-	VSUBPD       Y3, Y6, Y6
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y2
-	VPSHUFD      $0xdd, Y2, Y3
-	VPERMQ       $0x08, Y3, Y3
-	VPSRAD       $0x14, X3, X3
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VCVTDQ2PD    X3, Y5
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
-	VDIVPD       Y3, Y2, Y3
-	VMULPD       Y3, Y3, Y4
-	VMULPD       Y4, Y4, Y6
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y6, Y8
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
-	VMULPD       Y6, Y8, Y8
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
-	VMULPD       Y6, Y8, Y8
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y6, Y9
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y9, Y9
-	VMULPD       Y6, Y9, Y9
-	VADDPD       quad3fd2492494229359<>+0(SB), Y9, Y9
-	VMULPD       Y6, Y9, Y9
-	VADDPD       quad3fe5555555555593<>+0(SB), Y9, Y9
-	VMULPD       Y4, Y9, Y9
-	VADDPD       Y9, Y8, Y4
-	VMULPD       Y2, Y2, Y6
-	VMULPD       quad3fe0000000000000<>+0(SB), Y6, Y6
-	VADDPD       Y4, Y6, Y4
-	VMULPD       Y3, Y4, Y4
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y5, Y3
-	VADDPD       Y3, Y4, Y4
-	VSUBPD       Y4, Y6, Y6
-	VSUBPD       Y2, Y6, Y6
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y5, Y3
-	VSUBPD       Y3, Y6, Y6
-	VMOVUPD      Y6, 448(AX)
-	VEXTRACTI128 $0x01, Y7, X2
-	VMOVDQU      word4afb0ccb<>+0(SB), X3
-	VPMINUD      X3, X2, X3
-	VPCMPEQD     X2, X3, X3
-	VPCMPEQD     X4, X4, X4
-	VPXOR        X3, X4, X4
-	VPXOR        X4, X2, X2
-	VCVTDQ2PD    X2, Y4
-	VPSRAD       $0x1f, X2, X2
-	VPMOVSXDQ    X2, Y6
-	VANDPD       quad41f0000000000000<>+0(SB), Y6, Y6
-	VADDPD       Y6, Y4, Y4
-	VADDPD       quad3fe0000000000000<>+0(SB), Y4, Y4
-	VMULPD       quad3df0000000000000<>+0(SB), Y4, Y4
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y4, Y2
-	VPSHUFD      $0xdd, Y2, Y5
-	VPERMQ       $0x08, Y5, Y5
-	VPSRAD       $0x14, X5, X5
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VPANDN       X5, X3, X5
-	VCVTDQ2PD    X5, Y5
-	VPMOVSXDQ    X3, Y6
-	VXORPD       quad8000000000000000<>+0(SB), Y4, Y4
-	VBLENDVPD    Y6, Y4, Y2, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
-	VDIVPD       Y3, Y2, Y3
-	VMULPD       Y3, Y3, Y4
-	VMULPD       Y4, Y4, Y6
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y6, Y7
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y7, Y7
-	VMULPD       Y6, Y7, Y7
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y7, Y7
-	VMULPD       Y6, Y7, Y7
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y6, Y8
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y8, Y8
-	VMULPD       Y6, Y8, Y8
-	VADDPD       quad3fd2492494229359<>+0(SB), Y8, Y8
-	VMULPD       Y6, Y8, Y8
-	VADDPD       quad3fe5555555555593<>+0(SB), Y8, Y8
-	VMULPD       Y4, Y8, Y8
-	VADDPD       Y8, Y7, Y4
-	VMULPD       Y2, Y2, Y6
-	VMULPD       quad3fe0000000000000<>+0(SB), Y6, Y6
-	VADDPD       Y4, Y6, Y4
-	VMULPD       Y3, Y4, Y4
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y5, Y3
-	VADDPD       Y3, Y4, Y4
-	VSUBPD       Y4, Y6, Y6
-	VSUBPD       Y2, Y6, Y6
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y5, Y3
-	VSUBPD       Y3, Y6, Y6
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y2
-	VPSHUFD      $0xdd, Y2, Y3
-	VPERMQ       $0x08, Y3, Y3
-	VPSRAD       $0x14, X3, X3
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VCVTDQ2PD    X3, Y5
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
-	VDIVPD       Y3, Y2, Y3
-	VMULPD       Y3, Y3, Y4
-	VMULPD       Y4, Y4, Y6
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y6, Y7
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y7, Y7
-	VMULPD       Y6, Y7, Y7
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y7, Y7
-	VMULPD       Y6, Y7, Y7
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y6, Y8
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y8, Y8
-	VMULPD       Y6, Y8, Y8
-	VADDPD       quad3fd2492494229359<>+0(SB), Y8, Y8
-	VMULPD       Y6, Y8, Y8
-	VADDPD       quad3fe5555555555593<>+0(SB), Y8, Y8
-	VMULPD       Y4, Y8, Y8
-	VADDPD       Y8, Y7, Y4
-	VMULPD       Y2, Y2, Y6
-	VMULPD       quad3fe0000000000000<>+0(SB), Y6, Y6
-	VADDPD       Y4, Y6, Y4
-	VMULPD       Y3, Y4, Y4
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y5, Y3
-	VADDPD       Y3, Y4, Y4
-	VSUBPD       Y4, Y6, Y6
-	VSUBPD       Y2, Y6, Y6
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y5, Y3
-	VSUBPD       Y3, Y6, Y6
-	VMOVUPD      Y6, 480(AX)
-	ADDQ         $0x10, SI
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y9, Y7
+	VSUBPD       Y7, Y10, Y10
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y10, Y6
+	VPSHUFD      $0xdd, Y6, Y7
+	VPERMQ       $0x08, Y7, Y7
+	VPSRAD       $0x14, X7, X7
+	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
+	VCVTDQ2PD    X7, Y9
+	VADDPD       quad4000000000000000<>+0(SB), Y6, Y7
+	VDIVPD       Y7, Y6, Y7
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y8, Y8, Y10
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y10, Y11
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD       Y10, Y11, Y11
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD       Y10, Y11, Y11
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y10, Y12
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y12, Y12
+	VMULPD       Y10, Y12, Y12
+	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
+	VMULPD       Y10, Y12, Y12
+	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
+	VMULPD       Y8, Y12, Y12
+	VADDPD       Y12, Y11, Y8
+	VMULPD       Y6, Y6, Y10
+	VMULPD       quad3fe0000000000000<>+0(SB), Y10, Y10
+	VADDPD       Y8, Y10, Y8
+	VMULPD       Y7, Y8, Y8
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y9, Y7
+	VADDPD       Y7, Y8, Y8
+	VSUBPD       Y8, Y10, Y10
+	VSUBPD       Y6, Y10, Y10
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y9, Y7
+	VSUBPD       Y7, Y10, Y10
+	VMOVUPD      Y10, 480(AX)
+	PREFETCHT0   (SI)
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(SI)
+	PREFETCHT0   64(DI)
+	PREFETCHT0   128(SI)
+	PREFETCHT0   128(DI)
+	PREFETCHT0   192(SI)
+	PREFETCHT0   192(DI)
+	PREFETCHT0   256(SI)
+	PREFETCHT0   256(DI)
+	PREFETCHT0   320(SI)
+	PREFETCHT0   320(DI)
+	PREFETCHT0   384(SI)
+	PREFETCHT0   384(DI)
+	PREFETCHT0   448(SI)
+	PREFETCHT0   448(DI)
 	ADDQ         $0x00000200, AX
+	ADDQ         $0x00000200, SI
+	ADDQ         $0x00000200, DI
 	DECQ         CX
 	JMP          gumbel64loop
 

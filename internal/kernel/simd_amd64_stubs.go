@@ -5,7 +5,7 @@
 package kernel
 
 //go:noescape
-func gumbel32AVX2(dst *float32, groups int, keys *[20]uint32, counter *[4]uint32)
+func gumbel32AVX2(dst *float32, groups int, keys *[20]uint32, counter *[4]uint32, ahead *float32, also *float32)
 
 func turnIn32AVX2(dst *float32, src *float32, k int)
 
@@ -51,7 +51,7 @@ func klGrad32AVX2(dst *float32, e *float32, q *float32, p *float32, n int, at *[
 func weigh32AVX2(dst *float32, a *float32, b *float32, n int, at *[6]float32)
 
 //go:noescape
-func gumbel32AVX512(dst *float32, groups int, keys *[20]uint32, counter *[4]uint32)
+func gumbel32AVX512(dst *float32, groups int, keys *[20]uint32, counter *[4]uint32, ahead *float32, also *float32)
 
 func turnIn32AVX512(dst *float32, src *float32, k int)
 
@@ -130,4 +130,4 @@ func klGrad64AVX2(dst *float64, e *float64, q *float64, p *float64, n int, at *[
 func weigh64AVX2(dst *float64, a *float64, b *float64, n int, at *[6]float64)
 
 //go:noescape
-func gumbel64AVX2(dst *float64, groups int, keys *[20]uint32, counter *[4]uint32)
+func gumbel64AVX2(dst *float64, groups int, keys *[20]uint32, counter *[4]uint32, ahead *float64, also *float64)

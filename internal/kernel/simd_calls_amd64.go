@@ -2,8 +2,26 @@
 
 package kernel
 
+import "github.com/gumbel-go/gumbel/internal/philox"
+
 // The assembly's functions, each by the element type and the level. What they
 // do is said in gen, where they are made.
+
+func gumbelSIMD[T Float](dst, ahead, also []T, rounds *[20]uint32, counter *[4]uint32) {
+	groups := len(dst) / philox.Group
+	switch dst := any(dst).(type) {
+	case []float32:
+		a, b := any(ahead).([]float32), any(also).([]float32)
+		if level == levelAVX512 {
+			gumbel32AVX512(&dst[0], groups, rounds, counter, &a[0], &b[0])
+		} else {
+			gumbel32AVX2(&dst[0], groups, rounds, counter, &a[0], &b[0])
+		}
+	case []float64:
+		a, b := any(ahead).([]float64), any(also).([]float64)
+		gumbel64AVX2(&dst[0], groups, rounds, counter, &a[0], &b[0])
+	}
+}
 
 // peaks returns the bits of the lanes that tie and of those that met a NaN.
 func peaks[T Float](logits, noise []T, sums *[32]T, classes *[16]int) (tie, isNaN uint32) {

@@ -28,7 +28,9 @@ func (b *klBuffers[T]) exponentials(dst, logits []T) (top T, sum float64, ok boo
 	if bad {
 		return 0, 0, false
 	}
-	return peak.sum, expsSIMD(dst, logits, b.zeros, scalars[T]{top: peak.sum, hi: 1}.array()), true
+	at := scalars[T]{top: peak.sum}
+	at.hi, at.lo = rate[T](1)
+	return peak.sum, expsSIMD(dst, logits, b.zeros, at.array()), true
 }
 
 // klTerms is what the divergence and its gradients are made of.

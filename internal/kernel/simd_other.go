@@ -7,7 +7,9 @@ const levelGo = 0
 // level is that of plain Go, the only one here.
 var level = levelGo
 
-func fillGroupsSIMD[T Float](_ []T, _ Stream, _ *[20]uint32, _ uint64) bool { return false }
+func fillGroupsSIMD[T Float](_ []T, _ Stream, _ *[20]uint32, _ uint64, _ prefetch[T]) bool {
+	return false
+}
 
 func sampleRowsSIMD[T Float](_, _, _, _ []T, _ int, _ float64) (int, bool) { return 0, false }
 

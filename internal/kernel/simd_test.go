@@ -28,7 +28,7 @@ func testNoiseLevels[T Float](t *testing.T) {
 		for i, start := range []uint64{0, 1, 63, 64, 1<<36 - 65, 1<<38 + 17} {
 			for _, n := range []int{1, 63, 64, 65, 1000, 20_000} {
 				got := make([]T, n)
-				fillNoise(got, Stream{Key: philox.DeriveKey(7, 8), Draw: 1<<40 + 3}, start)
+				fillNoise(got, Stream{Key: philox.DeriveKey(7, 8), Draw: 1<<40 + 3}, start, prefetch[T]{})
 				at := i*100_000 + n
 				if level == levelGo {
 					want[at] = got

@@ -141,8 +141,9 @@ func (t *tile[T]) flush(n int, array []T) {
 	}
 }
 
-// noise returns the tile's rows of a sampler's noise, by way of buffer n.
-func (t *tile[T]) noise(n int, noise Noise[T]) []T {
+// noise returns the tile's rows of a sampler's noise, by way of buffer n. It
+// may fetch the tile's rows of two arrays into the cache meanwhile.
+func (t *tile[T]) noise(n int, noise Noise[T], ahead prefetch[T]) []T {
 	switch {
 	case noise.Given != nil:
 		return t.read(n, noise.Given)
@@ -152,14 +153,14 @@ func (t *tile[T]) noise(n int, noise Noise[T]) []T {
 		return rows
 	case t.Inner == 1:
 		rows := t.buffer(n)
-		fillNoise(rows, *noise.Stream, uint64(t.index(0, 0)))
+		fillNoise(rows, *noise.Stream, uint64(t.index(0, 0)), ahead)
 		return rows
 	}
 	rows := t.buffer(n)
 	var array [maxWidth]T
 	span := array[:t.rows]
 	for c := range t.Classes {
-		fillNoise(span, *noise.Stream, uint64(t.index(0, c)))
+		fillNoise(span, *noise.Stream, uint64(t.index(0, c)), prefetch[T]{})
 		for r, g := range span {
 			rows[r*t.Classes+c] = g
 		}

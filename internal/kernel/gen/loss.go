@@ -34,6 +34,7 @@ func (l level) notFinite(x reg.VecVirtual, bad mask) {
 // a target is not finite.
 func bces(l level) {
 	l.text("bce", "func(dst, logits, targets *T, n int) (bad uint32)")
+	l.prepare()
 	dst, logits, targets, n := param("dst"), param("logits"), param("targets"), param("n")
 	bad := l.noMask()
 	l.along("bce", n, []reg.Register{dst, logits, targets}, func(a []span, _ *mask) {
@@ -47,7 +48,7 @@ func bces(l level) {
 		l.sub(l.number(1), e, f)
 		l.mul(l.number(0.5), f, f)
 		VMOVUPS(l.number(1), k)
-		small := l.compare(less, e, l.number(0.41421356237))
+		small := l.compare(less, e, l.number(l.seamOfLog()))
 		l.pick(small, e, f, f)
 		l.pick(small, zero, k, k)
 		minus := l.minusLog(f, k)
@@ -57,6 +58,14 @@ func bces(l level) {
 		a[0].put(z)
 	})
 	l.returnBad(bad)
+}
+
+// seamOfLog is the number up to which minusLog takes f as it is.
+func (l level) seamOfLog() float64 {
+	if l.double {
+		return math.Sqrt2 - 1
+	}
+	return 0.5
 }
 
 // expOfMinusSize returns e^−|x| and |x|.

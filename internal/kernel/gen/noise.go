@@ -11,80 +11,118 @@ import (
 
 // noise32 generates
 //
-//	func gumbel32LEVEL(dst *float32, groups int, keys *[20]uint32, counter *[4]uint32)
+//	func gumbel32LEVEL(dst *float32, groups int, keys *[20]uint32, counter *[4]uint32, ahead, also *float32)
 //
 // the standard Gumbel noise of whole groups of 64 elements. keys are the ten
-// rounds' key words; counter is the first block's. It has the operations of
-// gumbel32 in noise.go, in their order, without fused multiply-adds.
+// rounds' key words; counter is the first block's. Along the way it fetches as
+// many elements of two arrays into the cache, for what comes next. It has the
+// operations of gumbel32 in noise.go, in their order, without fused
+// multiply-adds that would round otherwise.
 func noise32(l level) {
-	noise(l, "gumbel32", "float32", func(words [4]reg.VecVirtual, half int, dst reg.Register) {
-		for w, b := range words {
-			g := l.gumbel32(b)
-			VMOVUPS(g, Mem{Base: dst, Disp: 64*w + half*l.bytes})
-		}
-	}, 256)
+	noise(l, "gumbel32", "float32", 256, func(l level, b reg.VecVirtual, at Mem) {
+		VMOVUPS(l.gumbel32(b), at)
+	})
 }
 
 // noise64 is noise32 for float64.
 func noise64(l level) {
-	noise(l, "gumbel64", "float64", func(words [4]reg.VecVirtual, half int, dst reg.Register) {
-		for w, b := range words {
-			for part := range 2 {
-				x := l.quarter(b, part)
-				g := l.gumbel64(x)
-				VMOVUPD(g, Mem{Base: dst, Disp: 128*w + 2*half*l.bytes + part*l.bytes})
-			}
+	noise(l, "gumbel64", "float64", 512, func(l level, b reg.VecVirtual, at Mem) {
+		for part := range 2 {
+			VMOVUPD(l.gumbel64(l.quarter(b, part)), at)
+			at.Disp += l.bytes
 		}
-	}, 512)
+	})
 }
 
-// noise is the loop over groups: store takes the four words of the lanes'
-// blocks, and which half of the group's sixteen blocks they are.
-func noise(l level, name, element string, store func(words [4]reg.VecVirtual, half int, dst reg.Register), groupBytes int) {
-	TEXT(name+l.suffix, NOSPLIT, fmt.Sprintf("func(dst *%s, groups int, keys *[20]uint32, counter *[4]uint32)", element))
+// noise is the loop over groups of so many bytes. store makes noise of a
+// register of words.
+func noise(l level, name, element string, bytes int, store func(l level, b reg.VecVirtual, at Mem)) {
+	TEXT(name+l.suffix, NOSPLIT, fmt.Sprintf("func(dst *%s, groups int, keys *[20]uint32, counter *[4]uint32, ahead, also *%s)", element, element))
 	Pragma("noescape")
-	l.setEven()
-	dst := Load(Param("dst"), GP64())
-	groups := Load(Param("groups"), GP64())
-	keys := Load(Param("keys"), GP64())
-	counter := Load(Param("counter"), GP64())
-	low, high, d0, d1 := GP32(), GP32(), l.reg(), l.reg()
-	block := GP64()
-	MOVQ(Mem{Base: counter}, block)
-	l.broadcast32(Mem{Base: counter, Disp: 8}, d0)
-	l.broadcast32(Mem{Base: counter, Disp: 12}, d1)
+	l.prepare()
+	dst, groups, keys, counter := param("dst"), param("groups"), param("keys"), param("counter")
+	ahead, also := param("ahead"), param("also")
+	p := philox{l: l, keys: keys, block: GP64(), d0: l.reg(), d1: l.reg()}
+	MOVQ(Mem{Base: counter}, p.block)
+	VPBROADCASTD(Mem{Base: counter, Disp: 8}, p.d0)
+	VPBROADCASTD(Mem{Base: counter, Disp: 12}, p.d1)
 
-	loop, done := name+"loop", name+"done"
-	Label(loop)
-	TESTQ(groups, groups)
-	JZ(LabelRef(done))
-	for half := range 16 / l.lanes {
-		var c [4]reg.VecVirtual
-		for i := range c {
-			c[i] = l.reg()
-		}
-		MOVL(block.As32(), low)
-		MOVQ(block, high.As64())
-		SHRQ(U8(32), high.As64())
-		l.fromGP32(low, c[0])
-		l.fromGP32(high, c[1])
-		lanes := iota32()
-		lanes.Disp += half * l.bytes
-		VPADDD(lanes, c[0], c[0]) // no carry: the first block is a multiple of 16
-		VMOVAPS(d0, c[2])
-		VMOVAPS(d1, c[3])
-		for round := range 10 {
-			c = l.philoxRound(c, Mem{Base: keys, Disp: 4 * round}, Mem{Base: keys, Disp: 40 + 4*round})
-		}
-		store(c, half, dst)
+	halves := 16 / l.lanes
+	half := bytes / (4 * halves) // of each word's run of 16 elements
+	var c [4]reg.VecVirtual
+	for i := range c {
+		c[i] = l.reg()
 	}
-	ADDQ(U8(16), block)
-	ADDQ(U32(uint32(groupBytes)), dst)
+	p.words(0, c, func(int) {})
+	Label(name + "loop")
+	TESTQ(groups, groups)
+	JZ(LabelRef(name + "done"))
+	for h := range halves {
+		// The rounds of the next words, a long chain, go between the logarithms
+		// of these, so that a processor sees both at a time.
+		var now [4]reg.VecVirtual
+		for i := range now {
+			now[i] = l.reg()
+			VMOVAPS(c[i], now[i])
+		}
+		if h == halves-1 {
+			ADDQ(U8(16), p.block)
+		}
+		p.words((h+1)%halves, c, func(round int) {
+			if round%3 == 2 || round == 9 {
+				w := round / 3
+				store(l, now[w], Mem{Base: dst, Disp: bytes/4*w + half*h})
+			}
+		})
+	}
+	for line := 0; line < bytes; line += 64 {
+		PREFETCHT0(Mem{Base: ahead, Disp: line})
+		PREFETCHT0(Mem{Base: also, Disp: line})
+	}
+	for _, at := range []reg.GPVirtual{dst, ahead, also} {
+		ADDQ(U32(bytes), at)
+	}
 	DECQ(groups)
-	JMP(LabelRef(loop))
-	Label(done)
+	JMP(LabelRef(name + "loop"))
+	Label(name + "done")
 	VZEROUPPER()
 	RET()
+}
+
+// philox makes the words of lanes of blocks side by side.
+type philox struct {
+	l           level
+	keys, block reg.GPVirtual // the round keys; the number of the group's first block
+	d0, d1      reg.VecVirtual
+}
+
+// words sets c to the words of a half of the group's sixteen blocks, or of all.
+// It calls between after each of the ten rounds.
+func (p philox) words(half int, c [4]reg.VecVirtual, between func(round int)) {
+	low, high := GP32(), GP32()
+	x := c
+	for i := range x {
+		x[i] = p.l.reg()
+	}
+	MOVL(p.block.As32(), low)
+	MOVQ(p.block, high.As64())
+	SHRQ(U8(32), high.As64())
+	p.l.fromGP32(low, x[0])
+	p.l.fromGP32(high, x[1])
+	lanes := iota32()
+	lanes.Disp += half * p.l.bytes
+	VPADDD(lanes, x[0], x[0]) // no carry: the first block is a multiple of 16
+	VMOVAPS(p.d0, x[2])
+	VMOVAPS(p.d1, x[3])
+	for round := range 10 {
+		x = p.l.philoxRound(x, Mem{Base: p.keys, Disp: 4 * round}, Mem{Base: p.keys, Disp: 40 + 4*round})
+		if round == 9 {
+			for i := range c {
+				VMOVAPS(x[i], c[i])
+			}
+		}
+		between(round)
+	}
 }
 
 // fromGP32 fills a vector with a general register.
@@ -111,7 +149,7 @@ func (l level) philoxRound(c [4]reg.VecVirtual, k0, k1 Mem) [4]reg.VecVirtual {
 			k     Mem
 		}{{hi1, c[1], k0}, {hi0, c[3], k1}} {
 			k := l.reg()
-			l.broadcast32(x.k, k)
+			VPBROADCASTD(x.k, k)
 			VPXOR(x.c, x.hi, x.hi)
 			VPXOR(k, x.hi, x.hi)
 		}
@@ -138,26 +176,27 @@ func (l level) multiply(c reg.VecVirtual, word uint32) (hi, lo reg.VecVirtual) {
 }
 
 // seam is where fold in noise.go changes from v to u.
-const seam = 1257966796
+const seam = 1 << 30
 
 // gumbel32 returns the noise of words. It spoils them.
 func (l level) gumbel32(b reg.VecVirtual) reg.VecVirtual {
-	x, m, e, k := l.reg(), l.reg(), l.reg(), l.reg()
-	var isV mask
+	f, k := l.reg(), l.reg()
 	if l.wide {
-		isV = mask{k: K()}
-		isU := K()
-		VPCMPUD(U8(5), u32(seam), b, isU) // not less
-		KNOTW(isU, isV.k)
+		x, m, isU := l.reg(), l.reg(), K()
+		VPCMPUD(U8(5), u32(seam), b, isU)  // not less
 		VPTERNLOGD(U8(0x55), b, b, isU, b) // not
 		VCVTUDQ2PS(b, x)
+		VFMADD213PS(f32(0.5/(1<<32)), l.unit, x) // rounds as the sum does: the product is exact
+		e := l.reduce32(x, m)
+		VCVTDQ2PS_Z(e, isU, k)
+		VXORPS(u32(1<<31), x, f)
+		VSUBPS(f32(1), m, isU, f)
 	} else {
-		isV = mask{v: l.reg()}
-		not, low := l.reg(), l.reg()
-		VPMINUD(u32(seam-1), b, isV.v)
-		VPCMPEQD(b, isV.v, isV.v)
+		x, m, isV, not, low := l.reg(), l.reg(), l.reg(), l.reg(), l.reg()
+		VPMINUD(u32(seam-1), b, isV)
+		VPCMPEQD(b, isV, isV)
 		VPCMPEQD(not, not, not)
-		VPXOR(isV.v, not, not)
+		VPXOR(isV, not, not)
 		VPXOR(not, b, b)
 		// The halves' floats are exact, and their sum rounds once.
 		VPAND(u32(0xffff), b, low)
@@ -165,50 +204,53 @@ func (l level) gumbel32(b reg.VecVirtual) reg.VecVirtual {
 		VCVTDQ2PS(low, low)
 		VCVTDQ2PS(x, x)
 		VFMADD132PS(f32(1<<16), low, x)
-	}
-	scaled := l.reg()
-	VMOVUPS(f32(0.5/(1<<32)), scaled)
-	VFMADD231PS(f32(1.0/(1<<32)), x, scaled) // rounds as the sum does: the product is exact
-	x = scaled
-	l.reduce32(x, m, e)
-	VSUBPS(f32(1), m, m)
-	VCVTDQ2PS(e, k)
-	if l.wide {
-		isU := K()
-		KNOTW(isV.k, isU)
-		VMOVAPS_Z(k, isU, k)
-		VXORPS(u32(1<<31), x, isV.k, m)
-	} else {
-		VANDNPS(k, isV.v, k)
+		VMULPS(f32(1.0/(1<<32)), x, x)
+		VADDPS(f32(0.5/(1<<32)), x, x)
+		e := l.reduce32(x, m)
+		VSUBPS(f32(1), m, m)
+		VCVTDQ2PS(e, k)
+		VANDNPS(k, isV, k)
 		VXORPS(u32(1<<31), x, x)
-		VBLENDVPS(isV.v, x, m, m)
+		VBLENDVPS(isV, x, m, f)
 	}
-	x = l.minusLog32(m, k)
-	l.reduce32(x, m, e)
+	x, m := l.minusLog32(f, k), l.reg()
+	e := l.reduce32(x, m)
 	VSUBPS(f32(1), m, m)
 	VCVTDQ2PS(e, k)
-	return l.minusLog32(m, k)
+	return l.minusLogPolynomial(m, k, 0.3332992494106293, -0.24984413385391235,
+		0.2012445479631424, -0.1731603890657425, 0.13895100355148315, -0.06423308700323105)
 }
 
-// reduce32 splits x into m·2^e with m in [sqrt(1/2), sqrt(2)).
-func (l level) reduce32(x, m, e reg.VecVirtual) {
-	const sqrtHalf = 0x3f3504f3
-	t := l.reg()
-	VPSUBD(u32(sqrtHalf), x, t)
-	VPSRAD(U8(23), t, e)
-	l.and(u32(0x007fffff), t, m)
-	VPADDD(u32(sqrtHalf), m, m)
+// reduce32 splits x into m·2^e with m in [3/4, 3/2).
+func (l level) reduce32(x, m reg.VecVirtual) (e reg.VecVirtual) {
+	const threeQuarters = 0x3f400000
+	e = l.reg()
+	VPSUBD(u32(threeQuarters), x, e)
+	if l.wide {
+		VGETMANTPS(U8(3), x, m)
+	} else {
+		VPAND(u32(0x007fffff), e, m)
+		VPADDD(u32(threeQuarters), m, m)
+	}
+	VPSRAD(U8(23), e, e)
+	return e
 }
 
 // minusLog32 returns −log(2^k·(1+f)): see minusLog32 in noise.go.
 func (l level) minusLog32(f, k reg.VecVirtual) reg.VecVirtual {
+	return l.minusLogPolynomial(f, k, 0.33333471417427063, -0.24996361136436462,
+		0.19982320070266724, -0.16788817942142487, 0.14904440939426422, -0.12114135921001434, 0.05559724196791649)
+}
+
+// minusLogPolynomial takes the six or seven coefficients of its polynomial.
+func (l level) minusLogPolynomial(f, k reg.VecVirtual, c ...float64) reg.VecVirtual {
 	z, w := l.reg(), l.reg()
 	VMULPS(f, f, z)
 	VMULPS(z, z, w)
-	// sum is c + d·x, add is p + q·x, into p.
-	sum := func(c, d float64, x reg.VecVirtual) reg.VecVirtual {
+	// sum is c + d·f, add is p + q·x, into p.
+	sum := func(c, d float64) reg.VecVirtual {
 		p := l.reg()
-		VMULPS(f32(d), x, p)
+		VMULPS(f32(d), f, p)
 		VADDPS(f32(c), p, p)
 		return p
 	}
@@ -216,21 +258,27 @@ func (l level) minusLog32(f, k reg.VecVirtual) reg.VecVirtual {
 		VMULPS(x, q, q)
 		VADDPS(q, p, p)
 	}
-	p, p23 := sum(0.3333390951156616, -0.2500133812427521, f), sum(0.19963061809539795, -0.165775865316391, f)
+	p, p23 := sum(c[0], c[1]), sum(c[2], c[3])
 	add(p, p23, z)
-	p45, p6 := sum(0.1491478681564331, -0.1426747590303421, f), l.reg()
-	VMULPS(f32(0.08700359612703323), z, p6)
-	VADDPS(p6, p45, p45)
+	p45 := sum(c[4], c[5])
+	if len(c) > 6 {
+		p6 := l.reg()
+		VMULPS(f32(c[6]), z, p6)
+		VADDPS(p6, p45, p45)
+	}
 	add(p, p45, w)
-	tail, multiple := l.reg(), l.reg()
+	tail, multiple := l.half, l.reg()
+	if !l.wide {
+		tail = l.reg()
+		VMOVUPS(f32(0.5), tail)
+	}
 	VMULPS(p, f, p)
-	VMOVUPS(f32(0.5), tail)
-	VSUBPS(p, tail, tail)
-	VMULPS(z, tail, tail)
-	VSUBPS(f, tail, tail)
+	VSUBPS(p, tail, p)
+	VMULPS(z, p, p)
+	VSUBPS(f, p, p)
 	VMULPS(f32(math.Ln2), k, multiple)
-	VSUBPS(multiple, tail, tail)
-	return tail
+	VSUBPS(multiple, p, p)
+	return p
 }
 
 // minusLog is minusLog32 or minusLog64.

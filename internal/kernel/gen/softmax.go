@@ -104,22 +104,44 @@ func (l level) below(logit, noise reg.VecVirtual, at scale) (d, e reg.VecVirtual
 	return s, e
 }
 
-// exp returns e^((d+e)/tau) for d + e ≤ 0, and 0 where that is -Inf. The
-// quotient itself is never rounded: the product with 1/tau goes into the fused
-// reduction.
+// exp returns e^((d+e)/tau) for d + e ≤ 0, and 0 where that is -Inf. For
+// float32, hi and lo are log2(e)/tau and the power is one of 2; for float64,
+// 1/tau.
 func (l level) exp(d, e reg.VecVirtual, at scale) reg.VecVirtual {
+	if !l.double {
+		return l.exp2(d, e, at)
+	}
 	x, q, r := l.reg(), l.reg(), l.reg()
 	l.mul(at.hi, d, x)
 	n := l.exponent(x)
 	hi, lo := l.log2()
 	l.mul(hi, n, q)
 	VMOVAPS(d, r)
-	l.fmsub213(q, at.hi, r)
+	l.fmsub213(q, at.hi, r) // the product is not rounded
 	l.fmadd231(at.lo, d, r)
 	l.fnmadd231(lo, n, r)
 	l.fmadd231(at.hi, e, r)
 	y := l.expPolynomial(r, n)
 	l.keep(l.compare(greaterOrEqual, x, l.underflow()), y, y)
+	return y
+}
+
+// exp2 returns 2^(d·(hi+lo) + e·hi). Its polynomial is a minimax one for 2^r
+// with r in [-1/2, 1/2], made as those of noise.go, of relative error 1.1e-7.
+func (l level) exp2(d, e reg.VecVirtual, at scale) reg.VecVirtual {
+	x, n, r, y := l.reg(), l.reg(), l.reg(), l.reg()
+	VMULPS(at.lo, d, x)
+	VFMADD231PS(at.hi, d, x)
+	VMOVAPS(x, n)
+	l.round(n)
+	VSUBPS(n, x, r)
+	VFMADD231PS(at.hi, e, r)
+	VMOVUPS(f32(0.001326472731307149), y)
+	for _, c := range []float64{0.009671512991189957, 0.05550733581185341, 0.24022242426872253, 0.6931470036506653, 1} {
+		VFMADD213PS(f32(c), r, y)
+	}
+	y = l.powerOf2(y, n)
+	l.keep(l.compare(greaterOrEqual, x, f32(-151)), y, y)
 	return y
 }
 
@@ -173,11 +195,16 @@ func (l level) expPolynomial(r, n reg.VecVirtual) reg.VecVirtual {
 	}
 	VFMADD213PS(r, z, p)
 	VADDPS(f32(1), p, p)
+	return l.powerOf2(p, n)
+}
+
+// powerOf2 returns p·2^n, of float32, denormals too.
+func (l level) powerOf2(p, n reg.VecVirtual) reg.VecVirtual {
 	if l.wide {
 		VSCALEFPS(n, p, p)
 		return p
 	}
-	// 2^n by way of two factors, so that denormals come out too.
+	// By way of two factors, each a normal number.
 	e, half := l.reg(), l.reg()
 	VCVTPS2DQ(n, e)
 	VPSRAD(U8(1), e, half)

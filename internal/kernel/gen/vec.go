@@ -19,7 +19,9 @@ type level struct {
 	double bool // float64 in place of float32, with AVX2 alone
 	bytes  int
 	lanes  int
-	even   reg.OpmaskVirtual
+
+	even       reg.OpmaskVirtual // the even 32-bit lanes
+	half, unit reg.VecVirtual    // 1/2, 2⁻³²
 }
 
 var levels = []level{
@@ -190,14 +192,15 @@ func (l level) xor(a Op, b, dst reg.VecVirtual) {
 
 func (l level) zero(dst reg.VecVirtual) { l.xor(dst, dst, dst) }
 
-// load32 fills dst with a word from memory.
-func (l level) broadcast32(from Mem, dst reg.VecVirtual) { VPBROADCASTD(from, dst) }
-
-// setEven makes l.even the mask of the even 32-bit lanes, in the function begun.
-func (l *level) setEven() {
-	if l.wide {
-		l.even = l.maskOf(0x5555)
+// prepare sets, in the function begun, what wide registers hold throughout.
+func (l *level) prepare() {
+	if !l.wide {
+		return
 	}
+	l.even = l.maskOf(0x5555)
+	l.half, l.unit = l.reg(), l.reg()
+	VMOVUPS(f32(0.5), l.half)
+	VMOVUPS(f32(1.0/(1<<32)), l.unit)
 }
 
 func (l level) maskOf(bits uint32) reg.OpmaskVirtual {
