@@ -1,6 +1,10 @@
 package kernel
 
-import "math"
+import (
+	"math"
+
+	"github.com/gumbel-go/gumbel/internal/philox"
+)
 
 // BCE sets dst to the binary cross-entropy of targets z from sigmoid(logits x),
 // elementwise:
@@ -92,8 +96,10 @@ func softplus[T Float](x T) T {
 
 // log1p32 returns log(1+x) for x in [0, 1]; 1+x itself is never rounded.
 func log1p32(x float32) float32 {
-	if x < 0.5 {
-		return -minusLog32(x, 0)
+	f, k := [1]float32{x}, [philox.Group]float32{}
+	if x >= 0.5 {
+		f[0], k[0] = (x-1)*0.5, 1
 	}
-	return -minusLog32((x-1)*0.5, 1)
+	minusLogs32(f[:], &k)
+	return -f[0]
 }

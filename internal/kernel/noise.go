@@ -22,7 +22,7 @@ type Stream struct {
 // relative precision and neither end needs a clamp.
 //
 // The result is the same to the bit on every platform: each operation is
-// rounded by itself (see minusLog32 and minusLog64), and no function of package
+// rounded by itself (see minusLogs32 and minusLog64), and no function of package
 // math, which has assembly on some, takes part.
 func Gumbel[T Float](dst []T, s Stream, loc, scale float64) {
 	split(len(dst), 1, costNoise, func(lo, hi int) {
@@ -118,13 +118,13 @@ func gumbel32(dst []float32, words []uint32) {
 		dst[i] = math.Float32frombits(fOfU&^isV | math.Float32bits(-x)&isV)
 		exponents[i%philox.Group] = float32(e &^ int32(isV))
 	}
-	for i, f := range dst {
-		dst[i] = minusLog32(f, exponents[i%philox.Group])
-	}
+	minusLogs32(dst, &exponents)
 	for i, x := range dst {
 		m, e := reduce32(math.Float32bits(x))
-		dst[i] = minusLogOfE32(math.Float32frombits(m)-1, float32(e))
+		dst[i] = math.Float32frombits(m) - 1
+		exponents[i%philox.Group] = float32(e)
 	}
+	minusLogsOfE32(dst, &exponents)
 }
 
 // reduce32 splits a positive normal number, given and returned as bits, into
@@ -135,7 +135,7 @@ func reduce32(bits uint32) (m uint32, e int32) {
 	return bits&0x007fffff + threeQuarters, int32(bits) >> 23
 }
 
-// minusLog32 returns −log(2^k·(1+f)) for 1+f in [¾, 1½):
+// minusLogs32 replaces f by −log(2^k·(1+f)), for 1+f in [¾, 1½):
 //
 //	log(1+f) = f − f²(½ − f·P(f))
 //
@@ -143,7 +143,7 @@ func reduce32(bits uint32) (m uint32, e int32) {
 // for a relative error of 4.2e-8 in log(1+f); Estrin's order has short chains.
 // Every product is converted before it is added, which forbids the compiler to
 // fuse the two.
-func minusLog32(f, k float32) float32 {
+func minusLogs32(x []float32, k *[philox.Group]float32) {
 	const (
 		c0 = 0.33333471417427063
 		c1 = -0.24996361136436462
@@ -153,20 +153,22 @@ func minusLog32(f, k float32) float32 {
 		c5 = -0.12114135921001434
 		c6 = 0.05559724196791649
 	)
-	z := float32(f * f)
-	p01 := float32(c0 + float32(c1*f))
-	p23 := float32(c2 + float32(c3*f))
-	p45 := float32(c4 + float32(c5*f))
-	p03 := float32(p01 + float32(p23*z))
-	p46 := float32(p45 + float32(c6*z))
-	p := float32(p03 + float32(p46*float32(z*z)))
-	tail := float32(z * float32(0.5-float32(f*p)))
-	return float32(tail-f) - float32(k*math.Ln2)
+	for i, f := range x {
+		z := float32(f * f)
+		p01 := float32(c0 + float32(c1*f))
+		p23 := float32(c2 + float32(c3*f))
+		p45 := float32(c4 + float32(c5*f))
+		p03 := float32(p01 + float32(p23*z))
+		p46 := float32(p45 + float32(c6*z))
+		p := float32(p03 + float32(p46*float32(z*z)))
+		tail := float32(z * float32(0.5-float32(f*p)))
+		x[i] = float32(tail-f) - float32(k[i%philox.Group]*math.Ln2)
+	}
 }
 
-// minusLogOfE32 is minusLog32 for the second logarithm, of which only the
+// minusLogsOfE32 is minusLogs32 for the second logarithm, of which only the
 // absolute error matters: its P is of a degree less, for 5.5e-8.
-func minusLogOfE32(f, k float32) float32 {
+func minusLogsOfE32(x []float32, k *[philox.Group]float32) {
 	const (
 		c0 = 0.3332992494106293
 		c1 = -0.24984413385391235
@@ -175,14 +177,16 @@ func minusLogOfE32(f, k float32) float32 {
 		c4 = 0.13895100355148315
 		c5 = -0.06423308700323105
 	)
-	z := float32(f * f)
-	p01 := float32(c0 + float32(c1*f))
-	p23 := float32(c2 + float32(c3*f))
-	p45 := float32(c4 + float32(c5*f))
-	p03 := float32(p01 + float32(p23*z))
-	p := float32(p03 + float32(p45*float32(z*z)))
-	tail := float32(z * float32(0.5-float32(f*p)))
-	return float32(tail-f) - float32(k*math.Ln2)
+	for i, f := range x {
+		z := float32(f * f)
+		p01 := float32(c0 + float32(c1*f))
+		p23 := float32(c2 + float32(c3*f))
+		p45 := float32(c4 + float32(c5*f))
+		p03 := float32(p01 + float32(p23*z))
+		p := float32(p03 + float32(p45*float32(z*z)))
+		tail := float32(z * float32(0.5-float32(f*p)))
+		x[i] = float32(tail-f) - float32(k[i%philox.Group]*math.Ln2)
+	}
 }
 
 // gumbel64 is gumbel32 for float64.

@@ -223,11 +223,51 @@ func (top peak[T]) below(logit, noise T) float64 {
 
 // softmax sets dst to the softmax of (logits + noise)/tau.
 func softmax[T Float](dst, logits, noise []T, top peak[T], tau float64) {
+	var sum float64
+	if x, ok := any(dst).([]float32); ok && math.Abs(float64(top.sum)) < tau*(1<<27) {
+		sum = softmax32(x, any(logits).([]float32), any(noise).([]float32), float64(top.sum)+float64(top.low), math.Log2E/tau)
+	} else {
+		for i, logit := range logits {
+			dst[i] = T(top.below(logit, noise[i]) / tau)
+		}
+		sum = expSum(dst)
+	}
+	scale := T(1 / sum)
+	for i := range dst {
+		dst[i] *= scale
+	}
+}
+
+// softmax32 sets dst to 2^(rate·(logits + noise − top)) and returns the sum. It
+// is for peaks that are not so much greater than tau that float64 would not
+// tell their neighbours apart.
+func softmax32(dst, logits, noise []float32, top, rate float64) (sum float64) {
+	const (
+		round = 3 << 51 // adding and taking away 1.5·2⁵² rounds to an integer
+		c1    = 0.6931470036506653
+		c2    = 0.24022242426872253
+		c3    = 0.05550733581185341
+		c4    = 0.009671512991189957
+		c5    = 0.001326472731307149
+	)
+	noise, dst = noise[:len(logits)], dst[:len(logits)]
 	for i, logit := range logits {
-		dst[i] = T(top.below(logit, noise[i]) / tau)
+		x := (float64(logit) + float64(noise[i]) - top) * rate
+		if !(x > -151) {
+			dst[i] = 0
+			continue
+		}
+		n := x + round - round
+		r := float32(x - n)
+		z := r * r
+		y := 1 + r*c1 + z*(c2+r*c3+z*(c4+r*c5))
+		if n < -126 {
+			y = y * exp2(int32(n)+64) * exp2(-64)
+		} else {
+			y *= exp2(int32(n))
+		}
+		dst[i] = y
+		sum += float64(y)
 	}
-	scale := 1 / expSum(dst)
-	for i, y := range dst {
-		dst[i] = T(float64(y) * scale)
-	}
+	return sum
 }

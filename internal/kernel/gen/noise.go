@@ -236,7 +236,7 @@ func (l level) reduce32(x, m reg.VecVirtual) (e reg.VecVirtual) {
 	return e
 }
 
-// minusLog32 returns −log(2^k·(1+f)): see minusLog32 in noise.go.
+// minusLog32 returns −log(2^k·(1+f)): see minusLogs32 in noise.go.
 func (l level) minusLog32(f, k reg.VecVirtual) reg.VecVirtual {
 	return l.minusLogPolynomial(f, k, 0.33333471417427063, -0.24996361136436462,
 		0.19982320070266724, -0.16788817942142487, 0.14904440939426422, -0.12114135921001434, 0.05559724196791649)
