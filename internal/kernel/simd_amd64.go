@@ -133,23 +133,20 @@ func peakSIMD[T Float](logits, noise []T) (top peak[T], bad bool) {
 	var sums [32]T
 	var classes [16]int
 	tie, isNaN := peaks(logits, noise, &sums, &classes)
-	n := lanes[T]()
-	best := 0
-	for i, sum := range sums[:n] {
-		if sum > sums[best] {
-			best = i
+	best, equals := 0, 1
+	for i, sum := range sums[:lanes[T]()] {
+		switch {
+		case sum > sums[best]:
+			best, equals = i, 1
+		case sum == sums[best] && i > 0:
+			equals++
 		}
 	}
 	sum := sums[best]
 	if isNaN != 0 || sum-sum != 0 {
 		return top, true
 	}
-	equals := int(tie >> best & 1)
-	for _, s := range sums[:n] {
-		if s == sum {
-			equals++
-		}
-	}
+	equals += int(tie >> best & 1)
 	if equals > 1 { // rounded sums tie: compare what was lost
 		top, _ = findPeak(logits, noise)
 		return top, false

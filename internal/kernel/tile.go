@@ -1,5 +1,11 @@
 package kernel
 
+import (
+	"sync"
+
+	"github.com/gumbel-go/gumbel/internal/philox"
+)
+
 const (
 	// tileSize is about how many elements a tile holds where Inner is 1: its
 	// few arrays then stay in the first level of cache.
@@ -32,14 +38,24 @@ const maxArrays = 4
 func (d Dims) tiles() (width, perRow, count int) {
 	if d.Inner == 1 {
 		width = max(1, tileSize/d.Classes)
-		if width > 16 {
-			width -= width % 16 // whole registers of rows
+		// Whole groups of noise, and of short rows whole registers, waste less.
+		if step := max(philox.Group/gcd(philox.Group, d.Classes), 16); width >= step {
+			width -= width % step
+		} else if width > 1 && step == 16 {
+			width = step
 		}
 		return width, 1, ceilDiv(d.Outer, width)
 	}
 	width = min(max(packedSize/d.Classes, minWidth), maxWidth, d.Inner)
 	perRow = ceilDiv(d.Inner, width)
 	return width, perRow, d.Outer * perRow
+}
+
+func gcd(a, b int) int {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
 }
 
 func ceilDiv(a, b int) int { return (a + b - 1) / b }
@@ -53,7 +69,9 @@ func eachTile[T Float](d Dims, cost int, f func(t *tile[T], number int) error) e
 	width, perRow, count := d.tiles()
 	errs := make([]error, count)
 	split(count, width*d.Classes, cost, func(lo, hi int) {
-		t := tile[T]{Dims: d, buffers: new([maxArrays][]T)}
+		pool := bufferPool[T]()
+		t := tile[T]{Dims: d, buffers: pool.Get().(*[maxArrays][]T)}
+		defer pool.Put(t.buffers)
 		for n := lo; n < hi; n++ {
 			if d.Inner == 1 {
 				t.outer, t.inner = n*width, 0
@@ -73,6 +91,20 @@ func eachTile[T Float](d Dims, cost int, f func(t *tile[T], number int) error) e
 		}
 	}
 	return nil
+}
+
+// Buffers outlive a call: a run of a small graph would spend a good part of its
+// time on clearing new ones.
+var (
+	buffers32 = sync.Pool{New: func() any { return new([maxArrays][]float32) }}
+	buffers64 = sync.Pool{New: func() any { return new([maxArrays][]float64) }}
+)
+
+func bufferPool[T Float]() *sync.Pool {
+	if _, ok := any(T(0)).(float32); ok {
+		return &buffers32
+	}
+	return &buffers64
 }
 
 // index returns where in the array class c of the tile's row r is.
