@@ -44,7 +44,7 @@ func GradBCETargets[T Float](dst, logits, targets, grad []T) error {
 // arrays, or returns false.
 func eachLogit[T Float](dst, logits, targets, grad []T, simd func(dst, logits, targets, grad []T) bool, f func(x, z T) T) error {
 	d := Dims{len(logits), 1, 1}
-	return eachTile(d, costNoise, func(t *tile[T], _ int) error {
+	return eachTile(d, costOf[T](costNoise), func(t *tile[T], _ int) error {
 		x, z, out := t.direct(logits), t.direct(targets), t.direct(dst)
 		var g []T
 		if grad != nil {

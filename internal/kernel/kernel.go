@@ -15,3 +15,8 @@ type Dims struct{ Outer, Classes, Inner int }
 // Size is the number of elements, and Rows the number of distributions.
 func (d Dims) Size() int { return d.Outer * d.Classes * d.Inner }
 func (d Dims) Rows() int { return d.Outer * d.Inner }
+
+func isFloat32[T Float]() bool {
+	_, ok := any(T(0)).(float32)
+	return ok
+}

@@ -67,7 +67,7 @@ type divergenceKernel[T Float] struct {
 // eachDivergence runs a kernel for every distribution. dst is the array that it
 // makes a row of at a time, if it does.
 func eachDivergence[T Float](q, p []T, d Dims, dst []T, kernel divergenceKernel[T]) error {
-	return eachTile(d, costNoise, func(t *tile[T], _ int) error {
+	return eachTile(d, costOf[T](costNoise), func(t *tile[T], _ int) error {
 		rowsQ := t.read(0, q)
 		var rowsP, out []T
 		if p != nil {

@@ -25,7 +25,7 @@ type Stream struct {
 // rounded by itself (see minusLogs32 and minusLog64), and no function of package
 // math, which has assembly on some, takes part.
 func Gumbel[T Float](dst []T, s Stream, loc, scale float64) {
-	split(len(dst), 1, costNoise, func(lo, hi int) {
+	split(len(dst), 1, costOf[T](costNoise), func(lo, hi int) {
 		fillNoise(dst[lo:hi], s, uint64(lo), prefetch[T]{})
 		if loc == 0 && scale == 1 {
 			return

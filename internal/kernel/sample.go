@@ -26,7 +26,7 @@ func (s Sampler[T]) Soft(dst []T) error { return s.sample(nil, dst) }
 func (s Sampler[T]) Hard(dst, soft []T) error { return s.sample(dst, soft) }
 
 func (s Sampler[T]) sample(hard, soft []T) error {
-	return eachTile(s.Dims, costNoise, func(t *tile[T], _ int) error {
+	return eachTile(s.Dims, costOf[T](costNoise), func(t *tile[T], _ int) error {
 		var oneHot, relaxed []T
 		if hard != nil {
 			oneHot = t.target(2, hard)
@@ -96,7 +96,7 @@ func (s Sampler[T]) GradTau(soft, grad []T) (float64, error) {
 	}
 	_, _, count := s.tiles()
 	sums := make([]float64, count)
-	err := eachTile(s.Dims, costNoise, func(t *tile[T], number int) error {
+	err := eachTile(s.Dims, costOf[T](costNoise), func(t *tile[T], number int) error {
 		logits, noise := t.read(0, s.Logits), t.noise(1, s.Noise, prefetch[T]{})
 		y, g := t.read(2, soft), t.read(3, grad)
 		for r := range t.rows {
@@ -138,7 +138,7 @@ func gradTauRow[T Float](logits, noise, soft, grad []T, top peak[T], tau float64
 //
 // A class whose sample is 0 gets exactly 0, whatever reaches it.
 func Grad[T Float](dst, soft, grad []T, d Dims, tau float64) {
-	_ = eachTile(d, costLight, func(t *tile[T], _ int) error {
+	_ = eachTile(d, costOf[T](costLight), func(t *tile[T], _ int) error {
 		y, g, out := t.read(0, soft), t.read(1, grad), t.target(2, dst)
 		if !gradRowsSIMD(out, y, g, d.Classes, tau) {
 			gradRows(out, y, g, d.Classes, tau)

@@ -7,7 +7,6 @@ package kernel
 import (
 	"math"
 	"sync"
-	"unsafe"
 
 	"golang.org/x/sys/cpu"
 )
@@ -35,7 +34,7 @@ func detect() int {
 // lanes is how many T a register holds; float64 has AVX2 kernels alone.
 func lanes[T Float]() int {
 	switch {
-	case size[T]() == 8:
+	case !isFloat32[T]():
 		return 4
 	case level == levelAVX512:
 		return 16
@@ -77,7 +76,7 @@ func parts[T Float](x float64) (hi, lo T) {
 // rate is what the exponentials multiply by, in two parts: 1/tau, or, of
 // float32, whose powers are of 2, log2(e)/tau.
 func rate[T Float](tau float64) (hi, lo T) {
-	if size[T]() == 4 {
+	if isFloat32[T]() {
 		return parts[T](math.Log2E / tau)
 	}
 	hi = T(1 / tau)
@@ -88,13 +87,11 @@ func rate[T Float](tau float64) (hi, lo T) {
 // far from the ends of T.
 func simdTau[T Float](tau float64) bool {
 	limit := 1e30
-	if size[T]() == 8 {
+	if !isFloat32[T]() {
 		limit = 1e290
 	}
 	return level != levelGo && tau > 1/limit && tau < limit
 }
-
-func size[T Float]() uintptr { return unsafe.Sizeof(T(0)) }
 
 // shortRow is the most classes for which float32 rows go through a register's
 // lanes side by side.

@@ -101,7 +101,7 @@ var (
 )
 
 func bufferPool[T Float]() *sync.Pool {
-	if _, ok := any(T(0)).(float32); ok {
+	if isFloat32[T]() {
 		return &buffers32
 	}
 	return &buffers64
