@@ -7,6 +7,9 @@ package kernel
 //go:noescape
 func gumbel32AVX2(dst *float32, groups int, keys *[20]uint32, counter *[4]uint32, ahead *float32, also *float32)
 
+//go:noescape
+func adam32AVX2(weights *float32, grad *float32, mean *float32, square *float32, n int, at *[8]float32)
+
 func turnIn32AVX2(dst *float32, src *float32, k int)
 
 func turnOut32AVX2(dst *float32, src *float32, k int)
@@ -52,6 +55,9 @@ func weigh32AVX2(dst *float32, a *float32, b *float32, n int, at *[6]float32)
 
 //go:noescape
 func gumbel32AVX512(dst *float32, groups int, keys *[20]uint32, counter *[4]uint32, ahead *float32, also *float32)
+
+//go:noescape
+func adam32AVX512(weights *float32, grad *float32, mean *float32, square *float32, n int, at *[8]float32)
 
 func turnIn32AVX512(dst *float32, src *float32, k int)
 

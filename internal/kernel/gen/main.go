@@ -11,6 +11,7 @@ func main() {
 	for _, l := range levels {
 		if !l.double {
 			noise32(l)
+			adams(l)
 			turnIn(l)
 			turnOut(l)
 			columns(l)

@@ -153,19 +153,7 @@ func iota32() Mem {
 	return m
 }
 
-// choose sets dst to yes where mask is all ones, else to no. It may spoil mask.
-func (l level) choose(mask, yes, no, dst reg.VecVirtual) {
-	if l.wide {
-		VPTERNLOGD(U8(0xCA), no, yes, mask) // mask ? yes : no, bit by bit
-		if dst != mask {
-			VMOVAPS(mask, dst)
-		}
-		return
-	}
-	VBLENDVPS(mask, yes, no, dst)
-}
-
-// and, or, xor, andNot are bitwise; andNot is b without the bits of a.
+// and, or and xor are bitwise.
 func (l level) and(a Op, b, dst reg.VecVirtual) {
 	if l.wide {
 		VPANDD(a, b, dst)

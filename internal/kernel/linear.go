@@ -1,0 +1,114 @@
+package kernel
+
+import "math"
+
+// Activation is the elementwise function at the end of a linear layer.
+type Activation int
+
+const (
+	Identity Activation = iota
+	ReLU
+	Tanh
+	Sigmoid
+)
+
+// cost is that of Activate and GradActivate, in nanoseconds an element.
+func (a Activation) cost() int {
+	if a == Tanh || a == Sigmoid {
+		return costNoise
+	}
+	return costLight
+}
+
+// Activate makes z into y = a(z + bias), the bias added to each row. Where
+// kept is not nil, it gets y too.
+func Activate[T Float](a Activation, z, bias, kept []T) {
+	if len(z) == 0 {
+		return
+	}
+	width := len(bias)
+	split(len(z)/width, width, a.cost(), func(lo, hi int) {
+		for i := lo * width; i < hi*width; i += width {
+			row := z[i : i+width]
+			activate(a, row, bias)
+			if kept != nil {
+				copy(kept[i:], row)
+			}
+		}
+	})
+}
+
+func activate[T Float](a Activation, row, bias []T) {
+	bias = bias[:len(row)] // spares the bounds checks
+	switch a {
+	case ReLU:
+		for i, z := range row {
+			row[i] = max(z+bias[i], 0)
+		}
+	case Tanh:
+		for i, z := range row {
+			row[i] = T(math.Tanh(float64(z + bias[i])))
+		}
+	case Sigmoid:
+		for i, z := range row {
+			row[i] = T(1 / (1 + math.Exp(-float64(z+bias[i]))))
+		}
+	default:
+		for i, z := range row {
+			row[i] = z + bias[i]
+		}
+	}
+}
+
+// GradActivate sets dst to the gradient to z, given y = a(z) and the gradient
+// to that. ReLU's derivative at 0 is 0.
+func GradActivate[T Float](a Activation, dst, y, grad []T) {
+	split(len(dst), 1, a.cost(), func(lo, hi int) { gradActivate(a, dst[lo:hi], y[lo:hi], grad[lo:hi]) })
+}
+
+func gradActivate[T Float](a Activation, dst, y, grad []T) {
+	y, grad = y[:len(dst)], grad[:len(dst)]
+	switch a {
+	case ReLU:
+		gradReLU(dst, y, grad)
+	case Tanh:
+		for i, g := range grad {
+			dst[i] = g * ((1 - y[i]) * (1 + y[i]))
+		}
+	case Sigmoid:
+		for i, g := range grad {
+			dst[i] = g * (y[i] * (1 - y[i]))
+		}
+	default:
+		copy(dst, grad)
+	}
+}
+
+// gradReLU selects bits, which Go compiles to a conditional move where of
+// floats it makes a branch: no processor foresees the sign of an activation.
+func gradReLU[T Float](dst, y, grad []T) {
+	if dst, ok := any(dst).([]float32); ok {
+		grad := any(grad).([]float32)
+		for i, v := range any(y).([]float32) {
+			bits := math.Float32bits(grad[i])
+			if v <= 0 {
+				bits = 0
+			}
+			dst[i] = math.Float32frombits(bits)
+		}
+		return
+	}
+	for i, v := range y {
+		if dst[i] = grad[i]; v <= 0 {
+			dst[i] = 0
+		}
+	}
+}
+
+// SumRows sets dst to the sum of the rows of m, of dst's length each.
+func SumRows[T Float](dst, m []T) {
+	clear(dst)
+	for width := len(dst); len(m) >= width && width > 0; m = m[width:] {
+		Add(dst, m[:width])
+	}
+}
