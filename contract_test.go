@@ -21,6 +21,10 @@ func TestBuildErrors(t *testing.T) {
 	}
 	f64, f32 := tensor.Float64, tensor.Float32
 	x, y := node(f64, "x", 2, 6), node(f64, "y", 6, 2)
+	weights, bias := node(f64, "weights", 6, 3), node(f64, "bias", 3)
+	linear := func(x, w, b *G.Node, act ops.Activation) func() (*G.Node, error) {
+		return func() (*G.Node, error) { return ops.Linear(x, w, b, act) }
+	}
 	ints, single, vector := node(tensor.Int, "ints", 2, 6), node(f32, "single", 2, 6), node(f64, "vector", 1)
 	tau, tau32 := G.NewScalar(g, f64, G.WithName("tau")), G.NewScalar(g, f32, G.WithName("tau32"))
 	soft := func(opts ...ops.Option) func() (*G.Node, error) {
@@ -70,6 +74,17 @@ func TestBuildErrors(t *testing.T) {
 		"like nil":         {func() (*G.Node, error) { return ops.GumbelLike(nil) }, "x is nil"},
 		"like ints":        {func() (*G.Node, error) { return ops.GumbelLike(ints) }, "dtype int"},
 		"like classes":     {func() (*G.Node, error) { return ops.GumbelLike(x, ops.WithClasses(2)) }, `option "WithClasses"`},
+		"linear nil x":     {linear(nil, weights, bias, ops.ReLU), "Linear: x is nil"},
+		"linear nil W":     {linear(x, nil, bias, ops.ReLU), "Linear: W is nil"},
+		"linear nil b":     {linear(x, weights, nil, ops.ReLU), "Linear: b is nil"},
+		"linear ints":      {linear(ints, weights, bias, ops.ReLU), "x has dtype int"},
+		"linear float32":   {linear(single, weights, bias, ops.ReLU), "W has dtype float64, x float32"},
+		"linear vector":    {linear(bias, weights, bias, ops.ReLU), `x has shape \(3\): want \(batch, in\)`},
+		"linear width":     {linear(y, weights, bias, ops.ReLU), `W has shape \(6, 3\), x \(6, 2\): want \(2, out\)`},
+		"linear W vector":  {linear(x, bias, bias, ops.ReLU), `W has shape \(3\)`},
+		"linear b width":   {linear(x, weights, vector, ops.ReLU), `b has shape \(1\), W \(6, 3\): want \(3\)`},
+		"linear b matrix":  {linear(x, weights, weights, ops.ReLU), `b has shape \(6, 3\)`},
+		"linear act":       {linear(x, weights, bias, 4), `Linear: Activation\(4\) is no activation`},
 	} {
 		n, err := test.build()
 		if err == nil || n != nil {
@@ -252,6 +267,45 @@ func TestEmpty(t *testing.T) {
 				if v := n.Value(); !slices.Equal(v.Shape(), n.Shape()) || v.Shape().TotalSize() != 0 || v.Dtype() != dt {
 					t.Errorf("%v: %v has a value of shape %v, dtype %v", shape, n, v.Shape(), v.Dtype())
 				}
+			}
+		}
+	}
+}
+
+// A layer without rows, inputs or units has gradients all the same.
+func TestEmptyLinear(t *testing.T) {
+	for _, s := range [][3]int{{0, 2, 3}, {2, 0, 3}, {2, 3, 0}} {
+		g := G.NewGraph()
+		node := func(name string, shape ...int) *G.Node {
+			v := tensor.New(tensor.WithShape(shape...), tensor.Of(tensor.Float64))
+			if v.Shape().TotalSize() > 0 {
+				v.Memset(0.5)
+			}
+			return G.NewTensor(g, tensor.Float64, len(shape), G.WithShape(shape...), G.WithName(name), G.WithValue(v))
+		}
+		in := G.Nodes{node("x", s[0], s[1]), node("W", s[1], s[2]), node("b", s[2])}
+		y := G.Must(ops.Linear(in[0], in[1], in[2], ops.Tanh))
+		grads, err := G.Backpropagate(G.Nodes{y}, G.Nodes{node("dy", s[0], s[2])}, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := G.NewTapeMachine(g)
+		if err := m.RunAll(); err != nil {
+			t.Fatalf("%v: %v", s, err)
+		}
+		m.Close()
+		for i, n := range append(grads, y) {
+			if !slices.Equal(n.Value().Shape(), n.Shape()) {
+				t.Errorf("%v: value %d has shape %v, want %v", s, i, n.Value().Shape(), n.Shape())
+			}
+		}
+		if s[1] == 0 {
+			want, slope := math.Tanh(0.5), 1-math.Tanh(0.5)*math.Tanh(0.5)
+			if got := elements(y.Value()); got[0] != want || len(got) != 6 {
+				t.Errorf("no inputs: y is %v, want 6 of %v", got, want)
+			}
+			if got := elements(grads[2].Value()); math.Abs(got[0]-slope) > 1e-15 { // 2 rows of 0.5
+				t.Errorf("no inputs: the bias has gradient %v, want %v", got, slope)
 			}
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"testing"
 
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/gonum"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
@@ -334,6 +336,97 @@ func (tt gradientTest) build(l layout, cost func(env) *G.Node) gradcheck.Build {
 		c = cost(e)
 		state, err := e.source.MarshalBinary()
 		return c, func() error { return e.source.UnmarshalBinary(state) }, err
+	}
+}
+
+// linearSizes are batch, in and out.
+var linearSizes = [][3]int{{3, 4, 5}, {1, 4, 2}, {3, 1, 2}, {3, 4, 1}, {1, 1, 1}}
+
+var linearTests = []struct {
+	name  string
+	fixed string // an input whose gradient is not asked for
+	cost  func(e env, act ops.Activation) *G.Node
+}{
+	{name: "linear", cost: func(e env, act ops.Activation) *G.Node { return e.weigh(e.linear("x", act)) }},
+	{name: "squared", cost: func(e env, act ops.Activation) *G.Node { return e.weighSquare(e.linear("x", act)) }},
+	{name: "x not wanted", fixed: "x", cost: func(e env, act ops.Activation) *G.Node { return e.weighSquare(e.linear("x", act)) }},
+	{name: "W not wanted", fixed: "W", cost: func(e env, act ops.Activation) *G.Node { return e.weighSquare(e.linear("x", act)) }},
+	{name: "of an expression, all used twice", cost: func(e env, act ops.Activation) *G.Node {
+		e.in["squares"] = G.Must(G.Square(e.in["x"]))
+		c := e.weigh(e.linear("squares", act))
+		return term(term(term(c, e.in["x"]), e.in["W"]), e.in["b"])
+	}},
+	{name: "twice in one cost", cost: func(e env, act ops.Activation) *G.Node {
+		return e.weigh(G.Must(G.HadamardProd(e.linear("x", act), e.linear("x", ops.Identity))))
+	}},
+	// Gorgonia adds in place where it can: into the output.
+	{name: "output overwritten", cost: func(e env, act ops.Activation) *G.Node {
+		y := e.linear("x", act)
+		return e.weighSquare(G.Must(G.Add(y, G.NewConstant(1.5))))
+	}},
+}
+
+func (e env) linear(x string, act ops.Activation) *G.Node {
+	return G.Must(ops.Linear(e.in[x], e.in["W"], e.in["b"], act))
+}
+
+func TestLinearGradients(t *testing.T) {
+	for _, tt := range linearTests {
+		for _, act := range []ops.Activation{ops.Identity, ops.ReLU, ops.Tanh, ops.Sigmoid} {
+			for _, s := range linearSizes {
+				t.Run(fmt.Sprintf("%s/%v/%v", tt.name, act, s), func(t *testing.T) {
+					var inputs []gradcheck.Input
+					for name, shape := range map[string]tensor.Shape{"x": {s[0], s[1]}, "W": {s[1], s[2]}, "b": {s[2]}} {
+						in := layout{shape: shape}.data(name)
+						in.Fixed = name == tt.fixed
+						inputs = append(inputs, in)
+					}
+					names := make([]string, len(inputs))
+					for i, in := range inputs {
+						names[i] = in.Name
+					}
+					build := gradientTest{inputs: names}.build(layout{}, func(e env) *G.Node { return tt.cost(e, act) })
+					if err := gradcheck.Check(build, nil, inputs); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		}
+	}
+}
+
+// countingBLAS counts matrix products.
+type countingBLAS struct {
+	gonum.Implementation
+	products *int
+}
+
+func (b countingBLAS) Dgemm(tA, tB blas.Transpose, m, n, k int, alpha float64, x []float64, ldx int, y []float64, ldy int, beta float64, z []float64, ldz int) {
+	*b.products++
+	b.Implementation.Dgemm(tA, tB, m, n, k, alpha, x, ldx, y, ldy, beta, z, ldz)
+}
+
+// Two layers take two products forward, two for the weights and one for the
+// activations between them: none for the data, whose gradient nobody asked for.
+// They are those of the BLAS in use.
+func TestLinearProducts(t *testing.T) {
+	var products int
+	before := G.WhichBLAS()
+	G.Use(countingBLAS{products: &products})
+	defer G.Use(before)
+	g := G.NewGraph()
+	node := func(name string, shape ...int) *G.Node {
+		l := layout{shape: shape}
+		return input(g, tensor.Float64, name, shape, l.data(name).Data)
+	}
+	w1, b1, w2, b2 := node("w1", 4, 5), node("b1", 5), node("w2", 5, 2), node("b2", 2)
+	hidden := G.Must(ops.Linear(node("x", 3, 4), w1, b1, ops.ReLU))
+	cost := G.Must(G.Sum(G.Must(ops.Linear(hidden, w2, b2, ops.Identity))))
+	if err := backpropagate(g, cost, G.Nodes{w1, b1, w2, b2}, false); err != nil {
+		t.Fatal(err)
+	}
+	if products != 5 {
+		t.Errorf("%d matrix products, want 5", products)
 	}
 }
 

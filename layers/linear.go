@@ -6,6 +6,8 @@ import (
 
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
+
+	"github.com/gumbel-go/gumbel/ops"
 )
 
 // Linear is a fully connected layer:
@@ -83,7 +85,7 @@ func newLinear(g *G.ExprGraph, name string, dt tensor.Dtype, in, out int, opts [
 		}
 		opt(&c)
 	}
-	if err := c.act.check(); err != nil {
+	if err := c.act.Check(); err != nil {
 		return nil, err
 	}
 	w, b := name+".W", name+".b"
@@ -135,9 +137,9 @@ func initial(f G.InitWFn, dt tensor.Dtype, shape ...int) (v *tensor.Dense, err e
 	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(backing)), nil
 }
 
-// Fwd returns act(x·W + b), of shape (batch, out), for x of shape (batch, in).
-// A nil input, one of another rank, width, dtype or graph, an empty batch, and
-// an error that x carries, come back as the error of the result.
+// Fwd returns act(x·W + b), of shape (batch, out), for x of shape (batch, in):
+// one node, see ops.Linear. A nil input, one of another rank, width, dtype or
+// graph, and an error that x carries, come back as the error of the result.
 func (l *Linear) Fwd(x G.Input) G.Result {
 	y, err := l.fwd(x)
 	if err != nil {
@@ -157,25 +159,7 @@ func (l *Linear) fwd(in G.Input) (*G.Node, error) {
 	if x.Graph() != l.weights.Graph() {
 		return nil, fmt.Errorf("input %s belongs to another graph than the weights", x.Name())
 	}
-	if x.Shape()[0] == 0 { // Gorgonia's product would panic in the run
-		return nil, fmt.Errorf("input %s has shape %v; want at least one row", x.Name(), x.Shape())
-	}
-	xw, err := G.Mul(x, l.weights)
-	if err != nil {
-		return nil, err
-	}
-	// Subtracting -b gives the bits of adding b. Gorgonia broadcasts through
-	// Reshape, which in a LispMachine sets the gradient of its input, where it
-	// should add to it; the negation keeps it off b, which may have other uses.
-	minus, err := G.Neg(l.bias)
-	if err != nil {
-		return nil, err
-	}
-	xwb, err := G.BroadcastSub(xw, minus, nil, []byte{0})
-	if err != nil {
-		return nil, err
-	}
-	return l.act.apply(xwb)
+	return ops.Linear(x, l.weights, l.bias, l.act)
 }
 
 // Model returns the weights and the bias, in that order.

@@ -39,64 +39,47 @@ func BCEWithLogits(logits, targets *G.Node) (*G.Node, error) {
 // bce takes logits and targets.
 type bce[T layout.Float] struct{ base }
 
-// run reads the inputs and makes an array out of them by f.
-func (o *bce[T]) run(in []G.Value, f func(dst, logits, targets []T) error) ([]T, error) {
+// run reads the inputs and makes dst out of them by f.
+func (o *bce[T]) run(dst []T, in []G.Value, f func(dst, logits, targets []T) error) error {
 	logits, err := read[T](&o.base, "logits", in[0], o.shape)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	targets, err := read[T](&o.base, "targets", in[1], o.shape)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	out := make([]T, len(logits))
-	if err := f(out, logits, targets); err != nil {
-		return nil, o.inputError(err, layout.Distributions{Shape: o.shape}, "logits", "targets")
+	if err := f(dst, logits, targets); err != nil {
+		return o.inputError(err, layout.Distributions{Shape: o.shape}, "logits", "targets")
 	}
-	return out, nil
+	return nil
 }
 
 func (o *bce[T]) Do(in ...G.Value) (G.Value, error) {
-	out, err := o.run(in, kernel.BCE[T])
-	if err != nil {
+	out := make([]T, layout.Size(o.shape))
+	if err := o.run(out, in, kernel.BCE[T]); err != nil {
 		return nil, err
 	}
 	return layout.Value(o.shape, out), nil
 }
 
-// grads are the gradients to the two inputs.
-func (o *bce[T]) grads() [2]func(dst, logits, targets, grad []T) error {
-	return [2]func(dst, logits, targets, grad []T) error{kernel.GradBCELogits[T], kernel.GradBCETargets[T]}
-}
-
-// grad returns the gradient to an input, given that to the loss.
-func (o *bce[T]) grad(which int, in []G.Value, grad []T) ([]T, error) {
-	return o.run(in, func(dst, logits, targets []T) error {
-		return o.grads()[which](dst, logits, targets, grad)
-	})
+// grad sets dst to the gradient to an input, given that to the loss.
+func (o *bce[T]) grad(which int, dst []T, in []G.Value, grad []T) error {
+	f := [...]func(dst, logits, targets, grad []T) error{kernel.GradBCELogits[T], kernel.GradBCETargets[T]}[which]
+	return o.run(dst, in, func(dst, logits, targets []T) error { return f(dst, logits, targets, grad) })
 }
 
 func (o *bce[T]) DiffWRT(int) []bool { return []bool{true, true} }
 
 func (o *bce[T]) SymDiff(in G.Nodes, _, grad *G.Node) (G.Nodes, error) {
-	return symDiff(in, grad, func(which int, b base) G.Op { return &bceGrad[T]{b, o, which} }, &o.base)
+	return symDiff(in, grad, &o.base, o.grad)
 }
 
 // DoDiff is backward on a LispMachine.
 func (o *bce[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) error {
-	return doDiff(&o.base, in, out, o.grad)
-}
-
-// bceGrad takes what its forward op takes and the gradient to that, and gives
-// the gradient to one input.
-type bceGrad[T layout.Float] struct {
-	base
-	forward *bce[T]
-	which   int
-}
-
-func (o *bceGrad[T]) Do(in ...G.Value) (G.Value, error) {
-	return doGrad(&o.base, in, o.forward.shape, func(in []G.Value, grad []T) ([]T, error) {
-		return o.forward.grad(o.which, in, grad)
-	})
+	grad, err := gradient[T](&o.base, out)
+	if err != nil {
+		return err
+	}
+	return doDiff(&o.base, in, grad, o.grad)
 }

@@ -64,66 +64,49 @@ type categoricalKL[T layout.Float] struct {
 	dist layout.Distributions
 }
 
-// run reads the inputs and makes an array of a size out of them by f.
-func (o *categoricalKL[T]) run(in []G.Value, size int, f func(dst, q, p []T, d kernel.Dims) error) ([]T, error) {
+// run reads the inputs and makes dst out of them by f.
+func (o *categoricalKL[T]) run(dst []T, in []G.Value, f func(dst, q, p []T, d kernel.Dims) error) error {
 	q, err := read[T](&o.base, "q", in[0], o.dist.Shape)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var p []T
 	if len(in) > 1 {
 		if p, err = read[T](&o.base, "p", in[1], o.dist.Shape); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	out := make([]T, size)
-	if err := f(out, q, p, dims(o.dist)); err != nil {
-		return nil, o.inputError(err, o.dist, "q", "p")
+	if err := f(dst, q, p, dims(o.dist)); err != nil {
+		return o.inputError(err, o.dist, "q", "p")
 	}
-	return out, nil
+	return nil
 }
 
 func (o *categoricalKL[T]) Do(in ...G.Value) (G.Value, error) {
-	out, err := o.run(in, layout.Size(o.shape), kernel.KL[T])
-	if err != nil {
+	out := make([]T, layout.Size(o.shape))
+	if err := o.run(out, in, kernel.KL[T]); err != nil {
 		return nil, err
 	}
 	return layout.Value(o.shape, out), nil
 }
 
-// grads are the gradients to the two inputs.
-func (o *categoricalKL[T]) grads() [2]func(dst, q, p, grad []T, d kernel.Dims) error {
-	return [2]func(dst, q, p, grad []T, d kernel.Dims) error{kernel.GradKLQ[T], kernel.GradKLP[T]}
-}
-
-// grad returns the gradient to an input, given that to the divergences.
-func (o *categoricalKL[T]) grad(which int, in []G.Value, grad []T) ([]T, error) {
-	return o.run(in, layout.Size(o.dist.Shape), func(dst, q, p []T, d kernel.Dims) error {
-		return o.grads()[which](dst, q, p, grad, d)
-	})
+// grad sets dst to the gradient to an input, given that to the divergences.
+func (o *categoricalKL[T]) grad(which int, dst []T, in []G.Value, grad []T) error {
+	f := [...]func(dst, q, p, grad []T, d kernel.Dims) error{kernel.GradKLQ[T], kernel.GradKLP[T]}[which]
+	return o.run(dst, in, func(dst, q, p []T, d kernel.Dims) error { return f(dst, q, p, grad, d) })
 }
 
 func (o *categoricalKL[T]) DiffWRT(inputs int) []bool { return []bool{true, true}[:inputs] }
 
 func (o *categoricalKL[T]) SymDiff(in G.Nodes, _, grad *G.Node) (G.Nodes, error) {
-	return symDiff(in, grad, func(which int, b base) G.Op { return &categoricalKLGrad[T]{b, o, which} }, &o.base)
+	return symDiff(in, grad, &o.base, o.grad)
 }
 
 // DoDiff is backward on a LispMachine.
 func (o *categoricalKL[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) error {
-	return doDiff(&o.base, in, out, o.grad)
-}
-
-// categoricalKLGrad takes what its forward op takes and the gradient to that,
-// and gives the gradient to one input.
-type categoricalKLGrad[T layout.Float] struct {
-	base
-	forward *categoricalKL[T]
-	which   int
-}
-
-func (o *categoricalKLGrad[T]) Do(in ...G.Value) (G.Value, error) {
-	return doGrad(&o.base, in, o.forward.shape, func(in []G.Value, grad []T) ([]T, error) {
-		return o.forward.grad(o.which, in, grad)
-	})
+	grad, err := gradient[T](&o.base, out)
+	if err != nil {
+		return err
+	}
+	return doDiff(&o.base, in, grad, o.grad)
 }

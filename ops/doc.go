@@ -1,13 +1,14 @@
 // Package ops holds the graph nodes of differentiable discrete sampling:
 // Gumbel noise, Gumbel-softmax and straight-through samples, exact categorical
-// samples, and the losses that go with them.
+// samples, the losses that go with them, and a linear layer.
 //
 // The nodes run on Gorgonia's TapeMachine and LispMachine, for float32 and
 // float64. A constructor returns an error for whatever can be known when the
 // graph is built. What only a run can show comes as an error from RunAll, never
 // as a panic or a NaN: a temperature that is not positive and finite, a logit
 // that is NaN or +Inf, a distribution whose logits are all -Inf. A logit of
-// -Inf masks its class: sample and gradient are exactly 0 there.
+// -Inf masks its class: sample and gradient are exactly 0 there. Linear alone,
+// which samples nothing, lets a NaN through.
 //
 // Random nodes draw anew in each run of a machine, the same for forward and
 // backward of that run, and independently of each other. What they draw depends

@@ -7,48 +7,63 @@ import (
 	"github.com/gumbel-go/gumbel/internal/layout"
 )
 
-// The losses have a gradient to each input that is a function of the inputs
-// and the gradient to the output alone. These are the parts that they share.
+// Linear and the losses have gradients that are functions of their inputs and
+// of the gradient to their output alone. These are the parts that they share.
 
-// symDiff adds an op for the gradient to each input, made by op.
-func symDiff(in G.Nodes, grad *G.Node, op func(which int, b base) G.Op, forward *base) (G.Nodes, error) {
+// gradientOf sets dst to the gradient to input which, given the inputs and the
+// gradient to the output.
+type gradientOf[T layout.Float] func(which int, dst []T, in []G.Value, grad []T) error
+
+// symDiff adds an op for the gradient to each input of the op forward, whose
+// output has a shape and the gradient grad.
+func symDiff[T layout.Float](in G.Nodes, grad *G.Node, forward *base, f gradientOf[T]) (G.Nodes, error) {
 	children := append(append(G.Nodes{}, in...), grad)
 	grads := make(G.Nodes, len(in))
 	for i, n := range in {
 		var err error
 		b := newBase(forward.name+".grad", forward.dt, n.Shape(), children...)
-		if grads[i], err = G.ApplyOp(op(i, b), children...); err != nil {
+		if grads[i], err = G.ApplyOp(&gradOp[T]{base: b, output: forward.shape, of: n, which: i, f: f}, children...); err != nil {
 			return nil, err
 		}
 	}
 	return grads, nil
 }
 
-// doGrad runs such an op: its inputs are those of the forward op, and last the
-// gradient to that, which has the output's shape.
-func doGrad[T layout.Float](b *base, in []G.Value, output tensor.Shape, f func(in []G.Value, grad []T) ([]T, error)) (G.Value, error) {
-	last := len(in) - 1
-	grad, err := read[T](b, "its gradient", in[last], output)
-	if err != nil {
-		return nil, err
-	}
-	out, err := f(in[:last], grad)
-	if err != nil {
-		return nil, err
-	}
-	return layout.Value(b.shape, out), nil
+// gradOp takes what its forward op takes and the gradient to that op's output,
+// and gives the gradient to one input.
+type gradOp[T layout.Float] struct {
+	base
+	output tensor.Shape
+	of     *G.Node
+	which  int
+	f      gradientOf[T]
+	room   room[T]
 }
 
-// doDiff is backward on a LispMachine: f gives the gradient to input which.
-func doDiff[T layout.Float](b *base, in G.Nodes, out *G.Node, f func(which int, in []G.Value, grad []T) ([]T, error)) error {
-	grad, err := gradient[T](b, out)
-	if err != nil {
-		return err
+func (o *gradOp[T]) Do(in ...G.Value) (G.Value, error) {
+	dst := o.room.of(o.shape)
+	// A machine runs this node in any case. Only where Grad was asked for a
+	// gradient by way of the input does that have a derivative.
+	if o.of.Deriv() == nil {
+		return layout.Value(o.shape, dst), nil
 	}
+	last := len(in) - 1
+	grad, err := read[T](&o.base, "its gradient", in[last], o.output)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.f(o.which, dst, in[:last], grad); err != nil {
+		return nil, err
+	}
+	return layout.Value(o.shape, dst), nil
+}
+
+// doDiff is backward on a LispMachine, given the gradient to the output.
+func doDiff[T layout.Float](b *base, in G.Nodes, grad []T, f gradientOf[T]) error {
 	values := nodeValues(in)
 	for i, n := range in {
-		d, err := f(i, values, grad)
-		if err != nil {
+		d := make([]T, layout.Size(n.Shape()))
+		if err := f(i, d, values, grad); err != nil {
 			return err
 		}
 		if err := accumulate(b, n, d); err != nil {
@@ -65,4 +80,16 @@ func nodeValues(nodes G.Nodes) []G.Value {
 		values[i] = n.Value()
 	}
 	return values
+}
+
+// room is memory that an op writes its result to, run after run. The result is
+// a new tensor each time, for Gorgonia may take a tensor apart.
+type room[T layout.Float] struct{ data []T }
+
+// of returns room for an array of a shape, the same at each call.
+func (r *room[T]) of(shape tensor.Shape) []T {
+	if r.data == nil {
+		r.data = make([]T, layout.Size(shape))
+	}
+	return r.data
 }
