@@ -6,6 +6,8 @@ import (
 
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
+
+	"github.com/gumbel-go/gumbel/internal/kernel"
 )
 
 const (
@@ -39,58 +41,56 @@ func newAdam(sizes []int) *adam {
 	return a
 }
 
-// Step changes the weights in place and sets the gradients, which Gorgonia
-// accumulates, back to zero. The model must be the same, in the same order, at
-// each call.
+// Step changes the weights in place. The model must be the same, in the same
+// order, at each call.
 func (a *adam) Step(model []G.ValueGrad) error {
 	if len(model) != len(a.state.Mean) {
 		return fmt.Errorf("adam: %d tensors, made for %d", len(model), len(a.state.Mean))
 	}
+	tensors := make([]adamTensor, len(model))
+	for i, n := range model {
+		var err error
+		if tensors[i], err = a.tensor(i, n); err != nil {
+			return fmt.Errorf("adam: tensor %d: %w", i, err)
+		}
+	}
 	a.state.Steps++
 	k := a.coefficients()
-	for i, n := range model {
-		gradient, err := n.Grad()
-		if err != nil {
-			return fmt.Errorf("adam: tensor %d: %w", i, err)
-		}
-		w, err := floats(n.Value())
-		if err != nil {
-			return fmt.Errorf("adam: tensor %d: %w", i, err)
-		}
-		g, err := floats(gradient)
-		if err != nil {
-			return fmt.Errorf("adam: gradient %d: %w", i, err)
-		}
-		if want := len(a.state.Mean[i]); len(w) != want || len(g) != want {
-			return fmt.Errorf("adam: tensor %d has %d weights and %d gradients, made for %d", i, len(w), len(g), want)
-		}
-		k.update(w, g, a.state.Mean[i], a.state.Square[i])
+	for _, t := range tensors {
+		k.Update(t.weights, t.gradient, t.mean, t.square)
 	}
 	return nil
 }
 
-type coefficients struct {
-	rate, unbiasMean, unbiasSquare float32
-}
+// adamTensor is a tensor, its gradient and its moments, elementwise.
+type adamTensor struct{ weights, gradient, mean, square []float32 }
 
-func (a *adam) coefficients() coefficients {
-	t := float64(a.state.Steps)
-	return coefficients{
-		rate:         float32(a.rate),
-		unbiasMean:   1 / float32(1-math.Pow(adamBeta1, t)),
-		unbiasSquare: 1 / float32(1-math.Pow(adamBeta2, t)),
+// tensor reads tensor i of the model.
+func (a *adam) tensor(i int, n G.ValueGrad) (t adamTensor, err error) {
+	t.mean, t.square = a.state.Mean[i], a.state.Square[i]
+	if t.weights, err = floats(n.Value()); err != nil {
+		return t, err
 	}
+	gradient, err := n.Grad()
+	if err != nil {
+		return t, err
+	}
+	if t.gradient, err = floats(gradient); err != nil {
+		return t, fmt.Errorf("gradient: %w", err)
+	}
+	if n := len(t.mean); len(t.weights) != n || len(t.gradient) != n {
+		return t, fmt.Errorf("%d weights and %d gradients, made for %d", len(t.weights), len(t.gradient), n)
+	}
+	return t, nil
 }
 
-// update makes one pass: memory, not arithmetic, is what Adam waits for.
-func (k coefficients) update(w, g, mean, square []float32) {
-	const beta1, beta2, epsilon = float32(adamBeta1), float32(adamBeta2), float32(adamEpsilon)
-	g, mean, square = g[:len(w)], mean[:len(w)], square[:len(w)] // spares the bounds checks
-	for i := range w {
-		m := beta1*mean[i] + (1-beta1)*g[i]
-		s := beta2*square[i] + (1-beta2)*(g[i]*g[i])
-		w[i] -= k.rate * (m * k.unbiasMean) / (float32(math.Sqrt(float64(s*k.unbiasSquare))) + epsilon)
-		mean[i], square[i], g[i] = m, s, 0
+func (a *adam) coefficients() kernel.Adam {
+	t := float64(a.state.Steps)
+	return kernel.Adam{
+		Beta1: adamBeta1, Beta2: adamBeta2, Epsilon: adamEpsilon,
+		Rate:         float32(a.rate),
+		UnbiasMean:   1 / float32(1-math.Pow(adamBeta1, t)),
+		UnbiasSquare: 1 / float32(1-math.Pow(adamBeta2, t)),
 	}
 }
 

@@ -110,6 +110,9 @@ func (c *config) check() error {
 	case c.out == "":
 		return errors.New("-out is empty: name a folder")
 	}
+	if c.resume {
+		return nil // the settings will be the checkpoint's: see adopt
+	}
 	if err := c.settings.check(); err != nil {
 		return err
 	}

@@ -131,6 +131,7 @@ func TestAdopt(t *testing.T) {
 		{"-epochs 1", "", 1200},
 		{"-batch 50 -latents 20 -classes 5 -hard -tau constant(0.7) -lr 2e-3 -seed 9 -binarize", "", 300},
 		{"-steps 119", "at step 120, past the 119 asked for", 0},
+		{"-latents 20 -classes 20000", "-classes is 20000, but the checkpoint was made with 5", 0},
 		{"-batch 100", "-batch is 100, but the checkpoint was made with 50", 0},
 		{"-latents 30", "-latents is 30, but the checkpoint was made with 20", 0},
 		{"-classes 10", "-classes is 10, but the checkpoint was made with 5", 0},
@@ -155,5 +156,18 @@ func TestAdopt(t *testing.T) {
 				t.Errorf("settings %+v and %d steps, want the checkpoint's and %d", c.settings, c.steps, tc.steps)
 			}
 		})
+	}
+}
+
+// Without -resume these latents, of the default classes, are too many.
+func TestResumeTakesClassesAsSaved(t *testing.T) {
+	c, err := parseFlags([]string{"-resume", "-latents", "5000"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	saved := &checkpoint{Settings: c.settings, Total: 1}
+	saved.Settings.Classes = 2
+	if err := c.adopt(saved); err != nil {
+		t.Error(err)
 	}
 }

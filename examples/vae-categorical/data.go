@@ -71,7 +71,7 @@ func moduleData() (string, error) {
 		return dir, nil
 	}
 	list := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", mnist)
-	list.Env = append(os.Environ(), "GOPROXY=off", "GOFLAGS=-mod=mod")
+	list.Env = append(os.Environ(), "GOPROXY=off", "GOFLAGS=-mod=readonly")
 	if out, err := list.Output(); err == nil {
 		if listed := filepath.Join(strings.TrimSpace(string(out)), "data"); hasData(listed) {
 			return listed, nil

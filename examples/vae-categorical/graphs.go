@@ -46,6 +46,15 @@ func input(g *G.ExprGraph, name string, rows, columns int) (*G.Node, []float32) 
 	return G.NewMatrix(g, tensor.Float32, G.WithShape(rows, columns), G.WithName(name), G.WithValue(value)), data
 }
 
+// constant adds a matrix of one value to a graph.
+func constant(g *G.ExprGraph, name string, shape tensor.Shape, v float32) *G.Node {
+	n, data := input(g, name, shape[0], shape[1])
+	for i := range data {
+		data[i] = v
+	}
+	return n
+}
+
 // encoderGraph gives q(z|x) for a batch of images.
 type encoderGraph struct {
 	machine

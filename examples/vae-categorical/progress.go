@@ -14,6 +14,7 @@ const (
 	smoothing    = 100 // steps that a shown −ELBO is the mean of
 	refreshEvery = 100 * time.Millisecond
 	plainLines   = 20 // in a whole run
+	separator    = "  "
 )
 
 // progress reports training: one line that is updated on a terminal, a plain
@@ -75,27 +76,31 @@ func (p *progress) end() {
 
 func (p *progress) text(history []record) string {
 	step, r := len(history), recent(history, smoothing)
-	text := fmt.Sprintf("%d/%d  -ELBO %.2f  KL %.2f  tau %.3f", step, p.total, r.nelbo(), r.KL, r.Tau)
+	fields := []string{
+		fmt.Sprintf("%d/%d", step, p.total),
+		fmt.Sprintf("-ELBO %.2f", r.nelbo()),
+		fmt.Sprintf("KL %.2f", r.KL),
+		fmt.Sprintf("tau %.3f", r.Tau),
+	}
 	if elapsed := p.now().Sub(p.started); elapsed > 0 && step > p.first {
 		each := elapsed / time.Duration(step-p.first)
 		left := time.Duration(p.total-step) * each
-		text += fmt.Sprintf("  %.1f steps/s  %s left", 1/each.Seconds(), left.Round(time.Second))
+		fields = append(fields, fmt.Sprintf("%.1f steps/s", 1/each.Seconds()), fmt.Sprintf("%s left", left.Round(time.Second)))
 	}
-	return text
+	return strings.Join(fields, separator)
 }
 
-// fit puts a bar before the text when the width allows, and cuts the text when
-// even it is too long.
+// fit puts a bar before the text when the width allows, and leaves out the last
+// fields of a text that is too long: half a number would be another number.
 func fit(done float64, text string, width int) string {
-	const shortest, longest = 8, 40
-	length := len(text)
-	bar := min(width-length-len("[] "), longest)
+	const shortest, longest = 4, 40 // 80 columns leave 6 in a run of 5000 steps
+	bar := min(width-len(text)-len("[] "), longest)
 	if bar >= shortest {
 		full := int(done * float64(bar))
 		return "[" + strings.Repeat("=", full) + strings.Repeat(" ", bar-full) + "] " + text
 	}
-	if length > width {
-		return text[:max(0, width)]
+	for len(text) > width {
+		text = text[:max(0, strings.LastIndex(text, separator))]
 	}
 	return text
 }

@@ -63,6 +63,14 @@ func TestProgressOnTerminal(t *testing.T) {
 			}
 		}
 	}
+	// A narrow terminal shows whole fields only, one of 80 columns a bar too.
+	if got, want := fit(0.5, "2500/5000  -ELBO 110.25  KL 21.50", 30), "2500/5000  -ELBO 110.25"; got != want {
+		t.Errorf("30 columns: %q, want %q", got, want)
+	}
+	text := "2500/5000  -ELBO 110.25  KL 21.50  tau 0.951  16.5 steps/s  2m30s left"
+	if got, want := fit(0.5, text, 79), "[===   ] "+text; got != want {
+		t.Errorf("80 columns: %q, want %q", got, want)
+	}
 	if got := reported(120, 300, 0); !strings.Contains(got, "[=====") || !strings.Contains(got, "=] 300/300") {
 		t.Errorf("no bar that fills up: %q", got)
 	}

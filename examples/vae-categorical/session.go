@@ -111,6 +111,9 @@ func (s *session) train() (err error) {
 	}
 	defer func() { err = errors.Join(err, metrics.Close()) }()
 	s.say("%v; writing to %s", &t.settings, s.out)
+	if done := len(t.history); done > 0 {
+		s.say("going on after step %d", done)
+	}
 	p := newProgress(s.stderr, s.steps, len(t.history))
 	defer p.end()
 	saved := len(t.history)
@@ -171,12 +174,21 @@ func (s *session) evaluate() error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(s.stdout, "test -ELBO %.2f nats (soft, 1 sample)\n", e.soft)
-	if s.evalSamples > 0 {
-		fmt.Fprintf(s.stdout, "test bound %.2f nats (discrete, %d samples)\n", e.bound, s.evalSamples)
+	return s.print(e)
+}
+
+// print writes the results, which are not to be lost in silence.
+func (s *session) print(e *scores) error {
+	var bound string
+	switch {
+	case s.evalSamples == 1:
+		bound = fmt.Sprintf("test bound %.2f nats (discrete, 1 sample)\n", e.bound)
+	case s.evalSamples > 1:
+		bound = fmt.Sprintf("test bound %.2f nats (discrete, %d samples)\n", e.bound, s.evalSamples)
 	}
-	fmt.Fprintf(s.stdout, "test -ELBO %.2f nats (discrete, 1 sample)\n", e.discrete)
-	return nil
+	_, err := fmt.Fprintf(s.stdout, "test -ELBO %.2f nats (soft, 1 sample)\n%stest -ELBO %.2f nats (discrete, 1 sample)\n",
+		e.soft, bound, e.discrete)
+	return err
 }
 
 // interrupted says how to go on, even with -quiet.

@@ -28,13 +28,14 @@ type trainer struct {
 	x          []float32
 	losses, kl *result // of each pixel, and of each latent
 	learnables G.Nodes // the encoder's, then the decoder's
+	gradients  G.Nodes // to them
 }
 
 // newTrainer builds the graph of
 //
 //	−ELBO = (1/B) Σ BCE(decoder(z), x) + (1/B) Σ KL(softmax(logits) || uniform)
 //
-// with logits = encoder(x) and z a Gumbel-softmax sample, and its gradients.
+// with logits = encoder(x) and z a Gumbel-softmax sample, and of its gradients.
 func newTrainer(s settings, train *images) (*trainer, error) {
 	if train.n < s.Batch {
 		return nil, fmt.Errorf("-batch %d: more than the %d training images", s.Batch, train.n)
@@ -54,18 +55,25 @@ func newTrainer(s settings, train *images) (*trainer, error) {
 	if t.temperature, err = anneal.NewTemperature(g, tensor.Float32, tau); err != nil {
 		return nil, err
 	}
-	cost, err := t.cost(g)
+	losses, err := t.lossNodes(g)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := G.Grad(cost, t.learnables...); err != nil {
+	// Given the gradient of −ELBO to each loss, 1/B, the graph need not take
+	// the sums, nor spread a scalar's gradient over them again.
+	var shares G.Nodes
+	for i, n := range losses {
+		shares = append(shares, constant(g, fmt.Sprint("share", i), n.Shape(), 1/float32(s.Batch)))
+	}
+	if t.gradients, err = G.Backpropagate(losses, shares, t.learnables); err != nil {
 		return nil, err
 	}
-	t.machine = newMachine(g, G.BindDualValues(t.learnables...))
+	t.machine = newMachine(g)
 	return t, nil
 }
 
-func (t *trainer) cost(g *G.ExprGraph) (*G.Node, error) {
+// lossNodes builds the graph up to the loss of each pixel and of each latent.
+func (t *trainer) lossNodes(g *G.ExprGraph) (G.Nodes, error) {
 	s := &t.settings
 	x, data := input(g, "x", s.Batch, pixels)
 	t.x = data
@@ -104,24 +112,7 @@ func (t *trainer) cost(g *G.ExprGraph) (*G.Node, error) {
 		return nil, err
 	}
 	t.losses, t.kl = read(losses), read(kl)
-	return meanOverBatch(losses, kl, s.Batch)
-}
-
-// meanOverBatch is (Σ losses + Σ kl)/B.
-func meanOverBatch(losses, kl *G.Node, batch int) (*G.Node, error) {
-	reconstruction, err := G.Sum(losses)
-	if err != nil {
-		return nil, err
-	}
-	divergence, err := G.Sum(kl)
-	if err != nil {
-		return nil, err
-	}
-	total, err := G.Add(reconstruction, divergence)
-	if err != nil {
-		return nil, err
-	}
-	return G.Div(total, G.NewConstant(float32(batch)))
+	return G.Nodes{losses, kl}, nil
 }
 
 // step trains on one batch.
@@ -129,9 +120,8 @@ func (t *trainer) step() error {
 	began, step := time.Now(), len(t.history)
 	t.batches.fill(t.x, step)
 	if err := t.run(); err != nil {
-		return fmt.Errorf("step %d: %w", step+1, err)
+		return fmt.Errorf("step %d: %w: if training diverged, try a smaller -lr", step+1, err)
 	}
-	// The sums are taken here and not from the graph, which adds in float32.
 	r := record{
 		Tau:            t.temperature.Value(),
 		Reconstruction: sum(t.losses.floats()) / float64(t.settings.Batch),
@@ -141,7 +131,7 @@ func (t *trainer) step() error {
 		return fmt.Errorf("step %d: -ELBO is %v: try a smaller -lr", step+1, v)
 	}
 	t.adam.rate = t.rate(step)
-	if err := t.adam.Step(G.NodesToValueGrads(t.learnables)); err != nil {
+	if err := t.adam.Step(t.model()); err != nil {
 		return err
 	}
 	if err := t.temperature.Step(); err != nil {
@@ -151,6 +141,23 @@ func (t *trainer) step() error {
 	t.history = append(t.history, r)
 	return nil
 }
+
+// model is what Adam changes, and by what.
+func (t *trainer) model() []G.ValueGrad {
+	model := make([]G.ValueGrad, len(t.learnables))
+	for i, n := range t.learnables {
+		model[i] = parameter{n, t.gradients[i]}
+	}
+	return model
+}
+
+// parameter takes a learnable's gradient from the node that computes it.
+// BindDualValues, the usual way, would add it to a copy in the learnable, for
+// the solver to clear: two more passes over memory.
+type parameter struct{ learnable, gradient *G.Node }
+
+func (p parameter) Value() G.Value         { return p.learnable.Value() }
+func (p parameter) Grad() (G.Value, error) { return p.gradient.Value(), nil }
 
 // tau is the temperature of the last step taken.
 func (t *trainer) tau() float64 {
