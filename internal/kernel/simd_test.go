@@ -39,3 +39,49 @@ func testNoiseLevels[T Float](t *testing.T) {
 		}
 	})
 }
+
+// Soft samples agree between levels as far as each is accurate, and hard ones
+// to the bit, at temperatures and logits of any size.
+func TestSampleLevels(t *testing.T) {
+	t.Run("float32", testSampleLevels[float32])
+	t.Run("float64", testSampleLevels[float64])
+}
+
+func testSampleLevels[T Float](t *testing.T) {
+	type sample struct{ soft, hard []T }
+	var want []sample
+	eachLevel(t, func(t *testing.T) {
+		i := 0
+		for _, d := range []Dims{{500, 7, 1}, {100, 64, 1}, {100, 65, 1}, {20, 1001, 1}, {3, 10, 50}} {
+			for _, spread := range []float64{1, 30, 1e4, 1e30} {
+				for _, tau := range []float64{1e-35, 1e-3, 0.5, 20, 1e35} {
+					got := sample{make([]T, d.Size()), make([]T, d.Size())}
+					logits := normals[T](d.Size(), spread, 5)
+					for j := range logits {
+						if j%5 == 0 {
+							logits[j] = T(spread) // many classes nearly tie
+						}
+					}
+					s := Sampler[T]{d, logits, Noise[T]{Stream: &Stream{Draw: 9}}, tau}
+					if err := s.Hard(got.hard, got.soft); err != nil {
+						t.Fatal(err)
+					}
+					if level == levelGo {
+						want = append(want, got)
+						continue
+					}
+					if !slices.Equal(got.hard, want[i].hard) {
+						t.Fatalf("%v, logits of %v: other hard samples than in plain Go", d, spread)
+					}
+					for j, y := range got.soft {
+						const slack = 16 // of float64's sums in another order
+						if w := want[i].soft[j]; !near(float64(y), float64(w), slack, y) {
+							t.Fatalf("%v, logits of %v, tau %v: sample %d is %v, in plain Go %v", d, spread, tau, j, y, w)
+						}
+					}
+					i++
+				}
+			}
+		}
+	})
+}

@@ -113,6 +113,7 @@ func (l level) exp(d, e reg.VecVirtual, at scale) reg.VecVirtual {
 	}
 	x, q, r := l.reg(), l.reg(), l.reg()
 	l.mul(at.hi, d, x)
+	l.fmadd231(at.hi, e, x)
 	n := l.exponent(x)
 	hi, lo := l.log2()
 	l.mul(hi, n, q)
@@ -130,12 +131,14 @@ func (l level) exp(d, e reg.VecVirtual, at scale) reg.VecVirtual {
 // with r in [-1/2, 1/2], made as those of noise.go, of relative error 1.1e-7.
 func (l level) exp2(d, e reg.VecVirtual, at scale) reg.VecVirtual {
 	x, n, r, y := l.reg(), l.reg(), l.reg(), l.reg()
-	VMULPS(at.lo, d, x)
-	VFMADD231PS(at.hi, d, x)
+	VMULPS(at.lo, d, r)
+	VFMADD231PS(at.hi, d, r)
+	VMOVAPS(r, x)
+	VFMADD231PS(at.hi, e, x)
 	VMOVAPS(x, n)
 	l.round(n)
-	VSUBPS(n, x, r)
-	VFMADD231PS(at.hi, e, r)
+	VSUBPS(n, r, r)
+	VFMADD231PS(at.hi, e, r) // once more, for x is rounded
 	VMOVUPS(f32(0.001326472731307149), y)
 	for _, c := range []float64{0.009671512991189957, 0.05550733581185341, 0.24022242426872253, 0.6931470036506653, 1} {
 		VFMADD213PS(f32(c), r, y)
