@@ -216,194 +216,176 @@ gumbel32loop:
 	JZ           gumbel32done
 	VMOVAPS      Y2, Y2
 	VMOVAPS      Y3, Y3
-	VMOVAPS      Y4, Y4
-	VMOVAPS      Y5, Y6
+	VMOVAPS      Y4, Y6
+	VMOVAPS      Y5, Y7
 	MOVL         R8, BX
 	MOVQ         R8, R9
 	SHRQ         $0x20, R9
-	VMOVD        BX, X5
-	VPBROADCASTD X5, Y5
-	VMOVD        R9, X7
-	VPBROADCASTD X7, Y7
+	VMOVD        BX, X4
+	VPBROADCASTD X4, Y5
+	VMOVD        R9, X4
+	VPBROADCASTD X4, Y8
 	VPADDD       iota<>+32(SB), Y5, Y5
-	VMOVAPS      Y0, Y8
-	VMOVAPS      Y1, Y9
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y10
-	VPSRLQ       $0x20, Y5, Y11
-	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y11
-	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
-	VPSHUFD      $0xf5, Y10, Y10
-	VPBLENDD     $0xaa, Y11, Y10, Y11
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y10
-	VPSRLQ       $0x20, Y8, Y12
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y12, Y12
-	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
-	VPSHUFD      $0xf5, Y10, Y10
-	VPBLENDD     $0xaa, Y12, Y10, Y12
-	VPBROADCASTD (DX), Y10
-	VPXOR        Y7, Y12, Y12
-	VPXOR        Y10, Y12, Y12
-	VPBROADCASTD 40(DX), Y7
-	VPXOR        Y9, Y11, Y11
-	VPXOR        Y7, Y11, Y11
-	VPMULUDQ     wordd2511f53<>+0(SB), Y12, Y7
-	VPSRLQ       $0x20, Y12, Y9
+	VMOVAPS      Y0, Y11
+	VMOVAPS      Y1, Y10
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y4
+	VPSRLQ       $0x20, Y5, Y9
 	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
-	VPMULLD      wordd2511f53<>+0(SB), Y12, Y10
-	VPSHUFD      $0xf5, Y7, Y7
-	VPBLENDD     $0xaa, Y9, Y7, Y9
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y7
-	VPSRLQ       $0x20, Y11, Y12
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y12, Y12
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y9, Y4, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y12
+	VPSRLQ       $0x20, Y11, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
 	VPMULLD      wordcd9e8d57<>+0(SB), Y11, Y11
-	VPSHUFD      $0xf5, Y7, Y7
-	VPBLENDD     $0xaa, Y12, Y7, Y12
-	VPBROADCASTD 4(DX), Y7
-	VPXOR        Y8, Y12, Y12
-	VPXOR        Y7, Y12, Y12
-	VPBROADCASTD 44(DX), Y7
-	VPXOR        Y5, Y9, Y9
-	VPXOR        Y7, Y9, Y9
-	VPMULUDQ     wordd2511f53<>+0(SB), Y12, Y5
-	VPSRLQ       $0x20, Y12, Y7
-	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
-	VPMULLD      wordd2511f53<>+0(SB), Y12, Y8
-	VPSHUFD      $0xf5, Y5, Y5
-	VPBLENDD     $0xaa, Y7, Y5, Y7
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y5
-	VPSRLQ       $0x20, Y9, Y12
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y12, Y12
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y4, Y12, Y4
+	VPBROADCASTD (DX), Y12
+	VPXOR        Y8, Y4, Y4
+	VPXOR        Y12, Y4, Y4
+	VPBROADCASTD 40(DX), Y8
+	VPXOR        Y10, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y8
+	VPSRLQ       $0x20, Y4, Y10
+	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y10
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y10, Y8, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y12
+	VPSRLQ       $0x20, Y9, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
 	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y8, Y12, Y8
+	VPBROADCASTD 4(DX), Y12
+	VPXOR        Y11, Y8, Y8
+	VPXOR        Y12, Y8, Y8
+	VPBROADCASTD 44(DX), Y11
+	VPXOR        Y5, Y10, Y10
+	VPXOR        Y11, Y10, Y10
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y5
+	VPSRLQ       $0x20, Y8, Y11
+	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y11
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y8
 	VPSHUFD      $0xf5, Y5, Y5
-	VPBLENDD     $0xaa, Y12, Y5, Y12
-	VPBROADCASTD 8(DX), Y5
-	VPXOR        Y11, Y12, Y12
-	VPXOR        Y5, Y12, Y12
-	VPBROADCASTD 48(DX), Y5
-	VPXOR        Y10, Y7, Y7
-	VPXOR        Y5, Y7, Y7
+	VPBLENDD     $0xaa, Y11, Y5, Y11
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y12
+	VPSRLQ       $0x20, Y10, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y5
+	VPMULLD      wordcd9e8d57<>+0(SB), Y10, Y10
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y5, Y12, Y5
+	VPBROADCASTD 8(DX), Y12
+	VPXOR        Y9, Y5, Y5
+	VPXOR        Y12, Y5, Y5
+	VPBROADCASTD 48(DX), Y9
+	VPXOR        Y4, Y11, Y11
+	VPXOR        Y9, Y11, Y11
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y4
+	VPSRLQ       $0x20, Y5, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y9, Y4, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y12
+	VPSRLQ       $0x20, Y11, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y11, Y11
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y4, Y12, Y4
+	VPBROADCASTD 12(DX), Y12
+	VPXOR        Y10, Y4, Y4
+	VPXOR        Y12, Y4, Y4
+	VPBROADCASTD 52(DX), Y10
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y10
+	VPSRLQ       $0x20, Y4, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y8
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y8, Y10, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y12
+	VPSRLQ       $0x20, Y9, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y10
+	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y10, Y12, Y10
+	VPBROADCASTD 16(DX), Y12
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y12, Y10, Y10
+	VPBROADCASTD 56(DX), Y11
+	VPXOR        Y5, Y8, Y8
+	VPXOR        Y11, Y8, Y8
 	VPMINUD      word3fffffff<>+0(SB), Y2, Y5
 	VPCMPEQD     Y2, Y5, Y5
-	VPCMPEQD     Y10, Y10, Y10
-	VPXOR        Y5, Y10, Y10
-	VPXOR        Y10, Y2, Y2
-	VPAND        word0000ffff<>+0(SB), Y2, Y10
+	VPCMPEQD     Y11, Y11, Y11
+	VPXOR        Y5, Y11, Y11
+	VPXOR        Y11, Y2, Y2
+	VPAND        word0000ffff<>+0(SB), Y2, Y11
 	VPSRLD       $0x10, Y2, Y2
-	VCVTDQ2PS    Y10, Y10
+	VCVTDQ2PS    Y11, Y11
 	VCVTDQ2PS    Y2, Y2
-	VFMADD132PS  word47800000<>+0(SB), Y10, Y2
+	VFMADD132PS  word47800000<>+0(SB), Y11, Y2
 	VMULPS       word2f800000<>+0(SB), Y2, Y2
 	VADDPS       word2f000000<>+0(SB), Y2, Y2
-	VPSUBD       word3f400000<>+0(SB), Y2, Y10
-	VPAND        word007fffff<>+0(SB), Y10, Y11
-	VPADDD       word3f400000<>+0(SB), Y11, Y11
-	VPSRAD       $0x17, Y10, Y10
-	VSUBPS       word3f800000<>+0(SB), Y11, Y11
-	VCVTDQ2PS    Y10, Y10
-	VANDNPS      Y10, Y5, Y10
+	VPSUBD       word3f400000<>+0(SB), Y2, Y11
+	VPAND        word007fffff<>+0(SB), Y11, Y12
+	VPADDD       word3f400000<>+0(SB), Y12, Y12
+	VPSRAD       $0x17, Y11, Y11
+	VSUBPS       word3f800000<>+0(SB), Y12, Y12
+	VCVTDQ2PS    Y11, Y11
+	VANDNPS      Y11, Y5, Y11
 	VXORPS       word80000000<>+0(SB), Y2, Y2
-	VBLENDVPS    Y5, Y2, Y11, Y2
+	VBLENDVPS    Y5, Y2, Y12, Y2
 	VMULPS       Y2, Y2, Y5
-	VMULPS       Y5, Y5, Y11
 	VMULPS       wordbe7ff676<>+0(SB), Y2, Y13
 	VADDPS       word3eaaaad9<>+0(SB), Y13, Y13
-	VMULPS       wordbe2beae1<>+0(SB), Y2, Y14
-	VADDPS       word3e4c9e74<>+0(SB), Y14, Y14
-	VMULPS       Y5, Y14, Y14
-	VADDPS       Y14, Y13, Y13
+	VMULPS       wordbe2beae1<>+0(SB), Y2, Y12
+	VADDPS       word3e4c9e74<>+0(SB), Y12, Y12
 	VMULPS       wordbdf818f6<>+0(SB), Y2, Y14
 	VADDPS       word3e189f19<>+0(SB), Y14, Y14
-	VMULPS       word3d63b9ef<>+0(SB), Y5, Y15
-	VADDPS       Y15, Y14, Y14
-	VMULPS       Y11, Y14, Y14
+	VMULPS       Y5, Y12, Y12
+	VADDPS       Y12, Y13, Y13
+	VMULPS       word3d63b9ef<>+0(SB), Y5, Y12
+	VADDPS       Y12, Y14, Y14
+	VMULPS       Y5, Y5, Y12
+	VMULPS       Y12, Y14, Y14
 	VADDPS       Y14, Y13, Y13
-	VMOVUPS      word3f000000<>+0(SB), Y11
+	VMOVUPS      word3f000000<>+0(SB), Y12
 	VMULPS       Y13, Y2, Y13
-	VSUBPS       Y13, Y11, Y13
+	VSUBPS       Y13, Y12, Y13
 	VMULPS       Y5, Y13, Y13
 	VSUBPS       Y2, Y13, Y13
-	VMULPS       word3f317218<>+0(SB), Y10, Y2
-	VSUBPS       Y2, Y13, Y13
+	VMULPS       word3f317218<>+0(SB), Y11, Y11
+	VSUBPS       Y11, Y13, Y13
 	VPSUBD       word3f400000<>+0(SB), Y13, Y5
 	VPAND        word007fffff<>+0(SB), Y5, Y2
 	VPADDD       word3f400000<>+0(SB), Y2, Y2
 	VPSRAD       $0x17, Y5, Y5
 	VSUBPS       word3f800000<>+0(SB), Y2, Y2
-	VCVTDQ2PS    Y5, Y10
+	VCVTDQ2PS    Y5, Y11
 	VMULPS       Y2, Y2, Y5
-	VMULPS       Y5, Y5, Y11
 	VMULPS       wordbe7fd724<>+0(SB), Y2, Y13
 	VADDPS       word3eaaa633<>+0(SB), Y13, Y13
-	VMULPS       wordbe3150f5<>+0(SB), Y2, Y14
-	VADDPS       word3e4e130d<>+0(SB), Y14, Y14
-	VMULPS       Y5, Y14, Y14
-	VADDPS       Y14, Y13, Y13
+	VMULPS       wordbe3150f5<>+0(SB), Y2, Y12
+	VADDPS       word3e4e130d<>+0(SB), Y12, Y12
 	VMULPS       wordbd838ca3<>+0(SB), Y2, Y14
 	VADDPS       word3e0e492c<>+0(SB), Y14, Y14
-	VMULPS       Y11, Y14, Y14
+	VMULPS       Y5, Y12, Y12
+	VADDPS       Y12, Y13, Y13
+	VMULPS       Y5, Y5, Y12
+	VMULPS       Y12, Y14, Y14
 	VADDPS       Y14, Y13, Y13
-	VMOVUPS      word3f000000<>+0(SB), Y11
+	VMOVUPS      word3f000000<>+0(SB), Y12
 	VMULPS       Y13, Y2, Y13
-	VSUBPS       Y13, Y11, Y13
+	VSUBPS       Y13, Y12, Y13
 	VMULPS       Y5, Y13, Y13
 	VSUBPS       Y2, Y13, Y13
-	VMULPS       word3f317218<>+0(SB), Y10, Y2
-	VSUBPS       Y2, Y13, Y13
+	VMULPS       word3f317218<>+0(SB), Y11, Y11
+	VSUBPS       Y11, Y13, Y13
 	VMOVUPS      Y13, (AX)
-	VPMULUDQ     wordd2511f53<>+0(SB), Y12, Y2
-	VPSRLQ       $0x20, Y12, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
-	VPMULLD      wordd2511f53<>+0(SB), Y12, Y10
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y5, Y2, Y5
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y2
-	VPSRLQ       $0x20, Y7, Y11
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y11
-	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y11, Y2, Y11
-	VPBROADCASTD 12(DX), Y2
-	VPXOR        Y9, Y11, Y11
-	VPXOR        Y2, Y11, Y11
-	VPBROADCASTD 52(DX), Y2
-	VPXOR        Y8, Y5, Y5
-	VPXOR        Y2, Y5, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y2
-	VPSRLQ       $0x20, Y11, Y8
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y8
-	VPMULLD      wordd2511f53<>+0(SB), Y11, Y9
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y2
-	VPSRLQ       $0x20, Y5, Y11
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y11
-	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y11, Y2, Y11
-	VPBROADCASTD 16(DX), Y2
-	VPXOR        Y7, Y11, Y11
-	VPXOR        Y2, Y11, Y11
-	VPBROADCASTD 56(DX), Y2
-	VPXOR        Y10, Y8, Y8
-	VPXOR        Y2, Y8, Y8
-	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y2
-	VPSRLQ       $0x20, Y11, Y7
-	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
-	VPMULLD      wordd2511f53<>+0(SB), Y11, Y10
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y7, Y2, Y7
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y11
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y11
-	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y11, Y2, Y11
-	VPBROADCASTD 20(DX), Y2
-	VPXOR        Y5, Y11, Y11
-	VPXOR        Y2, Y11, Y11
-	VPBROADCASTD 60(DX), Y2
-	VPXOR        Y9, Y7, Y7
-	VPXOR        Y2, Y7, Y7
 	VPMINUD      word3fffffff<>+0(SB), Y3, Y2
 	VPCMPEQD     Y3, Y2, Y2
 	VPCMPEQD     Y5, Y5, Y5
@@ -417,35 +399,35 @@ gumbel32loop:
 	VMULPS       word2f800000<>+0(SB), Y3, Y3
 	VADDPS       word2f000000<>+0(SB), Y3, Y3
 	VPSUBD       word3f400000<>+0(SB), Y3, Y5
-	VPAND        word007fffff<>+0(SB), Y5, Y9
-	VPADDD       word3f400000<>+0(SB), Y9, Y9
+	VPAND        word007fffff<>+0(SB), Y5, Y11
+	VPADDD       word3f400000<>+0(SB), Y11, Y11
 	VPSRAD       $0x17, Y5, Y5
-	VSUBPS       word3f800000<>+0(SB), Y9, Y9
+	VSUBPS       word3f800000<>+0(SB), Y11, Y11
 	VCVTDQ2PS    Y5, Y5
 	VANDNPS      Y5, Y2, Y5
 	VXORPS       word80000000<>+0(SB), Y3, Y3
-	VBLENDVPS    Y2, Y3, Y9, Y2
+	VBLENDVPS    Y2, Y3, Y11, Y2
 	VMULPS       Y2, Y2, Y3
-	VMULPS       Y3, Y3, Y9
 	VMULPS       wordbe7ff676<>+0(SB), Y2, Y12
 	VADDPS       word3eaaaad9<>+0(SB), Y12, Y12
-	VMULPS       wordbe2beae1<>+0(SB), Y2, Y13
-	VADDPS       word3e4c9e74<>+0(SB), Y13, Y13
-	VMULPS       Y3, Y13, Y13
-	VADDPS       Y13, Y12, Y12
+	VMULPS       wordbe2beae1<>+0(SB), Y2, Y11
+	VADDPS       word3e4c9e74<>+0(SB), Y11, Y11
 	VMULPS       wordbdf818f6<>+0(SB), Y2, Y13
 	VADDPS       word3e189f19<>+0(SB), Y13, Y13
-	VMULPS       word3d63b9ef<>+0(SB), Y3, Y14
-	VADDPS       Y14, Y13, Y13
-	VMULPS       Y9, Y13, Y13
+	VMULPS       Y3, Y11, Y11
+	VADDPS       Y11, Y12, Y12
+	VMULPS       word3d63b9ef<>+0(SB), Y3, Y11
+	VADDPS       Y11, Y13, Y13
+	VMULPS       Y3, Y3, Y11
+	VMULPS       Y11, Y13, Y13
 	VADDPS       Y13, Y12, Y12
-	VMOVUPS      word3f000000<>+0(SB), Y9
+	VMOVUPS      word3f000000<>+0(SB), Y11
 	VMULPS       Y12, Y2, Y12
-	VSUBPS       Y12, Y9, Y12
+	VSUBPS       Y12, Y11, Y12
 	VMULPS       Y3, Y12, Y12
 	VSUBPS       Y2, Y12, Y12
-	VMULPS       word3f317218<>+0(SB), Y5, Y2
-	VSUBPS       Y2, Y12, Y12
+	VMULPS       word3f317218<>+0(SB), Y5, Y5
+	VSUBPS       Y5, Y12, Y12
 	VPSUBD       word3f400000<>+0(SB), Y12, Y3
 	VPAND        word007fffff<>+0(SB), Y3, Y2
 	VPADDD       word3f400000<>+0(SB), Y2, Y2
@@ -453,202 +435,220 @@ gumbel32loop:
 	VSUBPS       word3f800000<>+0(SB), Y2, Y2
 	VCVTDQ2PS    Y3, Y5
 	VMULPS       Y2, Y2, Y3
-	VMULPS       Y3, Y3, Y9
 	VMULPS       wordbe7fd724<>+0(SB), Y2, Y12
 	VADDPS       word3eaaa633<>+0(SB), Y12, Y12
-	VMULPS       wordbe3150f5<>+0(SB), Y2, Y13
-	VADDPS       word3e4e130d<>+0(SB), Y13, Y13
-	VMULPS       Y3, Y13, Y13
-	VADDPS       Y13, Y12, Y12
+	VMULPS       wordbe3150f5<>+0(SB), Y2, Y11
+	VADDPS       word3e4e130d<>+0(SB), Y11, Y11
 	VMULPS       wordbd838ca3<>+0(SB), Y2, Y13
 	VADDPS       word3e0e492c<>+0(SB), Y13, Y13
-	VMULPS       Y9, Y13, Y13
+	VMULPS       Y3, Y11, Y11
+	VADDPS       Y11, Y12, Y12
+	VMULPS       Y3, Y3, Y11
+	VMULPS       Y11, Y13, Y13
 	VADDPS       Y13, Y12, Y12
-	VMOVUPS      word3f000000<>+0(SB), Y9
+	VMOVUPS      word3f000000<>+0(SB), Y11
 	VMULPS       Y12, Y2, Y12
-	VSUBPS       Y12, Y9, Y12
+	VSUBPS       Y12, Y11, Y12
 	VMULPS       Y3, Y12, Y12
 	VSUBPS       Y2, Y12, Y12
-	VMULPS       word3f317218<>+0(SB), Y5, Y2
-	VSUBPS       Y2, Y12, Y12
+	VMULPS       word3f317218<>+0(SB), Y5, Y5
+	VSUBPS       Y5, Y12, Y12
 	VMOVUPS      Y12, 64(AX)
-	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y2
-	VPSRLQ       $0x20, Y11, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
-	VPMULLD      wordd2511f53<>+0(SB), Y11, Y5
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y3, Y2, Y3
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y2
-	VPSRLQ       $0x20, Y7, Y9
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y9
-	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y9, Y2, Y9
-	VPBROADCASTD 24(DX), Y2
-	VPXOR        Y8, Y9, Y9
-	VPXOR        Y2, Y9, Y9
-	VPBROADCASTD 64(DX), Y2
+	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y3
+	VPSRLQ       $0x20, Y10, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y10, Y2
+	VPSHUFD      $0xf5, Y3, Y3
+	VPBLENDD     $0xaa, Y5, Y3, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y10
+	VPSRLQ       $0x20, Y8, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y3
+	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y3, Y10, Y3
+	VPBROADCASTD 20(DX), Y10
+	VPXOR        Y9, Y3, Y3
 	VPXOR        Y10, Y3, Y3
-	VPXOR        Y2, Y3, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y2
-	VPSRLQ       $0x20, Y9, Y8
+	VPBROADCASTD 60(DX), Y9
+	VPXOR        Y4, Y5, Y5
+	VPXOR        Y9, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y4
+	VPSRLQ       $0x20, Y3, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y9, Y4, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y10
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y4, Y10, Y4
+	VPBROADCASTD 24(DX), Y10
+	VPXOR        Y8, Y4, Y4
+	VPXOR        Y10, Y4, Y4
+	VPBROADCASTD 64(DX), Y8
+	VPXOR        Y2, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y8
 	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y8
-	VPMULLD      wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
 	VPSHUFD      $0xf5, Y2, Y2
 	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y2
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y10
+	VPSRLQ       $0x20, Y9, Y2
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y2
+	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y2, Y10, Y2
+	VPBROADCASTD 28(DX), Y10
+	VPXOR        Y5, Y2, Y2
+	VPXOR        Y10, Y2, Y2
+	VPBROADCASTD 68(DX), Y5
+	VPXOR        Y3, Y8, Y8
+	VPXOR        Y5, Y8, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y2, Y5
+	VPSRLQ       $0x20, Y2, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
+	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
+	VPSHUFD      $0xf5, Y5, Y5
+	VPBLENDD     $0xaa, Y3, Y5, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y10
+	VPSRLQ       $0x20, Y8, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y5
+	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y5, Y10, Y5
+	VPBROADCASTD 32(DX), Y10
+	VPXOR        Y9, Y5, Y5
+	VPXOR        Y10, Y5, Y5
+	VPBROADCASTD 72(DX), Y9
+	VPXOR        Y4, Y3, Y3
+	VPXOR        Y9, Y3, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y9
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y9, Y9
+	VPBLENDD     $0xaa, Y4, Y9, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y9
 	VPSRLQ       $0x20, Y3, Y10
 	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y10
 	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y10, Y2, Y10
-	VPBROADCASTD 28(DX), Y2
-	VPXOR        Y7, Y10, Y10
-	VPXOR        Y2, Y10, Y10
-	VPBROADCASTD 68(DX), Y2
-	VPXOR        Y5, Y8, Y8
-	VPXOR        Y2, Y8, Y8
-	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y2
-	VPSRLQ       $0x20, Y10, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
-	VPMULLD      wordd2511f53<>+0(SB), Y10, Y7
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y5, Y2, Y5
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y10
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y10
-	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y10, Y2, Y10
-	VPBROADCASTD 32(DX), Y2
-	VPXOR        Y3, Y10, Y10
-	VPXOR        Y2, Y10, Y10
-	VPBROADCASTD 72(DX), Y2
-	VPXOR        Y9, Y5, Y5
-	VPXOR        Y2, Y5, Y5
-	VPMINUD      word3fffffff<>+0(SB), Y4, Y2
-	VPCMPEQD     Y4, Y2, Y2
-	VPCMPEQD     Y3, Y3, Y3
-	VPXOR        Y2, Y3, Y3
-	VPXOR        Y3, Y4, Y4
-	VPAND        word0000ffff<>+0(SB), Y4, Y3
-	VPSRLD       $0x10, Y4, Y4
-	VCVTDQ2PS    Y3, Y3
-	VCVTDQ2PS    Y4, Y4
-	VFMADD132PS  word47800000<>+0(SB), Y3, Y4
-	VMULPS       word2f800000<>+0(SB), Y4, Y4
-	VADDPS       word2f000000<>+0(SB), Y4, Y4
-	VPSUBD       word3f400000<>+0(SB), Y4, Y3
-	VPAND        word007fffff<>+0(SB), Y3, Y9
-	VPADDD       word3f400000<>+0(SB), Y9, Y9
-	VPSRAD       $0x17, Y3, Y3
-	VSUBPS       word3f800000<>+0(SB), Y9, Y9
-	VCVTDQ2PS    Y3, Y3
-	VANDNPS      Y3, Y2, Y3
-	VXORPS       word80000000<>+0(SB), Y4, Y4
-	VBLENDVPS    Y2, Y4, Y9, Y2
-	VMULPS       Y2, Y2, Y4
-	VMULPS       Y4, Y4, Y9
-	VMULPS       wordbe7ff676<>+0(SB), Y2, Y11
-	VADDPS       word3eaaaad9<>+0(SB), Y11, Y11
-	VMULPS       wordbe2beae1<>+0(SB), Y2, Y12
-	VADDPS       word3e4c9e74<>+0(SB), Y12, Y12
-	VMULPS       Y4, Y12, Y12
-	VADDPS       Y12, Y11, Y11
-	VMULPS       wordbdf818f6<>+0(SB), Y2, Y12
-	VADDPS       word3e189f19<>+0(SB), Y12, Y12
-	VMULPS       word3d63b9ef<>+0(SB), Y4, Y13
-	VADDPS       Y13, Y12, Y12
-	VMULPS       Y9, Y12, Y12
-	VADDPS       Y12, Y11, Y11
-	VMOVUPS      word3f000000<>+0(SB), Y9
-	VMULPS       Y11, Y2, Y11
-	VSUBPS       Y11, Y9, Y11
-	VMULPS       Y4, Y11, Y11
-	VSUBPS       Y2, Y11, Y11
-	VMULPS       word3f317218<>+0(SB), Y3, Y2
-	VSUBPS       Y2, Y11, Y11
-	VPSUBD       word3f400000<>+0(SB), Y11, Y3
-	VPAND        word007fffff<>+0(SB), Y3, Y2
-	VPADDD       word3f400000<>+0(SB), Y2, Y2
-	VPSRAD       $0x17, Y3, Y3
-	VSUBPS       word3f800000<>+0(SB), Y2, Y2
-	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y2, Y2, Y4
-	VMULPS       Y4, Y4, Y9
-	VMULPS       wordbe7fd724<>+0(SB), Y2, Y11
-	VADDPS       word3eaaa633<>+0(SB), Y11, Y11
-	VMULPS       wordbe3150f5<>+0(SB), Y2, Y12
-	VADDPS       word3e4e130d<>+0(SB), Y12, Y12
-	VMULPS       Y4, Y12, Y12
-	VADDPS       Y12, Y11, Y11
-	VMULPS       wordbd838ca3<>+0(SB), Y2, Y12
-	VADDPS       word3e0e492c<>+0(SB), Y12, Y12
-	VMULPS       Y9, Y12, Y12
-	VADDPS       Y12, Y11, Y11
-	VMOVUPS      word3f000000<>+0(SB), Y9
-	VMULPS       Y11, Y2, Y11
-	VSUBPS       Y11, Y9, Y11
-	VMULPS       Y4, Y11, Y11
-	VSUBPS       Y2, Y11, Y11
-	VMULPS       word3f317218<>+0(SB), Y3, Y2
-	VSUBPS       Y2, Y11, Y11
-	VMOVUPS      Y11, 128(AX)
-	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y2
-	VPSRLQ       $0x20, Y10, Y4
-	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
-	VPMULLD      wordd2511f53<>+0(SB), Y10, Y9
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y4, Y2, Y4
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y2
-	VPSRLQ       $0x20, Y5, Y3
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y3
-	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y3, Y2, Y3
-	VPBROADCASTD 36(DX), Y2
-	VPXOR        Y8, Y3, Y3
-	VPXOR        Y2, Y3, Y3
-	VPBROADCASTD 76(DX), Y2
-	VPXOR        Y7, Y4, Y4
+	VPSHUFD      $0xf5, Y9, Y9
+	VPBLENDD     $0xaa, Y10, Y9, Y10
+	VPBROADCASTD 36(DX), Y9
+	VPXOR        Y8, Y10, Y10
+	VPXOR        Y9, Y10, Y10
+	VPBROADCASTD 76(DX), Y8
 	VPXOR        Y2, Y4, Y4
-	VMOVAPS      Y3, Y2
-	VMOVAPS      Y5, Y3
+	VPXOR        Y8, Y4, Y4
+	VMOVAPS      Y10, Y2
+	VMOVAPS      Y3, Y3
 	VMOVAPS      Y4, Y4
-	VMOVAPS      Y9, Y5
-	VPMINUD      word3fffffff<>+0(SB), Y6, Y7
-	VPCMPEQD     Y6, Y7, Y7
-	VPCMPEQD     Y8, Y8, Y8
-	VPXOR        Y7, Y8, Y8
-	VPXOR        Y8, Y6, Y6
-	VPAND        word0000ffff<>+0(SB), Y6, Y8
+	VMOVAPS      Y5, Y5
+	VPMINUD      word3fffffff<>+0(SB), Y6, Y8
+	VPCMPEQD     Y6, Y8, Y8
+	VPCMPEQD     Y9, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y9, Y6, Y6
+	VPAND        word0000ffff<>+0(SB), Y6, Y9
 	VPSRLD       $0x10, Y6, Y6
-	VCVTDQ2PS    Y8, Y8
+	VCVTDQ2PS    Y9, Y9
 	VCVTDQ2PS    Y6, Y6
-	VFMADD132PS  word47800000<>+0(SB), Y8, Y6
+	VFMADD132PS  word47800000<>+0(SB), Y9, Y6
 	VMULPS       word2f800000<>+0(SB), Y6, Y6
 	VADDPS       word2f000000<>+0(SB), Y6, Y6
-	VPSUBD       word3f400000<>+0(SB), Y6, Y8
+	VPSUBD       word3f400000<>+0(SB), Y6, Y9
+	VPAND        word007fffff<>+0(SB), Y9, Y10
+	VPADDD       word3f400000<>+0(SB), Y10, Y10
+	VPSRAD       $0x17, Y9, Y9
+	VSUBPS       word3f800000<>+0(SB), Y10, Y10
+	VCVTDQ2PS    Y9, Y9
+	VANDNPS      Y9, Y8, Y9
+	VXORPS       word80000000<>+0(SB), Y6, Y6
+	VBLENDVPS    Y8, Y6, Y10, Y6
+	VMULPS       Y6, Y6, Y8
+	VMULPS       wordbe7ff676<>+0(SB), Y6, Y11
+	VADDPS       word3eaaaad9<>+0(SB), Y11, Y11
+	VMULPS       wordbe2beae1<>+0(SB), Y6, Y10
+	VADDPS       word3e4c9e74<>+0(SB), Y10, Y10
+	VMULPS       wordbdf818f6<>+0(SB), Y6, Y12
+	VADDPS       word3e189f19<>+0(SB), Y12, Y12
+	VMULPS       Y8, Y10, Y10
+	VADDPS       Y10, Y11, Y11
+	VMULPS       word3d63b9ef<>+0(SB), Y8, Y10
+	VADDPS       Y10, Y12, Y12
+	VMULPS       Y8, Y8, Y10
+	VMULPS       Y10, Y12, Y12
+	VADDPS       Y12, Y11, Y11
+	VMOVUPS      word3f000000<>+0(SB), Y10
+	VMULPS       Y11, Y6, Y11
+	VSUBPS       Y11, Y10, Y11
+	VMULPS       Y8, Y11, Y11
+	VSUBPS       Y6, Y11, Y11
+	VMULPS       word3f317218<>+0(SB), Y9, Y9
+	VSUBPS       Y9, Y11, Y11
+	VPSUBD       word3f400000<>+0(SB), Y11, Y8
+	VPAND        word007fffff<>+0(SB), Y8, Y6
+	VPADDD       word3f400000<>+0(SB), Y6, Y6
+	VPSRAD       $0x17, Y8, Y8
+	VSUBPS       word3f800000<>+0(SB), Y6, Y6
+	VCVTDQ2PS    Y8, Y9
+	VMULPS       Y6, Y6, Y8
+	VMULPS       wordbe7fd724<>+0(SB), Y6, Y11
+	VADDPS       word3eaaa633<>+0(SB), Y11, Y11
+	VMULPS       wordbe3150f5<>+0(SB), Y6, Y10
+	VADDPS       word3e4e130d<>+0(SB), Y10, Y10
+	VMULPS       wordbd838ca3<>+0(SB), Y6, Y12
+	VADDPS       word3e0e492c<>+0(SB), Y12, Y12
+	VMULPS       Y8, Y10, Y10
+	VADDPS       Y10, Y11, Y11
+	VMULPS       Y8, Y8, Y10
+	VMULPS       Y10, Y12, Y12
+	VADDPS       Y12, Y11, Y11
+	VMOVUPS      word3f000000<>+0(SB), Y10
+	VMULPS       Y11, Y6, Y11
+	VSUBPS       Y11, Y10, Y11
+	VMULPS       Y8, Y11, Y11
+	VSUBPS       Y6, Y11, Y11
+	VMULPS       word3f317218<>+0(SB), Y9, Y9
+	VSUBPS       Y9, Y11, Y11
+	VMOVUPS      Y11, 128(AX)
+	VPMINUD      word3fffffff<>+0(SB), Y7, Y6
+	VPCMPEQD     Y7, Y6, Y6
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y6, Y8, Y8
+	VPXOR        Y8, Y7, Y7
+	VPAND        word0000ffff<>+0(SB), Y7, Y8
+	VPSRLD       $0x10, Y7, Y7
+	VCVTDQ2PS    Y8, Y8
+	VCVTDQ2PS    Y7, Y7
+	VFMADD132PS  word47800000<>+0(SB), Y8, Y7
+	VMULPS       word2f800000<>+0(SB), Y7, Y7
+	VADDPS       word2f000000<>+0(SB), Y7, Y7
+	VPSUBD       word3f400000<>+0(SB), Y7, Y8
 	VPAND        word007fffff<>+0(SB), Y8, Y9
 	VPADDD       word3f400000<>+0(SB), Y9, Y9
 	VPSRAD       $0x17, Y8, Y8
 	VSUBPS       word3f800000<>+0(SB), Y9, Y9
 	VCVTDQ2PS    Y8, Y8
-	VANDNPS      Y8, Y7, Y8
-	VXORPS       word80000000<>+0(SB), Y6, Y6
-	VBLENDVPS    Y7, Y6, Y9, Y6
+	VANDNPS      Y8, Y6, Y8
+	VXORPS       word80000000<>+0(SB), Y7, Y7
+	VBLENDVPS    Y6, Y7, Y9, Y6
 	VMULPS       Y6, Y6, Y7
-	VMULPS       Y7, Y7, Y9
 	VMULPS       wordbe7ff676<>+0(SB), Y6, Y10
 	VADDPS       word3eaaaad9<>+0(SB), Y10, Y10
-	VMULPS       wordbe2beae1<>+0(SB), Y6, Y11
-	VADDPS       word3e4c9e74<>+0(SB), Y11, Y11
-	VMULPS       Y7, Y11, Y11
-	VADDPS       Y11, Y10, Y10
+	VMULPS       wordbe2beae1<>+0(SB), Y6, Y9
+	VADDPS       word3e4c9e74<>+0(SB), Y9, Y9
 	VMULPS       wordbdf818f6<>+0(SB), Y6, Y11
 	VADDPS       word3e189f19<>+0(SB), Y11, Y11
-	VMULPS       word3d63b9ef<>+0(SB), Y7, Y12
-	VADDPS       Y12, Y11, Y11
+	VMULPS       Y7, Y9, Y9
+	VADDPS       Y9, Y10, Y10
+	VMULPS       word3d63b9ef<>+0(SB), Y7, Y9
+	VADDPS       Y9, Y11, Y11
+	VMULPS       Y7, Y7, Y9
 	VMULPS       Y9, Y11, Y11
 	VADDPS       Y11, Y10, Y10
 	VMOVUPS      word3f000000<>+0(SB), Y9
@@ -656,8 +656,8 @@ gumbel32loop:
 	VSUBPS       Y10, Y9, Y10
 	VMULPS       Y7, Y10, Y10
 	VSUBPS       Y6, Y10, Y10
-	VMULPS       word3f317218<>+0(SB), Y8, Y6
-	VSUBPS       Y6, Y10, Y10
+	VMULPS       word3f317218<>+0(SB), Y8, Y8
+	VSUBPS       Y8, Y10, Y10
 	VPSUBD       word3f400000<>+0(SB), Y10, Y7
 	VPAND        word007fffff<>+0(SB), Y7, Y6
 	VPADDD       word3f400000<>+0(SB), Y6, Y6
@@ -665,15 +665,15 @@ gumbel32loop:
 	VSUBPS       word3f800000<>+0(SB), Y6, Y6
 	VCVTDQ2PS    Y7, Y8
 	VMULPS       Y6, Y6, Y7
-	VMULPS       Y7, Y7, Y9
 	VMULPS       wordbe7fd724<>+0(SB), Y6, Y10
 	VADDPS       word3eaaa633<>+0(SB), Y10, Y10
-	VMULPS       wordbe3150f5<>+0(SB), Y6, Y11
-	VADDPS       word3e4e130d<>+0(SB), Y11, Y11
-	VMULPS       Y7, Y11, Y11
-	VADDPS       Y11, Y10, Y10
+	VMULPS       wordbe3150f5<>+0(SB), Y6, Y9
+	VADDPS       word3e4e130d<>+0(SB), Y9, Y9
 	VMULPS       wordbd838ca3<>+0(SB), Y6, Y11
 	VADDPS       word3e0e492c<>+0(SB), Y11, Y11
+	VMULPS       Y7, Y9, Y9
+	VADDPS       Y9, Y10, Y10
+	VMULPS       Y7, Y7, Y9
 	VMULPS       Y9, Y11, Y11
 	VADDPS       Y11, Y10, Y10
 	VMOVUPS      word3f000000<>+0(SB), Y9
@@ -681,200 +681,182 @@ gumbel32loop:
 	VSUBPS       Y10, Y9, Y10
 	VMULPS       Y7, Y10, Y10
 	VSUBPS       Y6, Y10, Y10
-	VMULPS       word3f317218<>+0(SB), Y8, Y6
-	VSUBPS       Y6, Y10, Y10
+	VMULPS       word3f317218<>+0(SB), Y8, Y8
+	VSUBPS       Y8, Y10, Y10
 	VMOVUPS      Y10, 192(AX)
 	VMOVAPS      Y2, Y2
 	VMOVAPS      Y3, Y3
-	VMOVAPS      Y4, Y4
-	VMOVAPS      Y5, Y6
+	VMOVAPS      Y4, Y6
+	VMOVAPS      Y5, Y7
 	ADDQ         $0x10, R8
 	MOVL         R8, BX
 	MOVQ         R8, R9
 	SHRQ         $0x20, R9
-	VMOVD        BX, X5
-	VPBROADCASTD X5, Y5
-	VMOVD        R9, X7
-	VPBROADCASTD X7, Y7
+	VMOVD        BX, X4
+	VPBROADCASTD X4, Y5
+	VMOVD        R9, X4
+	VPBROADCASTD X4, Y8
 	VPADDD       iota<>+0(SB), Y5, Y5
-	VMOVAPS      Y0, Y8
-	VMOVAPS      Y1, Y9
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y10
-	VPSRLQ       $0x20, Y5, Y11
-	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y11
-	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
-	VPSHUFD      $0xf5, Y10, Y10
-	VPBLENDD     $0xaa, Y11, Y10, Y11
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y10
-	VPSRLQ       $0x20, Y8, Y12
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y12, Y12
-	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
-	VPSHUFD      $0xf5, Y10, Y10
-	VPBLENDD     $0xaa, Y12, Y10, Y12
-	VPBROADCASTD (DX), Y10
-	VPXOR        Y7, Y12, Y12
-	VPXOR        Y10, Y12, Y12
-	VPBROADCASTD 40(DX), Y7
-	VPXOR        Y9, Y11, Y11
-	VPXOR        Y7, Y11, Y11
-	VPMULUDQ     wordd2511f53<>+0(SB), Y12, Y7
-	VPSRLQ       $0x20, Y12, Y9
+	VMOVAPS      Y0, Y11
+	VMOVAPS      Y1, Y10
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y4
+	VPSRLQ       $0x20, Y5, Y9
 	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
-	VPMULLD      wordd2511f53<>+0(SB), Y12, Y10
-	VPSHUFD      $0xf5, Y7, Y7
-	VPBLENDD     $0xaa, Y9, Y7, Y9
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y7
-	VPSRLQ       $0x20, Y11, Y12
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y12, Y12
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y9, Y4, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y12
+	VPSRLQ       $0x20, Y11, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
 	VPMULLD      wordcd9e8d57<>+0(SB), Y11, Y11
-	VPSHUFD      $0xf5, Y7, Y7
-	VPBLENDD     $0xaa, Y12, Y7, Y12
-	VPBROADCASTD 4(DX), Y7
-	VPXOR        Y8, Y12, Y12
-	VPXOR        Y7, Y12, Y12
-	VPBROADCASTD 44(DX), Y7
-	VPXOR        Y5, Y9, Y9
-	VPXOR        Y7, Y9, Y9
-	VPMULUDQ     wordd2511f53<>+0(SB), Y12, Y5
-	VPSRLQ       $0x20, Y12, Y7
-	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
-	VPMULLD      wordd2511f53<>+0(SB), Y12, Y8
-	VPSHUFD      $0xf5, Y5, Y5
-	VPBLENDD     $0xaa, Y7, Y5, Y7
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y5
-	VPSRLQ       $0x20, Y9, Y12
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y12, Y12
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y4, Y12, Y4
+	VPBROADCASTD (DX), Y12
+	VPXOR        Y8, Y4, Y4
+	VPXOR        Y12, Y4, Y4
+	VPBROADCASTD 40(DX), Y8
+	VPXOR        Y10, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y8
+	VPSRLQ       $0x20, Y4, Y10
+	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y10
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y10, Y8, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y12
+	VPSRLQ       $0x20, Y9, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
 	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y8, Y12, Y8
+	VPBROADCASTD 4(DX), Y12
+	VPXOR        Y11, Y8, Y8
+	VPXOR        Y12, Y8, Y8
+	VPBROADCASTD 44(DX), Y11
+	VPXOR        Y5, Y10, Y10
+	VPXOR        Y11, Y10, Y10
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y5
+	VPSRLQ       $0x20, Y8, Y11
+	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y11
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y8
 	VPSHUFD      $0xf5, Y5, Y5
-	VPBLENDD     $0xaa, Y12, Y5, Y12
-	VPBROADCASTD 8(DX), Y5
-	VPXOR        Y11, Y12, Y12
-	VPXOR        Y5, Y12, Y12
-	VPBROADCASTD 48(DX), Y5
-	VPXOR        Y10, Y7, Y7
-	VPXOR        Y5, Y7, Y7
+	VPBLENDD     $0xaa, Y11, Y5, Y11
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y12
+	VPSRLQ       $0x20, Y10, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y5
+	VPMULLD      wordcd9e8d57<>+0(SB), Y10, Y10
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y5, Y12, Y5
+	VPBROADCASTD 8(DX), Y12
+	VPXOR        Y9, Y5, Y5
+	VPXOR        Y12, Y5, Y5
+	VPBROADCASTD 48(DX), Y9
+	VPXOR        Y4, Y11, Y11
+	VPXOR        Y9, Y11, Y11
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y4
+	VPSRLQ       $0x20, Y5, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y9, Y4, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y12
+	VPSRLQ       $0x20, Y11, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y11, Y11
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y4, Y12, Y4
+	VPBROADCASTD 12(DX), Y12
+	VPXOR        Y10, Y4, Y4
+	VPXOR        Y12, Y4, Y4
+	VPBROADCASTD 52(DX), Y10
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y10
+	VPSRLQ       $0x20, Y4, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y8
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y8, Y10, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y12
+	VPSRLQ       $0x20, Y9, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y10
+	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y10, Y12, Y10
+	VPBROADCASTD 16(DX), Y12
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y12, Y10, Y10
+	VPBROADCASTD 56(DX), Y11
+	VPXOR        Y5, Y8, Y8
+	VPXOR        Y11, Y8, Y8
 	VPMINUD      word3fffffff<>+0(SB), Y2, Y5
 	VPCMPEQD     Y2, Y5, Y5
-	VPCMPEQD     Y10, Y10, Y10
-	VPXOR        Y5, Y10, Y10
-	VPXOR        Y10, Y2, Y2
-	VPAND        word0000ffff<>+0(SB), Y2, Y10
+	VPCMPEQD     Y11, Y11, Y11
+	VPXOR        Y5, Y11, Y11
+	VPXOR        Y11, Y2, Y2
+	VPAND        word0000ffff<>+0(SB), Y2, Y11
 	VPSRLD       $0x10, Y2, Y2
-	VCVTDQ2PS    Y10, Y10
+	VCVTDQ2PS    Y11, Y11
 	VCVTDQ2PS    Y2, Y2
-	VFMADD132PS  word47800000<>+0(SB), Y10, Y2
+	VFMADD132PS  word47800000<>+0(SB), Y11, Y2
 	VMULPS       word2f800000<>+0(SB), Y2, Y2
 	VADDPS       word2f000000<>+0(SB), Y2, Y2
-	VPSUBD       word3f400000<>+0(SB), Y2, Y10
-	VPAND        word007fffff<>+0(SB), Y10, Y11
-	VPADDD       word3f400000<>+0(SB), Y11, Y11
-	VPSRAD       $0x17, Y10, Y10
-	VSUBPS       word3f800000<>+0(SB), Y11, Y11
-	VCVTDQ2PS    Y10, Y10
-	VANDNPS      Y10, Y5, Y10
+	VPSUBD       word3f400000<>+0(SB), Y2, Y11
+	VPAND        word007fffff<>+0(SB), Y11, Y12
+	VPADDD       word3f400000<>+0(SB), Y12, Y12
+	VPSRAD       $0x17, Y11, Y11
+	VSUBPS       word3f800000<>+0(SB), Y12, Y12
+	VCVTDQ2PS    Y11, Y11
+	VANDNPS      Y11, Y5, Y11
 	VXORPS       word80000000<>+0(SB), Y2, Y2
-	VBLENDVPS    Y5, Y2, Y11, Y2
+	VBLENDVPS    Y5, Y2, Y12, Y2
 	VMULPS       Y2, Y2, Y5
-	VMULPS       Y5, Y5, Y11
 	VMULPS       wordbe7ff676<>+0(SB), Y2, Y13
 	VADDPS       word3eaaaad9<>+0(SB), Y13, Y13
-	VMULPS       wordbe2beae1<>+0(SB), Y2, Y14
-	VADDPS       word3e4c9e74<>+0(SB), Y14, Y14
-	VMULPS       Y5, Y14, Y14
-	VADDPS       Y14, Y13, Y13
+	VMULPS       wordbe2beae1<>+0(SB), Y2, Y12
+	VADDPS       word3e4c9e74<>+0(SB), Y12, Y12
 	VMULPS       wordbdf818f6<>+0(SB), Y2, Y14
 	VADDPS       word3e189f19<>+0(SB), Y14, Y14
-	VMULPS       word3d63b9ef<>+0(SB), Y5, Y15
-	VADDPS       Y15, Y14, Y14
-	VMULPS       Y11, Y14, Y14
+	VMULPS       Y5, Y12, Y12
+	VADDPS       Y12, Y13, Y13
+	VMULPS       word3d63b9ef<>+0(SB), Y5, Y12
+	VADDPS       Y12, Y14, Y14
+	VMULPS       Y5, Y5, Y12
+	VMULPS       Y12, Y14, Y14
 	VADDPS       Y14, Y13, Y13
-	VMOVUPS      word3f000000<>+0(SB), Y11
+	VMOVUPS      word3f000000<>+0(SB), Y12
 	VMULPS       Y13, Y2, Y13
-	VSUBPS       Y13, Y11, Y13
+	VSUBPS       Y13, Y12, Y13
 	VMULPS       Y5, Y13, Y13
 	VSUBPS       Y2, Y13, Y13
-	VMULPS       word3f317218<>+0(SB), Y10, Y2
-	VSUBPS       Y2, Y13, Y13
+	VMULPS       word3f317218<>+0(SB), Y11, Y11
+	VSUBPS       Y11, Y13, Y13
 	VPSUBD       word3f400000<>+0(SB), Y13, Y5
 	VPAND        word007fffff<>+0(SB), Y5, Y2
 	VPADDD       word3f400000<>+0(SB), Y2, Y2
 	VPSRAD       $0x17, Y5, Y5
 	VSUBPS       word3f800000<>+0(SB), Y2, Y2
-	VCVTDQ2PS    Y5, Y10
+	VCVTDQ2PS    Y5, Y11
 	VMULPS       Y2, Y2, Y5
-	VMULPS       Y5, Y5, Y11
 	VMULPS       wordbe7fd724<>+0(SB), Y2, Y13
 	VADDPS       word3eaaa633<>+0(SB), Y13, Y13
-	VMULPS       wordbe3150f5<>+0(SB), Y2, Y14
-	VADDPS       word3e4e130d<>+0(SB), Y14, Y14
-	VMULPS       Y5, Y14, Y14
-	VADDPS       Y14, Y13, Y13
+	VMULPS       wordbe3150f5<>+0(SB), Y2, Y12
+	VADDPS       word3e4e130d<>+0(SB), Y12, Y12
 	VMULPS       wordbd838ca3<>+0(SB), Y2, Y14
 	VADDPS       word3e0e492c<>+0(SB), Y14, Y14
-	VMULPS       Y11, Y14, Y14
+	VMULPS       Y5, Y12, Y12
+	VADDPS       Y12, Y13, Y13
+	VMULPS       Y5, Y5, Y12
+	VMULPS       Y12, Y14, Y14
 	VADDPS       Y14, Y13, Y13
-	VMOVUPS      word3f000000<>+0(SB), Y11
+	VMOVUPS      word3f000000<>+0(SB), Y12
 	VMULPS       Y13, Y2, Y13
-	VSUBPS       Y13, Y11, Y13
+	VSUBPS       Y13, Y12, Y13
 	VMULPS       Y5, Y13, Y13
 	VSUBPS       Y2, Y13, Y13
-	VMULPS       word3f317218<>+0(SB), Y10, Y2
-	VSUBPS       Y2, Y13, Y13
+	VMULPS       word3f317218<>+0(SB), Y11, Y11
+	VSUBPS       Y11, Y13, Y13
 	VMOVUPS      Y13, 32(AX)
-	VPMULUDQ     wordd2511f53<>+0(SB), Y12, Y2
-	VPSRLQ       $0x20, Y12, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
-	VPMULLD      wordd2511f53<>+0(SB), Y12, Y10
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y5, Y2, Y5
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y2
-	VPSRLQ       $0x20, Y7, Y11
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y11
-	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y11, Y2, Y11
-	VPBROADCASTD 12(DX), Y2
-	VPXOR        Y9, Y11, Y11
-	VPXOR        Y2, Y11, Y11
-	VPBROADCASTD 52(DX), Y2
-	VPXOR        Y8, Y5, Y5
-	VPXOR        Y2, Y5, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y2
-	VPSRLQ       $0x20, Y11, Y8
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y8
-	VPMULLD      wordd2511f53<>+0(SB), Y11, Y9
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y2
-	VPSRLQ       $0x20, Y5, Y11
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y11
-	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y11, Y2, Y11
-	VPBROADCASTD 16(DX), Y2
-	VPXOR        Y7, Y11, Y11
-	VPXOR        Y2, Y11, Y11
-	VPBROADCASTD 56(DX), Y2
-	VPXOR        Y10, Y8, Y8
-	VPXOR        Y2, Y8, Y8
-	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y2
-	VPSRLQ       $0x20, Y11, Y7
-	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
-	VPMULLD      wordd2511f53<>+0(SB), Y11, Y10
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y7, Y2, Y7
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y11
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y11
-	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y11, Y2, Y11
-	VPBROADCASTD 20(DX), Y2
-	VPXOR        Y5, Y11, Y11
-	VPXOR        Y2, Y11, Y11
-	VPBROADCASTD 60(DX), Y2
-	VPXOR        Y9, Y7, Y7
-	VPXOR        Y2, Y7, Y7
 	VPMINUD      word3fffffff<>+0(SB), Y3, Y2
 	VPCMPEQD     Y3, Y2, Y2
 	VPCMPEQD     Y5, Y5, Y5
@@ -888,35 +870,35 @@ gumbel32loop:
 	VMULPS       word2f800000<>+0(SB), Y3, Y3
 	VADDPS       word2f000000<>+0(SB), Y3, Y3
 	VPSUBD       word3f400000<>+0(SB), Y3, Y5
-	VPAND        word007fffff<>+0(SB), Y5, Y9
-	VPADDD       word3f400000<>+0(SB), Y9, Y9
+	VPAND        word007fffff<>+0(SB), Y5, Y11
+	VPADDD       word3f400000<>+0(SB), Y11, Y11
 	VPSRAD       $0x17, Y5, Y5
-	VSUBPS       word3f800000<>+0(SB), Y9, Y9
+	VSUBPS       word3f800000<>+0(SB), Y11, Y11
 	VCVTDQ2PS    Y5, Y5
 	VANDNPS      Y5, Y2, Y5
 	VXORPS       word80000000<>+0(SB), Y3, Y3
-	VBLENDVPS    Y2, Y3, Y9, Y2
+	VBLENDVPS    Y2, Y3, Y11, Y2
 	VMULPS       Y2, Y2, Y3
-	VMULPS       Y3, Y3, Y9
 	VMULPS       wordbe7ff676<>+0(SB), Y2, Y12
 	VADDPS       word3eaaaad9<>+0(SB), Y12, Y12
-	VMULPS       wordbe2beae1<>+0(SB), Y2, Y13
-	VADDPS       word3e4c9e74<>+0(SB), Y13, Y13
-	VMULPS       Y3, Y13, Y13
-	VADDPS       Y13, Y12, Y12
+	VMULPS       wordbe2beae1<>+0(SB), Y2, Y11
+	VADDPS       word3e4c9e74<>+0(SB), Y11, Y11
 	VMULPS       wordbdf818f6<>+0(SB), Y2, Y13
 	VADDPS       word3e189f19<>+0(SB), Y13, Y13
-	VMULPS       word3d63b9ef<>+0(SB), Y3, Y14
-	VADDPS       Y14, Y13, Y13
-	VMULPS       Y9, Y13, Y13
+	VMULPS       Y3, Y11, Y11
+	VADDPS       Y11, Y12, Y12
+	VMULPS       word3d63b9ef<>+0(SB), Y3, Y11
+	VADDPS       Y11, Y13, Y13
+	VMULPS       Y3, Y3, Y11
+	VMULPS       Y11, Y13, Y13
 	VADDPS       Y13, Y12, Y12
-	VMOVUPS      word3f000000<>+0(SB), Y9
+	VMOVUPS      word3f000000<>+0(SB), Y11
 	VMULPS       Y12, Y2, Y12
-	VSUBPS       Y12, Y9, Y12
+	VSUBPS       Y12, Y11, Y12
 	VMULPS       Y3, Y12, Y12
 	VSUBPS       Y2, Y12, Y12
-	VMULPS       word3f317218<>+0(SB), Y5, Y2
-	VSUBPS       Y2, Y12, Y12
+	VMULPS       word3f317218<>+0(SB), Y5, Y5
+	VSUBPS       Y5, Y12, Y12
 	VPSUBD       word3f400000<>+0(SB), Y12, Y3
 	VPAND        word007fffff<>+0(SB), Y3, Y2
 	VPADDD       word3f400000<>+0(SB), Y2, Y2
@@ -924,202 +906,220 @@ gumbel32loop:
 	VSUBPS       word3f800000<>+0(SB), Y2, Y2
 	VCVTDQ2PS    Y3, Y5
 	VMULPS       Y2, Y2, Y3
-	VMULPS       Y3, Y3, Y9
 	VMULPS       wordbe7fd724<>+0(SB), Y2, Y12
 	VADDPS       word3eaaa633<>+0(SB), Y12, Y12
-	VMULPS       wordbe3150f5<>+0(SB), Y2, Y13
-	VADDPS       word3e4e130d<>+0(SB), Y13, Y13
-	VMULPS       Y3, Y13, Y13
-	VADDPS       Y13, Y12, Y12
+	VMULPS       wordbe3150f5<>+0(SB), Y2, Y11
+	VADDPS       word3e4e130d<>+0(SB), Y11, Y11
 	VMULPS       wordbd838ca3<>+0(SB), Y2, Y13
 	VADDPS       word3e0e492c<>+0(SB), Y13, Y13
-	VMULPS       Y9, Y13, Y13
+	VMULPS       Y3, Y11, Y11
+	VADDPS       Y11, Y12, Y12
+	VMULPS       Y3, Y3, Y11
+	VMULPS       Y11, Y13, Y13
 	VADDPS       Y13, Y12, Y12
-	VMOVUPS      word3f000000<>+0(SB), Y9
+	VMOVUPS      word3f000000<>+0(SB), Y11
 	VMULPS       Y12, Y2, Y12
-	VSUBPS       Y12, Y9, Y12
+	VSUBPS       Y12, Y11, Y12
 	VMULPS       Y3, Y12, Y12
 	VSUBPS       Y2, Y12, Y12
-	VMULPS       word3f317218<>+0(SB), Y5, Y2
-	VSUBPS       Y2, Y12, Y12
+	VMULPS       word3f317218<>+0(SB), Y5, Y5
+	VSUBPS       Y5, Y12, Y12
 	VMOVUPS      Y12, 96(AX)
-	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y2
-	VPSRLQ       $0x20, Y11, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
-	VPMULLD      wordd2511f53<>+0(SB), Y11, Y5
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y3, Y2, Y3
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y2
-	VPSRLQ       $0x20, Y7, Y9
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y9
-	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y9, Y2, Y9
-	VPBROADCASTD 24(DX), Y2
-	VPXOR        Y8, Y9, Y9
-	VPXOR        Y2, Y9, Y9
-	VPBROADCASTD 64(DX), Y2
+	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y3
+	VPSRLQ       $0x20, Y10, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y10, Y2
+	VPSHUFD      $0xf5, Y3, Y3
+	VPBLENDD     $0xaa, Y5, Y3, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y10
+	VPSRLQ       $0x20, Y8, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y3
+	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y3, Y10, Y3
+	VPBROADCASTD 20(DX), Y10
+	VPXOR        Y9, Y3, Y3
 	VPXOR        Y10, Y3, Y3
-	VPXOR        Y2, Y3, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y2
-	VPSRLQ       $0x20, Y9, Y8
+	VPBROADCASTD 60(DX), Y9
+	VPXOR        Y4, Y5, Y5
+	VPXOR        Y9, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y4
+	VPSRLQ       $0x20, Y3, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y9, Y4, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y10
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y4, Y10, Y4
+	VPBROADCASTD 24(DX), Y10
+	VPXOR        Y8, Y4, Y4
+	VPXOR        Y10, Y4, Y4
+	VPBROADCASTD 64(DX), Y8
+	VPXOR        Y2, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y8
 	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y8
-	VPMULLD      wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
 	VPSHUFD      $0xf5, Y2, Y2
 	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y2
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y10
+	VPSRLQ       $0x20, Y9, Y2
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y2
+	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y2, Y10, Y2
+	VPBROADCASTD 28(DX), Y10
+	VPXOR        Y5, Y2, Y2
+	VPXOR        Y10, Y2, Y2
+	VPBROADCASTD 68(DX), Y5
+	VPXOR        Y3, Y8, Y8
+	VPXOR        Y5, Y8, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y2, Y5
+	VPSRLQ       $0x20, Y2, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
+	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
+	VPSHUFD      $0xf5, Y5, Y5
+	VPBLENDD     $0xaa, Y3, Y5, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y10
+	VPSRLQ       $0x20, Y8, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y5
+	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y5, Y10, Y5
+	VPBROADCASTD 32(DX), Y10
+	VPXOR        Y9, Y5, Y5
+	VPXOR        Y10, Y5, Y5
+	VPBROADCASTD 72(DX), Y9
+	VPXOR        Y4, Y3, Y3
+	VPXOR        Y9, Y3, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y9
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y9, Y9
+	VPBLENDD     $0xaa, Y4, Y9, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y9
 	VPSRLQ       $0x20, Y3, Y10
 	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y10
 	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y10, Y2, Y10
-	VPBROADCASTD 28(DX), Y2
-	VPXOR        Y7, Y10, Y10
-	VPXOR        Y2, Y10, Y10
-	VPBROADCASTD 68(DX), Y2
-	VPXOR        Y5, Y8, Y8
-	VPXOR        Y2, Y8, Y8
-	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y2
-	VPSRLQ       $0x20, Y10, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
-	VPMULLD      wordd2511f53<>+0(SB), Y10, Y7
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y5, Y2, Y5
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y10
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y10
-	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y10, Y2, Y10
-	VPBROADCASTD 32(DX), Y2
-	VPXOR        Y3, Y10, Y10
-	VPXOR        Y2, Y10, Y10
-	VPBROADCASTD 72(DX), Y2
-	VPXOR        Y9, Y5, Y5
-	VPXOR        Y2, Y5, Y5
-	VPMINUD      word3fffffff<>+0(SB), Y4, Y2
-	VPCMPEQD     Y4, Y2, Y2
-	VPCMPEQD     Y3, Y3, Y3
-	VPXOR        Y2, Y3, Y3
-	VPXOR        Y3, Y4, Y4
-	VPAND        word0000ffff<>+0(SB), Y4, Y3
-	VPSRLD       $0x10, Y4, Y4
-	VCVTDQ2PS    Y3, Y3
-	VCVTDQ2PS    Y4, Y4
-	VFMADD132PS  word47800000<>+0(SB), Y3, Y4
-	VMULPS       word2f800000<>+0(SB), Y4, Y4
-	VADDPS       word2f000000<>+0(SB), Y4, Y4
-	VPSUBD       word3f400000<>+0(SB), Y4, Y3
-	VPAND        word007fffff<>+0(SB), Y3, Y9
-	VPADDD       word3f400000<>+0(SB), Y9, Y9
-	VPSRAD       $0x17, Y3, Y3
-	VSUBPS       word3f800000<>+0(SB), Y9, Y9
-	VCVTDQ2PS    Y3, Y3
-	VANDNPS      Y3, Y2, Y3
-	VXORPS       word80000000<>+0(SB), Y4, Y4
-	VBLENDVPS    Y2, Y4, Y9, Y2
-	VMULPS       Y2, Y2, Y4
-	VMULPS       Y4, Y4, Y9
-	VMULPS       wordbe7ff676<>+0(SB), Y2, Y11
-	VADDPS       word3eaaaad9<>+0(SB), Y11, Y11
-	VMULPS       wordbe2beae1<>+0(SB), Y2, Y12
-	VADDPS       word3e4c9e74<>+0(SB), Y12, Y12
-	VMULPS       Y4, Y12, Y12
-	VADDPS       Y12, Y11, Y11
-	VMULPS       wordbdf818f6<>+0(SB), Y2, Y12
-	VADDPS       word3e189f19<>+0(SB), Y12, Y12
-	VMULPS       word3d63b9ef<>+0(SB), Y4, Y13
-	VADDPS       Y13, Y12, Y12
-	VMULPS       Y9, Y12, Y12
-	VADDPS       Y12, Y11, Y11
-	VMOVUPS      word3f000000<>+0(SB), Y9
-	VMULPS       Y11, Y2, Y11
-	VSUBPS       Y11, Y9, Y11
-	VMULPS       Y4, Y11, Y11
-	VSUBPS       Y2, Y11, Y11
-	VMULPS       word3f317218<>+0(SB), Y3, Y2
-	VSUBPS       Y2, Y11, Y11
-	VPSUBD       word3f400000<>+0(SB), Y11, Y3
-	VPAND        word007fffff<>+0(SB), Y3, Y2
-	VPADDD       word3f400000<>+0(SB), Y2, Y2
-	VPSRAD       $0x17, Y3, Y3
-	VSUBPS       word3f800000<>+0(SB), Y2, Y2
-	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y2, Y2, Y4
-	VMULPS       Y4, Y4, Y9
-	VMULPS       wordbe7fd724<>+0(SB), Y2, Y11
-	VADDPS       word3eaaa633<>+0(SB), Y11, Y11
-	VMULPS       wordbe3150f5<>+0(SB), Y2, Y12
-	VADDPS       word3e4e130d<>+0(SB), Y12, Y12
-	VMULPS       Y4, Y12, Y12
-	VADDPS       Y12, Y11, Y11
-	VMULPS       wordbd838ca3<>+0(SB), Y2, Y12
-	VADDPS       word3e0e492c<>+0(SB), Y12, Y12
-	VMULPS       Y9, Y12, Y12
-	VADDPS       Y12, Y11, Y11
-	VMOVUPS      word3f000000<>+0(SB), Y9
-	VMULPS       Y11, Y2, Y11
-	VSUBPS       Y11, Y9, Y11
-	VMULPS       Y4, Y11, Y11
-	VSUBPS       Y2, Y11, Y11
-	VMULPS       word3f317218<>+0(SB), Y3, Y2
-	VSUBPS       Y2, Y11, Y11
-	VMOVUPS      Y11, 160(AX)
-	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y2
-	VPSRLQ       $0x20, Y10, Y4
-	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
-	VPMULLD      wordd2511f53<>+0(SB), Y10, Y9
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y4, Y2, Y4
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y2
-	VPSRLQ       $0x20, Y5, Y3
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y3
-	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y3, Y2, Y3
-	VPBROADCASTD 36(DX), Y2
-	VPXOR        Y8, Y3, Y3
-	VPXOR        Y2, Y3, Y3
-	VPBROADCASTD 76(DX), Y2
-	VPXOR        Y7, Y4, Y4
+	VPSHUFD      $0xf5, Y9, Y9
+	VPBLENDD     $0xaa, Y10, Y9, Y10
+	VPBROADCASTD 36(DX), Y9
+	VPXOR        Y8, Y10, Y10
+	VPXOR        Y9, Y10, Y10
+	VPBROADCASTD 76(DX), Y8
 	VPXOR        Y2, Y4, Y4
-	VMOVAPS      Y3, Y2
-	VMOVAPS      Y5, Y3
+	VPXOR        Y8, Y4, Y4
+	VMOVAPS      Y10, Y2
+	VMOVAPS      Y3, Y3
 	VMOVAPS      Y4, Y4
-	VMOVAPS      Y9, Y5
-	VPMINUD      word3fffffff<>+0(SB), Y6, Y7
-	VPCMPEQD     Y6, Y7, Y7
-	VPCMPEQD     Y8, Y8, Y8
-	VPXOR        Y7, Y8, Y8
-	VPXOR        Y8, Y6, Y6
-	VPAND        word0000ffff<>+0(SB), Y6, Y8
+	VMOVAPS      Y5, Y5
+	VPMINUD      word3fffffff<>+0(SB), Y6, Y8
+	VPCMPEQD     Y6, Y8, Y8
+	VPCMPEQD     Y9, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y9, Y6, Y6
+	VPAND        word0000ffff<>+0(SB), Y6, Y9
 	VPSRLD       $0x10, Y6, Y6
-	VCVTDQ2PS    Y8, Y8
+	VCVTDQ2PS    Y9, Y9
 	VCVTDQ2PS    Y6, Y6
-	VFMADD132PS  word47800000<>+0(SB), Y8, Y6
+	VFMADD132PS  word47800000<>+0(SB), Y9, Y6
 	VMULPS       word2f800000<>+0(SB), Y6, Y6
 	VADDPS       word2f000000<>+0(SB), Y6, Y6
-	VPSUBD       word3f400000<>+0(SB), Y6, Y8
+	VPSUBD       word3f400000<>+0(SB), Y6, Y9
+	VPAND        word007fffff<>+0(SB), Y9, Y10
+	VPADDD       word3f400000<>+0(SB), Y10, Y10
+	VPSRAD       $0x17, Y9, Y9
+	VSUBPS       word3f800000<>+0(SB), Y10, Y10
+	VCVTDQ2PS    Y9, Y9
+	VANDNPS      Y9, Y8, Y9
+	VXORPS       word80000000<>+0(SB), Y6, Y6
+	VBLENDVPS    Y8, Y6, Y10, Y6
+	VMULPS       Y6, Y6, Y8
+	VMULPS       wordbe7ff676<>+0(SB), Y6, Y11
+	VADDPS       word3eaaaad9<>+0(SB), Y11, Y11
+	VMULPS       wordbe2beae1<>+0(SB), Y6, Y10
+	VADDPS       word3e4c9e74<>+0(SB), Y10, Y10
+	VMULPS       wordbdf818f6<>+0(SB), Y6, Y12
+	VADDPS       word3e189f19<>+0(SB), Y12, Y12
+	VMULPS       Y8, Y10, Y10
+	VADDPS       Y10, Y11, Y11
+	VMULPS       word3d63b9ef<>+0(SB), Y8, Y10
+	VADDPS       Y10, Y12, Y12
+	VMULPS       Y8, Y8, Y10
+	VMULPS       Y10, Y12, Y12
+	VADDPS       Y12, Y11, Y11
+	VMOVUPS      word3f000000<>+0(SB), Y10
+	VMULPS       Y11, Y6, Y11
+	VSUBPS       Y11, Y10, Y11
+	VMULPS       Y8, Y11, Y11
+	VSUBPS       Y6, Y11, Y11
+	VMULPS       word3f317218<>+0(SB), Y9, Y9
+	VSUBPS       Y9, Y11, Y11
+	VPSUBD       word3f400000<>+0(SB), Y11, Y8
+	VPAND        word007fffff<>+0(SB), Y8, Y6
+	VPADDD       word3f400000<>+0(SB), Y6, Y6
+	VPSRAD       $0x17, Y8, Y8
+	VSUBPS       word3f800000<>+0(SB), Y6, Y6
+	VCVTDQ2PS    Y8, Y9
+	VMULPS       Y6, Y6, Y8
+	VMULPS       wordbe7fd724<>+0(SB), Y6, Y11
+	VADDPS       word3eaaa633<>+0(SB), Y11, Y11
+	VMULPS       wordbe3150f5<>+0(SB), Y6, Y10
+	VADDPS       word3e4e130d<>+0(SB), Y10, Y10
+	VMULPS       wordbd838ca3<>+0(SB), Y6, Y12
+	VADDPS       word3e0e492c<>+0(SB), Y12, Y12
+	VMULPS       Y8, Y10, Y10
+	VADDPS       Y10, Y11, Y11
+	VMULPS       Y8, Y8, Y10
+	VMULPS       Y10, Y12, Y12
+	VADDPS       Y12, Y11, Y11
+	VMOVUPS      word3f000000<>+0(SB), Y10
+	VMULPS       Y11, Y6, Y11
+	VSUBPS       Y11, Y10, Y11
+	VMULPS       Y8, Y11, Y11
+	VSUBPS       Y6, Y11, Y11
+	VMULPS       word3f317218<>+0(SB), Y9, Y9
+	VSUBPS       Y9, Y11, Y11
+	VMOVUPS      Y11, 160(AX)
+	VPMINUD      word3fffffff<>+0(SB), Y7, Y6
+	VPCMPEQD     Y7, Y6, Y6
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y6, Y8, Y8
+	VPXOR        Y8, Y7, Y7
+	VPAND        word0000ffff<>+0(SB), Y7, Y8
+	VPSRLD       $0x10, Y7, Y7
+	VCVTDQ2PS    Y8, Y8
+	VCVTDQ2PS    Y7, Y7
+	VFMADD132PS  word47800000<>+0(SB), Y8, Y7
+	VMULPS       word2f800000<>+0(SB), Y7, Y7
+	VADDPS       word2f000000<>+0(SB), Y7, Y7
+	VPSUBD       word3f400000<>+0(SB), Y7, Y8
 	VPAND        word007fffff<>+0(SB), Y8, Y9
 	VPADDD       word3f400000<>+0(SB), Y9, Y9
 	VPSRAD       $0x17, Y8, Y8
 	VSUBPS       word3f800000<>+0(SB), Y9, Y9
 	VCVTDQ2PS    Y8, Y8
-	VANDNPS      Y8, Y7, Y8
-	VXORPS       word80000000<>+0(SB), Y6, Y6
-	VBLENDVPS    Y7, Y6, Y9, Y6
+	VANDNPS      Y8, Y6, Y8
+	VXORPS       word80000000<>+0(SB), Y7, Y7
+	VBLENDVPS    Y6, Y7, Y9, Y6
 	VMULPS       Y6, Y6, Y7
-	VMULPS       Y7, Y7, Y9
 	VMULPS       wordbe7ff676<>+0(SB), Y6, Y10
 	VADDPS       word3eaaaad9<>+0(SB), Y10, Y10
-	VMULPS       wordbe2beae1<>+0(SB), Y6, Y11
-	VADDPS       word3e4c9e74<>+0(SB), Y11, Y11
-	VMULPS       Y7, Y11, Y11
-	VADDPS       Y11, Y10, Y10
+	VMULPS       wordbe2beae1<>+0(SB), Y6, Y9
+	VADDPS       word3e4c9e74<>+0(SB), Y9, Y9
 	VMULPS       wordbdf818f6<>+0(SB), Y6, Y11
 	VADDPS       word3e189f19<>+0(SB), Y11, Y11
-	VMULPS       word3d63b9ef<>+0(SB), Y7, Y12
-	VADDPS       Y12, Y11, Y11
+	VMULPS       Y7, Y9, Y9
+	VADDPS       Y9, Y10, Y10
+	VMULPS       word3d63b9ef<>+0(SB), Y7, Y9
+	VADDPS       Y9, Y11, Y11
+	VMULPS       Y7, Y7, Y9
 	VMULPS       Y9, Y11, Y11
 	VADDPS       Y11, Y10, Y10
 	VMOVUPS      word3f000000<>+0(SB), Y9
@@ -1127,8 +1127,8 @@ gumbel32loop:
 	VSUBPS       Y10, Y9, Y10
 	VMULPS       Y7, Y10, Y10
 	VSUBPS       Y6, Y10, Y10
-	VMULPS       word3f317218<>+0(SB), Y8, Y6
-	VSUBPS       Y6, Y10, Y10
+	VMULPS       word3f317218<>+0(SB), Y8, Y8
+	VSUBPS       Y8, Y10, Y10
 	VPSUBD       word3f400000<>+0(SB), Y10, Y7
 	VPAND        word007fffff<>+0(SB), Y7, Y6
 	VPADDD       word3f400000<>+0(SB), Y6, Y6
@@ -1136,15 +1136,15 @@ gumbel32loop:
 	VSUBPS       word3f800000<>+0(SB), Y6, Y6
 	VCVTDQ2PS    Y7, Y8
 	VMULPS       Y6, Y6, Y7
-	VMULPS       Y7, Y7, Y9
 	VMULPS       wordbe7fd724<>+0(SB), Y6, Y10
 	VADDPS       word3eaaa633<>+0(SB), Y10, Y10
-	VMULPS       wordbe3150f5<>+0(SB), Y6, Y11
-	VADDPS       word3e4e130d<>+0(SB), Y11, Y11
-	VMULPS       Y7, Y11, Y11
-	VADDPS       Y11, Y10, Y10
+	VMULPS       wordbe3150f5<>+0(SB), Y6, Y9
+	VADDPS       word3e4e130d<>+0(SB), Y9, Y9
 	VMULPS       wordbd838ca3<>+0(SB), Y6, Y11
 	VADDPS       word3e0e492c<>+0(SB), Y11, Y11
+	VMULPS       Y7, Y9, Y9
+	VADDPS       Y9, Y10, Y10
+	VMULPS       Y7, Y7, Y9
 	VMULPS       Y9, Y11, Y11
 	VADDPS       Y11, Y10, Y10
 	VMOVUPS      word3f000000<>+0(SB), Y9
@@ -1152,8 +1152,8 @@ gumbel32loop:
 	VSUBPS       Y10, Y9, Y10
 	VMULPS       Y7, Y10, Y10
 	VSUBPS       Y6, Y10, Y10
-	VMULPS       word3f317218<>+0(SB), Y8, Y6
-	VSUBPS       Y6, Y10, Y10
+	VMULPS       word3f317218<>+0(SB), Y8, Y8
+	VSUBPS       Y8, Y10, Y10
 	VMOVUPS      Y10, 224(AX)
 	PREFETCHT0   (SI)
 	PREFETCHT0   (DI)
@@ -2894,17 +2894,17 @@ bcewhole:
 	VBLENDVPS    Y7, Y8, Y3, Y3
 	VBLENDVPS    Y7, Y6, Y5, Y5
 	VMULPS       Y3, Y3, Y6
-	VMULPS       Y6, Y6, Y7
 	VMULPS       wordbe7ff676<>+0(SB), Y3, Y8
 	VADDPS       word3eaaaad9<>+0(SB), Y8, Y8
-	VMULPS       wordbe2beae1<>+0(SB), Y3, Y9
-	VADDPS       word3e4c9e74<>+0(SB), Y9, Y9
-	VMULPS       Y6, Y9, Y9
-	VADDPS       Y9, Y8, Y8
+	VMULPS       wordbe2beae1<>+0(SB), Y3, Y7
+	VADDPS       word3e4c9e74<>+0(SB), Y7, Y7
 	VMULPS       wordbdf818f6<>+0(SB), Y3, Y9
 	VADDPS       word3e189f19<>+0(SB), Y9, Y9
-	VMULPS       word3d63b9ef<>+0(SB), Y6, Y10
-	VADDPS       Y10, Y9, Y9
+	VMULPS       Y6, Y7, Y7
+	VADDPS       Y7, Y8, Y8
+	VMULPS       word3d63b9ef<>+0(SB), Y6, Y7
+	VADDPS       Y7, Y9, Y9
+	VMULPS       Y6, Y6, Y7
 	VMULPS       Y7, Y9, Y9
 	VADDPS       Y9, Y8, Y8
 	VMOVUPS      word3f000000<>+0(SB), Y7
@@ -2912,8 +2912,8 @@ bcewhole:
 	VSUBPS       Y8, Y7, Y8
 	VMULPS       Y6, Y8, Y8
 	VSUBPS       Y3, Y8, Y8
-	VMULPS       word3f317218<>+0(SB), Y5, Y3
-	VSUBPS       Y3, Y8, Y8
+	VMULPS       word3f317218<>+0(SB), Y5, Y5
+	VSUBPS       Y5, Y8, Y8
 	VPXOR        Y5, Y5, Y5
 	VMOVUPS      word3f800000<>+0(SB), Y3
 	VSUBPS       Y2, Y3, Y3
@@ -2977,17 +2977,17 @@ bcerest:
 	VBLENDVPS    Y8, Y9, Y4, Y4
 	VBLENDVPS    Y8, Y7, Y6, Y6
 	VMULPS       Y4, Y4, Y7
-	VMULPS       Y7, Y7, Y8
 	VMULPS       wordbe7ff676<>+0(SB), Y4, Y9
 	VADDPS       word3eaaaad9<>+0(SB), Y9, Y9
-	VMULPS       wordbe2beae1<>+0(SB), Y4, Y10
-	VADDPS       word3e4c9e74<>+0(SB), Y10, Y10
-	VMULPS       Y7, Y10, Y10
-	VADDPS       Y10, Y9, Y9
+	VMULPS       wordbe2beae1<>+0(SB), Y4, Y8
+	VADDPS       word3e4c9e74<>+0(SB), Y8, Y8
 	VMULPS       wordbdf818f6<>+0(SB), Y4, Y10
 	VADDPS       word3e189f19<>+0(SB), Y10, Y10
-	VMULPS       word3d63b9ef<>+0(SB), Y7, Y11
-	VADDPS       Y11, Y10, Y10
+	VMULPS       Y7, Y8, Y8
+	VADDPS       Y8, Y9, Y9
+	VMULPS       word3d63b9ef<>+0(SB), Y7, Y8
+	VADDPS       Y8, Y10, Y10
+	VMULPS       Y7, Y7, Y8
 	VMULPS       Y8, Y10, Y10
 	VADDPS       Y10, Y9, Y9
 	VMOVUPS      word3f000000<>+0(SB), Y8
@@ -2995,8 +2995,8 @@ bcerest:
 	VSUBPS       Y9, Y8, Y9
 	VMULPS       Y7, Y9, Y9
 	VSUBPS       Y4, Y9, Y9
-	VMULPS       word3f317218<>+0(SB), Y6, Y4
-	VSUBPS       Y4, Y9, Y9
+	VMULPS       word3f317218<>+0(SB), Y6, Y6
+	VSUBPS       Y6, Y9, Y9
 	VPXOR        Y6, Y6, Y6
 	VMOVUPS      word3f800000<>+0(SB), Y4
 	VSUBPS       Y3, Y4, Y4
@@ -3675,357 +3675,357 @@ gumbel32loop:
 	JZ              gumbel32done
 	VMOVAPS         Z4, Z4
 	VMOVAPS         Z5, Z5
-	VMOVAPS         Z6, Z6
-	VMOVAPS         Z7, Z8
+	VMOVAPS         Z6, Z8
+	VMOVAPS         Z7, Z9
 	ADDQ            $0x10, R8
 	MOVL            R8, BX
 	MOVQ            R8, R9
 	SHRQ            $0x20, R9
 	VPBROADCASTD    BX, Z7
-	VPBROADCASTD    R9, Z9
+	VPBROADCASTD    R9, Z10
 	VPADDD          iota<>+0(SB), Z7, Z7
-	VMOVAPS         Z2, Z10
-	VMOVAPS         Z3, Z11
-	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z12
-	VPSRLQ          $0x20, Z7, Z13
-	VPMULUDQ        wordd2511f53<>+0(SB), Z13, Z13
-	VPMULLD         wordd2511f53<>+0(SB), Z7, Z7
-	VPSHUFD         $0xf5, Z12, K1, Z13
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z10, Z12
-	VPSRLQ          $0x20, Z10, Z14
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z14, Z14
-	VPMULLD         wordcd9e8d57<>+0(SB), Z10, Z10
-	VPSHUFD         $0xf5, Z12, K1, Z14
-	VPTERNLOGD.BCST $0x96, (DX), Z9, Z14
-	VPTERNLOGD.BCST $0x96, 40(DX), Z11, Z13
-	VPMULUDQ        wordd2511f53<>+0(SB), Z14, Z9
-	VPSRLQ          $0x20, Z14, Z11
+	VMOVAPS         Z2, Z13
+	VMOVAPS         Z3, Z12
+	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z6
+	VPSRLQ          $0x20, Z7, Z11
 	VPMULUDQ        wordd2511f53<>+0(SB), Z11, Z11
-	VPMULLD         wordd2511f53<>+0(SB), Z14, Z12
-	VPSHUFD         $0xf5, Z9, K1, Z11
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z13, Z9
-	VPSRLQ          $0x20, Z13, Z14
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z14, Z14
+	VPMULLD         wordd2511f53<>+0(SB), Z7, Z7
+	VPSHUFD         $0xf5, Z6, K1, Z11
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z13, Z14
+	VPSRLQ          $0x20, Z13, Z6
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z6, Z6
 	VPMULLD         wordcd9e8d57<>+0(SB), Z13, Z13
-	VPSHUFD         $0xf5, Z9, K1, Z14
-	VPTERNLOGD.BCST $0x96, 4(DX), Z10, Z14
-	VPTERNLOGD.BCST $0x96, 44(DX), Z7, Z11
-	VPMULUDQ        wordd2511f53<>+0(SB), Z14, Z7
-	VPSRLQ          $0x20, Z14, Z9
-	VPMULUDQ        wordd2511f53<>+0(SB), Z9, Z9
-	VPMULLD         wordd2511f53<>+0(SB), Z14, Z10
-	VPSHUFD         $0xf5, Z7, K1, Z9
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z11, Z7
-	VPSRLQ          $0x20, Z11, Z14
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z14, Z14
-	VPMULLD         wordcd9e8d57<>+0(SB), Z11, Z11
-	VPSHUFD         $0xf5, Z7, K1, Z14
-	VPTERNLOGD.BCST $0x96, 8(DX), Z13, Z14
-	VPTERNLOGD.BCST $0x96, 48(DX), Z12, Z9
-	VPCMPUD         $0x05, word40000000<>+0(SB), Z4, K2
-	VPTERNLOGD      $0x55, Z4, Z4, K2, Z4
-	VCVTUDQ2PS      Z4, Z4
-	VFMADD213PS     word2f000000<>+0(SB), Z1, Z4
-	VPSUBD          word3f400000<>+0(SB), Z4, Z7
-	VGETMANTPS      $0x03, Z4, Z12
-	VPSRAD          $0x17, Z7, Z7
-	VCVTDQ2PS.Z     Z7, K2, Z7
-	VXORPS          word80000000<>+0(SB), Z4, Z4
-	VSUBPS          word3f800000<>+0(SB), Z12, K2, Z4
-	VMULPS          Z4, Z4, Z12
-	VMULPS          Z12, Z12, Z13
-	VMULPS          wordbe7ff676<>+0(SB), Z4, Z15
-	VADDPS          word3eaaaad9<>+0(SB), Z15, Z15
-	VMULPS          wordbe2beae1<>+0(SB), Z4, Z16
-	VADDPS          word3e4c9e74<>+0(SB), Z16, Z16
-	VMULPS          Z12, Z16, Z16
-	VADDPS          Z16, Z15, Z15
-	VMULPS          wordbdf818f6<>+0(SB), Z4, Z16
-	VADDPS          word3e189f19<>+0(SB), Z16, Z16
-	VMULPS          word3d63b9ef<>+0(SB), Z12, Z17
-	VADDPS          Z17, Z16, Z16
-	VMULPS          Z13, Z16, Z16
-	VADDPS          Z16, Z15, Z15
-	VMULPS          Z15, Z4, Z15
-	VSUBPS          Z15, Z0, Z15
-	VMULPS          Z12, Z15, Z15
-	VSUBPS          Z4, Z15, Z15
-	VMULPS          word3f317218<>+0(SB), Z7, Z4
-	VSUBPS          Z4, Z15, Z15
-	VPSUBD          word3f400000<>+0(SB), Z15, Z7
-	VGETMANTPS      $0x03, Z15, Z4
-	VPSRAD          $0x17, Z7, Z7
-	VSUBPS          word3f800000<>+0(SB), Z4, Z4
-	VCVTDQ2PS       Z7, Z7
-	VMULPS          Z4, Z4, Z12
-	VMULPS          Z12, Z12, Z13
-	VMULPS          wordbe7fd724<>+0(SB), Z4, Z15
-	VADDPS          word3eaaa633<>+0(SB), Z15, Z15
-	VMULPS          wordbe3150f5<>+0(SB), Z4, Z16
-	VADDPS          word3e4e130d<>+0(SB), Z16, Z16
-	VMULPS          Z12, Z16, Z16
-	VADDPS          Z16, Z15, Z15
-	VMULPS          wordbd838ca3<>+0(SB), Z4, Z16
-	VADDPS          word3e0e492c<>+0(SB), Z16, Z16
-	VMULPS          Z13, Z16, Z16
-	VADDPS          Z16, Z15, Z15
-	VMULPS          Z15, Z4, Z15
-	VSUBPS          Z15, Z0, Z15
-	VMULPS          Z12, Z15, Z15
-	VSUBPS          Z4, Z15, Z15
-	VMULPS          word3f317218<>+0(SB), Z7, Z4
-	VSUBPS          Z4, Z15, Z15
-	VMOVUPS         Z15, (AX)
-	VPMULUDQ        wordd2511f53<>+0(SB), Z14, Z4
-	VPSRLQ          $0x20, Z14, Z7
-	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z7
-	VPMULLD         wordd2511f53<>+0(SB), Z14, Z12
-	VPSHUFD         $0xf5, Z4, K1, Z7
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z9, Z4
-	VPSRLQ          $0x20, Z9, Z13
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z13, Z13
-	VPMULLD         wordcd9e8d57<>+0(SB), Z9, Z9
-	VPSHUFD         $0xf5, Z4, K1, Z13
-	VPTERNLOGD.BCST $0x96, 12(DX), Z11, Z13
-	VPTERNLOGD.BCST $0x96, 52(DX), Z10, Z7
-	VPMULUDQ        wordd2511f53<>+0(SB), Z13, Z4
-	VPSRLQ          $0x20, Z13, Z10
-	VPMULUDQ        wordd2511f53<>+0(SB), Z10, Z10
-	VPMULLD         wordd2511f53<>+0(SB), Z13, Z11
-	VPSHUFD         $0xf5, Z4, K1, Z10
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z4
-	VPSRLQ          $0x20, Z7, Z13
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z13, Z13
-	VPMULLD         wordcd9e8d57<>+0(SB), Z7, Z7
-	VPSHUFD         $0xf5, Z4, K1, Z13
-	VPTERNLOGD.BCST $0x96, 16(DX), Z9, Z13
-	VPTERNLOGD.BCST $0x96, 56(DX), Z12, Z10
-	VPMULUDQ        wordd2511f53<>+0(SB), Z13, Z4
-	VPSRLQ          $0x20, Z13, Z9
-	VPMULUDQ        wordd2511f53<>+0(SB), Z9, Z9
-	VPMULLD         wordd2511f53<>+0(SB), Z13, Z12
-	VPSHUFD         $0xf5, Z4, K1, Z9
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z10, Z4
-	VPSRLQ          $0x20, Z10, Z13
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z13, Z13
-	VPMULLD         wordcd9e8d57<>+0(SB), Z10, Z10
-	VPSHUFD         $0xf5, Z4, K1, Z13
-	VPTERNLOGD.BCST $0x96, 20(DX), Z7, Z13
-	VPTERNLOGD.BCST $0x96, 60(DX), Z11, Z9
-	VPCMPUD         $0x05, word40000000<>+0(SB), Z5, K2
-	VPTERNLOGD      $0x55, Z5, Z5, K2, Z5
-	VCVTUDQ2PS      Z5, Z4
-	VFMADD213PS     word2f000000<>+0(SB), Z1, Z4
-	VPSUBD          word3f400000<>+0(SB), Z4, Z5
-	VGETMANTPS      $0x03, Z4, Z7
-	VPSRAD          $0x17, Z5, Z5
-	VCVTDQ2PS.Z     Z5, K2, Z5
-	VXORPS          word80000000<>+0(SB), Z4, Z4
-	VSUBPS          word3f800000<>+0(SB), Z7, K2, Z4
-	VMULPS          Z4, Z4, Z7
-	VMULPS          Z7, Z7, Z11
-	VMULPS          wordbe7ff676<>+0(SB), Z4, Z14
-	VADDPS          word3eaaaad9<>+0(SB), Z14, Z14
-	VMULPS          wordbe2beae1<>+0(SB), Z4, Z15
-	VADDPS          word3e4c9e74<>+0(SB), Z15, Z15
-	VMULPS          Z7, Z15, Z15
-	VADDPS          Z15, Z14, Z14
-	VMULPS          wordbdf818f6<>+0(SB), Z4, Z15
-	VADDPS          word3e189f19<>+0(SB), Z15, Z15
-	VMULPS          word3d63b9ef<>+0(SB), Z7, Z16
-	VADDPS          Z16, Z15, Z15
-	VMULPS          Z11, Z15, Z15
-	VADDPS          Z15, Z14, Z14
-	VMULPS          Z14, Z4, Z14
-	VSUBPS          Z14, Z0, Z14
-	VMULPS          Z7, Z14, Z14
-	VSUBPS          Z4, Z14, Z14
-	VMULPS          word3f317218<>+0(SB), Z5, Z4
-	VSUBPS          Z4, Z14, Z14
-	VPSUBD          word3f400000<>+0(SB), Z14, Z5
-	VGETMANTPS      $0x03, Z14, Z4
-	VPSRAD          $0x17, Z5, Z5
-	VSUBPS          word3f800000<>+0(SB), Z4, Z4
-	VCVTDQ2PS       Z5, Z5
-	VMULPS          Z4, Z4, Z7
-	VMULPS          Z7, Z7, Z11
-	VMULPS          wordbe7fd724<>+0(SB), Z4, Z14
-	VADDPS          word3eaaa633<>+0(SB), Z14, Z14
-	VMULPS          wordbe3150f5<>+0(SB), Z4, Z15
-	VADDPS          word3e4e130d<>+0(SB), Z15, Z15
-	VMULPS          Z7, Z15, Z15
-	VADDPS          Z15, Z14, Z14
-	VMULPS          wordbd838ca3<>+0(SB), Z4, Z15
-	VADDPS          word3e0e492c<>+0(SB), Z15, Z15
-	VMULPS          Z11, Z15, Z15
-	VADDPS          Z15, Z14, Z14
-	VMULPS          Z14, Z4, Z14
-	VSUBPS          Z14, Z0, Z14
-	VMULPS          Z7, Z14, Z14
-	VSUBPS          Z4, Z14, Z14
-	VMULPS          word3f317218<>+0(SB), Z5, Z4
-	VSUBPS          Z4, Z14, Z14
-	VMOVUPS         Z14, 64(AX)
-	VPMULUDQ        wordd2511f53<>+0(SB), Z13, Z4
-	VPSRLQ          $0x20, Z13, Z5
-	VPMULUDQ        wordd2511f53<>+0(SB), Z5, Z5
-	VPMULLD         wordd2511f53<>+0(SB), Z13, Z7
-	VPSHUFD         $0xf5, Z4, K1, Z5
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z9, Z4
-	VPSRLQ          $0x20, Z9, Z11
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z11, Z11
-	VPMULLD         wordcd9e8d57<>+0(SB), Z9, Z9
-	VPSHUFD         $0xf5, Z4, K1, Z11
-	VPTERNLOGD.BCST $0x96, 24(DX), Z10, Z11
-	VPTERNLOGD.BCST $0x96, 64(DX), Z12, Z5
-	VPMULUDQ        wordd2511f53<>+0(SB), Z11, Z4
+	VPSHUFD         $0xf5, Z14, K1, Z6
+	VPTERNLOGD.BCST $0x96, (DX), Z10, Z6
+	VPTERNLOGD.BCST $0x96, 40(DX), Z12, Z11
+	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z10
+	VPSRLQ          $0x20, Z6, Z12
+	VPMULUDQ        wordd2511f53<>+0(SB), Z12, Z12
+	VPMULLD         wordd2511f53<>+0(SB), Z6, Z6
+	VPSHUFD         $0xf5, Z10, K1, Z12
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z11, Z14
 	VPSRLQ          $0x20, Z11, Z10
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z10, Z10
+	VPMULLD         wordcd9e8d57<>+0(SB), Z11, Z11
+	VPSHUFD         $0xf5, Z14, K1, Z10
+	VPTERNLOGD.BCST $0x96, 4(DX), Z13, Z10
+	VPTERNLOGD.BCST $0x96, 44(DX), Z7, Z12
+	VPMULUDQ        wordd2511f53<>+0(SB), Z10, Z7
+	VPSRLQ          $0x20, Z10, Z13
+	VPMULUDQ        wordd2511f53<>+0(SB), Z13, Z13
+	VPMULLD         wordd2511f53<>+0(SB), Z10, Z10
+	VPSHUFD         $0xf5, Z7, K1, Z13
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z12, Z14
+	VPSRLQ          $0x20, Z12, Z7
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z7
+	VPMULLD         wordcd9e8d57<>+0(SB), Z12, Z12
+	VPSHUFD         $0xf5, Z14, K1, Z7
+	VPTERNLOGD.BCST $0x96, 8(DX), Z11, Z7
+	VPTERNLOGD.BCST $0x96, 48(DX), Z6, Z13
+	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z6
+	VPSRLQ          $0x20, Z7, Z11
+	VPMULUDQ        wordd2511f53<>+0(SB), Z11, Z11
+	VPMULLD         wordd2511f53<>+0(SB), Z7, Z7
+	VPSHUFD         $0xf5, Z6, K1, Z11
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z13, Z14
+	VPSRLQ          $0x20, Z13, Z6
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z6, Z6
+	VPMULLD         wordcd9e8d57<>+0(SB), Z13, Z13
+	VPSHUFD         $0xf5, Z14, K1, Z6
+	VPTERNLOGD.BCST $0x96, 12(DX), Z12, Z6
+	VPTERNLOGD.BCST $0x96, 52(DX), Z10, Z11
+	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z12
+	VPSRLQ          $0x20, Z6, Z10
 	VPMULUDQ        wordd2511f53<>+0(SB), Z10, Z10
-	VPMULLD         wordd2511f53<>+0(SB), Z11, Z11
+	VPMULLD         wordd2511f53<>+0(SB), Z6, Z6
+	VPSHUFD         $0xf5, Z12, K1, Z10
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z11, Z14
+	VPSRLQ          $0x20, Z11, Z12
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z12, Z12
+	VPMULLD         wordcd9e8d57<>+0(SB), Z11, Z11
+	VPSHUFD         $0xf5, Z14, K1, Z12
+	VPTERNLOGD.BCST $0x96, 16(DX), Z13, Z12
+	VPTERNLOGD.BCST $0x96, 56(DX), Z7, Z10
+	VPCMPUD         $0x05, word40000000<>+0(SB), Z4, K2
+	VPCMPUD         $0x05, word40000000<>+0(SB), Z5, K3
+	VPTERNLOGD      $0x55, Z4, Z4, K2, Z4
+	VPTERNLOGD      $0x55, Z5, Z5, K3, Z5
+	VCVTUDQ2PS      Z4, Z4
+	VCVTUDQ2PS      Z5, Z13
+	VFMADD213PS     word2f000000<>+0(SB), Z1, Z4
+	VFMADD213PS     word2f000000<>+0(SB), Z1, Z13
+	VPSUBD          word3f400000<>+0(SB), Z4, Z5
+	VPSUBD          word3f400000<>+0(SB), Z13, Z7
+	VGETMANTPS      $0x03, Z4, Z14
+	VGETMANTPS      $0x03, Z13, Z15
+	VPSRAD          $0x17, Z5, Z5
+	VPSRAD          $0x17, Z7, Z7
+	VCVTDQ2PS.Z     Z5, K2, Z5
+	VCVTDQ2PS.Z     Z7, K3, Z7
+	VXORPS          word80000000<>+0(SB), Z4, Z4
+	VXORPS          word80000000<>+0(SB), Z13, Z13
+	VSUBPS          word3f800000<>+0(SB), Z14, K2, Z4
+	VSUBPS          word3f800000<>+0(SB), Z15, K3, Z13
+	VMULPS          Z4, Z4, Z14
+	VMULPS          Z13, Z13, Z15
+	VMULPS          wordbe7ff676<>+0(SB), Z4, Z18
+	VMULPS          wordbe7ff676<>+0(SB), Z13, Z19
+	VADDPS          word3eaaaad9<>+0(SB), Z18, Z18
+	VADDPS          word3eaaaad9<>+0(SB), Z19, Z19
+	VMULPS          wordbe2beae1<>+0(SB), Z4, Z16
+	VMULPS          wordbe2beae1<>+0(SB), Z13, Z17
+	VADDPS          word3e4c9e74<>+0(SB), Z16, Z16
+	VADDPS          word3e4c9e74<>+0(SB), Z17, Z17
+	VMULPS          wordbdf818f6<>+0(SB), Z4, Z20
+	VMULPS          wordbdf818f6<>+0(SB), Z13, Z21
+	VADDPS          word3e189f19<>+0(SB), Z20, Z20
+	VADDPS          word3e189f19<>+0(SB), Z21, Z21
+	VMULPS          Z14, Z16, Z16
+	VMULPS          Z15, Z17, Z17
+	VADDPS          Z16, Z18, Z18
+	VADDPS          Z17, Z19, Z19
+	VMULPS          word3d63b9ef<>+0(SB), Z14, Z16
+	VMULPS          word3d63b9ef<>+0(SB), Z15, Z17
+	VADDPS          Z16, Z20, Z20
+	VADDPS          Z17, Z21, Z21
+	VMULPS          Z14, Z14, Z16
+	VMULPS          Z15, Z15, Z17
+	VMULPS          Z16, Z20, Z20
+	VMULPS          Z17, Z21, Z21
+	VADDPS          Z20, Z18, Z18
+	VADDPS          Z21, Z19, Z19
+	VMULPS          Z18, Z4, Z18
+	VMULPS          Z19, Z13, Z19
+	VSUBPS          Z18, Z0, Z18
+	VSUBPS          Z19, Z0, Z19
+	VMULPS          Z14, Z18, Z18
+	VMULPS          Z15, Z19, Z19
+	VSUBPS          Z4, Z18, Z18
+	VSUBPS          Z13, Z19, Z19
+	VMULPS          word3f317218<>+0(SB), Z5, Z5
+	VMULPS          word3f317218<>+0(SB), Z7, Z7
+	VSUBPS          Z5, Z18, Z18
+	VSUBPS          Z7, Z19, Z19
+	VPSUBD          word3f400000<>+0(SB), Z18, Z5
+	VPSUBD          word3f400000<>+0(SB), Z19, Z7
+	VGETMANTPS      $0x03, Z18, Z4
+	VGETMANTPS      $0x03, Z19, Z13
+	VPSRAD          $0x17, Z5, Z5
+	VPSRAD          $0x17, Z7, Z7
+	VSUBPS          word3f800000<>+0(SB), Z4, Z4
+	VSUBPS          word3f800000<>+0(SB), Z13, Z13
+	VCVTDQ2PS       Z5, Z5
+	VCVTDQ2PS       Z7, Z7
+	VMULPS          Z4, Z4, Z14
+	VMULPS          Z13, Z13, Z15
+	VMULPS          wordbe7fd724<>+0(SB), Z4, Z18
+	VMULPS          wordbe7fd724<>+0(SB), Z13, Z19
+	VADDPS          word3eaaa633<>+0(SB), Z18, Z18
+	VADDPS          word3eaaa633<>+0(SB), Z19, Z19
+	VMULPS          wordbe3150f5<>+0(SB), Z4, Z16
+	VMULPS          wordbe3150f5<>+0(SB), Z13, Z17
+	VADDPS          word3e4e130d<>+0(SB), Z16, Z16
+	VADDPS          word3e4e130d<>+0(SB), Z17, Z17
+	VMULPS          wordbd838ca3<>+0(SB), Z4, Z20
+	VMULPS          wordbd838ca3<>+0(SB), Z13, Z21
+	VADDPS          word3e0e492c<>+0(SB), Z20, Z20
+	VADDPS          word3e0e492c<>+0(SB), Z21, Z21
+	VMULPS          Z14, Z16, Z16
+	VMULPS          Z15, Z17, Z17
+	VADDPS          Z16, Z18, Z18
+	VADDPS          Z17, Z19, Z19
+	VMULPS          Z14, Z14, Z16
+	VMULPS          Z15, Z15, Z17
+	VMULPS          Z16, Z20, Z20
+	VMULPS          Z17, Z21, Z21
+	VADDPS          Z20, Z18, Z18
+	VADDPS          Z21, Z19, Z19
+	VMULPS          Z18, Z4, Z18
+	VMULPS          Z19, Z13, Z19
+	VSUBPS          Z18, Z0, Z18
+	VSUBPS          Z19, Z0, Z19
+	VMULPS          Z14, Z18, Z18
+	VMULPS          Z15, Z19, Z19
+	VSUBPS          Z4, Z18, Z18
+	VSUBPS          Z13, Z19, Z19
+	VMULPS          word3f317218<>+0(SB), Z5, Z5
+	VMULPS          word3f317218<>+0(SB), Z7, Z7
+	VSUBPS          Z5, Z18, Z18
+	VSUBPS          Z7, Z19, Z19
+	VMOVUPS         Z18, (AX)
+	VMOVUPS         Z19, 64(AX)
+	VPMULUDQ        wordd2511f53<>+0(SB), Z12, Z5
+	VPSRLQ          $0x20, Z12, Z7
+	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z7
+	VPMULLD         wordd2511f53<>+0(SB), Z12, Z4
+	VPSHUFD         $0xf5, Z5, K1, Z7
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z10, Z12
+	VPSRLQ          $0x20, Z10, Z5
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z5, Z5
+	VPMULLD         wordcd9e8d57<>+0(SB), Z10, Z10
+	VPSHUFD         $0xf5, Z12, K1, Z5
+	VPTERNLOGD.BCST $0x96, 20(DX), Z11, Z5
+	VPTERNLOGD.BCST $0x96, 60(DX), Z6, Z7
+	VPMULUDQ        wordd2511f53<>+0(SB), Z5, Z6
+	VPSRLQ          $0x20, Z5, Z11
+	VPMULUDQ        wordd2511f53<>+0(SB), Z11, Z11
+	VPMULLD         wordd2511f53<>+0(SB), Z5, Z5
+	VPSHUFD         $0xf5, Z6, K1, Z11
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z12
+	VPSRLQ          $0x20, Z7, Z6
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z6, Z6
+	VPMULLD         wordcd9e8d57<>+0(SB), Z7, Z7
+	VPSHUFD         $0xf5, Z12, K1, Z6
+	VPTERNLOGD.BCST $0x96, 24(DX), Z10, Z6
+	VPTERNLOGD.BCST $0x96, 64(DX), Z4, Z11
+	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z4
+	VPSRLQ          $0x20, Z6, Z10
+	VPMULUDQ        wordd2511f53<>+0(SB), Z10, Z10
+	VPMULLD         wordd2511f53<>+0(SB), Z6, Z6
 	VPSHUFD         $0xf5, Z4, K1, Z10
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z5, Z4
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z11, Z12
+	VPSRLQ          $0x20, Z11, Z4
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z4, Z4
+	VPMULLD         wordcd9e8d57<>+0(SB), Z11, Z11
+	VPSHUFD         $0xf5, Z12, K1, Z4
+	VPTERNLOGD.BCST $0x96, 28(DX), Z7, Z4
+	VPTERNLOGD.BCST $0x96, 68(DX), Z5, Z10
+	VPMULUDQ        wordd2511f53<>+0(SB), Z4, Z7
+	VPSRLQ          $0x20, Z4, Z5
+	VPMULUDQ        wordd2511f53<>+0(SB), Z5, Z5
+	VPMULLD         wordd2511f53<>+0(SB), Z4, Z4
+	VPSHUFD         $0xf5, Z7, K1, Z5
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z10, Z12
+	VPSRLQ          $0x20, Z10, Z7
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z7
+	VPMULLD         wordcd9e8d57<>+0(SB), Z10, Z10
+	VPSHUFD         $0xf5, Z12, K1, Z7
+	VPTERNLOGD.BCST $0x96, 32(DX), Z11, Z7
+	VPTERNLOGD.BCST $0x96, 72(DX), Z6, Z5
+	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z11
+	VPSRLQ          $0x20, Z7, Z6
+	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z6
+	VPMULLD         wordd2511f53<>+0(SB), Z7, Z7
+	VPSHUFD         $0xf5, Z11, K1, Z6
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z5, Z11
 	VPSRLQ          $0x20, Z5, Z12
 	VPMULUDQ        wordcd9e8d57<>+0(SB), Z12, Z12
 	VPMULLD         wordcd9e8d57<>+0(SB), Z5, Z5
-	VPSHUFD         $0xf5, Z4, K1, Z12
-	VPTERNLOGD.BCST $0x96, 28(DX), Z9, Z12
-	VPTERNLOGD.BCST $0x96, 68(DX), Z7, Z10
-	VPMULUDQ        wordd2511f53<>+0(SB), Z12, Z4
-	VPSRLQ          $0x20, Z12, Z7
-	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z7
-	VPMULLD         wordd2511f53<>+0(SB), Z12, Z9
-	VPSHUFD         $0xf5, Z4, K1, Z7
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z10, Z4
-	VPSRLQ          $0x20, Z10, Z12
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z12, Z12
-	VPMULLD         wordcd9e8d57<>+0(SB), Z10, Z10
-	VPSHUFD         $0xf5, Z4, K1, Z12
-	VPTERNLOGD.BCST $0x96, 32(DX), Z5, Z12
-	VPTERNLOGD.BCST $0x96, 72(DX), Z11, Z7
-	VPCMPUD         $0x05, word40000000<>+0(SB), Z6, K2
-	VPTERNLOGD      $0x55, Z6, Z6, K2, Z6
-	VCVTUDQ2PS      Z6, Z4
-	VFMADD213PS     word2f000000<>+0(SB), Z1, Z4
-	VPSUBD          word3f400000<>+0(SB), Z4, Z5
-	VGETMANTPS      $0x03, Z4, Z6
-	VPSRAD          $0x17, Z5, Z5
-	VCVTDQ2PS.Z     Z5, K2, Z5
-	VXORPS          word80000000<>+0(SB), Z4, Z4
-	VSUBPS          word3f800000<>+0(SB), Z6, K2, Z4
-	VMULPS          Z4, Z4, Z6
-	VMULPS          Z6, Z6, Z11
-	VMULPS          wordbe7ff676<>+0(SB), Z4, Z13
-	VADDPS          word3eaaaad9<>+0(SB), Z13, Z13
-	VMULPS          wordbe2beae1<>+0(SB), Z4, Z14
-	VADDPS          word3e4c9e74<>+0(SB), Z14, Z14
-	VMULPS          Z6, Z14, Z14
-	VADDPS          Z14, Z13, Z13
-	VMULPS          wordbdf818f6<>+0(SB), Z4, Z14
-	VADDPS          word3e189f19<>+0(SB), Z14, Z14
-	VMULPS          word3d63b9ef<>+0(SB), Z6, Z15
-	VADDPS          Z15, Z14, Z14
-	VMULPS          Z11, Z14, Z14
-	VADDPS          Z14, Z13, Z13
-	VMULPS          Z13, Z4, Z13
-	VSUBPS          Z13, Z0, Z13
-	VMULPS          Z6, Z13, Z13
-	VSUBPS          Z4, Z13, Z13
-	VMULPS          word3f317218<>+0(SB), Z5, Z4
-	VSUBPS          Z4, Z13, Z13
-	VPSUBD          word3f400000<>+0(SB), Z13, Z5
-	VGETMANTPS      $0x03, Z13, Z4
-	VPSRAD          $0x17, Z5, Z5
-	VSUBPS          word3f800000<>+0(SB), Z4, Z4
-	VCVTDQ2PS       Z5, Z5
-	VMULPS          Z4, Z4, Z6
-	VMULPS          Z6, Z6, Z11
-	VMULPS          wordbe7fd724<>+0(SB), Z4, Z13
-	VADDPS          word3eaaa633<>+0(SB), Z13, Z13
-	VMULPS          wordbe3150f5<>+0(SB), Z4, Z14
-	VADDPS          word3e4e130d<>+0(SB), Z14, Z14
-	VMULPS          Z6, Z14, Z14
-	VADDPS          Z14, Z13, Z13
-	VMULPS          wordbd838ca3<>+0(SB), Z4, Z14
-	VADDPS          word3e0e492c<>+0(SB), Z14, Z14
-	VMULPS          Z11, Z14, Z14
-	VADDPS          Z14, Z13, Z13
-	VMULPS          Z13, Z4, Z13
-	VSUBPS          Z13, Z0, Z13
-	VMULPS          Z6, Z13, Z13
-	VSUBPS          Z4, Z13, Z13
-	VMULPS          word3f317218<>+0(SB), Z5, Z4
-	VSUBPS          Z4, Z13, Z13
-	VMOVUPS         Z13, 128(AX)
-	VPMULUDQ        wordd2511f53<>+0(SB), Z12, Z4
-	VPSRLQ          $0x20, Z12, Z6
-	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z6
-	VPMULLD         wordd2511f53<>+0(SB), Z12, Z11
-	VPSHUFD         $0xf5, Z4, K1, Z6
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z4
-	VPSRLQ          $0x20, Z7, Z5
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z5, Z5
-	VPMULLD         wordcd9e8d57<>+0(SB), Z7, Z7
-	VPSHUFD         $0xf5, Z4, K1, Z5
-	VPTERNLOGD.BCST $0x96, 36(DX), Z10, Z5
-	VPTERNLOGD.BCST $0x96, 76(DX), Z9, Z6
-	VMOVAPS         Z5, Z4
-	VMOVAPS         Z7, Z5
+	VPSHUFD         $0xf5, Z11, K1, Z12
+	VPTERNLOGD.BCST $0x96, 36(DX), Z10, Z12
+	VPTERNLOGD.BCST $0x96, 76(DX), Z4, Z6
+	VMOVAPS         Z12, Z4
+	VMOVAPS         Z5, Z5
 	VMOVAPS         Z6, Z6
-	VMOVAPS         Z11, Z7
+	VMOVAPS         Z7, Z7
 	VPCMPUD         $0x05, word40000000<>+0(SB), Z8, K2
+	VPCMPUD         $0x05, word40000000<>+0(SB), Z9, K3
 	VPTERNLOGD      $0x55, Z8, Z8, K2, Z8
+	VPTERNLOGD      $0x55, Z9, Z9, K3, Z9
 	VCVTUDQ2PS      Z8, Z8
+	VCVTUDQ2PS      Z9, Z11
 	VFMADD213PS     word2f000000<>+0(SB), Z1, Z8
+	VFMADD213PS     word2f000000<>+0(SB), Z1, Z11
 	VPSUBD          word3f400000<>+0(SB), Z8, Z9
-	VGETMANTPS      $0x03, Z8, Z10
+	VPSUBD          word3f400000<>+0(SB), Z11, Z10
+	VGETMANTPS      $0x03, Z8, Z12
+	VGETMANTPS      $0x03, Z11, Z13
 	VPSRAD          $0x17, Z9, Z9
+	VPSRAD          $0x17, Z10, Z10
 	VCVTDQ2PS.Z     Z9, K2, Z9
+	VCVTDQ2PS.Z     Z10, K3, Z10
 	VXORPS          word80000000<>+0(SB), Z8, Z8
-	VSUBPS          word3f800000<>+0(SB), Z10, K2, Z8
-	VMULPS          Z8, Z8, Z10
-	VMULPS          Z10, Z10, Z11
-	VMULPS          wordbe7ff676<>+0(SB), Z8, Z12
-	VADDPS          word3eaaaad9<>+0(SB), Z12, Z12
-	VMULPS          wordbe2beae1<>+0(SB), Z8, Z13
-	VADDPS          word3e4c9e74<>+0(SB), Z13, Z13
-	VMULPS          Z10, Z13, Z13
-	VADDPS          Z13, Z12, Z12
-	VMULPS          wordbdf818f6<>+0(SB), Z8, Z13
-	VADDPS          word3e189f19<>+0(SB), Z13, Z13
-	VMULPS          word3d63b9ef<>+0(SB), Z10, Z14
-	VADDPS          Z14, Z13, Z13
-	VMULPS          Z11, Z13, Z13
-	VADDPS          Z13, Z12, Z12
-	VMULPS          Z12, Z8, Z12
-	VSUBPS          Z12, Z0, Z12
-	VMULPS          Z10, Z12, Z12
-	VSUBPS          Z8, Z12, Z12
-	VMULPS          word3f317218<>+0(SB), Z9, Z8
-	VSUBPS          Z8, Z12, Z12
-	VPSUBD          word3f400000<>+0(SB), Z12, Z9
-	VGETMANTPS      $0x03, Z12, Z8
+	VXORPS          word80000000<>+0(SB), Z11, Z11
+	VSUBPS          word3f800000<>+0(SB), Z12, K2, Z8
+	VSUBPS          word3f800000<>+0(SB), Z13, K3, Z11
+	VMULPS          Z8, Z8, Z12
+	VMULPS          Z11, Z11, Z13
+	VMULPS          wordbe7ff676<>+0(SB), Z8, Z16
+	VMULPS          wordbe7ff676<>+0(SB), Z11, Z17
+	VADDPS          word3eaaaad9<>+0(SB), Z16, Z16
+	VADDPS          word3eaaaad9<>+0(SB), Z17, Z17
+	VMULPS          wordbe2beae1<>+0(SB), Z8, Z14
+	VMULPS          wordbe2beae1<>+0(SB), Z11, Z15
+	VADDPS          word3e4c9e74<>+0(SB), Z14, Z14
+	VADDPS          word3e4c9e74<>+0(SB), Z15, Z15
+	VMULPS          wordbdf818f6<>+0(SB), Z8, Z18
+	VMULPS          wordbdf818f6<>+0(SB), Z11, Z19
+	VADDPS          word3e189f19<>+0(SB), Z18, Z18
+	VADDPS          word3e189f19<>+0(SB), Z19, Z19
+	VMULPS          Z12, Z14, Z14
+	VMULPS          Z13, Z15, Z15
+	VADDPS          Z14, Z16, Z16
+	VADDPS          Z15, Z17, Z17
+	VMULPS          word3d63b9ef<>+0(SB), Z12, Z14
+	VMULPS          word3d63b9ef<>+0(SB), Z13, Z15
+	VADDPS          Z14, Z18, Z18
+	VADDPS          Z15, Z19, Z19
+	VMULPS          Z12, Z12, Z14
+	VMULPS          Z13, Z13, Z15
+	VMULPS          Z14, Z18, Z18
+	VMULPS          Z15, Z19, Z19
+	VADDPS          Z18, Z16, Z16
+	VADDPS          Z19, Z17, Z17
+	VMULPS          Z16, Z8, Z16
+	VMULPS          Z17, Z11, Z17
+	VSUBPS          Z16, Z0, Z16
+	VSUBPS          Z17, Z0, Z17
+	VMULPS          Z12, Z16, Z16
+	VMULPS          Z13, Z17, Z17
+	VSUBPS          Z8, Z16, Z16
+	VSUBPS          Z11, Z17, Z17
+	VMULPS          word3f317218<>+0(SB), Z9, Z9
+	VMULPS          word3f317218<>+0(SB), Z10, Z10
+	VSUBPS          Z9, Z16, Z16
+	VSUBPS          Z10, Z17, Z17
+	VPSUBD          word3f400000<>+0(SB), Z16, Z9
+	VPSUBD          word3f400000<>+0(SB), Z17, Z10
+	VGETMANTPS      $0x03, Z16, Z8
+	VGETMANTPS      $0x03, Z17, Z11
 	VPSRAD          $0x17, Z9, Z9
+	VPSRAD          $0x17, Z10, Z10
 	VSUBPS          word3f800000<>+0(SB), Z8, Z8
+	VSUBPS          word3f800000<>+0(SB), Z11, Z11
 	VCVTDQ2PS       Z9, Z9
-	VMULPS          Z8, Z8, Z10
-	VMULPS          Z10, Z10, Z11
-	VMULPS          wordbe7fd724<>+0(SB), Z8, Z12
-	VADDPS          word3eaaa633<>+0(SB), Z12, Z12
-	VMULPS          wordbe3150f5<>+0(SB), Z8, Z13
-	VADDPS          word3e4e130d<>+0(SB), Z13, Z13
-	VMULPS          Z10, Z13, Z13
-	VADDPS          Z13, Z12, Z12
-	VMULPS          wordbd838ca3<>+0(SB), Z8, Z13
-	VADDPS          word3e0e492c<>+0(SB), Z13, Z13
-	VMULPS          Z11, Z13, Z13
-	VADDPS          Z13, Z12, Z12
-	VMULPS          Z12, Z8, Z12
-	VSUBPS          Z12, Z0, Z12
-	VMULPS          Z10, Z12, Z12
-	VSUBPS          Z8, Z12, Z12
-	VMULPS          word3f317218<>+0(SB), Z9, Z8
-	VSUBPS          Z8, Z12, Z12
-	VMOVUPS         Z12, 192(AX)
+	VCVTDQ2PS       Z10, Z10
+	VMULPS          Z8, Z8, Z12
+	VMULPS          Z11, Z11, Z13
+	VMULPS          wordbe7fd724<>+0(SB), Z8, Z16
+	VMULPS          wordbe7fd724<>+0(SB), Z11, Z17
+	VADDPS          word3eaaa633<>+0(SB), Z16, Z16
+	VADDPS          word3eaaa633<>+0(SB), Z17, Z17
+	VMULPS          wordbe3150f5<>+0(SB), Z8, Z14
+	VMULPS          wordbe3150f5<>+0(SB), Z11, Z15
+	VADDPS          word3e4e130d<>+0(SB), Z14, Z14
+	VADDPS          word3e4e130d<>+0(SB), Z15, Z15
+	VMULPS          wordbd838ca3<>+0(SB), Z8, Z18
+	VMULPS          wordbd838ca3<>+0(SB), Z11, Z19
+	VADDPS          word3e0e492c<>+0(SB), Z18, Z18
+	VADDPS          word3e0e492c<>+0(SB), Z19, Z19
+	VMULPS          Z12, Z14, Z14
+	VMULPS          Z13, Z15, Z15
+	VADDPS          Z14, Z16, Z16
+	VADDPS          Z15, Z17, Z17
+	VMULPS          Z12, Z12, Z14
+	VMULPS          Z13, Z13, Z15
+	VMULPS          Z14, Z18, Z18
+	VMULPS          Z15, Z19, Z19
+	VADDPS          Z18, Z16, Z16
+	VADDPS          Z19, Z17, Z17
+	VMULPS          Z16, Z8, Z16
+	VMULPS          Z17, Z11, Z17
+	VSUBPS          Z16, Z0, Z16
+	VSUBPS          Z17, Z0, Z17
+	VMULPS          Z12, Z16, Z16
+	VMULPS          Z13, Z17, Z17
+	VSUBPS          Z8, Z16, Z16
+	VSUBPS          Z11, Z17, Z17
+	VMULPS          word3f317218<>+0(SB), Z9, Z9
+	VMULPS          word3f317218<>+0(SB), Z10, Z10
+	VSUBPS          Z9, Z16, Z16
+	VSUBPS          Z10, Z17, Z17
+	VMOVUPS         Z16, 128(AX)
+	VMOVUPS         Z17, 192(AX)
 	PREFETCHT0      (SI)
 	PREFETCHT0      (DI)
 	PREFETCHT0      64(SI)
@@ -5326,25 +5326,25 @@ bcewhole:
 	VBLENDMPS    Z12, Z7, K1, Z7
 	VBLENDMPS    Z2, Z9, K1, Z9
 	VMULPS       Z7, Z7, Z10
-	VMULPS       Z10, Z10, Z11
 	VMULPS       wordbe7ff676<>+0(SB), Z7, Z12
 	VADDPS       word3eaaaad9<>+0(SB), Z12, Z12
-	VMULPS       wordbe2beae1<>+0(SB), Z7, Z13
-	VADDPS       word3e4c9e74<>+0(SB), Z13, Z13
-	VMULPS       Z10, Z13, Z13
-	VADDPS       Z13, Z12, Z12
+	VMULPS       wordbe2beae1<>+0(SB), Z7, Z11
+	VADDPS       word3e4c9e74<>+0(SB), Z11, Z11
 	VMULPS       wordbdf818f6<>+0(SB), Z7, Z13
 	VADDPS       word3e189f19<>+0(SB), Z13, Z13
-	VMULPS       word3d63b9ef<>+0(SB), Z10, Z14
-	VADDPS       Z14, Z13, Z13
+	VMULPS       Z10, Z11, Z11
+	VADDPS       Z11, Z12, Z12
+	VMULPS       word3d63b9ef<>+0(SB), Z10, Z11
+	VADDPS       Z11, Z13, Z13
+	VMULPS       Z10, Z10, Z11
 	VMULPS       Z11, Z13, Z13
 	VADDPS       Z13, Z12, Z12
 	VMULPS       Z12, Z7, Z12
 	VSUBPS       Z12, Z0, Z12
 	VMULPS       Z10, Z12, Z12
 	VSUBPS       Z7, Z12, Z12
-	VMULPS       word3f317218<>+0(SB), Z9, Z7
-	VSUBPS       Z7, Z12, Z12
+	VMULPS       word3f317218<>+0(SB), Z9, Z9
+	VSUBPS       Z9, Z12, Z12
 	VPXORD       Z3, Z3, Z3
 	VMOVUPS      word3f800000<>+0(SB), Z7
 	VSUBPS       Z6, Z7, Z7
@@ -5401,25 +5401,25 @@ bcerest:
 	VBLENDMPS    Z10, Z3, K3, Z3
 	VBLENDMPS    Z4, Z7, K3, Z7
 	VMULPS       Z3, Z3, Z4
-	VMULPS       Z4, Z4, Z8
 	VMULPS       wordbe7ff676<>+0(SB), Z3, Z9
 	VADDPS       word3eaaaad9<>+0(SB), Z9, Z9
-	VMULPS       wordbe2beae1<>+0(SB), Z3, Z10
-	VADDPS       word3e4c9e74<>+0(SB), Z10, Z10
-	VMULPS       Z4, Z10, Z10
-	VADDPS       Z10, Z9, Z9
+	VMULPS       wordbe2beae1<>+0(SB), Z3, Z8
+	VADDPS       word3e4c9e74<>+0(SB), Z8, Z8
 	VMULPS       wordbdf818f6<>+0(SB), Z3, Z10
 	VADDPS       word3e189f19<>+0(SB), Z10, Z10
-	VMULPS       word3d63b9ef<>+0(SB), Z4, Z11
-	VADDPS       Z11, Z10, Z10
+	VMULPS       Z4, Z8, Z8
+	VADDPS       Z8, Z9, Z9
+	VMULPS       word3d63b9ef<>+0(SB), Z4, Z8
+	VADDPS       Z8, Z10, Z10
+	VMULPS       Z4, Z4, Z8
 	VMULPS       Z8, Z10, Z10
 	VADDPS       Z10, Z9, Z9
 	VMULPS       Z9, Z3, Z9
 	VSUBPS       Z9, Z0, Z9
 	VMULPS       Z4, Z9, Z9
 	VSUBPS       Z3, Z9, Z9
-	VMULPS       word3f317218<>+0(SB), Z7, Z0
-	VSUBPS       Z0, Z9, Z9
+	VMULPS       word3f317218<>+0(SB), Z7, Z7
+	VSUBPS       Z7, Z9, Z9
 	VPXORD       Z5, Z5, Z5
 	VMOVUPS      word3f800000<>+0(SB), Z0
 	VSUBPS       Z2, Z0, Z0
@@ -7178,102 +7178,138 @@ gumbel64loop:
 	JZ           gumbel64done
 	VMOVAPS      Y2, Y2
 	VMOVAPS      Y3, Y3
-	VMOVAPS      Y4, Y4
-	VMOVAPS      Y5, Y6
+	VMOVAPS      Y4, Y6
+	VMOVAPS      Y5, Y7
 	MOVL         R8, BX
 	MOVQ         R8, R9
 	SHRQ         $0x20, R9
-	VMOVD        BX, X5
-	VPBROADCASTD X5, Y5
-	VMOVD        R9, X7
-	VPBROADCASTD X7, Y7
+	VMOVD        BX, X4
+	VPBROADCASTD X4, Y5
+	VMOVD        R9, X4
+	VPBROADCASTD X4, Y8
 	VPADDD       iota<>+32(SB), Y5, Y5
-	VMOVAPS      Y0, Y8
-	VMOVAPS      Y1, Y9
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y10
-	VPSRLQ       $0x20, Y5, Y11
-	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y11
-	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
-	VPSHUFD      $0xf5, Y10, Y10
-	VPBLENDD     $0xaa, Y11, Y10, Y11
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y10
-	VPSRLQ       $0x20, Y8, Y12
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y12, Y12
-	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
-	VPSHUFD      $0xf5, Y10, Y10
-	VPBLENDD     $0xaa, Y12, Y10, Y12
-	VPBROADCASTD (DX), Y10
-	VPXOR        Y7, Y12, Y12
-	VPXOR        Y10, Y12, Y12
-	VPBROADCASTD 40(DX), Y7
-	VPXOR        Y9, Y11, Y11
-	VPXOR        Y7, Y11, Y11
-	VPMULUDQ     wordd2511f53<>+0(SB), Y12, Y7
-	VPSRLQ       $0x20, Y12, Y9
+	VMOVAPS      Y0, Y11
+	VMOVAPS      Y1, Y10
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y4
+	VPSRLQ       $0x20, Y5, Y9
 	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
-	VPMULLD      wordd2511f53<>+0(SB), Y12, Y10
-	VPSHUFD      $0xf5, Y7, Y7
-	VPBLENDD     $0xaa, Y9, Y7, Y9
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y7
-	VPSRLQ       $0x20, Y11, Y12
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y12, Y12
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y9, Y4, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y12
+	VPSRLQ       $0x20, Y11, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
 	VPMULLD      wordcd9e8d57<>+0(SB), Y11, Y11
-	VPSHUFD      $0xf5, Y7, Y7
-	VPBLENDD     $0xaa, Y12, Y7, Y12
-	VPBROADCASTD 4(DX), Y7
-	VPXOR        Y8, Y12, Y12
-	VPXOR        Y7, Y12, Y12
-	VPBROADCASTD 44(DX), Y7
-	VPXOR        Y5, Y9, Y9
-	VPXOR        Y7, Y9, Y9
-	VPMULUDQ     wordd2511f53<>+0(SB), Y12, Y5
-	VPSRLQ       $0x20, Y12, Y7
-	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
-	VPMULLD      wordd2511f53<>+0(SB), Y12, Y8
-	VPSHUFD      $0xf5, Y5, Y5
-	VPBLENDD     $0xaa, Y7, Y5, Y7
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y5
-	VPSRLQ       $0x20, Y9, Y12
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y12, Y12
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y4, Y12, Y4
+	VPBROADCASTD (DX), Y12
+	VPXOR        Y8, Y4, Y4
+	VPXOR        Y12, Y4, Y4
+	VPBROADCASTD 40(DX), Y8
+	VPXOR        Y10, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y8
+	VPSRLQ       $0x20, Y4, Y10
+	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y10
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y10, Y8, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y12
+	VPSRLQ       $0x20, Y9, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
 	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y8, Y12, Y8
+	VPBROADCASTD 4(DX), Y12
+	VPXOR        Y11, Y8, Y8
+	VPXOR        Y12, Y8, Y8
+	VPBROADCASTD 44(DX), Y11
+	VPXOR        Y5, Y10, Y10
+	VPXOR        Y11, Y10, Y10
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y5
+	VPSRLQ       $0x20, Y8, Y11
+	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y11
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y8
 	VPSHUFD      $0xf5, Y5, Y5
-	VPBLENDD     $0xaa, Y12, Y5, Y12
-	VPBROADCASTD 8(DX), Y5
-	VPXOR        Y11, Y12, Y12
-	VPXOR        Y5, Y12, Y12
-	VPBROADCASTD 48(DX), Y5
-	VPXOR        Y10, Y7, Y7
-	VPXOR        Y5, Y7, Y7
+	VPBLENDD     $0xaa, Y11, Y5, Y11
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y12
+	VPSRLQ       $0x20, Y10, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y5
+	VPMULLD      wordcd9e8d57<>+0(SB), Y10, Y10
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y5, Y12, Y5
+	VPBROADCASTD 8(DX), Y12
+	VPXOR        Y9, Y5, Y5
+	VPXOR        Y12, Y5, Y5
+	VPBROADCASTD 48(DX), Y9
+	VPXOR        Y4, Y11, Y11
+	VPXOR        Y9, Y11, Y11
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y4
+	VPSRLQ       $0x20, Y5, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y9, Y4, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y12
+	VPSRLQ       $0x20, Y11, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y11, Y11
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y4, Y12, Y4
+	VPBROADCASTD 12(DX), Y12
+	VPXOR        Y10, Y4, Y4
+	VPXOR        Y12, Y4, Y4
+	VPBROADCASTD 52(DX), Y10
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y10
+	VPSRLQ       $0x20, Y4, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y8
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y8, Y10, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y12
+	VPSRLQ       $0x20, Y9, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y10
+	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y10, Y12, Y10
+	VPBROADCASTD 16(DX), Y12
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y12, Y10, Y10
+	VPBROADCASTD 56(DX), Y11
+	VPXOR        Y5, Y8, Y8
+	VPXOR        Y11, Y8, Y8
 	VEXTRACTI128 $0x00, Y2, X5
-	VMOVDQU      word3fffffff<>+0(SB), X10
-	VPMINUD      X10, X5, X10
-	VPCMPEQD     X5, X10, X10
-	VPCMPEQD     X11, X11, X11
-	VPXOR        X10, X11, X11
-	VPXOR        X11, X5, X5
-	VCVTDQ2PD    X5, Y11
+	VMOVDQU      word3fffffff<>+0(SB), X11
+	VPMINUD      X11, X5, X11
+	VPCMPEQD     X5, X11, X11
+	VPCMPEQD     X12, X12, X12
+	VPXOR        X11, X12, X12
+	VPXOR        X12, X5, X5
+	VCVTDQ2PD    X5, Y12
 	VPSRAD       $0x1f, X5, X5
 	VPMOVSXDQ    X5, Y14
 	VANDPD       quad41f0000000000000<>+0(SB), Y14, Y14
-	VADDPD       Y14, Y11, Y11
-	VADDPD       quad3fe0000000000000<>+0(SB), Y11, Y11
-	VMULPD       quad3df0000000000000<>+0(SB), Y11, Y11
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y11, Y5
+	VADDPD       Y14, Y12, Y12
+	VADDPD       quad3fe0000000000000<>+0(SB), Y12, Y12
+	VMULPD       quad3df0000000000000<>+0(SB), Y12, Y12
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y12, Y5
 	VPSHUFD      $0xdd, Y5, Y13
 	VPERMQ       $0x08, Y13, Y13
 	VPSRAD       $0x14, X13, X13
 	VPAND        quad000fffffffffffff<>+0(SB), Y5, Y5
 	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y5, Y5
 	VSUBPD       quad3ff0000000000000<>+0(SB), Y5, Y5
-	VPANDN       X13, X10, X13
+	VPANDN       X13, X11, X13
 	VCVTDQ2PD    X13, Y13
-	VPMOVSXDQ    X10, Y14
-	VXORPD       quad8000000000000000<>+0(SB), Y11, Y11
-	VBLENDVPD    Y14, Y11, Y5, Y5
-	VADDPD       quad4000000000000000<>+0(SB), Y5, Y10
-	VDIVPD       Y10, Y5, Y10
-	VMULPD       Y10, Y10, Y11
-	VMULPD       Y11, Y11, Y14
+	VPMOVSXDQ    X11, Y14
+	VXORPD       quad8000000000000000<>+0(SB), Y12, Y12
+	VBLENDVPD    Y14, Y12, Y5, Y5
+	VADDPD       quad4000000000000000<>+0(SB), Y5, Y11
+	VDIVPD       Y11, Y5, Y11
+	VMULPD       Y11, Y11, Y12
+	VMULPD       Y12, Y12, Y14
 	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y14, Y15
 	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y15, Y15
 	VMULPD       Y14, Y15, Y15
@@ -7285,30 +7321,30 @@ gumbel64loop:
 	VADDPD       quad3fd2492494229359<>+0(SB), Y16, Y16
 	VMULPD       Y14, Y16, Y16
 	VADDPD       quad3fe5555555555593<>+0(SB), Y16, Y16
-	VMULPD       Y11, Y16, Y16
-	VADDPD       Y16, Y15, Y11
+	VMULPD       Y12, Y16, Y16
+	VADDPD       Y16, Y15, Y12
 	VMULPD       Y5, Y5, Y14
 	VMULPD       quad3fe0000000000000<>+0(SB), Y14, Y14
-	VADDPD       Y11, Y14, Y11
-	VMULPD       Y10, Y11, Y11
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y13, Y10
-	VADDPD       Y10, Y11, Y11
-	VSUBPD       Y11, Y14, Y14
+	VADDPD       Y12, Y14, Y12
+	VMULPD       Y11, Y12, Y12
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y13, Y11
+	VADDPD       Y11, Y12, Y12
+	VSUBPD       Y12, Y14, Y14
 	VSUBPD       Y5, Y14, Y14
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y13, Y10
-	VSUBPD       Y10, Y14, Y14
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y13, Y11
+	VSUBPD       Y11, Y14, Y14
 	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y14, Y5
-	VPSHUFD      $0xdd, Y5, Y10
-	VPERMQ       $0x08, Y10, Y10
-	VPSRAD       $0x14, X10, X10
+	VPSHUFD      $0xdd, Y5, Y11
+	VPERMQ       $0x08, Y11, Y11
+	VPSRAD       $0x14, X11, X11
 	VPAND        quad000fffffffffffff<>+0(SB), Y5, Y5
 	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y5, Y5
 	VSUBPD       quad3ff0000000000000<>+0(SB), Y5, Y5
-	VCVTDQ2PD    X10, Y13
-	VADDPD       quad4000000000000000<>+0(SB), Y5, Y10
-	VDIVPD       Y10, Y5, Y10
-	VMULPD       Y10, Y10, Y11
-	VMULPD       Y11, Y11, Y14
+	VCVTDQ2PD    X11, Y13
+	VADDPD       quad4000000000000000<>+0(SB), Y5, Y11
+	VDIVPD       Y11, Y5, Y11
+	VMULPD       Y11, Y11, Y12
+	VMULPD       Y12, Y12, Y14
 	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y14, Y15
 	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y15, Y15
 	VMULPD       Y14, Y15, Y15
@@ -7320,177 +7356,34 @@ gumbel64loop:
 	VADDPD       quad3fd2492494229359<>+0(SB), Y16, Y16
 	VMULPD       Y14, Y16, Y16
 	VADDPD       quad3fe5555555555593<>+0(SB), Y16, Y16
-	VMULPD       Y11, Y16, Y16
-	VADDPD       Y16, Y15, Y11
+	VMULPD       Y12, Y16, Y16
+	VADDPD       Y16, Y15, Y12
 	VMULPD       Y5, Y5, Y14
 	VMULPD       quad3fe0000000000000<>+0(SB), Y14, Y14
-	VADDPD       Y11, Y14, Y11
-	VMULPD       Y10, Y11, Y11
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y13, Y10
-	VADDPD       Y10, Y11, Y11
-	VSUBPD       Y11, Y14, Y14
+	VADDPD       Y12, Y14, Y12
+	VMULPD       Y11, Y12, Y12
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y13, Y11
+	VADDPD       Y11, Y12, Y12
+	VSUBPD       Y12, Y14, Y14
 	VSUBPD       Y5, Y14, Y14
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y13, Y10
-	VSUBPD       Y10, Y14, Y14
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y13, Y11
+	VSUBPD       Y11, Y14, Y14
 	VMOVUPD      Y14, (AX)
 	VEXTRACTI128 $0x01, Y2, X2
 	VMOVDQU      word3fffffff<>+0(SB), X5
 	VPMINUD      X5, X2, X5
 	VPCMPEQD     X2, X5, X5
-	VPCMPEQD     X10, X10, X10
-	VPXOR        X5, X10, X10
-	VPXOR        X10, X2, X2
-	VCVTDQ2PD    X2, Y10
+	VPCMPEQD     X11, X11, X11
+	VPXOR        X5, X11, X11
+	VPXOR        X11, X2, X2
+	VCVTDQ2PD    X2, Y11
 	VPSRAD       $0x1f, X2, X2
 	VPMOVSXDQ    X2, Y13
 	VANDPD       quad41f0000000000000<>+0(SB), Y13, Y13
-	VADDPD       Y13, Y10, Y10
-	VADDPD       quad3fe0000000000000<>+0(SB), Y10, Y10
-	VMULPD       quad3df0000000000000<>+0(SB), Y10, Y10
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y10, Y2
-	VPSHUFD      $0xdd, Y2, Y11
-	VPERMQ       $0x08, Y11, Y11
-	VPSRAD       $0x14, X11, X11
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VPANDN       X11, X5, X11
-	VCVTDQ2PD    X11, Y11
-	VPMOVSXDQ    X5, Y13
-	VXORPD       quad8000000000000000<>+0(SB), Y10, Y10
-	VBLENDVPD    Y13, Y10, Y2, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
-	VDIVPD       Y5, Y2, Y5
-	VMULPD       Y5, Y5, Y10
-	VMULPD       Y10, Y10, Y13
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y14
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y14, Y14
-	VMULPD       Y13, Y14, Y14
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y14, Y14
-	VMULPD       Y13, Y14, Y14
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y15
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
-	VMULPD       Y13, Y15, Y15
-	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
-	VMULPD       Y13, Y15, Y15
-	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
-	VMULPD       Y10, Y15, Y15
-	VADDPD       Y15, Y14, Y10
-	VMULPD       Y2, Y2, Y13
-	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
-	VADDPD       Y10, Y13, Y10
-	VMULPD       Y5, Y10, Y10
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y5
-	VADDPD       Y5, Y10, Y10
-	VSUBPD       Y10, Y13, Y13
-	VSUBPD       Y2, Y13, Y13
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y5
-	VSUBPD       Y5, Y13, Y13
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y13, Y2
-	VPSHUFD      $0xdd, Y2, Y5
-	VPERMQ       $0x08, Y5, Y5
-	VPSRAD       $0x14, X5, X5
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VCVTDQ2PD    X5, Y11
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
-	VDIVPD       Y5, Y2, Y5
-	VMULPD       Y5, Y5, Y10
-	VMULPD       Y10, Y10, Y13
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y14
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y14, Y14
-	VMULPD       Y13, Y14, Y14
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y14, Y14
-	VMULPD       Y13, Y14, Y14
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y15
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
-	VMULPD       Y13, Y15, Y15
-	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
-	VMULPD       Y13, Y15, Y15
-	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
-	VMULPD       Y10, Y15, Y15
-	VADDPD       Y15, Y14, Y10
-	VMULPD       Y2, Y2, Y13
-	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
-	VADDPD       Y10, Y13, Y10
-	VMULPD       Y5, Y10, Y10
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y5
-	VADDPD       Y5, Y10, Y10
-	VSUBPD       Y10, Y13, Y13
-	VSUBPD       Y2, Y13, Y13
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y5
-	VSUBPD       Y5, Y13, Y13
-	VMOVUPD      Y13, 32(AX)
-	VPMULUDQ     wordd2511f53<>+0(SB), Y12, Y2
-	VPSRLQ       $0x20, Y12, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
-	VPMULLD      wordd2511f53<>+0(SB), Y12, Y10
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y5, Y2, Y5
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y2
-	VPSRLQ       $0x20, Y7, Y11
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y11
-	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y11, Y2, Y11
-	VPBROADCASTD 12(DX), Y2
-	VPXOR        Y9, Y11, Y11
-	VPXOR        Y2, Y11, Y11
-	VPBROADCASTD 52(DX), Y2
-	VPXOR        Y8, Y5, Y5
-	VPXOR        Y2, Y5, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y2
-	VPSRLQ       $0x20, Y11, Y8
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y8
-	VPMULLD      wordd2511f53<>+0(SB), Y11, Y9
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y2
-	VPSRLQ       $0x20, Y5, Y11
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y11
-	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y11, Y2, Y11
-	VPBROADCASTD 16(DX), Y2
-	VPXOR        Y7, Y11, Y11
-	VPXOR        Y2, Y11, Y11
-	VPBROADCASTD 56(DX), Y2
-	VPXOR        Y10, Y8, Y8
-	VPXOR        Y2, Y8, Y8
-	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y2
-	VPSRLQ       $0x20, Y11, Y7
-	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
-	VPMULLD      wordd2511f53<>+0(SB), Y11, Y10
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y7, Y2, Y7
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y11
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y11
-	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y11, Y2, Y11
-	VPBROADCASTD 20(DX), Y2
-	VPXOR        Y5, Y11, Y11
-	VPXOR        Y2, Y11, Y11
-	VPBROADCASTD 60(DX), Y2
-	VPXOR        Y9, Y7, Y7
-	VPXOR        Y2, Y7, Y7
-	VEXTRACTI128 $0x00, Y3, X2
-	VMOVDQU      word3fffffff<>+0(SB), X5
-	VPMINUD      X5, X2, X5
-	VPCMPEQD     X2, X5, X5
-	VPCMPEQD     X9, X9, X9
-	VPXOR        X5, X9, X9
-	VPXOR        X9, X2, X2
-	VCVTDQ2PD    X2, Y9
-	VPSRAD       $0x1f, X2, X2
-	VPMOVSXDQ    X2, Y13
-	VANDPD       quad41f0000000000000<>+0(SB), Y13, Y13
-	VADDPD       Y13, Y9, Y9
-	VADDPD       quad3fe0000000000000<>+0(SB), Y9, Y9
-	VMULPD       quad3df0000000000000<>+0(SB), Y9, Y9
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y2
+	VADDPD       Y13, Y11, Y11
+	VADDPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VMULPD       quad3df0000000000000<>+0(SB), Y11, Y11
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y11, Y2
 	VPSHUFD      $0xdd, Y2, Y12
 	VPERMQ       $0x08, Y12, Y12
 	VPSRAD       $0x14, X12, X12
@@ -7500,12 +7393,12 @@ gumbel64loop:
 	VPANDN       X12, X5, X12
 	VCVTDQ2PD    X12, Y12
 	VPMOVSXDQ    X5, Y13
-	VXORPD       quad8000000000000000<>+0(SB), Y9, Y9
-	VBLENDVPD    Y13, Y9, Y2, Y2
+	VXORPD       quad8000000000000000<>+0(SB), Y11, Y11
+	VBLENDVPD    Y13, Y11, Y2, Y2
 	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
 	VDIVPD       Y5, Y2, Y5
-	VMULPD       Y5, Y5, Y9
-	VMULPD       Y9, Y9, Y13
+	VMULPD       Y5, Y5, Y11
+	VMULPD       Y11, Y11, Y13
 	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y14
 	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y14, Y14
 	VMULPD       Y13, Y14, Y14
@@ -7517,15 +7410,15 @@ gumbel64loop:
 	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
 	VMULPD       Y13, Y15, Y15
 	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
-	VMULPD       Y9, Y15, Y15
-	VADDPD       Y15, Y14, Y9
+	VMULPD       Y11, Y15, Y15
+	VADDPD       Y15, Y14, Y11
 	VMULPD       Y2, Y2, Y13
 	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
-	VADDPD       Y9, Y13, Y9
-	VMULPD       Y5, Y9, Y9
+	VADDPD       Y11, Y13, Y11
+	VMULPD       Y5, Y11, Y11
 	VMULPD       quad3dea39ef35793c76<>+0(SB), Y12, Y5
-	VADDPD       Y5, Y9, Y9
-	VSUBPD       Y9, Y13, Y13
+	VADDPD       Y5, Y11, Y11
+	VSUBPD       Y11, Y13, Y13
 	VSUBPD       Y2, Y13, Y13
 	VMULPD       quad3fe62e42fee00000<>+0(SB), Y12, Y5
 	VSUBPD       Y5, Y13, Y13
@@ -7539,8 +7432,8 @@ gumbel64loop:
 	VCVTDQ2PD    X5, Y12
 	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
 	VDIVPD       Y5, Y2, Y5
-	VMULPD       Y5, Y5, Y9
-	VMULPD       Y9, Y9, Y13
+	VMULPD       Y5, Y5, Y11
+	VMULPD       Y11, Y11, Y13
 	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y14
 	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y14, Y14
 	VMULPD       Y13, Y14, Y14
@@ -7552,15 +7445,104 @@ gumbel64loop:
 	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
 	VMULPD       Y13, Y15, Y15
 	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
-	VMULPD       Y9, Y15, Y15
-	VADDPD       Y15, Y14, Y9
+	VMULPD       Y11, Y15, Y15
+	VADDPD       Y15, Y14, Y11
 	VMULPD       Y2, Y2, Y13
 	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
-	VADDPD       Y9, Y13, Y9
-	VMULPD       Y5, Y9, Y9
+	VADDPD       Y11, Y13, Y11
+	VMULPD       Y5, Y11, Y11
 	VMULPD       quad3dea39ef35793c76<>+0(SB), Y12, Y5
-	VADDPD       Y5, Y9, Y9
-	VSUBPD       Y9, Y13, Y13
+	VADDPD       Y5, Y11, Y11
+	VSUBPD       Y11, Y13, Y13
+	VSUBPD       Y2, Y13, Y13
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y12, Y5
+	VSUBPD       Y5, Y13, Y13
+	VMOVUPD      Y13, 32(AX)
+	VEXTRACTI128 $0x00, Y3, X2
+	VMOVDQU      word3fffffff<>+0(SB), X5
+	VPMINUD      X5, X2, X5
+	VPCMPEQD     X2, X5, X5
+	VPCMPEQD     X11, X11, X11
+	VPXOR        X5, X11, X11
+	VPXOR        X11, X2, X2
+	VCVTDQ2PD    X2, Y11
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y13
+	VANDPD       quad41f0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y13, Y11, Y11
+	VADDPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VMULPD       quad3df0000000000000<>+0(SB), Y11, Y11
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y11, Y2
+	VPSHUFD      $0xdd, Y2, Y12
+	VPERMQ       $0x08, Y12, Y12
+	VPSRAD       $0x14, X12, X12
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X12, X5, X12
+	VCVTDQ2PD    X12, Y12
+	VPMOVSXDQ    X5, Y13
+	VXORPD       quad8000000000000000<>+0(SB), Y11, Y11
+	VBLENDVPD    Y13, Y11, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
+	VDIVPD       Y5, Y2, Y5
+	VMULPD       Y5, Y5, Y11
+	VMULPD       Y11, Y11, Y13
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y14
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y15
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
+	VMULPD       Y13, Y15, Y15
+	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
+	VMULPD       Y13, Y15, Y15
+	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
+	VMULPD       Y11, Y15, Y15
+	VADDPD       Y15, Y14, Y11
+	VMULPD       Y2, Y2, Y13
+	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y11, Y13, Y11
+	VMULPD       Y5, Y11, Y11
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y12, Y5
+	VADDPD       Y5, Y11, Y11
+	VSUBPD       Y11, Y13, Y13
+	VSUBPD       Y2, Y13, Y13
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y12, Y5
+	VSUBPD       Y5, Y13, Y13
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y13, Y2
+	VPSHUFD      $0xdd, Y2, Y5
+	VPERMQ       $0x08, Y5, Y5
+	VPSRAD       $0x14, X5, X5
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VCVTDQ2PD    X5, Y12
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
+	VDIVPD       Y5, Y2, Y5
+	VMULPD       Y5, Y5, Y11
+	VMULPD       Y11, Y11, Y13
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y14
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y15
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
+	VMULPD       Y13, Y15, Y15
+	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
+	VMULPD       Y13, Y15, Y15
+	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
+	VMULPD       Y11, Y15, Y15
+	VADDPD       Y15, Y14, Y11
+	VMULPD       Y2, Y2, Y13
+	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y11, Y13, Y11
+	VMULPD       Y5, Y11, Y11
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y12, Y5
+	VADDPD       Y5, Y11, Y11
+	VSUBPD       Y11, Y13, Y13
 	VSUBPD       Y2, Y13, Y13
 	VMULPD       quad3fe62e42fee00000<>+0(SB), Y12, Y5
 	VSUBPD       Y5, Y13, Y13
@@ -7580,14 +7562,14 @@ gumbel64loop:
 	VADDPD       quad3fe0000000000000<>+0(SB), Y5, Y5
 	VMULPD       quad3df0000000000000<>+0(SB), Y5, Y5
 	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y5, Y2
-	VPSHUFD      $0xdd, Y2, Y9
-	VPERMQ       $0x08, Y9, Y9
-	VPSRAD       $0x14, X9, X9
+	VPSHUFD      $0xdd, Y2, Y11
+	VPERMQ       $0x08, Y11, Y11
+	VPSRAD       $0x14, X11, X11
 	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
 	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
 	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VPANDN       X9, X3, X9
-	VCVTDQ2PD    X9, Y9
+	VPANDN       X11, X3, X11
+	VCVTDQ2PD    X11, Y11
 	VPMOVSXDQ    X3, Y12
 	VXORPD       quad8000000000000000<>+0(SB), Y5, Y5
 	VBLENDVPD    Y12, Y5, Y2, Y2
@@ -7612,11 +7594,11 @@ gumbel64loop:
 	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
 	VADDPD       Y5, Y12, Y5
 	VMULPD       Y3, Y5, Y5
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y9, Y3
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y3
 	VADDPD       Y3, Y5, Y5
 	VSUBPD       Y5, Y12, Y12
 	VSUBPD       Y2, Y12, Y12
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y9, Y3
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y3
 	VSUBPD       Y3, Y12, Y12
 	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y12, Y2
 	VPSHUFD      $0xdd, Y2, Y3
@@ -7625,7 +7607,7 @@ gumbel64loop:
 	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
 	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
 	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VCVTDQ2PD    X3, Y9
+	VCVTDQ2PD    X3, Y11
 	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
 	VDIVPD       Y3, Y2, Y3
 	VMULPD       Y3, Y3, Y5
@@ -7647,97 +7629,137 @@ gumbel64loop:
 	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
 	VADDPD       Y5, Y12, Y5
 	VMULPD       Y3, Y5, Y5
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y9, Y3
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y3
 	VADDPD       Y3, Y5, Y5
 	VSUBPD       Y5, Y12, Y12
 	VSUBPD       Y2, Y12, Y12
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y9, Y3
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y3
 	VSUBPD       Y3, Y12, Y12
 	VMOVUPD      Y12, 160(AX)
-	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y2
-	VPSRLQ       $0x20, Y11, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
-	VPMULLD      wordd2511f53<>+0(SB), Y11, Y5
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y3, Y2, Y3
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y2
-	VPSRLQ       $0x20, Y7, Y9
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y9
-	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y9, Y2, Y9
-	VPBROADCASTD 24(DX), Y2
-	VPXOR        Y8, Y9, Y9
-	VPXOR        Y2, Y9, Y9
-	VPBROADCASTD 64(DX), Y2
+	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y3
+	VPSRLQ       $0x20, Y10, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y10, Y2
+	VPSHUFD      $0xf5, Y3, Y3
+	VPBLENDD     $0xaa, Y5, Y3, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y10
+	VPSRLQ       $0x20, Y8, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y3
+	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y3, Y10, Y3
+	VPBROADCASTD 20(DX), Y10
+	VPXOR        Y9, Y3, Y3
 	VPXOR        Y10, Y3, Y3
-	VPXOR        Y2, Y3, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y2
-	VPSRLQ       $0x20, Y9, Y8
+	VPBROADCASTD 60(DX), Y9
+	VPXOR        Y4, Y5, Y5
+	VPXOR        Y9, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y4
+	VPSRLQ       $0x20, Y3, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y9, Y4, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y10
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y4, Y10, Y4
+	VPBROADCASTD 24(DX), Y10
+	VPXOR        Y8, Y4, Y4
+	VPXOR        Y10, Y4, Y4
+	VPBROADCASTD 64(DX), Y8
+	VPXOR        Y2, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y8
 	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y8
-	VPMULLD      wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
 	VPSHUFD      $0xf5, Y2, Y2
 	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y2
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y10
+	VPSRLQ       $0x20, Y9, Y2
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y2
+	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y2, Y10, Y2
+	VPBROADCASTD 28(DX), Y10
+	VPXOR        Y5, Y2, Y2
+	VPXOR        Y10, Y2, Y2
+	VPBROADCASTD 68(DX), Y5
+	VPXOR        Y3, Y8, Y8
+	VPXOR        Y5, Y8, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y2, Y5
+	VPSRLQ       $0x20, Y2, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
+	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
+	VPSHUFD      $0xf5, Y5, Y5
+	VPBLENDD     $0xaa, Y3, Y5, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y10
+	VPSRLQ       $0x20, Y8, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y5
+	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y5, Y10, Y5
+	VPBROADCASTD 32(DX), Y10
+	VPXOR        Y9, Y5, Y5
+	VPXOR        Y10, Y5, Y5
+	VPBROADCASTD 72(DX), Y9
+	VPXOR        Y4, Y3, Y3
+	VPXOR        Y9, Y3, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y9
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y9, Y9
+	VPBLENDD     $0xaa, Y4, Y9, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y9
 	VPSRLQ       $0x20, Y3, Y10
 	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y10
 	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y10, Y2, Y10
-	VPBROADCASTD 28(DX), Y2
-	VPXOR        Y7, Y10, Y10
-	VPXOR        Y2, Y10, Y10
-	VPBROADCASTD 68(DX), Y2
-	VPXOR        Y5, Y8, Y8
-	VPXOR        Y2, Y8, Y8
-	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y2
-	VPSRLQ       $0x20, Y10, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
-	VPMULLD      wordd2511f53<>+0(SB), Y10, Y7
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y5, Y2, Y5
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y10
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y10
-	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y10, Y2, Y10
-	VPBROADCASTD 32(DX), Y2
-	VPXOR        Y3, Y10, Y10
-	VPXOR        Y2, Y10, Y10
-	VPBROADCASTD 72(DX), Y2
-	VPXOR        Y9, Y5, Y5
-	VPXOR        Y2, Y5, Y5
-	VEXTRACTI128 $0x00, Y4, X2
-	VMOVDQU      word3fffffff<>+0(SB), X3
-	VPMINUD      X3, X2, X3
-	VPCMPEQD     X2, X3, X3
-	VPCMPEQD     X9, X9, X9
-	VPXOR        X3, X9, X9
-	VPXOR        X9, X2, X2
-	VCVTDQ2PD    X2, Y9
-	VPSRAD       $0x1f, X2, X2
-	VPMOVSXDQ    X2, Y12
+	VPSHUFD      $0xf5, Y9, Y9
+	VPBLENDD     $0xaa, Y10, Y9, Y10
+	VPBROADCASTD 36(DX), Y9
+	VPXOR        Y8, Y10, Y10
+	VPXOR        Y9, Y10, Y10
+	VPBROADCASTD 76(DX), Y8
+	VPXOR        Y2, Y4, Y4
+	VPXOR        Y8, Y4, Y4
+	VMOVAPS      Y10, Y2
+	VMOVAPS      Y3, Y3
+	VMOVAPS      Y4, Y4
+	VMOVAPS      Y5, Y5
+	VEXTRACTI128 $0x00, Y6, X8
+	VMOVDQU      word3fffffff<>+0(SB), X9
+	VPMINUD      X9, X8, X9
+	VPCMPEQD     X8, X9, X9
+	VPCMPEQD     X10, X10, X10
+	VPXOR        X9, X10, X10
+	VPXOR        X10, X8, X8
+	VCVTDQ2PD    X8, Y10
+	VPSRAD       $0x1f, X8, X8
+	VPMOVSXDQ    X8, Y12
 	VANDPD       quad41f0000000000000<>+0(SB), Y12, Y12
-	VADDPD       Y12, Y9, Y9
-	VADDPD       quad3fe0000000000000<>+0(SB), Y9, Y9
-	VMULPD       quad3df0000000000000<>+0(SB), Y9, Y9
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y2
-	VPSHUFD      $0xdd, Y2, Y11
+	VADDPD       Y12, Y10, Y10
+	VADDPD       quad3fe0000000000000<>+0(SB), Y10, Y10
+	VMULPD       quad3df0000000000000<>+0(SB), Y10, Y10
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y10, Y8
+	VPSHUFD      $0xdd, Y8, Y11
 	VPERMQ       $0x08, Y11, Y11
 	VPSRAD       $0x14, X11, X11
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VPANDN       X11, X3, X11
+	VPAND        quad000fffffffffffff<>+0(SB), Y8, Y8
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y8, Y8
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y8, Y8
+	VPANDN       X11, X9, X11
 	VCVTDQ2PD    X11, Y11
-	VPMOVSXDQ    X3, Y12
-	VXORPD       quad8000000000000000<>+0(SB), Y9, Y9
-	VBLENDVPD    Y12, Y9, Y2, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
-	VDIVPD       Y3, Y2, Y3
-	VMULPD       Y3, Y3, Y9
-	VMULPD       Y9, Y9, Y12
+	VPMOVSXDQ    X9, Y12
+	VXORPD       quad8000000000000000<>+0(SB), Y10, Y10
+	VBLENDVPD    Y12, Y10, Y8, Y8
+	VADDPD       quad4000000000000000<>+0(SB), Y8, Y9
+	VDIVPD       Y9, Y8, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y12
 	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y13
 	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y13, Y13
 	VMULPD       Y12, Y13, Y13
@@ -7749,193 +7771,82 @@ gumbel64loop:
 	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
 	VMULPD       Y12, Y14, Y14
 	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
-	VMULPD       Y9, Y14, Y14
-	VADDPD       Y14, Y13, Y9
-	VMULPD       Y2, Y2, Y12
+	VMULPD       Y10, Y14, Y14
+	VADDPD       Y14, Y13, Y10
+	VMULPD       Y8, Y8, Y12
 	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
-	VADDPD       Y9, Y12, Y9
-	VMULPD       Y3, Y9, Y9
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y3
-	VADDPD       Y3, Y9, Y9
+	VADDPD       Y10, Y12, Y10
+	VMULPD       Y9, Y10, Y10
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y9
+	VADDPD       Y9, Y10, Y10
+	VSUBPD       Y10, Y12, Y12
+	VSUBPD       Y8, Y12, Y12
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y9
 	VSUBPD       Y9, Y12, Y12
-	VSUBPD       Y2, Y12, Y12
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y3
-	VSUBPD       Y3, Y12, Y12
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y12, Y2
-	VPSHUFD      $0xdd, Y2, Y3
-	VPERMQ       $0x08, Y3, Y3
-	VPSRAD       $0x14, X3, X3
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VCVTDQ2PD    X3, Y11
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
-	VDIVPD       Y3, Y2, Y3
-	VMULPD       Y3, Y3, Y9
-	VMULPD       Y9, Y9, Y12
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y13
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y13, Y13
-	VMULPD       Y12, Y13, Y13
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y13, Y13
-	VMULPD       Y12, Y13, Y13
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y14
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
-	VMULPD       Y12, Y14, Y14
-	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
-	VMULPD       Y12, Y14, Y14
-	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
-	VMULPD       Y9, Y14, Y14
-	VADDPD       Y14, Y13, Y9
-	VMULPD       Y2, Y2, Y12
-	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
-	VADDPD       Y9, Y12, Y9
-	VMULPD       Y3, Y9, Y9
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y3
-	VADDPD       Y3, Y9, Y9
-	VSUBPD       Y9, Y12, Y12
-	VSUBPD       Y2, Y12, Y12
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y3
-	VSUBPD       Y3, Y12, Y12
-	VMOVUPD      Y12, 256(AX)
-	VEXTRACTI128 $0x01, Y4, X2
-	VMOVDQU      word3fffffff<>+0(SB), X3
-	VPMINUD      X3, X2, X3
-	VPCMPEQD     X2, X3, X3
-	VPCMPEQD     X4, X4, X4
-	VPXOR        X3, X4, X4
-	VPXOR        X4, X2, X2
-	VCVTDQ2PD    X2, Y4
-	VPSRAD       $0x1f, X2, X2
-	VPMOVSXDQ    X2, Y11
-	VANDPD       quad41f0000000000000<>+0(SB), Y11, Y11
-	VADDPD       Y11, Y4, Y4
-	VADDPD       quad3fe0000000000000<>+0(SB), Y4, Y4
-	VMULPD       quad3df0000000000000<>+0(SB), Y4, Y4
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y4, Y2
-	VPSHUFD      $0xdd, Y2, Y9
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y12, Y8
+	VPSHUFD      $0xdd, Y8, Y9
 	VPERMQ       $0x08, Y9, Y9
 	VPSRAD       $0x14, X9, X9
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VPANDN       X9, X3, X9
-	VCVTDQ2PD    X9, Y9
-	VPMOVSXDQ    X3, Y11
-	VXORPD       quad8000000000000000<>+0(SB), Y4, Y4
-	VBLENDVPD    Y11, Y4, Y2, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
-	VDIVPD       Y3, Y2, Y3
-	VMULPD       Y3, Y3, Y4
-	VMULPD       Y4, Y4, Y11
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y12
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
-	VMULPD       Y11, Y12, Y12
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
-	VMULPD       Y11, Y12, Y12
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y13
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
-	VMULPD       Y11, Y13, Y13
-	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
-	VMULPD       Y11, Y13, Y13
-	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
-	VMULPD       Y4, Y13, Y13
-	VADDPD       Y13, Y12, Y4
-	VMULPD       Y2, Y2, Y11
-	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
-	VADDPD       Y4, Y11, Y4
-	VMULPD       Y3, Y4, Y4
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y9, Y3
-	VADDPD       Y3, Y4, Y4
-	VSUBPD       Y4, Y11, Y11
-	VSUBPD       Y2, Y11, Y11
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y9, Y3
-	VSUBPD       Y3, Y11, Y11
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y11, Y2
-	VPSHUFD      $0xdd, Y2, Y3
-	VPERMQ       $0x08, Y3, Y3
-	VPSRAD       $0x14, X3, X3
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VCVTDQ2PD    X3, Y9
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
-	VDIVPD       Y3, Y2, Y3
-	VMULPD       Y3, Y3, Y4
-	VMULPD       Y4, Y4, Y11
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y12
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
-	VMULPD       Y11, Y12, Y12
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
-	VMULPD       Y11, Y12, Y12
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y13
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
-	VMULPD       Y11, Y13, Y13
-	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
-	VMULPD       Y11, Y13, Y13
-	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
-	VMULPD       Y4, Y13, Y13
-	VADDPD       Y13, Y12, Y4
-	VMULPD       Y2, Y2, Y11
-	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
-	VADDPD       Y4, Y11, Y4
-	VMULPD       Y3, Y4, Y4
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y9, Y3
-	VADDPD       Y3, Y4, Y4
-	VSUBPD       Y4, Y11, Y11
-	VSUBPD       Y2, Y11, Y11
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y9, Y3
-	VSUBPD       Y3, Y11, Y11
-	VMOVUPD      Y11, 288(AX)
-	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y2
-	VPSRLQ       $0x20, Y10, Y4
-	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
-	VPMULLD      wordd2511f53<>+0(SB), Y10, Y9
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y4, Y2, Y4
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y2
-	VPSRLQ       $0x20, Y5, Y3
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y3
-	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y3, Y2, Y3
-	VPBROADCASTD 36(DX), Y2
-	VPXOR        Y8, Y3, Y3
-	VPXOR        Y2, Y3, Y3
-	VPBROADCASTD 76(DX), Y2
-	VPXOR        Y7, Y4, Y4
-	VPXOR        Y2, Y4, Y4
-	VMOVAPS      Y3, Y2
-	VMOVAPS      Y5, Y3
-	VMOVAPS      Y4, Y4
-	VMOVAPS      Y9, Y5
-	VEXTRACTI128 $0x00, Y6, X7
+	VPAND        quad000fffffffffffff<>+0(SB), Y8, Y8
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y8, Y8
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y8, Y8
+	VCVTDQ2PD    X9, Y11
+	VADDPD       quad4000000000000000<>+0(SB), Y8, Y9
+	VDIVPD       Y9, Y8, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y12
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y13
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y14
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
+	VMULPD       Y12, Y14, Y14
+	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
+	VMULPD       Y12, Y14, Y14
+	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
+	VMULPD       Y10, Y14, Y14
+	VADDPD       Y14, Y13, Y10
+	VMULPD       Y8, Y8, Y12
+	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y10, Y12, Y10
+	VMULPD       Y9, Y10, Y10
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y9
+	VADDPD       Y9, Y10, Y10
+	VSUBPD       Y10, Y12, Y12
+	VSUBPD       Y8, Y12, Y12
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y9
+	VSUBPD       Y9, Y12, Y12
+	VMOVUPD      Y12, 256(AX)
+	VEXTRACTI128 $0x01, Y6, X6
 	VMOVDQU      word3fffffff<>+0(SB), X8
-	VPMINUD      X8, X7, X8
-	VPCMPEQD     X7, X8, X8
+	VPMINUD      X8, X6, X8
+	VPCMPEQD     X6, X8, X8
 	VPCMPEQD     X9, X9, X9
 	VPXOR        X8, X9, X9
-	VPXOR        X9, X7, X7
-	VCVTDQ2PD    X7, Y9
-	VPSRAD       $0x1f, X7, X7
-	VPMOVSXDQ    X7, Y11
+	VPXOR        X9, X6, X6
+	VCVTDQ2PD    X6, Y9
+	VPSRAD       $0x1f, X6, X6
+	VPMOVSXDQ    X6, Y11
 	VANDPD       quad41f0000000000000<>+0(SB), Y11, Y11
 	VADDPD       Y11, Y9, Y9
 	VADDPD       quad3fe0000000000000<>+0(SB), Y9, Y9
 	VMULPD       quad3df0000000000000<>+0(SB), Y9, Y9
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y7
-	VPSHUFD      $0xdd, Y7, Y10
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y6
+	VPSHUFD      $0xdd, Y6, Y10
 	VPERMQ       $0x08, Y10, Y10
 	VPSRAD       $0x14, X10, X10
-	VPAND        quad000fffffffffffff<>+0(SB), Y7, Y7
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y7, Y7
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y7, Y7
+	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
 	VPANDN       X10, X8, X10
 	VCVTDQ2PD    X10, Y10
 	VPMOVSXDQ    X8, Y11
 	VXORPD       quad8000000000000000<>+0(SB), Y9, Y9
-	VBLENDVPD    Y11, Y9, Y7, Y7
-	VADDPD       quad4000000000000000<>+0(SB), Y7, Y8
-	VDIVPD       Y8, Y7, Y8
+	VBLENDVPD    Y11, Y9, Y6, Y6
+	VADDPD       quad4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD       Y8, Y6, Y8
 	VMULPD       Y8, Y8, Y9
 	VMULPD       Y9, Y9, Y11
 	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y12
@@ -7951,26 +7862,26 @@ gumbel64loop:
 	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
 	VMULPD       Y9, Y13, Y13
 	VADDPD       Y13, Y12, Y9
-	VMULPD       Y7, Y7, Y11
+	VMULPD       Y6, Y6, Y11
 	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
 	VADDPD       Y9, Y11, Y9
 	VMULPD       Y8, Y9, Y9
 	VMULPD       quad3dea39ef35793c76<>+0(SB), Y10, Y8
 	VADDPD       Y8, Y9, Y9
 	VSUBPD       Y9, Y11, Y11
-	VSUBPD       Y7, Y11, Y11
+	VSUBPD       Y6, Y11, Y11
 	VMULPD       quad3fe62e42fee00000<>+0(SB), Y10, Y8
 	VSUBPD       Y8, Y11, Y11
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y11, Y7
-	VPSHUFD      $0xdd, Y7, Y8
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y11, Y6
+	VPSHUFD      $0xdd, Y6, Y8
 	VPERMQ       $0x08, Y8, Y8
 	VPSRAD       $0x14, X8, X8
-	VPAND        quad000fffffffffffff<>+0(SB), Y7, Y7
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y7, Y7
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y7, Y7
+	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
 	VCVTDQ2PD    X8, Y10
-	VADDPD       quad4000000000000000<>+0(SB), Y7, Y8
-	VDIVPD       Y8, Y7, Y8
+	VADDPD       quad4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD       Y8, Y6, Y8
 	VMULPD       Y8, Y8, Y9
 	VMULPD       Y9, Y9, Y11
 	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y12
@@ -7986,18 +7897,107 @@ gumbel64loop:
 	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
 	VMULPD       Y9, Y13, Y13
 	VADDPD       Y13, Y12, Y9
-	VMULPD       Y7, Y7, Y11
+	VMULPD       Y6, Y6, Y11
 	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
 	VADDPD       Y9, Y11, Y9
 	VMULPD       Y8, Y9, Y9
 	VMULPD       quad3dea39ef35793c76<>+0(SB), Y10, Y8
 	VADDPD       Y8, Y9, Y9
 	VSUBPD       Y9, Y11, Y11
-	VSUBPD       Y7, Y11, Y11
+	VSUBPD       Y6, Y11, Y11
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y10, Y8
+	VSUBPD       Y8, Y11, Y11
+	VMOVUPD      Y11, 288(AX)
+	VEXTRACTI128 $0x00, Y7, X6
+	VMOVDQU      word3fffffff<>+0(SB), X8
+	VPMINUD      X8, X6, X8
+	VPCMPEQD     X6, X8, X8
+	VPCMPEQD     X9, X9, X9
+	VPXOR        X8, X9, X9
+	VPXOR        X9, X6, X6
+	VCVTDQ2PD    X6, Y9
+	VPSRAD       $0x1f, X6, X6
+	VPMOVSXDQ    X6, Y11
+	VANDPD       quad41f0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y11, Y9, Y9
+	VADDPD       quad3fe0000000000000<>+0(SB), Y9, Y9
+	VMULPD       quad3df0000000000000<>+0(SB), Y9, Y9
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y6
+	VPSHUFD      $0xdd, Y6, Y10
+	VPERMQ       $0x08, Y10, Y10
+	VPSRAD       $0x14, X10, X10
+	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
+	VPANDN       X10, X8, X10
+	VCVTDQ2PD    X10, Y10
+	VPMOVSXDQ    X8, Y11
+	VXORPD       quad8000000000000000<>+0(SB), Y9, Y9
+	VBLENDVPD    Y11, Y9, Y6, Y6
+	VADDPD       quad4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD       Y8, Y6, Y8
+	VMULPD       Y8, Y8, Y9
+	VMULPD       Y9, Y9, Y11
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y12
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y13
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y9, Y13, Y13
+	VADDPD       Y13, Y12, Y9
+	VMULPD       Y6, Y6, Y11
+	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y9, Y11, Y9
+	VMULPD       Y8, Y9, Y9
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y10, Y8
+	VADDPD       Y8, Y9, Y9
+	VSUBPD       Y9, Y11, Y11
+	VSUBPD       Y6, Y11, Y11
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y10, Y8
+	VSUBPD       Y8, Y11, Y11
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y11, Y6
+	VPSHUFD      $0xdd, Y6, Y8
+	VPERMQ       $0x08, Y8, Y8
+	VPSRAD       $0x14, X8, X8
+	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
+	VCVTDQ2PD    X8, Y10
+	VADDPD       quad4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD       Y8, Y6, Y8
+	VMULPD       Y8, Y8, Y9
+	VMULPD       Y9, Y9, Y11
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y12
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y13
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y9, Y13, Y13
+	VADDPD       Y13, Y12, Y9
+	VMULPD       Y6, Y6, Y11
+	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y9, Y11, Y9
+	VMULPD       Y8, Y9, Y9
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y10, Y8
+	VADDPD       Y8, Y9, Y9
+	VSUBPD       Y9, Y11, Y11
+	VSUBPD       Y6, Y11, Y11
 	VMULPD       quad3fe62e42fee00000<>+0(SB), Y10, Y8
 	VSUBPD       Y8, Y11, Y11
 	VMOVUPD      Y11, 384(AX)
-	VEXTRACTI128 $0x01, Y6, X6
+	VEXTRACTI128 $0x01, Y7, X6
 	VMOVDQU      word3fffffff<>+0(SB), X7
 	VPMINUD      X7, X6, X7
 	VPCMPEQD     X6, X7, X7
@@ -8088,103 +8088,139 @@ gumbel64loop:
 	VMOVUPD      Y10, 416(AX)
 	VMOVAPS      Y2, Y2
 	VMOVAPS      Y3, Y3
-	VMOVAPS      Y4, Y4
-	VMOVAPS      Y5, Y6
+	VMOVAPS      Y4, Y6
+	VMOVAPS      Y5, Y7
 	ADDQ         $0x10, R8
 	MOVL         R8, BX
 	MOVQ         R8, R9
 	SHRQ         $0x20, R9
-	VMOVD        BX, X5
-	VPBROADCASTD X5, Y5
-	VMOVD        R9, X7
-	VPBROADCASTD X7, Y7
+	VMOVD        BX, X4
+	VPBROADCASTD X4, Y5
+	VMOVD        R9, X4
+	VPBROADCASTD X4, Y8
 	VPADDD       iota<>+0(SB), Y5, Y5
-	VMOVAPS      Y0, Y8
-	VMOVAPS      Y1, Y9
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y10
-	VPSRLQ       $0x20, Y5, Y11
-	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y11
-	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
-	VPSHUFD      $0xf5, Y10, Y10
-	VPBLENDD     $0xaa, Y11, Y10, Y11
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y10
-	VPSRLQ       $0x20, Y8, Y12
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y12, Y12
-	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
-	VPSHUFD      $0xf5, Y10, Y10
-	VPBLENDD     $0xaa, Y12, Y10, Y12
-	VPBROADCASTD (DX), Y10
-	VPXOR        Y7, Y12, Y12
-	VPXOR        Y10, Y12, Y12
-	VPBROADCASTD 40(DX), Y7
-	VPXOR        Y9, Y11, Y11
-	VPXOR        Y7, Y11, Y11
-	VPMULUDQ     wordd2511f53<>+0(SB), Y12, Y7
-	VPSRLQ       $0x20, Y12, Y9
+	VMOVAPS      Y0, Y11
+	VMOVAPS      Y1, Y10
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y4
+	VPSRLQ       $0x20, Y5, Y9
 	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
-	VPMULLD      wordd2511f53<>+0(SB), Y12, Y10
-	VPSHUFD      $0xf5, Y7, Y7
-	VPBLENDD     $0xaa, Y9, Y7, Y9
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y7
-	VPSRLQ       $0x20, Y11, Y12
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y12, Y12
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y9, Y4, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y12
+	VPSRLQ       $0x20, Y11, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
 	VPMULLD      wordcd9e8d57<>+0(SB), Y11, Y11
-	VPSHUFD      $0xf5, Y7, Y7
-	VPBLENDD     $0xaa, Y12, Y7, Y12
-	VPBROADCASTD 4(DX), Y7
-	VPXOR        Y8, Y12, Y12
-	VPXOR        Y7, Y12, Y12
-	VPBROADCASTD 44(DX), Y7
-	VPXOR        Y5, Y9, Y9
-	VPXOR        Y7, Y9, Y9
-	VPMULUDQ     wordd2511f53<>+0(SB), Y12, Y5
-	VPSRLQ       $0x20, Y12, Y7
-	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
-	VPMULLD      wordd2511f53<>+0(SB), Y12, Y8
-	VPSHUFD      $0xf5, Y5, Y5
-	VPBLENDD     $0xaa, Y7, Y5, Y7
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y5
-	VPSRLQ       $0x20, Y9, Y12
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y12, Y12
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y4, Y12, Y4
+	VPBROADCASTD (DX), Y12
+	VPXOR        Y8, Y4, Y4
+	VPXOR        Y12, Y4, Y4
+	VPBROADCASTD 40(DX), Y8
+	VPXOR        Y10, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y8
+	VPSRLQ       $0x20, Y4, Y10
+	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y10
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y10, Y8, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y12
+	VPSRLQ       $0x20, Y9, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
 	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y8, Y12, Y8
+	VPBROADCASTD 4(DX), Y12
+	VPXOR        Y11, Y8, Y8
+	VPXOR        Y12, Y8, Y8
+	VPBROADCASTD 44(DX), Y11
+	VPXOR        Y5, Y10, Y10
+	VPXOR        Y11, Y10, Y10
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y5
+	VPSRLQ       $0x20, Y8, Y11
+	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y11
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y8
 	VPSHUFD      $0xf5, Y5, Y5
-	VPBLENDD     $0xaa, Y12, Y5, Y12
-	VPBROADCASTD 8(DX), Y5
-	VPXOR        Y11, Y12, Y12
-	VPXOR        Y5, Y12, Y12
-	VPBROADCASTD 48(DX), Y5
-	VPXOR        Y10, Y7, Y7
-	VPXOR        Y5, Y7, Y7
+	VPBLENDD     $0xaa, Y11, Y5, Y11
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y12
+	VPSRLQ       $0x20, Y10, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y5
+	VPMULLD      wordcd9e8d57<>+0(SB), Y10, Y10
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y5, Y12, Y5
+	VPBROADCASTD 8(DX), Y12
+	VPXOR        Y9, Y5, Y5
+	VPXOR        Y12, Y5, Y5
+	VPBROADCASTD 48(DX), Y9
+	VPXOR        Y4, Y11, Y11
+	VPXOR        Y9, Y11, Y11
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y4
+	VPSRLQ       $0x20, Y5, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y9, Y4, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y12
+	VPSRLQ       $0x20, Y11, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y11, Y11
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y4, Y12, Y4
+	VPBROADCASTD 12(DX), Y12
+	VPXOR        Y10, Y4, Y4
+	VPXOR        Y12, Y4, Y4
+	VPBROADCASTD 52(DX), Y10
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y10
+	VPSRLQ       $0x20, Y4, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y8
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y8, Y10, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y12
+	VPSRLQ       $0x20, Y9, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y10
+	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y10, Y12, Y10
+	VPBROADCASTD 16(DX), Y12
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y12, Y10, Y10
+	VPBROADCASTD 56(DX), Y11
+	VPXOR        Y5, Y8, Y8
+	VPXOR        Y11, Y8, Y8
 	VEXTRACTI128 $0x00, Y2, X5
-	VMOVDQU      word3fffffff<>+0(SB), X10
-	VPMINUD      X10, X5, X10
-	VPCMPEQD     X5, X10, X10
-	VPCMPEQD     X11, X11, X11
-	VPXOR        X10, X11, X11
-	VPXOR        X11, X5, X5
-	VCVTDQ2PD    X5, Y11
+	VMOVDQU      word3fffffff<>+0(SB), X11
+	VPMINUD      X11, X5, X11
+	VPCMPEQD     X5, X11, X11
+	VPCMPEQD     X12, X12, X12
+	VPXOR        X11, X12, X12
+	VPXOR        X12, X5, X5
+	VCVTDQ2PD    X5, Y12
 	VPSRAD       $0x1f, X5, X5
 	VPMOVSXDQ    X5, Y14
 	VANDPD       quad41f0000000000000<>+0(SB), Y14, Y14
-	VADDPD       Y14, Y11, Y11
-	VADDPD       quad3fe0000000000000<>+0(SB), Y11, Y11
-	VMULPD       quad3df0000000000000<>+0(SB), Y11, Y11
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y11, Y5
+	VADDPD       Y14, Y12, Y12
+	VADDPD       quad3fe0000000000000<>+0(SB), Y12, Y12
+	VMULPD       quad3df0000000000000<>+0(SB), Y12, Y12
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y12, Y5
 	VPSHUFD      $0xdd, Y5, Y13
 	VPERMQ       $0x08, Y13, Y13
 	VPSRAD       $0x14, X13, X13
 	VPAND        quad000fffffffffffff<>+0(SB), Y5, Y5
 	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y5, Y5
 	VSUBPD       quad3ff0000000000000<>+0(SB), Y5, Y5
-	VPANDN       X13, X10, X13
+	VPANDN       X13, X11, X13
 	VCVTDQ2PD    X13, Y13
-	VPMOVSXDQ    X10, Y14
-	VXORPD       quad8000000000000000<>+0(SB), Y11, Y11
-	VBLENDVPD    Y14, Y11, Y5, Y5
-	VADDPD       quad4000000000000000<>+0(SB), Y5, Y10
-	VDIVPD       Y10, Y5, Y10
-	VMULPD       Y10, Y10, Y11
-	VMULPD       Y11, Y11, Y14
+	VPMOVSXDQ    X11, Y14
+	VXORPD       quad8000000000000000<>+0(SB), Y12, Y12
+	VBLENDVPD    Y14, Y12, Y5, Y5
+	VADDPD       quad4000000000000000<>+0(SB), Y5, Y11
+	VDIVPD       Y11, Y5, Y11
+	VMULPD       Y11, Y11, Y12
+	VMULPD       Y12, Y12, Y14
 	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y14, Y15
 	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y15, Y15
 	VMULPD       Y14, Y15, Y15
@@ -8196,30 +8232,30 @@ gumbel64loop:
 	VADDPD       quad3fd2492494229359<>+0(SB), Y16, Y16
 	VMULPD       Y14, Y16, Y16
 	VADDPD       quad3fe5555555555593<>+0(SB), Y16, Y16
-	VMULPD       Y11, Y16, Y16
-	VADDPD       Y16, Y15, Y11
+	VMULPD       Y12, Y16, Y16
+	VADDPD       Y16, Y15, Y12
 	VMULPD       Y5, Y5, Y14
 	VMULPD       quad3fe0000000000000<>+0(SB), Y14, Y14
-	VADDPD       Y11, Y14, Y11
-	VMULPD       Y10, Y11, Y11
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y13, Y10
-	VADDPD       Y10, Y11, Y11
-	VSUBPD       Y11, Y14, Y14
+	VADDPD       Y12, Y14, Y12
+	VMULPD       Y11, Y12, Y12
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y13, Y11
+	VADDPD       Y11, Y12, Y12
+	VSUBPD       Y12, Y14, Y14
 	VSUBPD       Y5, Y14, Y14
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y13, Y10
-	VSUBPD       Y10, Y14, Y14
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y13, Y11
+	VSUBPD       Y11, Y14, Y14
 	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y14, Y5
-	VPSHUFD      $0xdd, Y5, Y10
-	VPERMQ       $0x08, Y10, Y10
-	VPSRAD       $0x14, X10, X10
+	VPSHUFD      $0xdd, Y5, Y11
+	VPERMQ       $0x08, Y11, Y11
+	VPSRAD       $0x14, X11, X11
 	VPAND        quad000fffffffffffff<>+0(SB), Y5, Y5
 	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y5, Y5
 	VSUBPD       quad3ff0000000000000<>+0(SB), Y5, Y5
-	VCVTDQ2PD    X10, Y13
-	VADDPD       quad4000000000000000<>+0(SB), Y5, Y10
-	VDIVPD       Y10, Y5, Y10
-	VMULPD       Y10, Y10, Y11
-	VMULPD       Y11, Y11, Y14
+	VCVTDQ2PD    X11, Y13
+	VADDPD       quad4000000000000000<>+0(SB), Y5, Y11
+	VDIVPD       Y11, Y5, Y11
+	VMULPD       Y11, Y11, Y12
+	VMULPD       Y12, Y12, Y14
 	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y14, Y15
 	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y15, Y15
 	VMULPD       Y14, Y15, Y15
@@ -8231,177 +8267,34 @@ gumbel64loop:
 	VADDPD       quad3fd2492494229359<>+0(SB), Y16, Y16
 	VMULPD       Y14, Y16, Y16
 	VADDPD       quad3fe5555555555593<>+0(SB), Y16, Y16
-	VMULPD       Y11, Y16, Y16
-	VADDPD       Y16, Y15, Y11
+	VMULPD       Y12, Y16, Y16
+	VADDPD       Y16, Y15, Y12
 	VMULPD       Y5, Y5, Y14
 	VMULPD       quad3fe0000000000000<>+0(SB), Y14, Y14
-	VADDPD       Y11, Y14, Y11
-	VMULPD       Y10, Y11, Y11
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y13, Y10
-	VADDPD       Y10, Y11, Y11
-	VSUBPD       Y11, Y14, Y14
+	VADDPD       Y12, Y14, Y12
+	VMULPD       Y11, Y12, Y12
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y13, Y11
+	VADDPD       Y11, Y12, Y12
+	VSUBPD       Y12, Y14, Y14
 	VSUBPD       Y5, Y14, Y14
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y13, Y10
-	VSUBPD       Y10, Y14, Y14
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y13, Y11
+	VSUBPD       Y11, Y14, Y14
 	VMOVUPD      Y14, 64(AX)
 	VEXTRACTI128 $0x01, Y2, X2
 	VMOVDQU      word3fffffff<>+0(SB), X5
 	VPMINUD      X5, X2, X5
 	VPCMPEQD     X2, X5, X5
-	VPCMPEQD     X10, X10, X10
-	VPXOR        X5, X10, X10
-	VPXOR        X10, X2, X2
-	VCVTDQ2PD    X2, Y10
+	VPCMPEQD     X11, X11, X11
+	VPXOR        X5, X11, X11
+	VPXOR        X11, X2, X2
+	VCVTDQ2PD    X2, Y11
 	VPSRAD       $0x1f, X2, X2
 	VPMOVSXDQ    X2, Y13
 	VANDPD       quad41f0000000000000<>+0(SB), Y13, Y13
-	VADDPD       Y13, Y10, Y10
-	VADDPD       quad3fe0000000000000<>+0(SB), Y10, Y10
-	VMULPD       quad3df0000000000000<>+0(SB), Y10, Y10
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y10, Y2
-	VPSHUFD      $0xdd, Y2, Y11
-	VPERMQ       $0x08, Y11, Y11
-	VPSRAD       $0x14, X11, X11
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VPANDN       X11, X5, X11
-	VCVTDQ2PD    X11, Y11
-	VPMOVSXDQ    X5, Y13
-	VXORPD       quad8000000000000000<>+0(SB), Y10, Y10
-	VBLENDVPD    Y13, Y10, Y2, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
-	VDIVPD       Y5, Y2, Y5
-	VMULPD       Y5, Y5, Y10
-	VMULPD       Y10, Y10, Y13
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y14
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y14, Y14
-	VMULPD       Y13, Y14, Y14
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y14, Y14
-	VMULPD       Y13, Y14, Y14
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y15
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
-	VMULPD       Y13, Y15, Y15
-	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
-	VMULPD       Y13, Y15, Y15
-	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
-	VMULPD       Y10, Y15, Y15
-	VADDPD       Y15, Y14, Y10
-	VMULPD       Y2, Y2, Y13
-	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
-	VADDPD       Y10, Y13, Y10
-	VMULPD       Y5, Y10, Y10
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y5
-	VADDPD       Y5, Y10, Y10
-	VSUBPD       Y10, Y13, Y13
-	VSUBPD       Y2, Y13, Y13
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y5
-	VSUBPD       Y5, Y13, Y13
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y13, Y2
-	VPSHUFD      $0xdd, Y2, Y5
-	VPERMQ       $0x08, Y5, Y5
-	VPSRAD       $0x14, X5, X5
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VCVTDQ2PD    X5, Y11
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
-	VDIVPD       Y5, Y2, Y5
-	VMULPD       Y5, Y5, Y10
-	VMULPD       Y10, Y10, Y13
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y14
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y14, Y14
-	VMULPD       Y13, Y14, Y14
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y14, Y14
-	VMULPD       Y13, Y14, Y14
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y15
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
-	VMULPD       Y13, Y15, Y15
-	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
-	VMULPD       Y13, Y15, Y15
-	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
-	VMULPD       Y10, Y15, Y15
-	VADDPD       Y15, Y14, Y10
-	VMULPD       Y2, Y2, Y13
-	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
-	VADDPD       Y10, Y13, Y10
-	VMULPD       Y5, Y10, Y10
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y5
-	VADDPD       Y5, Y10, Y10
-	VSUBPD       Y10, Y13, Y13
-	VSUBPD       Y2, Y13, Y13
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y5
-	VSUBPD       Y5, Y13, Y13
-	VMOVUPD      Y13, 96(AX)
-	VPMULUDQ     wordd2511f53<>+0(SB), Y12, Y2
-	VPSRLQ       $0x20, Y12, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
-	VPMULLD      wordd2511f53<>+0(SB), Y12, Y10
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y5, Y2, Y5
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y2
-	VPSRLQ       $0x20, Y7, Y11
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y11
-	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y11, Y2, Y11
-	VPBROADCASTD 12(DX), Y2
-	VPXOR        Y9, Y11, Y11
-	VPXOR        Y2, Y11, Y11
-	VPBROADCASTD 52(DX), Y2
-	VPXOR        Y8, Y5, Y5
-	VPXOR        Y2, Y5, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y2
-	VPSRLQ       $0x20, Y11, Y8
-	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y8
-	VPMULLD      wordd2511f53<>+0(SB), Y11, Y9
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y2
-	VPSRLQ       $0x20, Y5, Y11
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y11
-	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y11, Y2, Y11
-	VPBROADCASTD 16(DX), Y2
-	VPXOR        Y7, Y11, Y11
-	VPXOR        Y2, Y11, Y11
-	VPBROADCASTD 56(DX), Y2
-	VPXOR        Y10, Y8, Y8
-	VPXOR        Y2, Y8, Y8
-	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y2
-	VPSRLQ       $0x20, Y11, Y7
-	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
-	VPMULLD      wordd2511f53<>+0(SB), Y11, Y10
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y7, Y2, Y7
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y11
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y11
-	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y11, Y2, Y11
-	VPBROADCASTD 20(DX), Y2
-	VPXOR        Y5, Y11, Y11
-	VPXOR        Y2, Y11, Y11
-	VPBROADCASTD 60(DX), Y2
-	VPXOR        Y9, Y7, Y7
-	VPXOR        Y2, Y7, Y7
-	VEXTRACTI128 $0x00, Y3, X2
-	VMOVDQU      word3fffffff<>+0(SB), X5
-	VPMINUD      X5, X2, X5
-	VPCMPEQD     X2, X5, X5
-	VPCMPEQD     X9, X9, X9
-	VPXOR        X5, X9, X9
-	VPXOR        X9, X2, X2
-	VCVTDQ2PD    X2, Y9
-	VPSRAD       $0x1f, X2, X2
-	VPMOVSXDQ    X2, Y13
-	VANDPD       quad41f0000000000000<>+0(SB), Y13, Y13
-	VADDPD       Y13, Y9, Y9
-	VADDPD       quad3fe0000000000000<>+0(SB), Y9, Y9
-	VMULPD       quad3df0000000000000<>+0(SB), Y9, Y9
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y2
+	VADDPD       Y13, Y11, Y11
+	VADDPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VMULPD       quad3df0000000000000<>+0(SB), Y11, Y11
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y11, Y2
 	VPSHUFD      $0xdd, Y2, Y12
 	VPERMQ       $0x08, Y12, Y12
 	VPSRAD       $0x14, X12, X12
@@ -8411,12 +8304,12 @@ gumbel64loop:
 	VPANDN       X12, X5, X12
 	VCVTDQ2PD    X12, Y12
 	VPMOVSXDQ    X5, Y13
-	VXORPD       quad8000000000000000<>+0(SB), Y9, Y9
-	VBLENDVPD    Y13, Y9, Y2, Y2
+	VXORPD       quad8000000000000000<>+0(SB), Y11, Y11
+	VBLENDVPD    Y13, Y11, Y2, Y2
 	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
 	VDIVPD       Y5, Y2, Y5
-	VMULPD       Y5, Y5, Y9
-	VMULPD       Y9, Y9, Y13
+	VMULPD       Y5, Y5, Y11
+	VMULPD       Y11, Y11, Y13
 	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y14
 	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y14, Y14
 	VMULPD       Y13, Y14, Y14
@@ -8428,15 +8321,15 @@ gumbel64loop:
 	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
 	VMULPD       Y13, Y15, Y15
 	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
-	VMULPD       Y9, Y15, Y15
-	VADDPD       Y15, Y14, Y9
+	VMULPD       Y11, Y15, Y15
+	VADDPD       Y15, Y14, Y11
 	VMULPD       Y2, Y2, Y13
 	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
-	VADDPD       Y9, Y13, Y9
-	VMULPD       Y5, Y9, Y9
+	VADDPD       Y11, Y13, Y11
+	VMULPD       Y5, Y11, Y11
 	VMULPD       quad3dea39ef35793c76<>+0(SB), Y12, Y5
-	VADDPD       Y5, Y9, Y9
-	VSUBPD       Y9, Y13, Y13
+	VADDPD       Y5, Y11, Y11
+	VSUBPD       Y11, Y13, Y13
 	VSUBPD       Y2, Y13, Y13
 	VMULPD       quad3fe62e42fee00000<>+0(SB), Y12, Y5
 	VSUBPD       Y5, Y13, Y13
@@ -8450,8 +8343,8 @@ gumbel64loop:
 	VCVTDQ2PD    X5, Y12
 	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
 	VDIVPD       Y5, Y2, Y5
-	VMULPD       Y5, Y5, Y9
-	VMULPD       Y9, Y9, Y13
+	VMULPD       Y5, Y5, Y11
+	VMULPD       Y11, Y11, Y13
 	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y14
 	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y14, Y14
 	VMULPD       Y13, Y14, Y14
@@ -8463,15 +8356,104 @@ gumbel64loop:
 	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
 	VMULPD       Y13, Y15, Y15
 	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
-	VMULPD       Y9, Y15, Y15
-	VADDPD       Y15, Y14, Y9
+	VMULPD       Y11, Y15, Y15
+	VADDPD       Y15, Y14, Y11
 	VMULPD       Y2, Y2, Y13
 	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
-	VADDPD       Y9, Y13, Y9
-	VMULPD       Y5, Y9, Y9
+	VADDPD       Y11, Y13, Y11
+	VMULPD       Y5, Y11, Y11
 	VMULPD       quad3dea39ef35793c76<>+0(SB), Y12, Y5
-	VADDPD       Y5, Y9, Y9
-	VSUBPD       Y9, Y13, Y13
+	VADDPD       Y5, Y11, Y11
+	VSUBPD       Y11, Y13, Y13
+	VSUBPD       Y2, Y13, Y13
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y12, Y5
+	VSUBPD       Y5, Y13, Y13
+	VMOVUPD      Y13, 96(AX)
+	VEXTRACTI128 $0x00, Y3, X2
+	VMOVDQU      word3fffffff<>+0(SB), X5
+	VPMINUD      X5, X2, X5
+	VPCMPEQD     X2, X5, X5
+	VPCMPEQD     X11, X11, X11
+	VPXOR        X5, X11, X11
+	VPXOR        X11, X2, X2
+	VCVTDQ2PD    X2, Y11
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y13
+	VANDPD       quad41f0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y13, Y11, Y11
+	VADDPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VMULPD       quad3df0000000000000<>+0(SB), Y11, Y11
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y11, Y2
+	VPSHUFD      $0xdd, Y2, Y12
+	VPERMQ       $0x08, Y12, Y12
+	VPSRAD       $0x14, X12, X12
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X12, X5, X12
+	VCVTDQ2PD    X12, Y12
+	VPMOVSXDQ    X5, Y13
+	VXORPD       quad8000000000000000<>+0(SB), Y11, Y11
+	VBLENDVPD    Y13, Y11, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
+	VDIVPD       Y5, Y2, Y5
+	VMULPD       Y5, Y5, Y11
+	VMULPD       Y11, Y11, Y13
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y14
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y15
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
+	VMULPD       Y13, Y15, Y15
+	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
+	VMULPD       Y13, Y15, Y15
+	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
+	VMULPD       Y11, Y15, Y15
+	VADDPD       Y15, Y14, Y11
+	VMULPD       Y2, Y2, Y13
+	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y11, Y13, Y11
+	VMULPD       Y5, Y11, Y11
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y12, Y5
+	VADDPD       Y5, Y11, Y11
+	VSUBPD       Y11, Y13, Y13
+	VSUBPD       Y2, Y13, Y13
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y12, Y5
+	VSUBPD       Y5, Y13, Y13
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y13, Y2
+	VPSHUFD      $0xdd, Y2, Y5
+	VPERMQ       $0x08, Y5, Y5
+	VPSRAD       $0x14, X5, X5
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VCVTDQ2PD    X5, Y12
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
+	VDIVPD       Y5, Y2, Y5
+	VMULPD       Y5, Y5, Y11
+	VMULPD       Y11, Y11, Y13
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y14
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y15
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
+	VMULPD       Y13, Y15, Y15
+	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
+	VMULPD       Y13, Y15, Y15
+	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
+	VMULPD       Y11, Y15, Y15
+	VADDPD       Y15, Y14, Y11
+	VMULPD       Y2, Y2, Y13
+	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y11, Y13, Y11
+	VMULPD       Y5, Y11, Y11
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y12, Y5
+	VADDPD       Y5, Y11, Y11
+	VSUBPD       Y11, Y13, Y13
 	VSUBPD       Y2, Y13, Y13
 	VMULPD       quad3fe62e42fee00000<>+0(SB), Y12, Y5
 	VSUBPD       Y5, Y13, Y13
@@ -8491,14 +8473,14 @@ gumbel64loop:
 	VADDPD       quad3fe0000000000000<>+0(SB), Y5, Y5
 	VMULPD       quad3df0000000000000<>+0(SB), Y5, Y5
 	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y5, Y2
-	VPSHUFD      $0xdd, Y2, Y9
-	VPERMQ       $0x08, Y9, Y9
-	VPSRAD       $0x14, X9, X9
+	VPSHUFD      $0xdd, Y2, Y11
+	VPERMQ       $0x08, Y11, Y11
+	VPSRAD       $0x14, X11, X11
 	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
 	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
 	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VPANDN       X9, X3, X9
-	VCVTDQ2PD    X9, Y9
+	VPANDN       X11, X3, X11
+	VCVTDQ2PD    X11, Y11
 	VPMOVSXDQ    X3, Y12
 	VXORPD       quad8000000000000000<>+0(SB), Y5, Y5
 	VBLENDVPD    Y12, Y5, Y2, Y2
@@ -8523,11 +8505,11 @@ gumbel64loop:
 	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
 	VADDPD       Y5, Y12, Y5
 	VMULPD       Y3, Y5, Y5
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y9, Y3
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y3
 	VADDPD       Y3, Y5, Y5
 	VSUBPD       Y5, Y12, Y12
 	VSUBPD       Y2, Y12, Y12
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y9, Y3
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y3
 	VSUBPD       Y3, Y12, Y12
 	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y12, Y2
 	VPSHUFD      $0xdd, Y2, Y3
@@ -8536,7 +8518,7 @@ gumbel64loop:
 	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
 	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
 	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VCVTDQ2PD    X3, Y9
+	VCVTDQ2PD    X3, Y11
 	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
 	VDIVPD       Y3, Y2, Y3
 	VMULPD       Y3, Y3, Y5
@@ -8558,97 +8540,137 @@ gumbel64loop:
 	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
 	VADDPD       Y5, Y12, Y5
 	VMULPD       Y3, Y5, Y5
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y9, Y3
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y3
 	VADDPD       Y3, Y5, Y5
 	VSUBPD       Y5, Y12, Y12
 	VSUBPD       Y2, Y12, Y12
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y9, Y3
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y3
 	VSUBPD       Y3, Y12, Y12
 	VMOVUPD      Y12, 224(AX)
-	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y2
-	VPSRLQ       $0x20, Y11, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
-	VPMULLD      wordd2511f53<>+0(SB), Y11, Y5
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y3, Y2, Y3
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y2
-	VPSRLQ       $0x20, Y7, Y9
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y9
-	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y9, Y2, Y9
-	VPBROADCASTD 24(DX), Y2
-	VPXOR        Y8, Y9, Y9
-	VPXOR        Y2, Y9, Y9
-	VPBROADCASTD 64(DX), Y2
+	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y3
+	VPSRLQ       $0x20, Y10, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y10, Y2
+	VPSHUFD      $0xf5, Y3, Y3
+	VPBLENDD     $0xaa, Y5, Y3, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y10
+	VPSRLQ       $0x20, Y8, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y3
+	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y3, Y10, Y3
+	VPBROADCASTD 20(DX), Y10
+	VPXOR        Y9, Y3, Y3
 	VPXOR        Y10, Y3, Y3
-	VPXOR        Y2, Y3, Y3
-	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y2
-	VPSRLQ       $0x20, Y9, Y8
+	VPBROADCASTD 60(DX), Y9
+	VPXOR        Y4, Y5, Y5
+	VPXOR        Y9, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y4
+	VPSRLQ       $0x20, Y3, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y9, Y4, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y10
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y4, Y10, Y4
+	VPBROADCASTD 24(DX), Y10
+	VPXOR        Y8, Y4, Y4
+	VPXOR        Y10, Y4, Y4
+	VPBROADCASTD 64(DX), Y8
+	VPXOR        Y2, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y8
 	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y8
-	VPMULLD      wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
 	VPSHUFD      $0xf5, Y2, Y2
 	VPBLENDD     $0xaa, Y8, Y2, Y8
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y2
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y10
+	VPSRLQ       $0x20, Y9, Y2
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y2
+	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y2, Y10, Y2
+	VPBROADCASTD 28(DX), Y10
+	VPXOR        Y5, Y2, Y2
+	VPXOR        Y10, Y2, Y2
+	VPBROADCASTD 68(DX), Y5
+	VPXOR        Y3, Y8, Y8
+	VPXOR        Y5, Y8, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y2, Y5
+	VPSRLQ       $0x20, Y2, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
+	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
+	VPSHUFD      $0xf5, Y5, Y5
+	VPBLENDD     $0xaa, Y3, Y5, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y10
+	VPSRLQ       $0x20, Y8, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y5
+	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y5, Y10, Y5
+	VPBROADCASTD 32(DX), Y10
+	VPXOR        Y9, Y5, Y5
+	VPXOR        Y10, Y5, Y5
+	VPBROADCASTD 72(DX), Y9
+	VPXOR        Y4, Y3, Y3
+	VPXOR        Y9, Y3, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y9
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y9, Y9
+	VPBLENDD     $0xaa, Y4, Y9, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y9
 	VPSRLQ       $0x20, Y3, Y10
 	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y10
 	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y10, Y2, Y10
-	VPBROADCASTD 28(DX), Y2
-	VPXOR        Y7, Y10, Y10
-	VPXOR        Y2, Y10, Y10
-	VPBROADCASTD 68(DX), Y2
-	VPXOR        Y5, Y8, Y8
-	VPXOR        Y2, Y8, Y8
-	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y2
-	VPSRLQ       $0x20, Y10, Y5
-	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
-	VPMULLD      wordd2511f53<>+0(SB), Y10, Y7
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y5, Y2, Y5
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y2
-	VPSRLQ       $0x20, Y8, Y10
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y10
-	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y10, Y2, Y10
-	VPBROADCASTD 32(DX), Y2
-	VPXOR        Y3, Y10, Y10
-	VPXOR        Y2, Y10, Y10
-	VPBROADCASTD 72(DX), Y2
-	VPXOR        Y9, Y5, Y5
-	VPXOR        Y2, Y5, Y5
-	VEXTRACTI128 $0x00, Y4, X2
-	VMOVDQU      word3fffffff<>+0(SB), X3
-	VPMINUD      X3, X2, X3
-	VPCMPEQD     X2, X3, X3
-	VPCMPEQD     X9, X9, X9
-	VPXOR        X3, X9, X9
-	VPXOR        X9, X2, X2
-	VCVTDQ2PD    X2, Y9
-	VPSRAD       $0x1f, X2, X2
-	VPMOVSXDQ    X2, Y12
+	VPSHUFD      $0xf5, Y9, Y9
+	VPBLENDD     $0xaa, Y10, Y9, Y10
+	VPBROADCASTD 36(DX), Y9
+	VPXOR        Y8, Y10, Y10
+	VPXOR        Y9, Y10, Y10
+	VPBROADCASTD 76(DX), Y8
+	VPXOR        Y2, Y4, Y4
+	VPXOR        Y8, Y4, Y4
+	VMOVAPS      Y10, Y2
+	VMOVAPS      Y3, Y3
+	VMOVAPS      Y4, Y4
+	VMOVAPS      Y5, Y5
+	VEXTRACTI128 $0x00, Y6, X8
+	VMOVDQU      word3fffffff<>+0(SB), X9
+	VPMINUD      X9, X8, X9
+	VPCMPEQD     X8, X9, X9
+	VPCMPEQD     X10, X10, X10
+	VPXOR        X9, X10, X10
+	VPXOR        X10, X8, X8
+	VCVTDQ2PD    X8, Y10
+	VPSRAD       $0x1f, X8, X8
+	VPMOVSXDQ    X8, Y12
 	VANDPD       quad41f0000000000000<>+0(SB), Y12, Y12
-	VADDPD       Y12, Y9, Y9
-	VADDPD       quad3fe0000000000000<>+0(SB), Y9, Y9
-	VMULPD       quad3df0000000000000<>+0(SB), Y9, Y9
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y2
-	VPSHUFD      $0xdd, Y2, Y11
+	VADDPD       Y12, Y10, Y10
+	VADDPD       quad3fe0000000000000<>+0(SB), Y10, Y10
+	VMULPD       quad3df0000000000000<>+0(SB), Y10, Y10
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y10, Y8
+	VPSHUFD      $0xdd, Y8, Y11
 	VPERMQ       $0x08, Y11, Y11
 	VPSRAD       $0x14, X11, X11
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VPANDN       X11, X3, X11
+	VPAND        quad000fffffffffffff<>+0(SB), Y8, Y8
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y8, Y8
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y8, Y8
+	VPANDN       X11, X9, X11
 	VCVTDQ2PD    X11, Y11
-	VPMOVSXDQ    X3, Y12
-	VXORPD       quad8000000000000000<>+0(SB), Y9, Y9
-	VBLENDVPD    Y12, Y9, Y2, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
-	VDIVPD       Y3, Y2, Y3
-	VMULPD       Y3, Y3, Y9
-	VMULPD       Y9, Y9, Y12
+	VPMOVSXDQ    X9, Y12
+	VXORPD       quad8000000000000000<>+0(SB), Y10, Y10
+	VBLENDVPD    Y12, Y10, Y8, Y8
+	VADDPD       quad4000000000000000<>+0(SB), Y8, Y9
+	VDIVPD       Y9, Y8, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y12
 	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y13
 	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y13, Y13
 	VMULPD       Y12, Y13, Y13
@@ -8660,193 +8682,82 @@ gumbel64loop:
 	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
 	VMULPD       Y12, Y14, Y14
 	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
-	VMULPD       Y9, Y14, Y14
-	VADDPD       Y14, Y13, Y9
-	VMULPD       Y2, Y2, Y12
+	VMULPD       Y10, Y14, Y14
+	VADDPD       Y14, Y13, Y10
+	VMULPD       Y8, Y8, Y12
 	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
-	VADDPD       Y9, Y12, Y9
-	VMULPD       Y3, Y9, Y9
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y3
-	VADDPD       Y3, Y9, Y9
+	VADDPD       Y10, Y12, Y10
+	VMULPD       Y9, Y10, Y10
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y9
+	VADDPD       Y9, Y10, Y10
+	VSUBPD       Y10, Y12, Y12
+	VSUBPD       Y8, Y12, Y12
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y9
 	VSUBPD       Y9, Y12, Y12
-	VSUBPD       Y2, Y12, Y12
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y3
-	VSUBPD       Y3, Y12, Y12
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y12, Y2
-	VPSHUFD      $0xdd, Y2, Y3
-	VPERMQ       $0x08, Y3, Y3
-	VPSRAD       $0x14, X3, X3
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VCVTDQ2PD    X3, Y11
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
-	VDIVPD       Y3, Y2, Y3
-	VMULPD       Y3, Y3, Y9
-	VMULPD       Y9, Y9, Y12
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y13
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y13, Y13
-	VMULPD       Y12, Y13, Y13
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y13, Y13
-	VMULPD       Y12, Y13, Y13
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y14
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
-	VMULPD       Y12, Y14, Y14
-	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
-	VMULPD       Y12, Y14, Y14
-	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
-	VMULPD       Y9, Y14, Y14
-	VADDPD       Y14, Y13, Y9
-	VMULPD       Y2, Y2, Y12
-	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
-	VADDPD       Y9, Y12, Y9
-	VMULPD       Y3, Y9, Y9
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y3
-	VADDPD       Y3, Y9, Y9
-	VSUBPD       Y9, Y12, Y12
-	VSUBPD       Y2, Y12, Y12
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y3
-	VSUBPD       Y3, Y12, Y12
-	VMOVUPD      Y12, 320(AX)
-	VEXTRACTI128 $0x01, Y4, X2
-	VMOVDQU      word3fffffff<>+0(SB), X3
-	VPMINUD      X3, X2, X3
-	VPCMPEQD     X2, X3, X3
-	VPCMPEQD     X4, X4, X4
-	VPXOR        X3, X4, X4
-	VPXOR        X4, X2, X2
-	VCVTDQ2PD    X2, Y4
-	VPSRAD       $0x1f, X2, X2
-	VPMOVSXDQ    X2, Y11
-	VANDPD       quad41f0000000000000<>+0(SB), Y11, Y11
-	VADDPD       Y11, Y4, Y4
-	VADDPD       quad3fe0000000000000<>+0(SB), Y4, Y4
-	VMULPD       quad3df0000000000000<>+0(SB), Y4, Y4
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y4, Y2
-	VPSHUFD      $0xdd, Y2, Y9
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y12, Y8
+	VPSHUFD      $0xdd, Y8, Y9
 	VPERMQ       $0x08, Y9, Y9
 	VPSRAD       $0x14, X9, X9
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VPANDN       X9, X3, X9
-	VCVTDQ2PD    X9, Y9
-	VPMOVSXDQ    X3, Y11
-	VXORPD       quad8000000000000000<>+0(SB), Y4, Y4
-	VBLENDVPD    Y11, Y4, Y2, Y2
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
-	VDIVPD       Y3, Y2, Y3
-	VMULPD       Y3, Y3, Y4
-	VMULPD       Y4, Y4, Y11
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y12
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
-	VMULPD       Y11, Y12, Y12
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
-	VMULPD       Y11, Y12, Y12
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y13
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
-	VMULPD       Y11, Y13, Y13
-	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
-	VMULPD       Y11, Y13, Y13
-	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
-	VMULPD       Y4, Y13, Y13
-	VADDPD       Y13, Y12, Y4
-	VMULPD       Y2, Y2, Y11
-	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
-	VADDPD       Y4, Y11, Y4
-	VMULPD       Y3, Y4, Y4
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y9, Y3
-	VADDPD       Y3, Y4, Y4
-	VSUBPD       Y4, Y11, Y11
-	VSUBPD       Y2, Y11, Y11
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y9, Y3
-	VSUBPD       Y3, Y11, Y11
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y11, Y2
-	VPSHUFD      $0xdd, Y2, Y3
-	VPERMQ       $0x08, Y3, Y3
-	VPSRAD       $0x14, X3, X3
-	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VCVTDQ2PD    X3, Y9
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
-	VDIVPD       Y3, Y2, Y3
-	VMULPD       Y3, Y3, Y4
-	VMULPD       Y4, Y4, Y11
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y12
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
-	VMULPD       Y11, Y12, Y12
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
-	VMULPD       Y11, Y12, Y12
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y13
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
-	VMULPD       Y11, Y13, Y13
-	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
-	VMULPD       Y11, Y13, Y13
-	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
-	VMULPD       Y4, Y13, Y13
-	VADDPD       Y13, Y12, Y4
-	VMULPD       Y2, Y2, Y11
-	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
-	VADDPD       Y4, Y11, Y4
-	VMULPD       Y3, Y4, Y4
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y9, Y3
-	VADDPD       Y3, Y4, Y4
-	VSUBPD       Y4, Y11, Y11
-	VSUBPD       Y2, Y11, Y11
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y9, Y3
-	VSUBPD       Y3, Y11, Y11
-	VMOVUPD      Y11, 352(AX)
-	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y2
-	VPSRLQ       $0x20, Y10, Y4
-	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
-	VPMULLD      wordd2511f53<>+0(SB), Y10, Y9
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y4, Y2, Y4
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y2
-	VPSRLQ       $0x20, Y5, Y3
-	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y3
-	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
-	VPSHUFD      $0xf5, Y2, Y2
-	VPBLENDD     $0xaa, Y3, Y2, Y3
-	VPBROADCASTD 36(DX), Y2
-	VPXOR        Y8, Y3, Y3
-	VPXOR        Y2, Y3, Y3
-	VPBROADCASTD 76(DX), Y2
-	VPXOR        Y7, Y4, Y4
-	VPXOR        Y2, Y4, Y4
-	VMOVAPS      Y3, Y2
-	VMOVAPS      Y5, Y3
-	VMOVAPS      Y4, Y4
-	VMOVAPS      Y9, Y5
-	VEXTRACTI128 $0x00, Y6, X7
+	VPAND        quad000fffffffffffff<>+0(SB), Y8, Y8
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y8, Y8
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y8, Y8
+	VCVTDQ2PD    X9, Y11
+	VADDPD       quad4000000000000000<>+0(SB), Y8, Y9
+	VDIVPD       Y9, Y8, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y12
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y13
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y14
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
+	VMULPD       Y12, Y14, Y14
+	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
+	VMULPD       Y12, Y14, Y14
+	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
+	VMULPD       Y10, Y14, Y14
+	VADDPD       Y14, Y13, Y10
+	VMULPD       Y8, Y8, Y12
+	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y10, Y12, Y10
+	VMULPD       Y9, Y10, Y10
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y9
+	VADDPD       Y9, Y10, Y10
+	VSUBPD       Y10, Y12, Y12
+	VSUBPD       Y8, Y12, Y12
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y9
+	VSUBPD       Y9, Y12, Y12
+	VMOVUPD      Y12, 320(AX)
+	VEXTRACTI128 $0x01, Y6, X6
 	VMOVDQU      word3fffffff<>+0(SB), X8
-	VPMINUD      X8, X7, X8
-	VPCMPEQD     X7, X8, X8
+	VPMINUD      X8, X6, X8
+	VPCMPEQD     X6, X8, X8
 	VPCMPEQD     X9, X9, X9
 	VPXOR        X8, X9, X9
-	VPXOR        X9, X7, X7
-	VCVTDQ2PD    X7, Y9
-	VPSRAD       $0x1f, X7, X7
-	VPMOVSXDQ    X7, Y11
+	VPXOR        X9, X6, X6
+	VCVTDQ2PD    X6, Y9
+	VPSRAD       $0x1f, X6, X6
+	VPMOVSXDQ    X6, Y11
 	VANDPD       quad41f0000000000000<>+0(SB), Y11, Y11
 	VADDPD       Y11, Y9, Y9
 	VADDPD       quad3fe0000000000000<>+0(SB), Y9, Y9
 	VMULPD       quad3df0000000000000<>+0(SB), Y9, Y9
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y7
-	VPSHUFD      $0xdd, Y7, Y10
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y6
+	VPSHUFD      $0xdd, Y6, Y10
 	VPERMQ       $0x08, Y10, Y10
 	VPSRAD       $0x14, X10, X10
-	VPAND        quad000fffffffffffff<>+0(SB), Y7, Y7
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y7, Y7
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y7, Y7
+	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
 	VPANDN       X10, X8, X10
 	VCVTDQ2PD    X10, Y10
 	VPMOVSXDQ    X8, Y11
 	VXORPD       quad8000000000000000<>+0(SB), Y9, Y9
-	VBLENDVPD    Y11, Y9, Y7, Y7
-	VADDPD       quad4000000000000000<>+0(SB), Y7, Y8
-	VDIVPD       Y8, Y7, Y8
+	VBLENDVPD    Y11, Y9, Y6, Y6
+	VADDPD       quad4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD       Y8, Y6, Y8
 	VMULPD       Y8, Y8, Y9
 	VMULPD       Y9, Y9, Y11
 	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y12
@@ -8862,26 +8773,26 @@ gumbel64loop:
 	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
 	VMULPD       Y9, Y13, Y13
 	VADDPD       Y13, Y12, Y9
-	VMULPD       Y7, Y7, Y11
+	VMULPD       Y6, Y6, Y11
 	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
 	VADDPD       Y9, Y11, Y9
 	VMULPD       Y8, Y9, Y9
 	VMULPD       quad3dea39ef35793c76<>+0(SB), Y10, Y8
 	VADDPD       Y8, Y9, Y9
 	VSUBPD       Y9, Y11, Y11
-	VSUBPD       Y7, Y11, Y11
+	VSUBPD       Y6, Y11, Y11
 	VMULPD       quad3fe62e42fee00000<>+0(SB), Y10, Y8
 	VSUBPD       Y8, Y11, Y11
-	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y11, Y7
-	VPSHUFD      $0xdd, Y7, Y8
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y11, Y6
+	VPSHUFD      $0xdd, Y6, Y8
 	VPERMQ       $0x08, Y8, Y8
 	VPSRAD       $0x14, X8, X8
-	VPAND        quad000fffffffffffff<>+0(SB), Y7, Y7
-	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y7, Y7
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y7, Y7
+	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
 	VCVTDQ2PD    X8, Y10
-	VADDPD       quad4000000000000000<>+0(SB), Y7, Y8
-	VDIVPD       Y8, Y7, Y8
+	VADDPD       quad4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD       Y8, Y6, Y8
 	VMULPD       Y8, Y8, Y9
 	VMULPD       Y9, Y9, Y11
 	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y12
@@ -8897,18 +8808,107 @@ gumbel64loop:
 	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
 	VMULPD       Y9, Y13, Y13
 	VADDPD       Y13, Y12, Y9
-	VMULPD       Y7, Y7, Y11
+	VMULPD       Y6, Y6, Y11
 	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
 	VADDPD       Y9, Y11, Y9
 	VMULPD       Y8, Y9, Y9
 	VMULPD       quad3dea39ef35793c76<>+0(SB), Y10, Y8
 	VADDPD       Y8, Y9, Y9
 	VSUBPD       Y9, Y11, Y11
-	VSUBPD       Y7, Y11, Y11
+	VSUBPD       Y6, Y11, Y11
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y10, Y8
+	VSUBPD       Y8, Y11, Y11
+	VMOVUPD      Y11, 352(AX)
+	VEXTRACTI128 $0x00, Y7, X6
+	VMOVDQU      word3fffffff<>+0(SB), X8
+	VPMINUD      X8, X6, X8
+	VPCMPEQD     X6, X8, X8
+	VPCMPEQD     X9, X9, X9
+	VPXOR        X8, X9, X9
+	VPXOR        X9, X6, X6
+	VCVTDQ2PD    X6, Y9
+	VPSRAD       $0x1f, X6, X6
+	VPMOVSXDQ    X6, Y11
+	VANDPD       quad41f0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y11, Y9, Y9
+	VADDPD       quad3fe0000000000000<>+0(SB), Y9, Y9
+	VMULPD       quad3df0000000000000<>+0(SB), Y9, Y9
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y6
+	VPSHUFD      $0xdd, Y6, Y10
+	VPERMQ       $0x08, Y10, Y10
+	VPSRAD       $0x14, X10, X10
+	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
+	VPANDN       X10, X8, X10
+	VCVTDQ2PD    X10, Y10
+	VPMOVSXDQ    X8, Y11
+	VXORPD       quad8000000000000000<>+0(SB), Y9, Y9
+	VBLENDVPD    Y11, Y9, Y6, Y6
+	VADDPD       quad4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD       Y8, Y6, Y8
+	VMULPD       Y8, Y8, Y9
+	VMULPD       Y9, Y9, Y11
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y12
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y13
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y9, Y13, Y13
+	VADDPD       Y13, Y12, Y9
+	VMULPD       Y6, Y6, Y11
+	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y9, Y11, Y9
+	VMULPD       Y8, Y9, Y9
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y10, Y8
+	VADDPD       Y8, Y9, Y9
+	VSUBPD       Y9, Y11, Y11
+	VSUBPD       Y6, Y11, Y11
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y10, Y8
+	VSUBPD       Y8, Y11, Y11
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y11, Y6
+	VPSHUFD      $0xdd, Y6, Y8
+	VPERMQ       $0x08, Y8, Y8
+	VPSRAD       $0x14, X8, X8
+	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
+	VCVTDQ2PD    X8, Y10
+	VADDPD       quad4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD       Y8, Y6, Y8
+	VMULPD       Y8, Y8, Y9
+	VMULPD       Y9, Y9, Y11
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y12
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y13
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y11, Y13, Y13
+	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y9, Y13, Y13
+	VADDPD       Y13, Y12, Y9
+	VMULPD       Y6, Y6, Y11
+	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y9, Y11, Y9
+	VMULPD       Y8, Y9, Y9
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y10, Y8
+	VADDPD       Y8, Y9, Y9
+	VSUBPD       Y9, Y11, Y11
+	VSUBPD       Y6, Y11, Y11
 	VMULPD       quad3fe62e42fee00000<>+0(SB), Y10, Y8
 	VSUBPD       Y8, Y11, Y11
 	VMOVUPD      Y11, 448(AX)
-	VEXTRACTI128 $0x01, Y6, X6
+	VEXTRACTI128 $0x01, Y7, X6
 	VMOVDQU      word3fffffff<>+0(SB), X7
 	VPMINUD      X7, X6, X7
 	VPCMPEQD     X6, X7, X7

@@ -19,24 +19,36 @@ import (
 // operations of gumbel32 in noise.go, in their order, without fused
 // multiply-adds that would round otherwise.
 func noise32(l level) {
-	noise(l, "gumbel32", "float32", 256, func(l level, b reg.VecVirtual, at Mem) {
-		VMOVUPS(l.gumbel32(b), at)
+	noise(l, "gumbel32", "float32", 256, func(l level, words []reg.VecVirtual, at []Mem) {
+		// Wide registers are many: two chains of operations side by side keep
+		// the processor busy.
+		together := 1
+		if l.wide {
+			together = 2
+		}
+		for i := 0; i < len(words); i += together {
+			for j, g := range l.gumbel32(words[i : i+together]) {
+				VMOVUPS(g, at[i+j])
+			}
+		}
 	})
 }
 
 // noise64 is noise32 for float64.
 func noise64(l level) {
-	noise(l, "gumbel64", "float64", 512, func(l level, b reg.VecVirtual, at Mem) {
-		for part := range 2 {
-			VMOVUPD(l.gumbel64(l.quarter(b, part)), at)
-			at.Disp += l.bytes
+	noise(l, "gumbel64", "float64", 512, func(l level, words []reg.VecVirtual, at []Mem) {
+		for i, b := range words {
+			for part := range 2 {
+				VMOVUPD(l.gumbel64(l.quarter(b, part)), at[i])
+				at[i].Disp += l.bytes
+			}
 		}
 	})
 }
 
-// noise is the loop over groups of so many bytes. store makes noise of a
-// register of words.
-func noise(l level, name, element string, bytes int, store func(l level, b reg.VecVirtual, at Mem)) {
+// noise is the loop over groups of so many bytes. store makes noise of two
+// registers of words.
+func noise(l level, name, element string, bytes int, store func(l level, words []reg.VecVirtual, at []Mem)) {
 	TEXT(name+l.suffix, NOSPLIT, fmt.Sprintf("func(dst *%s, groups int, keys *[20]uint32, counter *[4]uint32, ahead, also *%s)", element, element))
 	Pragma("noescape")
 	l.prepare()
@@ -69,10 +81,14 @@ func noise(l level, name, element string, bytes int, store func(l level, b reg.V
 			ADDQ(U8(16), p.block)
 		}
 		p.words((h+1)%halves, c, func(round int) {
-			if round%3 == 2 || round == 9 {
-				w := round / 3
-				store(l, now[w], Mem{Base: dst, Disp: bytes/4*w + half*h})
+			if round%5 != 4 {
+				return
 			}
+			w := round / 5 * 2
+			at := Mem{Base: dst, Disp: bytes/4*w + half*h}
+			next := at
+			next.Disp += bytes / 4
+			store(l, now[w:w+2], []Mem{at, next})
 		})
 	}
 	for line := 0; line < bytes; line += 64 {
@@ -178,115 +194,171 @@ func (l level) multiply(c reg.VecVirtual, word uint32) (hi, lo reg.VecVirtual) {
 // seam is where fold in noise.go changes from v to u.
 const seam = 1 << 30
 
-// gumbel32 returns the noise of words. It spoils them.
-func (l level) gumbel32(b reg.VecVirtual) reg.VecVirtual {
-	f, k := l.reg(), l.reg()
-	if l.wide {
-		x, m, isU := l.reg(), l.reg(), K()
-		VPCMPUD(U8(5), u32(seam), b, isU)  // not less
-		VPTERNLOGD(U8(0x55), b, b, isU, b) // not
-		VCVTUDQ2PS(b, x)
-		VFMADD213PS(f32(0.5/(1<<32)), l.unit, x) // rounds as the sum does: the product is exact
-		e := l.reduce32(x, m)
-		VCVTDQ2PS_Z(e, isU, k)
-		VXORPS(u32(1<<31), x, f)
-		VSUBPS(f32(1), m, isU, f)
-	} else {
-		x, m, isV, not, low := l.reg(), l.reg(), l.reg(), l.reg(), l.reg()
-		VPMINUD(u32(seam-1), b, isV)
-		VPCMPEQD(b, isV, isV)
-		VPCMPEQD(not, not, not)
-		VPXOR(isV, not, not)
-		VPXOR(not, b, b)
-		// The halves' floats are exact, and their sum rounds once.
-		VPAND(u32(0xffff), b, low)
-		VPSRLD(U8(16), b, x)
-		VCVTDQ2PS(low, low)
-		VCVTDQ2PS(x, x)
-		VFMADD132PS(f32(1<<16), low, x)
-		VMULPS(f32(1.0/(1<<32)), x, x)
-		VADDPS(f32(0.5/(1<<32)), x, x)
-		e := l.reduce32(x, m)
-		VSUBPS(f32(1), m, m)
-		VCVTDQ2PS(e, k)
-		VANDNPS(k, isV, k)
-		VXORPS(u32(1<<31), x, x)
-		VBLENDVPS(isV, x, m, f)
+// regs returns new vector registers.
+func (l level) regs(n int) []reg.VecVirtual {
+	r := make([]reg.VecVirtual, n)
+	for i := range r {
+		r[i] = l.reg()
 	}
-	x, m := l.minusLog32(f, k), l.reg()
+	return r
+}
+
+// gumbel32 returns the noise of registers of words, worked on side by side. It
+// spoils them.
+func (l level) gumbel32(b []reg.VecVirtual) []reg.VecVirtual {
+	n := len(b)
+	f, k := l.regs(n), l.regs(n)
+	if l.wide {
+		l.foldWide(b, f, k)
+	} else {
+		for i := range b {
+			l.foldNarrow(b[i], f[i], k[i])
+		}
+	}
+	x, m := l.minusLogs32(f, k), l.regs(n)
 	e := l.reduce32(x, m)
-	VSUBPS(f32(1), m, m)
-	VCVTDQ2PS(e, k)
-	return l.minusLogPolynomial(m, k, 0.3332992494106293, -0.24984413385391235,
+	for i := range x {
+		VSUBPS(f32(1), m[i], m[i])
+	}
+	for i := range x {
+		VCVTDQ2PS(e[i], k[i])
+	}
+	return l.minusLogPolynomials(m, k, 0.3332992494106293, -0.24984413385391235,
 		0.2012445479631424, -0.1731603890657425, 0.13895100355148315, -0.06423308700323105)
 }
 
-// reduce32 splits x into m·2^e with m in [3/4, 3/2).
-func (l level) reduce32(x, m reg.VecVirtual) (e reg.VecVirtual) {
-	const threeQuarters = 0x3f400000
-	e = l.reg()
-	VPSUBD(u32(threeQuarters), x, e)
-	if l.wide {
-		VGETMANTPS(U8(3), x, m)
-	} else {
-		VPAND(u32(0x007fffff), e, m)
-		VPADDD(u32(threeQuarters), m, m)
+// foldWide sets f and k for the first logarithm of words: see fold and gumbel32
+// in noise.go.
+func (l level) foldWide(b, f, k []reg.VecVirtual) {
+	n := len(b)
+	isU := make([]reg.OpmaskVirtual, n)
+	x, m := l.regs(n), l.regs(n)
+	for i := range b {
+		isU[i] = K()
+		VPCMPUD(U8(5), u32(seam), b[i], isU[i]) // not less
 	}
-	VPSRAD(U8(23), e, e)
+	for i := range b {
+		VPTERNLOGD(U8(0x55), b[i], b[i], isU[i], b[i]) // not
+	}
+	for i := range b {
+		VCVTUDQ2PS(b[i], x[i])
+	}
+	for i := range b {
+		VFMADD213PS(f32(0.5/(1<<32)), l.unit, x[i]) // rounds as the sum does: the product is exact
+	}
+	e := l.reduce32(x, m)
+	for i := range b {
+		VCVTDQ2PS_Z(e[i], isU[i], k[i])
+	}
+	for i := range b {
+		VXORPS(u32(1<<31), x[i], f[i])
+	}
+	for i := range b {
+		VSUBPS(f32(1), m[i], isU[i], f[i])
+	}
+}
+
+func (l level) foldNarrow(b, f, k reg.VecVirtual) {
+	x, m, isV, not, low := l.reg(), l.reg(), l.reg(), l.reg(), l.reg()
+	VPMINUD(u32(seam-1), b, isV)
+	VPCMPEQD(b, isV, isV)
+	VPCMPEQD(not, not, not)
+	VPXOR(isV, not, not)
+	VPXOR(not, b, b)
+	// The halves' floats are exact, and their sum rounds once.
+	VPAND(u32(0xffff), b, low)
+	VPSRLD(U8(16), b, x)
+	VCVTDQ2PS(low, low)
+	VCVTDQ2PS(x, x)
+	VFMADD132PS(f32(1<<16), low, x)
+	VMULPS(f32(1.0/(1<<32)), x, x)
+	VADDPS(f32(0.5/(1<<32)), x, x)
+	e := l.reduce32([]reg.VecVirtual{x}, []reg.VecVirtual{m})
+	VSUBPS(f32(1), m, m)
+	VCVTDQ2PS(e[0], k)
+	VANDNPS(k, isV, k)
+	VXORPS(u32(1<<31), x, x)
+	VBLENDVPS(isV, x, m, f)
+}
+
+// reduce32 splits x into m·2^e with m in [3/4, 3/2).
+func (l level) reduce32(x, m []reg.VecVirtual) (e []reg.VecVirtual) {
+	const threeQuarters = 0x3f400000
+	e = l.regs(len(x))
+	for i := range x {
+		VPSUBD(u32(threeQuarters), x[i], e[i])
+	}
+	for i := range x {
+		if l.wide {
+			VGETMANTPS(U8(3), x[i], m[i])
+		} else {
+			VPAND(u32(0x007fffff), e[i], m[i])
+			VPADDD(u32(threeQuarters), m[i], m[i])
+		}
+	}
+	for i := range x {
+		VPSRAD(U8(23), e[i], e[i])
+	}
 	return e
 }
 
-// minusLog32 returns −log(2^k·(1+f)): see minusLogs32 in noise.go.
-func (l level) minusLog32(f, k reg.VecVirtual) reg.VecVirtual {
-	return l.minusLogPolynomial(f, k, 0.33333471417427063, -0.24996361136436462,
+// minusLogs32 returns −log(2^k·(1+f)): see minusLogs32 in noise.go.
+func (l level) minusLogs32(f, k []reg.VecVirtual) []reg.VecVirtual {
+	return l.minusLogPolynomials(f, k, 0.33333471417427063, -0.24996361136436462,
 		0.19982320070266724, -0.16788817942142487, 0.14904440939426422, -0.12114135921001434, 0.05559724196791649)
 }
 
-// minusLogPolynomial takes the six or seven coefficients of its polynomial.
-func (l level) minusLogPolynomial(f, k reg.VecVirtual, c ...float64) reg.VecVirtual {
-	z, w := l.reg(), l.reg()
-	VMULPS(f, f, z)
-	VMULPS(z, z, w)
-	// sum is c + d·f, add is p + q·x, into p.
-	sum := func(c, d float64) reg.VecVirtual {
-		p := l.reg()
-		VMULPS(f32(d), f, p)
-		VADDPS(f32(c), p, p)
+// minusLogPolynomials takes the six or seven coefficients of its polynomial.
+func (l level) minusLogPolynomials(f, k []reg.VecVirtual, c ...float64) []reg.VecVirtual {
+	n := len(f)
+	z, w := l.regs(n), l.regs(n)
+	each := func(op func(i int)) {
+		for i := range n {
+			op(i)
+		}
+	}
+	each(func(i int) { VMULPS(f[i], f[i], z[i]) })
+	// sum is c + d·x, add is p + q·x, into p.
+	sum := func(c, d float64, x []reg.VecVirtual) []reg.VecVirtual {
+		p := l.regs(n)
+		each(func(i int) { VMULPS(f32(d), x[i], p[i]) })
+		each(func(i int) { VADDPS(f32(c), p[i], p[i]) })
 		return p
 	}
-	add := func(p, q, x reg.VecVirtual) {
-		VMULPS(x, q, q)
-		VADDPS(q, p, p)
+	add := func(p, q, x []reg.VecVirtual) {
+		each(func(i int) { VMULPS(x[i], q[i], q[i]) })
+		each(func(i int) { VADDPS(q[i], p[i], p[i]) })
 	}
-	p, p23 := sum(c[0], c[1]), sum(c[2], c[3])
+	p, p23 := sum(c[0], c[1], f), sum(c[2], c[3], f)
+	p45 := sum(c[4], c[5], f)
 	add(p, p23, z)
-	p45 := sum(c[4], c[5])
 	if len(c) > 6 {
-		p6 := l.reg()
-		VMULPS(f32(c[6]), z, p6)
-		VADDPS(p6, p45, p45)
+		p6 := l.regs(n)
+		each(func(i int) { VMULPS(f32(c[6]), z[i], p6[i]) })
+		each(func(i int) { VADDPS(p6[i], p45[i], p45[i]) })
 	}
+	each(func(i int) { VMULPS(z[i], z[i], w[i]) })
 	add(p, p45, w)
-	tail, multiple := l.half, l.reg()
+	half := l.half
 	if !l.wide {
-		tail = l.reg()
-		VMOVUPS(f32(0.5), tail)
+		half = l.reg()
+		VMOVUPS(f32(0.5), half)
 	}
-	VMULPS(p, f, p)
-	VSUBPS(p, tail, p)
-	VMULPS(z, p, p)
-	VSUBPS(f, p, p)
-	VMULPS(f32(math.Ln2), k, multiple)
-	VSUBPS(multiple, p, p)
+	each(func(i int) { VMULPS(p[i], f[i], p[i]) })
+	each(func(i int) { VSUBPS(p[i], half, p[i]) })
+	each(func(i int) { VMULPS(z[i], p[i], p[i]) })
+	each(func(i int) { VSUBPS(f[i], p[i], p[i]) })
+	each(func(i int) { VMULPS(f32(math.Ln2), k[i], k[i]) })
+	each(func(i int) { VSUBPS(k[i], p[i], p[i]) })
 	return p
 }
 
-// minusLog is minusLog32 or minusLog64.
+// minusLog is minusLogs32 of one register, or minusLog64. It spoils k.
 func (l level) minusLog(f, k reg.VecVirtual) reg.VecVirtual {
 	if l.double {
 		return l.minusLog64(f, k)
 	}
-	return l.minusLog32(f, k)
+	return l.minusLogs32([]reg.VecVirtual{f}, []reg.VecVirtual{k})[0]
 }
 
 // quarter returns a half of the words of b, as float64's lanes want them.
