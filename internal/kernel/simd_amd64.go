@@ -253,7 +253,7 @@ func gradRowsSIMD[T Float](dst, soft, grad []T, classes int, tau float64) bool {
 	}
 	for lo := 0; lo < len(soft); lo += classes {
 		hi := lo + classes
-		at.mean, at.rest = parts[T](dotSIMD(soft[lo:hi], grad[lo:hi]))
+		at.mean, at.rest = parts[T](dotSIMD(soft[lo:hi], grad[lo:hi], dst[lo:hi]))
 		gradSIMD(dst[lo:hi], soft[lo:hi], grad[lo:hi], at.array())
 	}
 	return true
@@ -278,6 +278,6 @@ func gradTauRowSIMD[T Float](logits, noise, soft, grad []T, top peak[T], tau flo
 		return 0, false
 	}
 	at := scalars[T]{top: top.sum, low: top.low}
-	at.mean, at.rest = parts[T](dotSIMD(soft, grad))
+	at.mean, at.rest = parts[T](dotSIMD(soft, grad, soft))
 	return gradTauSIMD(logits, noise, soft, grad, at.array()) / tau, true
 }

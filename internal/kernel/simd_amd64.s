@@ -2626,12 +2626,13 @@ timesdone:
 	VZEROUPPER
 	RET
 
-// func dot32AVX2(soft *float32, grad *float32, n int, sum *[16]float64)
-// Requires: AVX, AVX2, FMA3
-TEXT ·dot32AVX2(SB), NOSPLIT, $0-32
+// func dot32AVX2(soft *float32, grad *float32, n int, sum *[16]float64, ahead *float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·dot32AVX2(SB), NOSPLIT, $0-40
 	MOVQ  soft+0(FP), AX
 	MOVQ  grad+8(FP), CX
 	MOVQ  n+16(FP), DX
+	MOVQ  ahead+32(FP), BX
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
 
@@ -2640,6 +2641,7 @@ dotwhole:
 	JB           dotrest
 	VMOVUPS      (AX), Y2
 	VMOVUPS      (CX), Y3
+	PREFETCHT0   (BX)
 	VPXOR        Y4, Y4, Y4
 	VCMPPS       $0x04, Y4, Y2, Y4
 	VANDPS       Y4, Y3, Y3
@@ -2653,17 +2655,19 @@ dotwhole:
 	VFMADD231PD  Y4, Y5, Y1
 	ADDQ         $0x00000020, AX
 	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, BX
 	SUBQ         $0x00000008, DX
 	JMP          dotwhole
 
 dotrest:
 	TESTQ        DX, DX
 	JZ           dotdone
-	LEAQ         firstLanes<>+0(SB), BX
+	LEAQ         firstLanes<>+0(SB), SI
 	NEGQ         DX
-	VMOVUPS      32(BX)(DX*4), Y2
+	VMOVUPS      32(SI)(DX*4), Y2
 	VMASKMOVPS   (AX), Y2, Y3
 	VMASKMOVPS   (CX), Y2, Y2
+	PREFETCHT0   (BX)
 	VPXOR        Y4, Y4, Y4
 	VCMPPS       $0x04, Y4, Y3, Y4
 	VANDPS       Y4, Y2, Y2
@@ -5059,12 +5063,13 @@ timesdone:
 	VZEROUPPER
 	RET
 
-// func dot32AVX512(soft *float32, grad *float32, n int, sum *[16]float64)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·dot32AVX512(SB), NOSPLIT, $0-32
+// func dot32AVX512(soft *float32, grad *float32, n int, sum *[16]float64, ahead *float32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·dot32AVX512(SB), NOSPLIT, $0-40
 	MOVQ   soft+0(FP), AX
 	MOVQ   grad+8(FP), DX
 	MOVQ   n+16(FP), CX
+	MOVQ   ahead+32(FP), BX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 
@@ -5073,6 +5078,7 @@ dotwhole:
 	JB            dotrest
 	VMOVUPS       (AX), Z2
 	VMOVUPS       (DX), Z3
+	PREFETCHT0    (BX)
 	VPXORD        Z4, Z4, Z4
 	VCMPPS        $0x04, Z4, Z2, K1
 	VMOVAPS.Z     Z3, K1, Z3
@@ -5086,18 +5092,20 @@ dotwhole:
 	VFMADD231PD   Z5, Z7, Z1
 	ADDQ          $0x00000040, AX
 	ADDQ          $0x00000040, DX
+	ADDQ          $0x00000040, BX
 	SUBQ          $0x00000010, CX
 	JMP           dotwhole
 
 dotrest:
 	TESTQ         CX, CX
 	JZ            dotdone
-	MOVQ          $0x0000000000000001, BX
-	SHLQ          CL, BX
-	DECQ          BX
-	KMOVW         BX, K1
+	MOVQ          $0x0000000000000001, SI
+	SHLQ          CL, SI
+	DECQ          SI
+	KMOVW         SI, K1
 	VMOVUPS.Z     (AX), K1, Z2
 	VMOVUPS.Z     (DX), K1, Z3
+	PREFETCHT0    (BX)
 	VPXORD        Z6, Z6, Z6
 	VCMPPS        $0x04, Z6, Z2, K1
 	VMOVAPS.Z     Z3, K1, Z3
@@ -6127,12 +6135,13 @@ timesdone:
 	VZEROUPPER
 	RET
 
-// func dot64AVX2(soft *float64, grad *float64, n int, sum *[16]float64)
-// Requires: AVX, AVX2, FMA3
-TEXT ·dot64AVX2(SB), NOSPLIT, $0-32
+// func dot64AVX2(soft *float64, grad *float64, n int, sum *[16]float64, ahead *float64)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·dot64AVX2(SB), NOSPLIT, $0-40
 	MOVQ  soft+0(FP), AX
 	MOVQ  grad+8(FP), CX
 	MOVQ  n+16(FP), DX
+	MOVQ  ahead+32(FP), BX
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
 
@@ -6141,23 +6150,26 @@ dotwhole:
 	JB          dotrest
 	VMOVUPS     (AX), Y2
 	VMOVUPS     (CX), Y3
+	PREFETCHT0  (BX)
 	VPXOR       Y4, Y4, Y4
 	VCMPPD      $0x04, Y4, Y2, Y4
 	VANDPS      Y4, Y3, Y3
 	VFMADD231PD Y2, Y3, Y0
 	ADDQ        $0x00000020, AX
 	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000020, BX
 	SUBQ        $0x00000004, DX
 	JMP         dotwhole
 
 dotrest:
 	TESTQ       DX, DX
 	JZ          dotdone
-	LEAQ        firstLanes<>+0(SB), BX
+	LEAQ        firstLanes<>+0(SB), SI
 	NEGQ        DX
-	VMOVUPS     32(BX)(DX*8), Y2
+	VMOVUPS     32(SI)(DX*8), Y2
 	VMASKMOVPS  (AX), Y2, Y3
 	VMASKMOVPS  (CX), Y2, Y2
+	PREFETCHT0  (BX)
 	VPXOR       Y4, Y4, Y4
 	VCMPPD      $0x04, Y4, Y3, Y4
 	VANDPS      Y4, Y2, Y2

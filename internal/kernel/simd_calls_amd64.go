@@ -89,19 +89,19 @@ func timesSIMD[T Float](dst []T, by T) {
 	}
 }
 
-func dotSIMD[T Float](soft, grad []T) float64 {
+func dotSIMD[T Float](soft, grad, ahead []T) float64 {
 	var sum [16]float64
 	switch soft := any(soft).(type) {
 	case []float32:
-		grad := any(grad).([]float32)
+		grad, ahead := any(grad).([]float32), any(ahead).([]float32)
 		if level == levelAVX512 {
-			dot32AVX512(&soft[0], &grad[0], len(soft), &sum)
+			dot32AVX512(&soft[0], &grad[0], len(soft), &sum, &ahead[0])
 		} else {
-			dot32AVX2(&soft[0], &grad[0], len(soft), &sum)
+			dot32AVX2(&soft[0], &grad[0], len(soft), &sum, &ahead[0])
 		}
 	case []float64:
-		grad := any(grad).([]float64)
-		dot64AVX2(&soft[0], &grad[0], len(soft), &sum)
+		grad, ahead := any(grad).([]float64), any(ahead).([]float64)
+		dot64AVX2(&soft[0], &grad[0], len(soft), &sum, &ahead[0])
 	}
 	return addLanes(&sum)
 }

@@ -30,7 +30,7 @@ func exps32AVX2(dst *float32, logits *float32, noise *float32, n int, at *[6]flo
 func times32AVX2(dst *float32, n int, by float32)
 
 //go:noescape
-func dot32AVX2(soft *float32, grad *float32, n int, sum *[16]float64)
+func dot32AVX2(soft *float32, grad *float32, n int, sum *[16]float64, ahead *float32)
 
 //go:noescape
 func grad32AVX2(dst *float32, soft *float32, grad *float32, n int, at *[6]float32)
@@ -79,7 +79,7 @@ func exps32AVX512(dst *float32, logits *float32, noise *float32, n int, at *[6]f
 func times32AVX512(dst *float32, n int, by float32)
 
 //go:noescape
-func dot32AVX512(soft *float32, grad *float32, n int, sum *[16]float64)
+func dot32AVX512(soft *float32, grad *float32, n int, sum *[16]float64, ahead *float32)
 
 //go:noescape
 func grad32AVX512(dst *float32, soft *float32, grad *float32, n int, at *[6]float32)
@@ -112,7 +112,7 @@ func exps64AVX2(dst *float64, logits *float64, noise *float64, n int, at *[6]flo
 func times64AVX2(dst *float64, n int, by float64)
 
 //go:noescape
-func dot64AVX2(soft *float64, grad *float64, n int, sum *[16]float64)
+func dot64AVX2(soft *float64, grad *float64, n int, sum *[16]float64, ahead *float64)
 
 //go:noescape
 func grad64AVX2(dst *float64, soft *float64, grad *float64, n int, at *[6]float64)

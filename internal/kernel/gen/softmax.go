@@ -304,18 +304,18 @@ func times(l level) {
 
 // dots generates
 //
-//	func dot32LEVEL(soft, grad *float32, n int, sum *[16]float64)
+//	func dotTYPE(soft, grad *T, n int, sum *[16]float64, ahead *T)
 //
-// the sums of lanes of soft·grad, where soft is not 0.
+// the sums of lanes of soft·grad, where soft is not 0. Along the way it fetches
+// as many elements of another array into the cache.
 func dots(l level) {
-	l.text("dot", "func(soft, grad *T, n int, sum *[16]float64)")
-	soft, grad, n := param("soft"), param("grad"), param("n")
+	l.text("dot", "func(soft, grad *T, n int, sum *[16]float64, ahead *T)")
+	soft, grad, n, ahead := param("soft"), param("grad"), param("n"), param("ahead")
 	total := l.newSums()
-	l.along("dot", n, []reg.Register{soft, grad}, func(a []span, _ *mask) {
+	l.along("dot", n, []reg.Register{soft, grad, ahead}, func(a []span, _ *mask) {
 		y, g := a[0].get(), a[1].get()
-		zero := l.reg()
-		l.zero(zero)
-		l.keep(l.compare(notEqual, y, zero), g, g)
+		PREFETCHT0(Mem{Base: ahead})
+		l.keep(l.compare(notEqual, y, l.zeroed()), g, g)
 		total.addProduct(y, g)
 	})
 	total.store(param("sum"))
