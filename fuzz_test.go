@@ -26,6 +26,8 @@ func FuzzGumbelSoftmax(f *testing.F) {
 	f.Add(bits(-inf, 2, 3, -inf, -inf, 6), []byte{}, float32(1e-30), -2, 0, byte(1))
 	f.Add(bits(255, -255, 3e38, -3e38), []byte{}, float32(10), 1, 2, byte(2))
 	f.Add(bits(float32(math.NaN()), inf), bits(inf, -inf), float32(0), 3, 5, byte(7))
+	f.Add(bits(3e38, 0), bits(0, 0), float32(1e-10), 1, 0, byte(0))
+	f.Add([]byte("0ooooooooooooooooooo"), []byte("0\xff\x7f\x7f0000"), float32(1e-30), -2, 0, byte(']'))
 	f.Fuzz(func(t *testing.T, logits, noise []byte, tau float32, axis, classes int, flags byte) {
 		read := func(b []byte) (x floats) {
 			for len(b) >= 4 && len(x) < 64 {

@@ -241,6 +241,53 @@ func TestBoundBatchIsUntouched(t *testing.T) {
 	}
 }
 
+// Gorgonia's watches for NaN and Inf panic, in a goroutine of the machine, at a
+// value of a kind that they do not know.
+func TestWatches(t *testing.T) {
+	for _, watch := range []G.VMOpt{G.WithNaNWatch(), G.WithInfWatch()} {
+		g := G.NewGraph()
+		x := input(g, tensor.Float32, "x", tensor.Shape{2, 3}, make(floats, 6))
+		tau := input(g, tensor.Float32, "tau", tensor.ScalarShape(), floats{0.7})
+		for _, n := range []*G.Node{G.Must(ops.GumbelSoftmax(x, tau)), G.Must(ops.Categorical(x)), G.Must(ops.GumbelLike(x)), G.Must(ops.Gumbel(g, tensor.Float64, tensor.Shape{2}))} {
+			G.Must(G.Sum(n))
+		}
+		m := G.NewTapeMachine(g, watch)
+		for range 2 {
+			if err := m.RunAll(); err != nil {
+				t.Fatal(err)
+			}
+			m.Reset()
+		}
+		m.Close()
+	}
+}
+
+// A temperature bound as a tensor without dimensions has its gradient on both
+// machines.
+func TestTauWithoutDimensions(t *testing.T) {
+	var grads []float64
+	for _, lisp := range []bool{false, true} {
+		g := G.NewGraph()
+		x := input(g, tensor.Float64, "x", tensor.Shape{2, 3}, floats{1, 2, 3, 4, 5, 6})
+		tau := G.NewScalar(g, tensor.Float64, G.WithName("tau"))
+		if err := G.Let(tau, tensor.New(tensor.FromScalar(0.7))); err != nil {
+			t.Fatal(err)
+		}
+		y := G.Must(ops.GumbelSoftmax(x, tau, ops.WithSource(ops.NewSource(2))))
+		if err := backpropagate(g, G.Must(G.Sum(G.Must(G.Square(y)))), G.Nodes{x, tau}, lisp); err != nil {
+			t.Fatal(err)
+		}
+		grad, err := tau.Grad()
+		if err != nil {
+			t.Fatal(err)
+		}
+		grads = append(grads, elements(grad)[0])
+	}
+	if grads[0] == 0 || math.Abs(grads[0]-grads[1]) > 1e-12 {
+		t.Errorf("gradients to tau: %v", grads)
+	}
+}
+
 // Two machines of one graph in turn: backward of each belongs to its own
 // forward, though both share the ops.
 func TestTwoMachinesInTurn(t *testing.T) {

@@ -109,6 +109,23 @@ func TestSourceUnmarshalFirst(t *testing.T) {
 	}
 }
 
+// A state taken before the graph was built takes it back to its start.
+func TestSourceRewinds(t *testing.T) {
+	src := ops.NewSource(14)
+	start, err := src.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := sourced(t, src)
+	want := bitsOf(t, d)
+	if err := src.UnmarshalBinary(start); err != nil {
+		t.Fatal(err)
+	}
+	if bitsOf(t, d) != want {
+		t.Error("the draws do not begin again")
+	}
+}
+
 func TestSourceBadState(t *testing.T) {
 	src := ops.NewSource(13)
 	d := sourced(t, src)
@@ -116,15 +133,13 @@ func TestSourceBadState(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	empty, err := ops.NewSource(1).MarshalBinary()
-	if err != nil {
-		t.Fatal(err)
-	}
+	huge := slices.Clone(good)
+	huge[len(huge)-1] = 0x80
 	flipped := slices.Clone(good)
 	flipped[0] ^= 1
 	for name, data := range map[string][]byte{
 		"nil": nil, "short": good[:10], "truncated": good[:len(good)-1], "a node less": good[:len(good)-8],
-		"too long": append(slices.Clone(good), 0), "foreign": flipped, "of no nodes": empty,
+		"too long": append(slices.Clone(good), 0), "foreign": flipped, "of too many draws": huge,
 	} {
 		if err := src.UnmarshalBinary(data); err == nil || !strings.HasPrefix(err.Error(), "ops: Source: ") {
 			t.Errorf("%s: error %v", name, err)

@@ -93,7 +93,7 @@ func (b *base) inputError(err error, d layout.Distributions, first, second strin
 	case kernel.AllMaskedSecond:
 		return b.errorf("%s%s are all -Inf: leave one class unmasked", second, d.Whole(bad.Index))
 	default:
-		return b.errorf("%s%s is -Inf where %s is not: the divergence is infinite; mask the class in both", second, at, first)
+		return b.errorf("%s%s is %v where %s is not so low: the divergence is infinite; mask the class in both", second, at, bad.Value, first)
 	}
 }
 

@@ -16,6 +16,8 @@ import (
 // finite for every finite logit x and target z, usually in [0, 1]. Its
 // gradients are sigmoid(x) − z to the logits and −x to the targets.
 //
+// The gradients lie in memory that the next run writes again: see Linear.
+//
 // A run ends with an error where a logit or a target is NaN or infinite.
 //
 // Source: the negative log-likelihood of Bernoulli(sigmoid(x)) in the form of

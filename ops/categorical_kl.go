@@ -22,6 +22,8 @@ import (
 //	dKL/dqᵢ = softmax(q)ᵢ (log softmax(q)ᵢ − log softmax(p)ᵢ − KL)
 //	dKL/dpᵢ = softmax(p)ᵢ − softmax(q)ᵢ
 //
+// The gradients lie in memory that the next run writes again: see Linear.
+//
 // A run ends with an error where a logit is NaN or +Inf, where a distribution
 // is masked whole, and where p masks a class that q does not, since the
 // divergence is infinite. Options: WithAxis, WithClasses.

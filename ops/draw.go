@@ -42,22 +42,27 @@ func (d *draw) SetTraining(isTraining bool) error {
 }
 
 func (d *draw) Do(...G.Value) (G.Value, error) {
+	number := int64(0)
 	switch {
 	case d.deterministic && d.eval.Load():
-		return G.NewI64(-d.unnoised.Add(1)), nil
+		number = -d.unnoised.Add(1)
 	case d.stream == nil:
-		return G.NewI64(d.unnoised.Add(1)), nil
+		number = d.unnoised.Add(1)
+	default:
+		number = int64(d.stream.next())
 	}
-	return G.NewI64(int64(d.stream.next())), nil
+	// A tensor, not a gorgonia.I64: a machine WithNaNWatch panics at that.
+	return tensor.New(tensor.FromScalar(number)), nil
 }
 
 // drawNumber reads the value of a draw.
 func drawNumber(b *base, v G.Value) (int64, error) {
-	n, ok := v.(*G.I64)
-	if !ok {
-		return 0, b.errorf("the draw is a %T, not an int64", v)
+	if v != nil {
+		if number, ok := v.Data().(int64); ok {
+			return number, nil
+		}
 	}
-	return int64(*n), nil
+	return 0, b.errorf("the draw is %v, not an int64", v)
 }
 
 // noiseNodes returns what a sampler takes for its noise: a draw and, where it

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"fmt"
+	"math"
 
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -61,6 +62,13 @@ func GumbelLike(x *G.Node, opts ...Option) (*G.Node, error) {
 var gumbelOptions = []string{"WithSource", "WithLoc", "WithScale"}
 
 func gumbelFrom(anchor *G.Node, dt tensor.Dtype, shape tensor.Shape, c config) (*G.Node, error) {
+	most := math.MaxFloat64
+	if dt == tensor.Float32 {
+		most = math.MaxFloat32
+	}
+	if reach := math.Abs(c.loc) + 23*c.scale; reach > most {
+		return nil, fmt.Errorf("ops: %s: noise of location %v and scale %v leaves the range of %v", c.op, c.loc, c.scale, dt)
+	}
 	d, s, err := newDraw(c.op, anchor, c)
 	if err != nil {
 		return nil, err

@@ -89,7 +89,7 @@ func WithNoise(noise *G.Node) Option {
 // WithDeterministicEval leaves the noise out under gorgonia.EvalMode: a soft
 // sample is then softmax(logits/tau), a hard one the mode. Gorgonia keeps the
 // mode in the op, set by the last machine made: give training and evaluation
-// graphs of their own.
+// graphs of their own, and not by Clone or SubgraphRoots, which share the ops.
 func WithDeterministicEval() Option {
 	return Option{"WithDeterministicEval", func(c *config) error {
 		c.deterministicEval = true

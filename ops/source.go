@@ -3,6 +3,7 @@ package ops
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -89,8 +90,9 @@ func (s *Source) MarshalBinary() ([]byte, error) {
 
 // UnmarshalBinary takes over a state, so that the draws go on from it, bit for
 // bit. The same nodes have to be built from this source as from the other, in
-// the same order: all of them before the call, or all after it. An error
-// leaves the source as it was.
+// the same order: all of them before the call, or all after it. A state taken
+// before any was built is the start of each. An error leaves the source as it
+// was.
 func (s *Source) UnmarshalBinary(data []byte) error {
 	const header = len(sourceMagic) + 16
 	if len(data) < header || string(data[:len(sourceMagic)]) != sourceMagic {
@@ -105,10 +107,16 @@ func (s *Source) UnmarshalBinary(data []byte) error {
 	draws := make([]uint64, count)
 	for i := range draws {
 		draws[i] = binary.LittleEndian.Uint64(data[8*i:])
+		if draws[i] > math.MaxInt64 {
+			return fmt.Errorf("ops: Source: node %d should have made %d draws: the state is damaged", i, draws[i])
+		}
 	}
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(draws) == 0 { // taken before any node was built: back to the start
+		draws = make([]uint64, len(s.streams))
+	}
 	if len(s.streams) > 0 && len(s.streams) != len(draws) {
 		return fmt.Errorf("ops: Source: the state is of %d nodes, but %d were built from this source: build the same graph", len(draws), len(s.streams))
 	}

@@ -12,7 +12,8 @@ import (
 // forward and the identity going backward; the lowest class on a tie. It makes
 // any relaxed sample hard. Options: WithAxis, WithClasses.
 //
-// A run ends with an error where soft is NaN or +Inf.
+// A run ends with an error where soft is NaN or +Inf, or a distribution is all
+// -Inf.
 //
 // Source: Bengio, Léonard and Courville, Estimating or Propagating Gradients
 // Through Stochastic Neurons for Conditional Computation (2013), section 4.

@@ -47,6 +47,30 @@ func testBCE[T Float](t *testing.T, tolerance float64) {
 	}
 }
 
+// Small divergences, of which their terms are many times greater, keep what
+// float64 knows of them.
+func TestSmallKL(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		for _, size := range []float64{1e-4, 1e-3, 1e-2, 0.3} {
+			q := []float32{float32(size), 0, float32(-2 * size), float32(size / 2)}
+			d := Dims{1, len(q), 1}
+			soft, _ := plainSoftmax(q, make([]float32, len(q)), d, 1)
+			var want float64
+			for _, y := range soft {
+				want += y * math.Log1p(4*y-1)
+			}
+			var kl [1]float32
+			if err := KL(kl[:], q, nil, d); err != nil {
+				t.Fatal(err)
+			}
+			// The reference's own terms cancel to this.
+			if math.Abs(float64(kl[0])-want) > 1e-5*want+1e-15 {
+				t.Errorf("logits of %v: %v, want %v", size, kl[0], want)
+			}
+		}
+	})
+}
+
 // Whole registers and what is left over give the same bits.
 func TestBCETails(t *testing.T) {
 	eachLevel(t, func(t *testing.T) {

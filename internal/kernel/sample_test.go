@@ -252,6 +252,51 @@ func testThreads(t *testing.T) {
 	}
 }
 
+// A distribution's results are the same bits anywhere in a batch.
+func TestPlace(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		t.Run("float32", testPlace[float32])
+		t.Run("float64", testPlace[float64])
+	})
+}
+
+func testPlace[T Float](t *testing.T) {
+	for _, k := range []int{3, 10, 64, 65, 300} {
+		row, noise, grad := normals[T](k, 3, 1), normals[T](k, 1, 2), normals[T](k, 1, 3)
+		row[0], noise[28%k], grad[28%k] = 1, 0, 0
+		results := func(place, rows int) []T {
+			batch := func(row []T, seed uint64) []T {
+				all := normals[T](rows*k, 2, seed)
+				for i := range all {
+					all[i] = max(all[i], -50)
+				}
+				copy(all[place*k:], row)
+				return all
+			}
+			d := Dims{rows, k, 1}
+			logits, upstream := batch(row, 4), batch(grad, 6)
+			s := Sampler[T]{d, logits, Noise[T]{Given: batch(noise, 5)}, 0.6}
+			soft, hard, back, toQ := make([]T, rows*k), make([]T, rows*k), make([]T, rows*k), make([]T, rows*k)
+			kl, one := make([]T, rows), make([]T, rows)
+			for i := range one {
+				one[i] = 1
+			}
+			if err := errors.Join(s.Hard(hard, soft), KL(kl, logits, nil, d), GradKLQ(toQ, logits, nil, one, d)); err != nil {
+				t.Fatal(err)
+			}
+			Grad(back, soft, upstream, d, 0.6)
+			lo, hi := place*k, (place+1)*k
+			return slices.Concat(soft[lo:hi], hard[lo:hi], back[lo:hi], toQ[lo:hi], kl[place:place+1])
+		}
+		want := results(0, 1)
+		for _, at := range [][2]int{{0, 40}, {7, 40}, {39, 40}, {16, 17}, {500, 1001}} {
+			if !slices.Equal(results(at[0], at[1]), want) {
+				t.Errorf("%d classes: row %d of %d has other bits than alone", k, at[0], at[1])
+			}
+		}
+	}
+}
+
 // Ties go to the lowest class; sums are compared exactly.
 func TestArgmax(t *testing.T) { eachLevel(t, testArgmax) }
 

@@ -83,14 +83,15 @@ func rate[T Float](tau float64) (hi, lo T) {
 	return hi, T(math.FMA(-float64(hi), tau, 1) / tau)
 }
 
-// simdTau tells whether the kernels take a temperature: its inverse has to be
-// far from the ends of T.
+// simdTau tells whether the kernels take a temperature. Its inverse has to be
+// far from the ends of T, and in float32 the lesser part of the rate, at most
+// 2⁻²⁴ of it, times any difference has to stay finite.
 func simdTau[T Float](tau float64) bool {
-	limit := 1e30
+	least, most := 1e-7, 1e30
 	if !isFloat32[T]() {
-		limit = 1e290
+		least, most = 1e-290, 1e290
 	}
-	return level != levelGo && tau > 1/limit && tau < limit
+	return level != levelGo && tau > least && tau < most
 }
 
 // shortRow is the most classes for which float32 rows go through a register's

@@ -66,11 +66,21 @@ func (b *klBuffers[T]) terms(q, p []T) (t klTerms[T], ok bool) {
 	return t, bad == 0 && t.at.mean-t.at.mean == 0
 }
 
-// kl is the divergence of a distribution, if the level has it and the input is
-// allowed.
+// kl is the divergence of a distribution, if the level has it, the input is
+// allowed and the divergence is not small.
 func (b *klBuffers[T]) kl(q, p []T) (kl float64, ok bool) {
 	t, ok := b.terms(q, p)
-	return max(t.mean-math.Log(t.sumQ)+math.Log(t.sumP), 0), ok
+	if !ok {
+		return 0, false
+	}
+	// The difference of logarithms is off by the exponentials' rounding, 2e-8
+	// in float32: plain Go tells small divergences better.
+	small := 1e-2
+	if !isFloat32[T]() {
+		small = 1e-4
+	}
+	kl = t.mean - math.Log(t.sumQ) + math.Log(t.sumP)
+	return kl, kl > small
 }
 
 // gradQ is the same of a distribution's gradient to q.

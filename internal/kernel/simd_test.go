@@ -53,11 +53,12 @@ func testSampleLevels[T Float](t *testing.T) {
 	eachLevel(t, func(t *testing.T) {
 		i := 0
 		for _, d := range []Dims{{500, 7, 1}, {100, 64, 1}, {100, 65, 1}, {20, 1001, 1}, {3, 10, 50}} {
-			for _, spread := range []float64{1, 30, 1e4, 1e30} {
-				for _, tau := range []float64{1e-35, 1e-3, 0.5, 20, 1e35} {
+			for _, spread := range []float64{1, 30, 1e4, 1e30, 1e38} {
+				for _, tau := range []float64{1e-35, 1e-29, 1e-10, 1.1e-7, 1e-3, 0.5, 20, 1e29, 1e35} {
 					got := sample{make([]T, d.Size()), make([]T, d.Size())}
 					logits := normals[T](d.Size(), spread, 5)
 					for j := range logits {
+						logits[j] = min(logits[j], 3e38)
 						if j%5 == 0 {
 							logits[j] = T(spread) // many classes nearly tie
 						}

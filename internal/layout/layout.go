@@ -239,6 +239,10 @@ func Accumulate[T Float](v G.Value, shape tensor.Shape, add func(sum []T)) error
 	case *G.F64:
 		*v = G.F64(sum[0])
 	case *tensor.Dense:
+		if v.Dims() == 0 {
+			v.Set(0, sum[0])
+			return nil
+		}
 		if data, ok := v.Data().([]T); ok && len(sum) > 0 && !contiguous(v) {
 			it := v.Iterator()
 			for i, err := it.Next(); err == nil; i, err = it.Next() {

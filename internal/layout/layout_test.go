@@ -160,6 +160,7 @@ func TestAccumulate(t *testing.T) {
 		want  []float64
 	}{
 		{scalar, tensor.Shape{}, []float64{2}},
+		{tensor.New(tensor.FromScalar(5.0)), tensor.Shape{}, []float64{6}},
 		{plain, tensor.Shape{2, 2}, []float64{11, 22, 33, 44}},
 		{transposed, tensor.Shape{2, 2}, []float64{11, 32, 23, 44}},
 	} {
