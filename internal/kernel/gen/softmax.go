@@ -9,8 +9,8 @@ import (
 )
 
 // What the arrays that kernels share with their callers hold, and where. In
-// classes, the lanes' classes come first. T stands for the element type in
-// what follows, W for a word of its size, TYPE for its bits.
+// classes, the lanes' classes come first. The comments below give float32's
+// functions; float64's differ in the type and the name alone.
 const (
 	peaksSum = 0
 	peaksLow = 16
@@ -20,9 +20,9 @@ const (
 
 	scalarTop  = 0
 	scalarLow  = 1
-	scalarHi   = 2 // 1/tau, its leading part
+	scalarHi   = 2 // a factor, in two parts
 	scalarLo   = 3
-	scalarMean = 4 // leading part
+	scalarMean = 4 // the mean gradient, in two parts
 	scalarRest = 5
 )
 
@@ -304,7 +304,7 @@ func times(l level) {
 
 // dots generates
 //
-//	func dotTYPE(soft, grad *T, n int, sum *[16]float64, ahead *T)
+//	func dot32LEVEL(soft, grad *float32, n int, sum *[16]float64, ahead *float32)
 //
 // the sums of lanes of soft·grad, where soft is not 0. Along the way it fetches
 // as many elements of another array into the cache.
