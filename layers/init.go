@@ -1,7 +1,6 @@
 package layers
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
 
@@ -16,7 +15,7 @@ import (
 // (Glorot and Bengio, "Understanding the difficulty of training deep
 // feedforward neural networks", AISTATS 2010, equation 16). A shape (m, n) has
 // fans m and n; as in Gorgonia, a vector (n) counts as (1, n) and further axes
-// multiply both fans.
+// multiply both fans. A scalar counts as (1, 1).
 //
 // Gorgonia's GlorotU is seeded by the clock. Here equal seeds give equal
 // weights, in float32 those of float64 rounded. Successive calls go on in one
@@ -24,9 +23,8 @@ import (
 // decides who gets which weights. It must not be called from two goroutines at
 // once.
 //
-// An InitWFn has no error to return. Like Gorgonia's own, this one panics when
-// the dtype is neither Float32 nor Float64 or the shape is a scalar's;
-// NewLinear never lets it come to that.
+// An InitWFn has no error to return. For a dtype other than Float32 and Float64
+// this one returns nil, which NewLinear reports; Gorgonia's own panic.
 func GlorotUniform(seed uint64) G.InitWFn {
 	r := rand.New(rand.NewPCG(seed, 0))
 	return func(dt tensor.Dtype, shape ...int) interface{} {
@@ -38,14 +36,14 @@ func GlorotUniform(seed uint64) G.InitWFn {
 		case tensor.Float32:
 			return uniform[float32](r, a, size)
 		}
-		panic(fmt.Sprintf("layers: GlorotUniform: dtype is %v; want Float32 or Float64", dt))
+		return nil
 	}
 }
 
 func glorotBound(shape []int) float64 {
 	switch len(shape) {
 	case 0:
-		panic("layers: GlorotUniform: shape is a scalar's; want at least one axis")
+		return math.Sqrt(3)
 	case 1:
 		return math.Sqrt(6 / float64(1+shape[0]))
 	}
