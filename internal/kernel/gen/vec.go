@@ -78,7 +78,7 @@ func (l level) iota() Mem {
 
 // Arithmetic of either element type, with the operands in the assembler's
 // order: sub is c = b − a, div c = b/a; of the fused ones, fmadd231 is
-// c = b·a + c, fnmadd231 c = c − b·a, fmadd213 c = b·c + a, fmsub213 c = b·c − a.
+// c = b·a + c, fnmadd231 c = c − b·a, fmsub213 c = b·c − a.
 
 func (l level) add(a Op, b, c reg.VecVirtual)       { l.either(VADDPS, VADDPD)(a, b, c) }
 func (l level) sub(a Op, b, c reg.VecVirtual)       { l.either(VSUBPS, VSUBPD)(a, b, c) }
