@@ -1,0 +1,43 @@
+// Command generate compiles the CUDA sources of the folder above to PTX. It
+// wants nvcc of the CUDA toolkit 11.8, whose PTX all later drivers take.
+//
+//	go generate ./internal/cuda
+package main
+
+import (
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/gumbel-go/gumbel/internal/cuda/generate/nvcc"
+)
+
+func main() {
+	log.SetFlags(0)
+	folder := flag.String("folder", ".", "the folder of the sources")
+	flag.Parse()
+	if err := generate(*folder); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func generate(folder string) error {
+	sources, err := filepath.Glob(filepath.Join(folder, "*.cu"))
+	if err != nil {
+		return err
+	}
+	for _, source := range sources {
+		ptx, err := nvcc.Compile(source)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(strings.TrimSuffix(source, ".cu")+".ptx", ptx, 0o644); err != nil {
+			return err
+		}
+		fmt.Println(source)
+	}
+	return nil
+}

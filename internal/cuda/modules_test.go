@@ -1,0 +1,139 @@
+package cuda
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/gumbel-go/gumbel/internal/cuda/generate/nvcc"
+)
+
+func sources(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob("*.cu")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no sources: %v", err)
+	}
+	return files
+}
+
+func ptxOf(source string) string { return strings.TrimSuffix(source, ".cu") + ".ptx" }
+
+// The PTX that is embedded comes from the sources beside it.
+func TestPTXBelongsToSources(t *testing.T) {
+	files := sources(t)
+	if n := len(Modules()); n != len(files) {
+		t.Errorf("%d modules, %d sources", n, len(files))
+	}
+	for _, source := range files {
+		t.Run(source, func(t *testing.T) {
+			embedded, err := ptx.ReadFile(ptxOf(source))
+			if err != nil {
+				t.Fatalf("%v: run go generate", err)
+			}
+			hash, err := nvcc.Hash(source)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := nvcc.Source(string(embedded)); got != hash {
+				t.Errorf("made from sources of hash %q, now %q: run go generate", got, hash)
+			}
+		})
+	}
+}
+
+// The compiler gives the same PTX again, from a copy of the sources elsewhere.
+func TestPTXIsReproducible(t *testing.T) {
+	if !nvcc.Available() {
+		t.Skipf("nvcc of release %s is not on the PATH", nvcc.Release)
+	}
+	elsewhere := t.TempDir()
+	if err := os.CopyFS(elsewhere, os.DirFS(".")); err != nil {
+		t.Fatal(err)
+	}
+	for _, source := range sources(t) {
+		t.Run(source, func(t *testing.T) {
+			t.Parallel()
+			embedded, err := ptx.ReadFile(ptxOf(source))
+			if err != nil {
+				t.Fatal(err)
+			}
+			made, err := nvcc.Compile(filepath.Join(elsewhere, source))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(made, embedded) {
+				t.Errorf("nvcc gives other PTX: run go generate")
+			}
+		})
+	}
+}
+
+var (
+	usage     = regexp.MustCompile(`Function properties for (\w+)\n\s+(\d+) bytes stack frame, (\d+) bytes spill stores`)
+	registers = regexp.MustCompile(`Compiling entry function '(\w+)'[^\0]*?Used (\d+) registers(?:, (\d+) bytes smem)?`)
+)
+
+// The assembler takes the PTX for the GPUs from Volta to Hopper, and the static
+// shared memory fits.
+func TestPTXAssembles(t *testing.T) {
+	if _, err := exec.LookPath("ptxas"); err != nil {
+		t.Skip("no ptxas on the PATH")
+	}
+	for _, source := range sources(t) {
+		for _, arch := range []string{"sm_70", "sm_80", "sm_90"} {
+			t.Run(source+"/"+arch, func(t *testing.T) {
+				t.Parallel()
+				cubin := filepath.Join(t.TempDir(), "cubin")
+				out, err := exec.Command("ptxas", "-v", "-arch="+arch, ptxOf(source), "-o", cubin).CombinedOutput()
+				if err != nil {
+					t.Fatalf("%v\n%s", err, out)
+				}
+				for _, m := range usage.FindAllStringSubmatch(string(out), -1) {
+					if m[2] != "0" || m[3] != "0" {
+						t.Logf("%s: a stack of %s bytes, %s spilled", m[1], m[2], m[3])
+					}
+				}
+				for _, m := range registers.FindAllStringSubmatch(string(out), -1) {
+					if shared, _ := strconv.Atoi(m[3]); shared > 48<<10 {
+						t.Errorf("%s: %d bytes of static shared memory", m[1], shared)
+					}
+				}
+			})
+		}
+	}
+}
+
+var (
+	signature = regexp.MustCompile(`\.entry\s+(\w+)\s*\(([^)]*)\)`)
+	parameter = regexp.MustCompile(`\.param\s+\.(\w+)`)
+)
+
+// The bindings read eight bytes for a parameter, and the tests' stand-in finds a
+// kernel by its name alone.
+func TestEntries(t *testing.T) {
+	module := map[string]string{}
+	for _, m := range Modules() {
+		if len(m.Entries) == 0 {
+			t.Errorf("%s has no kernel", m.Name)
+		}
+		for _, name := range m.Entries {
+			if other, ok := module[name]; ok {
+				t.Errorf("both %s and %s have a kernel %s", other, m.Name, name)
+			}
+			module[name] = m.Name
+		}
+		for _, entry := range signature.FindAllStringSubmatch(m.PTX, -1) {
+			for _, p := range parameter.FindAllStringSubmatch(entry[2], -1) {
+				if p[1] != "u64" && p[1] != "f64" {
+					t.Errorf("%s.%s: a parameter of type %s", m.Name, entry[1], p[1])
+				}
+			}
+		}
+	}
+}
