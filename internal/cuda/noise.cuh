@@ -1,0 +1,148 @@
+// Random words and Gumbel noise, the same to the bit as those of internal/philox
+// and internal/kernel. Every operation is to be rounded by itself: compile with
+// -fmad=false. The reasons for the constants and the order of operations are in
+// internal/kernel/noise.go.
+#pragma once
+
+#include "device.cuh"
+
+typedef unsigned long long Word64;
+
+// A group of 64 elements has 16 blocks of random words, and each of these the words
+// of four of its elements, which lie 16 apart.
+const int kLanes = 16;
+const int kGroup = 4 * kLanes;
+
+// shift moves eight words down by as many as `by`, which is 1 or 2.
+__device__ inline void shift(unsigned (&w)[4], unsigned (&next)[4], int by) {
+#pragma unroll
+  for (int i = 0; i < 4; i++) w[i] = i + by < 4 ? w[i + by] : next[i + by - 4];
+#pragma unroll
+  for (int i = 0; i + by < 4; i++) next[i] = next[i + by];
+}
+
+// A Stream is a draw of the sequence that a key selects.
+struct Stream {
+  unsigned key[2];
+  unsigned draw[2];
+
+  __device__ Stream(Word64 key_, Word64 draw_)
+      : key{static_cast<unsigned>(key_), static_cast<unsigned>(key_ >> 32)},
+        draw{static_cast<unsigned>(draw_), static_cast<unsigned>(draw_ >> 32)} {}
+
+  // block makes the four random words of a block's number, by Philox4x32-10.
+  __device__ void block(Word64 number, unsigned (&words)[4]) const {
+    unsigned c0 = static_cast<unsigned>(number), c1 = static_cast<unsigned>(number >> 32), c2 = draw[0], c3 = draw[1];
+#pragma unroll
+    for (unsigned i = 0; i < 10; i++) {
+      const Word64 p0 = static_cast<Word64>(0xD2511F53u) * c0, p1 = static_cast<Word64>(0xCD9E8D57u) * c2;
+      c0 = static_cast<unsigned>(p1 >> 32) ^ c1 ^ (key[0] + i * 0x9E3779B9u);
+      c1 = static_cast<unsigned>(p1);
+      c2 = static_cast<unsigned>(p0 >> 32) ^ c3 ^ (key[1] + i * 0xBB67AE85u);
+      c3 = static_cast<unsigned>(p0);
+    }
+    words[0] = c0;
+    words[1] = c1;
+    words[2] = c2;
+    words[3] = c3;
+  }
+
+  // words makes those of the elements n, n+16, n+32 and n+48. Unless n is among the
+  // first 16 of a group, they are from two blocks.
+  __device__ void words(Int n, unsigned (&w)[4]) const {
+    const Word64 element = static_cast<Word64>(n), number = element / kGroup * kLanes + element % kLanes;
+    block(number, w);
+    const unsigned first = static_cast<unsigned>(element) / kLanes % 4;
+    if (first == 0) return;
+    unsigned next[4];
+    block(number + kLanes, next);
+    if (first & 1) shift(w, next, 1);
+    if (first & 2) shift(w, next, 2);
+  }
+};
+
+// fold returns the word of v, with a mask of all ones, where a random word is
+// under the seam; else the word of u and no mask.
+__device__ inline unsigned fold(unsigned b, unsigned* is_v) {
+  *is_v = b < 1u << 30 ? ~0u : 0u;
+  return b ^ ~*is_v;
+}
+
+// A Reduced number is (1+f)·2^k.
+template <typename T>
+struct Reduced {
+  T f, k;
+};
+
+__device__ inline unsigned bits_of(float x) { return __float_as_uint(x); }
+__device__ inline Word64 bits_of(double x) { return static_cast<Word64>(__double_as_longlong(x)); }
+__device__ inline float number_of(unsigned bits) { return __uint_as_float(bits); }
+__device__ inline double number_of(Word64 bits) { return __longlong_as_double(static_cast<Int>(bits)); }
+
+// reduce takes a positive normal number apart. Where v is small, -x stands in the
+// place of f, and k is 0.
+__device__ inline Reduced<float> reduce(float x, unsigned is_v) {
+  const unsigned three_quarters = 0x3f400000u;
+  const unsigned bits = bits_of(x) - three_quarters;
+  const float f = number_of((bits & 0x007fffffu) + three_quarters) - 1;
+  return {number_of((bits_of(f) & ~is_v) | (bits_of(-x) & is_v)),
+          static_cast<float>((static_cast<int>(bits) >> 23) & static_cast<int>(~is_v))};
+}
+
+__device__ inline Reduced<double> reduce(double x, unsigned is_v) {
+  const Word64 sqrt_half = 0x3fe6a09e667f3bcdull;
+  const Word64 bits = bits_of(x) - sqrt_half, mask = static_cast<Word64>(static_cast<Int>(static_cast<int>(is_v)));
+  const double f = number_of((bits & ((1ull << 52) - 1)) + sqrt_half) - 1;
+  return {number_of((bits_of(f) & ~mask) | (bits_of(-x) & mask)),
+          static_cast<double>(static_cast<int>(static_cast<Int>(bits) >> 52) & static_cast<int>(~is_v))};
+}
+
+// minus_log is -log(2^k·(1+f)), the first of the two logarithms.
+__device__ inline float minus_log(Reduced<float> x) {
+  const float c0 = 0.33333471417427063f, c1 = -0.24996361136436462f, c2 = 0.19982320070266724f;
+  const float c3 = -0.16788817942142487f, c4 = 0.14904440939426422f, c5 = -0.12114135921001434f;
+  const float c6 = 0.05559724196791649f, ln2 = 0.693147180559945309417232f;
+  const float f = x.f, z = f * f;
+  const float p03 = (c0 + c1 * f) + (c2 + c3 * f) * z;
+  const float p46 = (c4 + c5 * f) + c6 * z;
+  const float p = p03 + p46 * (z * z);
+  const float tail = z * (0.5f - f * p);
+  return (tail - f) - x.k * ln2;
+}
+
+// minus_log_of_log is minus_log for the second one, whose relative error does
+// not matter.
+__device__ inline float minus_log_of_log(Reduced<float> x) {
+  const float c0 = 0.3332992494106293f, c1 = -0.24984413385391235f, c2 = 0.2012445479631424f;
+  const float c3 = -0.1731603890657425f, c4 = 0.13895100355148315f, c5 = -0.06423308700323105f;
+  const float ln2 = 0.693147180559945309417232f;
+  const float f = x.f, z = f * f;
+  const float p03 = (c0 + c1 * f) + (c2 + c3 * f) * z;
+  const float p = p03 + (c4 + c5 * f) * (z * z);
+  const float tail = z * (0.5f - f * p);
+  return (tail - f) - x.k * ln2;
+}
+
+__device__ inline double minus_log(Reduced<double> x) {
+  const double ln2_hi = 6.93147180369123816490e-01, ln2_lo = 1.90821492927058770002e-10;
+  const double l1 = 6.666666666666735130e-01, l2 = 3.999999999940941908e-01, l3 = 2.857142874366239149e-01;
+  const double l4 = 2.222219843214978396e-01, l5 = 1.818357216161805012e-01, l6 = 1.531383769920937332e-01;
+  const double l7 = 1.479819860511658591e-01;
+  const double f = x.f, s = f / (2 + f), z = s * s, w = z * z;
+  const double t1 = w * (l2 + w * (l4 + w * l6));
+  const double t2 = z * (l1 + w * (l3 + w * (l5 + w * l7)));
+  const double half = 0.5 * (f * f);
+  const double tail = s * (half + (t1 + t2)) + x.k * ln2_lo;
+  return ((half - tail) - f) - x.k * ln2_hi;
+}
+
+__device__ inline double minus_log_of_log(Reduced<double> x) { return minus_log(x); }
+
+// gumbel is the standard Gumbel noise of a random word.
+template <typename T>
+__device__ T gumbel(unsigned b) {
+  unsigned is_v;
+  const unsigned word = fold(b, &is_v);
+  const T x = (static_cast<T>(word) + T(0.5)) * T(1.0 / (1ull << 32));
+  return minus_log_of_log(reduce(minus_log(reduce(x, is_v)), 0));
+}
