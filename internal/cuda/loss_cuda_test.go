@@ -1,0 +1,367 @@
+//go:build cuda
+
+package cuda
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/gumbel-go/gumbel/internal/kernel"
+)
+
+// epsilon is the distance from 1 to the next T.
+func epsilon[T float]() float64 {
+	if floatOf[T]() == Float32 {
+		return 0x1p-23
+	}
+	return 0x1p-52
+}
+
+// runs runs a launch that is given its output and a status of 0, and returns
+// both.
+func runs[T float](d device, n int, plan func(out, status Pointer) Launch) ([]T, int32) {
+	d.Helper()
+	out, status := alloc[T](d, n), upload(d, []int32{0})
+	d.run(plan(out, status))
+	return download[T](d, out, n), download[int32](d, status, 1)[0]
+}
+
+func TestBCEKernels(t *testing.T) {
+	t.Run("float32", testBCEKernels[float32])
+	t.Run("float64", testBCEKernels[float64])
+}
+
+func testBCEKernels[T float](t *testing.T) {
+	d, f := open(t), floatOf[T]()
+	sizes := []float64{0, 1e-30, 1e-6, 0.5, 3, 20, 88, 89, 103, 104, 708, 745, 1e4, 1e30, 3e38}
+	if f == Float64 {
+		sizes = append(sizes, 1.7e308)
+	}
+	r := rand.New(rand.NewPCG(1, 0))
+	var x, z, g []T
+	for _, size := range sizes {
+		for _, x0 := range []float64{size, -size} {
+			for _, z0 := range []float64{0, 0.25, 1, r.Float64()} {
+				x, z, g = append(x, T(x0)), append(z, T(z0)), append(g, 2)
+			}
+		}
+	}
+	for len(x) < 700 {
+		x, z, g = append(x, T(5*r.NormFloat64())), append(z, T(r.Float64())), append(g, T(r.NormFloat64()))
+	}
+	for _, n := range []int{1, 256, len(x)} {
+		x, z, g := x[len(x)-n:], z[len(x)-n:], g[len(x)-n:]
+		dx, dz, dg := upload(d, x), upload(d, z), upload(d, g)
+		loss, bad := runs[T](d, n, func(out, status Pointer) Launch { return BCE(f, out, dx, dz, n, status) })
+		toX, badX := runs[T](d, n, func(out, status Pointer) Launch { return GradBCELogits(f, out, dx, dz, dg, n, status) })
+		toZ, badZ := runs[T](d, n, func(out, status Pointer) Launch { return GradBCETargets(f, out, dx, dz, dg, n, status) })
+		if bad != 0 || badX != 0 || badZ != 0 {
+			t.Fatalf("%d elements: statuses %d, %d, %d", n, bad, badX, badZ)
+		}
+		for i := range n {
+			// As sums of positive terms, which do not cancel.
+			x, z, g := float64(x[i]), float64(z[i]), float64(g[i])
+			e := math.Exp(-math.Abs(x))
+			want, slope := -x*z+math.Log1p(e), e/(1+e)-z
+			if x > 0 {
+				want, slope = x*(1-z)+math.Log1p(e), 1-z-e/(1+e)
+			}
+			for _, c := range []struct {
+				name        string
+				got         T
+				want, scale float64
+			}{
+				{"loss", loss[i], want, want},
+				{"gradient to the logit", toX[i], g * slope, math.Abs(g) * max(math.Abs(slope), e/(1+e))},
+				{"gradient to the target", toZ[i], -g * x, math.Abs(g * x)},
+			} {
+				// An exponential and a logarithm of two units each, and three
+				// roundings; of denormals, a few of the last place.
+				if tolerance := 5 * (epsilon[T]()*c.scale + tiny[T]()); !near(c.got, c.want, tolerance) {
+					t.Errorf("%d elements, x %v, z %v, g %v: the %s is %v, want %v", n, x, z, g, c.name, c.got, c.want)
+				}
+			}
+		}
+	}
+}
+
+// tiny is the least number above 0.
+func tiny[T float]() float64 {
+	if floatOf[T]() == Float32 {
+		return math.SmallestNonzeroFloat32
+	}
+	return math.SmallestNonzeroFloat64
+}
+
+// near says whether got is want, but for the tolerance.
+func near[T float](got T, want, tolerance float64) bool {
+	return got == T(want) || math.Abs(float64(got)-want) <= tolerance
+}
+
+func TestBCEKernelsRefuse(t *testing.T) {
+	t.Run("float32", testBCEKernelsRefuse[float32])
+	t.Run("float64", testBCEKernelsRefuse[float64])
+}
+
+func testBCEKernelsRefuse[T float](t *testing.T) {
+	d, f := open(t), floatOf[T]()
+	const n = 300
+	for _, v := range []T{T(math.NaN()), T(math.Inf(1)), T(math.Inf(-1))} {
+		for _, at := range []int{0, 255, 299} {
+			for which := range 2 {
+				in := [2][]T{make([]T, n), make([]T, n)}
+				in[which][at] = v
+				x, z, g := upload(d, in[0]), upload(d, in[1]), upload(d, make([]T, n))
+				for name, plan := range map[string]func(out, status Pointer) Launch{
+					"BCE":            func(out, status Pointer) Launch { return BCE(f, out, x, z, n, status) },
+					"GradBCELogits":  func(out, status Pointer) Launch { return GradBCELogits(f, out, x, z, g, n, status) },
+					"GradBCETargets": func(out, status Pointer) Launch { return GradBCETargets(f, out, x, z, g, n, status) },
+				} {
+					if _, status := runs[T](d, n, plan); status != 1 {
+						t.Errorf("%s: input %d has %v at %d: status %d", name, which, v, at, status)
+					}
+				}
+			}
+		}
+	}
+}
+
+// klCase is what the kernels of the divergence are run on.
+type klCase[T float] struct {
+	kernel.Dims
+	q, p, grad []T // a nil p is the uniform distribution
+}
+
+// outcome is what one of them made, and whether it refused the input.
+type outcome[T float] struct {
+	kl, toQ, toP []T // the last if there is a p
+	refused      [3]bool
+}
+
+func (c klCase[T]) device(d device) outcome[T] {
+	f := floatOf[T]()
+	q, grad, p := upload(d, c.q), upload(d, c.grad), Pointer(0)
+	if c.p != nil {
+		p = upload(d, c.p)
+	}
+	var o outcome[T]
+	var status [3]int32
+	o.kl, status[0] = runs[T](d, c.Rows(), func(out, status Pointer) Launch { return KL(f, out, q, p, c.Dims, status) })
+	o.toQ, status[1] = runs[T](d, c.Size(), func(out, status Pointer) Launch { return GradKLQ(f, out, q, p, grad, c.Dims, status) })
+	if c.p != nil {
+		o.toP, status[2] = runs[T](d, c.Size(), func(out, status Pointer) Launch { return GradKLP(f, out, q, p, grad, c.Dims, status) })
+	}
+	for i, s := range status {
+		o.refused[i] = s == 1
+	}
+	return o
+}
+
+// host works in float64, whatever T is.
+func (c klCase[T]) host() outcome[float64] {
+	q, p, grad := widened(c.q), widened(c.p), widened(c.grad)
+	o := outcome[float64]{kl: make([]float64, c.Rows()), toQ: make([]float64, c.Size())}
+	o.refused[0] = kernel.KL(o.kl, q, p, c.Dims) != nil
+	o.refused[1] = kernel.GradKLQ(o.toQ, q, p, grad, c.Dims) != nil
+	if p != nil {
+		o.toP = make([]float64, c.Size())
+		o.refused[2] = kernel.GradKLP(o.toP, q, p, grad, c.Dims) != nil
+	}
+	return o
+}
+
+func widened[T float](x []T) []float64 {
+	if x == nil {
+		return nil
+	}
+	wide := make([]float64, len(x))
+	for i, v := range x {
+		wide[i] = float64(v)
+	}
+	return wide
+}
+
+// masked are random logits, about each ninth of them -Inf, that of both q and p;
+// a class of each distribution is not.
+func masked[T float](d kernel.Dims, scale float64, seed uint64) klCase[T] {
+	r := rand.New(rand.NewPCG(seed, 0))
+	c := klCase[T]{d, make([]T, d.Size()), make([]T, d.Size()), make([]T, d.Rows())}
+	for i := range c.q {
+		c.q[i], c.p[i] = T(scale*r.NormFloat64()), T(scale*r.NormFloat64())
+		if class := i / d.Inner % d.Classes; class == i%d.Inner%d.Classes {
+			continue
+		}
+		switch r.IntN(18) {
+		case 0:
+			c.q[i] = T(math.Inf(-1))
+		case 1:
+			c.q[i], c.p[i] = T(math.Inf(-1)), T(math.Inf(-1))
+		}
+	}
+	for i := range c.grad {
+		c.grad[i] = T(r.NormFloat64())
+	}
+	return c
+}
+
+func TestKLKernels(t *testing.T) {
+	t.Run("float32", testKLKernels[float32])
+	t.Run("float64", testKLKernels[float64])
+}
+
+func testKLKernels[T float](t *testing.T) {
+	for _, d := range []kernel.Dims{
+		{Outer: 3, Classes: 1, Inner: 1}, {Outer: 300, Classes: 2, Inner: 1}, {Outer: 41, Classes: 10, Inner: 1},
+		{Outer: 5, Classes: 7, Inner: 3}, {Outer: 2, Classes: 10, Inner: 33}, {Outer: 1, Classes: 3, Inner: 257},
+		{Outer: 5, Classes: 33, Inner: 1}, {Outer: 3, Classes: 128, Inner: 2}, {Outer: 3, Classes: 130, Inner: 1},
+		{Outer: 1, Classes: 1000, Inner: 2}, {Outer: 2, Classes: 2100, Inner: 1}, {Outer: 1, Classes: 7000, Inner: 2},
+		{Outer: 1, Classes: 65536, Inner: 1},
+	} {
+		for _, scale := range []float64{1e-3, 3, 300} {
+			c := masked[T](d, scale, 1)
+			t.Run(fmt.Sprintf("%v/%v", d, scale), func(t *testing.T) { c.check(t) })
+			c.p = nil
+			t.Run(fmt.Sprintf("%v/%v/uniform", d, scale), func(t *testing.T) { c.check(t) })
+		}
+	}
+}
+
+// check holds the device's results to the host's: both work in float64, where
+// terms that are up to as great as the difference of the logits cancel, and the
+// result is rounded once.
+func (c klCase[T]) check(t *testing.T) {
+	got, want := c.device(open(t)), c.host()
+	if got.refused != want.refused {
+		t.Fatalf("refused: %v, want %v", got.refused, want.refused)
+	}
+	if want.refused != [3]bool{} {
+		return
+	}
+	size := c.size()
+	noise := func(scale float64) float64 { return 0x1p-52 * scale * (8 + math.Sqrt(float64(c.Classes))) }
+	for r, kl := range got.kl {
+		if !near(kl, want.kl[r], epsilon[T]()/2*want.kl[r]+noise(size)) || !(kl >= 0) {
+			t.Fatalf("divergence %d is %v, want %v", r, kl, want.kl[r])
+		}
+	}
+	gradients := func(name string, logits, got []T, want []float64, scale float64) {
+		for i := range got {
+			g := math.Abs(float64(c.grad[i/(c.Classes*c.Inner)*c.Inner+i%c.Inner]))
+			if !near(got[i], want[i], epsilon[T]()/2*math.Abs(want[i])+noise(g*scale)+tiny[T]()) {
+				t.Fatalf("gradient to %s, element %d: %v, want %v", name, i, got[i], want[i])
+			}
+			if math.IsInf(float64(logits[i]), -1) && got[i] != 0 {
+				t.Fatalf("gradient to %s, masked element %d: %v", name, i, got[i])
+			}
+		}
+	}
+	gradients("q", c.q, got.toQ, want.toQ, size)
+	gradients("p", c.p, got.toP, want.toP, 1+size)
+}
+
+// size is of the order of the greatest logarithm of a probability.
+func (c klCase[T]) size() float64 {
+	size := 1 + math.Log(float64(c.Classes))
+	for _, x := range [][]T{c.q, c.p} {
+		for _, v := range x {
+			if v := math.Abs(float64(v)); !math.IsInf(v, 0) {
+				size = max(size, v)
+			}
+		}
+	}
+	return 2 * size
+}
+
+// Logits far from each other, where probabilities leave the range of T.
+func TestKLKernelsExtremes(t *testing.T) {
+	t.Run("float32", testKLKernelsExtremes[float32])
+	t.Run("float64", testKLKernelsExtremes[float64])
+}
+
+func testKLKernelsExtremes[T float](t *testing.T) {
+	sizes := []float64{0, 88, 104, 700, 745, 750, 1e30, 3e38}
+	if floatOf[T]() == Float64 {
+		sizes = append(sizes, 4e307)
+	}
+	for _, a := range sizes {
+		for _, b := range sizes {
+			for _, sign := range []float64{1, -1} {
+				c := klCase[T]{kernel.Dims{Outer: 2, Classes: 3, Inner: 1}, []T{T(a), 0, T(-a), 1, T(a), 1}, []T{T(sign * b), T(-sign * b), 0, T(sign * b), 1, 2}, []T{1, 2}}
+				t.Run(fmt.Sprintf("%v,%v", a, sign*b), func(t *testing.T) { c.check(t) })
+			}
+		}
+	}
+}
+
+// The kernels refuse what the host refuses, wherever it is and whatever else the
+// block does.
+func TestKLKernelsRefuse(t *testing.T) {
+	t.Run("float32", testKLKernelsRefuse[float32])
+	t.Run("float64", testKLKernelsRefuse[float64])
+}
+
+func testKLKernelsRefuse[T float](t *testing.T) {
+	nan, inf := T(math.NaN()), T(math.Inf(1))
+	fill := func(x []T, v T) {
+		for i := range x {
+			x[i] = v
+		}
+	}
+	for name, spoil := range map[string]func(q, p []T, at int){ // a distribution, and a class of it
+		"nothing":                func(q, p []T, at int) {},
+		"NaN in q":               func(q, p []T, at int) { q[at] = nan },
+		"NaN in p":               func(q, p []T, at int) { p[at] = nan },
+		"+Inf in q":              func(q, p []T, at int) { q[at] = inf },
+		"+Inf in p":              func(q, p []T, at int) { p[at] = inf },
+		"q masked whole":         func(q, p []T, at int) { fill(q, -inf) },
+		"p masked whole":         func(q, p []T, at int) { fill(p, -inf) },
+		"both masked whole":      func(q, p []T, at int) { fill(q, -inf); fill(p, -inf) },
+		"q all NaN":              func(q, p []T, at int) { fill(q, nan) },
+		"p masks a class of q's": func(q, p []T, at int) { p[at] = -inf },
+		"q masks a class of p's": func(q, p []T, at int) { q[at] = -inf },
+		"both mask a class":      func(q, p []T, at int) { q[at], p[at] = -inf, -inf },
+		"p masks one of no mass": func(q, p []T, at int) { q[at], p[at] = -1e5, -inf },
+		"q allows a class alone": func(q, p []T, at int) { fill(q, -inf); q[at] = 2 },
+		"NaN where q is masked":  func(q, p []T, at int) { fill(q, -inf); q[0], q[len(q)-1] = 0, 0; p[at] = nan },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, classes := range []int{2, 10, 40, 300} {
+				for _, place := range []struct{ row, class int }{{0, 0}, {0, classes - 1}, {8, classes / 2}} {
+					c := klCase[T]{Dims: kernel.Dims{Outer: 9, Classes: classes, Inner: 1}}
+					c.q, c.p, c.grad = make([]T, c.Size()), make([]T, c.Size()), make([]T, c.Rows())
+					lo, hi := place.row*classes, (place.row+1)*classes
+					spoil(c.q[lo:hi], c.p[lo:hi], place.class)
+					c.check(t)
+					c.p = nil
+					c.check(t)
+				}
+			}
+		})
+	}
+}
+
+// Small divergences, of which their terms are many times greater, keep what
+// float64 knows of them.
+func TestKLKernelSmall(t *testing.T) {
+	for _, size := range []float64{1e-4, 1e-3, 1e-2} {
+		q := []float32{float32(size), 0, float32(-2 * size), float32(size / 2)}
+		d := open(t)
+		in := upload(d, q)
+		kl, _ := runs[float32](d, 1, func(out, status Pointer) Launch {
+			return KL(Float32, out, in, 0, kernel.Dims{Outer: 1, Classes: len(q), Inner: 1}, status)
+		})
+		var sum, want float64
+		for _, v := range q {
+			sum += math.Exp(float64(v))
+		}
+		for _, v := range q {
+			y := math.Exp(float64(v)) / sum
+			want += y * math.Log1p(4*y-1)
+		}
+		if !near(kl[0], want, 1e-5*want+1e-15) {
+			t.Errorf("logits of %v: %v, want %v", size, kl[0], want)
+		}
+	}
+}
