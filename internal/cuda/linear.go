@@ -1,0 +1,73 @@
+package cuda
+
+import "github.com/gumbel-go/gumbel/internal/kernel"
+
+// linearModule is the module of linear.cu.
+const linearModule = "gumbel_linear."
+
+// Linear makes y, batch × out, out of x, batch × in, W, in × out, and b:
+// y = act(x·W + b).
+func Linear(f Float, y, x, w, b Pointer, batch, in, out int, a kernel.Activation) Launch {
+	return product("linear", f, batch, out, params(y, x, w, b, batch, in, out, a))
+}
+
+// GradLinearZ makes the gradient to x·W + b, given that to y. It works the
+// product out again.
+func GradLinearZ(f Float, dz, x, w, b, grad Pointer, batch, in, out int, a kernel.Activation) Launch {
+	return product("grad_linear_z", f, batch, out, params(dz, x, w, b, grad, batch, in, out, a))
+}
+
+// GradLinearX makes the gradient to x: dz·Wᵀ.
+func GradLinearX(f Float, dx, dz, w Pointer, batch, in, out int) Launch {
+	return product("grad_linear_x", f, batch, in, params(dx, dz, w, batch, in, out))
+}
+
+// GradLinearW makes the gradient to W: xᵀ·dz.
+func GradLinearW(f Float, dw, x, dz Pointer, batch, in, out int) Launch {
+	return product("grad_linear_w", f, in, out, params(dw, x, dz, batch, in, out))
+}
+
+const (
+	productThreads = 256
+	largeTile      = 64
+	smallTile      = 32
+
+	// manyTiles is about two for each multiprocessor of a large GPU: a product of
+	// fewer is cut into small ones, so that more of the device works on it.
+	manyTiles = 256
+)
+
+// product plans a matrix product of rows × columns elements.
+func product(name string, f Float, rows, columns int, params []uint64) Launch {
+	size, tile := "large", largeTile
+	if ceilDiv(rows, tile)*ceilDiv(columns, tile) < manyTiles {
+		size, tile = "small", smallTile
+	}
+	return Launch{
+		Kernel:  linearModule + name + "_" + size + "_" + string(f),
+		Blocks:  ceilDiv(rows, tile) * ceilDiv(columns, tile),
+		Threads: productThreads,
+		Params:  params,
+	}
+}
+
+const (
+	sumColumns  = warpThreads // of a block
+	sumRowsEach = 8           // rows of a warp, while there may be more warps
+	sumWarps    = 32          // at most
+)
+
+// GradLinearB makes the gradient to b: the sums of dz's columns.
+func GradLinearB(f Float, db, dz Pointer, batch, out int) Launch {
+	return Launch{
+		Kernel:  linearModule + "grad_linear_b_" + string(f),
+		Blocks:  ceilDiv(out, sumColumns),
+		Threads: min(max(ceilDiv(batch, sumRowsEach), 1), sumWarps) * warpThreads,
+		Params:  params(db, dz, batch, out),
+	}
+}
+
+// Zero fills an array with 0.
+func Zero(f Float, out Pointer, n int) Launch {
+	return elementwise(linearModule+"zero_"+string(f), n, params(out, n))
+}

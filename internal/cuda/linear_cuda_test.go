@@ -1,0 +1,300 @@
+//go:build cuda
+
+package cuda
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gumbel-go/gumbel/internal/kernel"
+)
+
+var activationNames = map[kernel.Activation]string{
+	kernel.Identity: "identity", kernel.ReLU: "relu", kernel.Tanh: "tanh", kernel.Sigmoid: "sigmoid",
+}
+
+// A matrix is of rows × columns elements of T, its numbers those that T rounds
+// them to.
+type matrix[T float] struct {
+	rows, columns int
+	data          []T
+}
+
+func random[T float](rows, columns int, seed uint64) matrix[T] {
+	r := rand.New(rand.NewPCG(seed, uint64(rows)<<32|uint64(columns)))
+	m := matrix[T]{rows, columns, make([]T, rows*columns)}
+	for i := range m.data {
+		m.data[i] = T(r.NormFloat64())
+	}
+	return m
+}
+
+func (m matrix[T]) at(i, j int) float64 { return float64(m.data[i*m.columns+j]) }
+
+func (m matrix[T]) transposed() matrix[T] {
+	t := matrix[T]{m.columns, m.rows, make([]T, len(m.data))}
+	for i := range m.rows {
+		for j := range m.columns {
+			t.data[j*m.rows+i] = m.data[i*m.columns+j]
+		}
+	}
+	return t
+}
+
+// times is the product in float64, and what an element of it that is summed in T
+// may be off by: a rounding for each term, of a sum as great as that of the
+// terms' sizes.
+func (m matrix[T]) times(n matrix[T]) (product, off []float64) {
+	for i := range m.rows {
+		for j := range n.columns {
+			var sum, size float64
+			for k := range m.columns {
+				term := m.at(i, k) * n.at(k, j)
+				sum += term
+				size += math.Abs(term)
+			}
+			product, off = append(product, sum), append(off, epsilon[T]()/2*float64(m.columns)*size)
+		}
+	}
+	if floatOf[T]() == Float64 { // the product is no better
+		for i := range off {
+			off[i] *= 2
+		}
+	}
+	return product, off
+}
+
+// both are a product's results by a launch and by one that cuts the product into
+// tiles of the other size: as the order of a sum does not depend on the tiles,
+// they have the same bits.
+func both[T float](d device, rows, columns int, plan func(out Pointer) Launch) []T {
+	d.Helper()
+	out := alloc[T](d, rows*columns)
+	l := plan(out)
+	d.run(l)
+	got := download[T](d, out, rows*columns)
+	if !strings.Contains(l.Kernel, "_small_") {
+		d.Fatalf("%s for %d × %d", l.Kernel, rows, columns)
+	}
+	l.Kernel = strings.Replace(l.Kernel, "_small_", "_large_", 1)
+	l.Blocks = ceilDiv(rows, largeTile) * ceilDiv(columns, largeTile)
+	out = alloc[T](d, rows*columns)
+	l.Params[0] = uint64(out)
+	d.run(l)
+	if !slices.Equal(got, download[T](d, out, rows*columns)) {
+		d.Errorf("%s differs from the small tiles", l.Kernel)
+	}
+	return got
+}
+
+func TestLinearKernels(t *testing.T) {
+	t.Run("float32", testLinearKernels[float32])
+	t.Run("float64", testLinearKernels[float64])
+}
+
+func testLinearKernels[T float](t *testing.T) {
+	f := floatOf[T]()
+	for _, size := range []struct{ batch, in, out int }{
+		{1, 0, 1}, {3, 0, 65}, {1, 1, 1}, {1, 17, 1}, {3, 1, 17}, {17, 3, 3}, {17, 16, 64}, {64, 64, 64},
+		{65, 33, 1}, {1, 70, 100}, {65, 17, 65}, {100, 70, 3}, {64, 15, 129}, {129, 65, 31},
+	} {
+		batch, in, out := size.batch, size.in, size.out
+		x, w, b := random[T](batch, in, 1), random[T](in, out, 2), random[T](1, out, 3)
+		grad := random[T](batch, out, 4)
+		product, off := x.times(w)
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			d := open(t)
+			dx, dw, db, dg := upload(d, x.data), upload(d, w.data), upload(d, b.data), upload(d, grad.data)
+			for a, name := range activationNames {
+				y := both[T](d, batch, out, func(y Pointer) Launch { return Linear(f, y, dx, dw, db, batch, in, out, a) })
+				dz := both[T](d, batch, out, func(dz Pointer) Launch { return GradLinearZ(f, dz, dx, dw, db, dg, batch, in, out, a) })
+				for i := range y {
+					z := product[i] + b.at(0, i%out)
+					// The bias is one more rounding. No activation is steeper than
+					// the identity, nor is a derivative, but for ReLU's.
+					off := off[i] + epsilon[T]()*math.Abs(z)
+					g, want := grad.at(0, i), plainActivate(a, z)
+					if !near(y[i], want, off+4*epsilon[T]()*math.Abs(want)) {
+						t.Fatalf("%s: element %d is %v, want %v", name, i, y[i], want)
+					}
+					if a == kernel.ReLU && math.Abs(z) <= off {
+						continue
+					}
+					if want := g * plainSlope(a, z); !near(dz[i], want, math.Abs(g)*(off+8*epsilon[T]())) {
+						t.Fatalf("%s: gradient to z, element %d, is %v, want %v", name, i, dz[i], want)
+					}
+				}
+			}
+			wantX, offX := grad.times(w.transposed())
+			wantW, offW := x.transposed().times(grad)
+			if in > 0 {
+				closeAll(t, "gradient to x", both[T](d, batch, in, func(dx Pointer) Launch { return GradLinearX(f, dx, dg, dw, batch, in, out) }), wantX, offX)
+				closeAll(t, "gradient to W", both[T](d, in, out, func(dw Pointer) Launch { return GradLinearW(f, dw, dx, dg, batch, in, out) }), wantW, offW)
+			}
+		})
+	}
+}
+
+func closeAll[T float](t *testing.T, name string, got []T, want, off []float64) {
+	t.Helper()
+	for i := range got {
+		if !near(got[i], want[i], off[i]) {
+			t.Fatalf("%s: element %d is %v, want %v", name, i, got[i], want[i])
+		}
+	}
+}
+
+func plainActivate(a kernel.Activation, z float64) float64 {
+	switch a {
+	case kernel.ReLU:
+		return math.Max(z, 0)
+	case kernel.Tanh:
+		return math.Tanh(z)
+	case kernel.Sigmoid:
+		return 1 / (1 + math.Exp(-z))
+	default:
+		return z
+	}
+}
+
+func plainSlope(a kernel.Activation, z float64) float64 {
+	switch y := plainActivate(a, z); {
+	case a == kernel.ReLU && z <= 0:
+		return 0
+	case a == kernel.Tanh:
+		return 1 - y*y
+	case a == kernel.Sigmoid:
+		return y * (1 - y)
+	default:
+		return 1
+	}
+}
+
+// Products that the planner cuts into large tiles, of edges in both directions.
+func TestLinearKernelsLarge(t *testing.T) {
+	const batch, in, out = 961, 2, 1023
+	d := open(t)
+	x, w, b := random[float32](batch, in, 1), random[float32](in, out, 2), random[float32](1, out, 3)
+	l := Linear(Float32, alloc[float32](d, batch*out), upload(d, x.data), upload(d, w.data), upload(d, b.data), batch, in, out, kernel.ReLU)
+	if !strings.Contains(l.Kernel, "_large_") {
+		t.Fatalf("planned %s", l.Kernel)
+	}
+	d.run(l)
+	product, off := x.times(w)
+	for i, y := range download[float32](d, Pointer(l.Params[0]), batch*out) {
+		z := product[i] + b.at(0, i%out)
+		if !near(y, math.Max(z, 0), off[i]+0x1p-23*math.Abs(z)) {
+			t.Fatalf("element %d is %v, want %v", i, y, z)
+		}
+	}
+}
+
+// What the activations do at the ends of their range is what the host does; the
+// input is the bias alone, since a product of depth 0 is 0.
+func TestActivationKernels(t *testing.T) {
+	t.Run("float32", testActivationKernels[float32])
+	t.Run("float64", testActivationKernels[float64])
+}
+
+func testActivationKernels[T float](t *testing.T) {
+	f, inf, nan := floatOf[T](), math.Inf(1), math.NaN()
+	var z, grad []T
+	for _, v := range []float64{0, 1e-30, 1e-4, 0.5, 1, 10, 20, 87, 88, 89, 103, 104, 700, 709, 745, 1e30, inf} {
+		for _, g := range []float64{1.5, 0, nan, inf} {
+			z, grad = append(z, T(v), T(-v)), append(grad, T(g), T(g))
+		}
+	}
+	z, grad = append(z, T(nan)), append(grad, 1)
+	n := len(z)
+	for a, name := range activationNames {
+		t.Run(name, func(t *testing.T) {
+			d := open(t)
+			b, g := upload(d, z), upload(d, grad)
+			y, dz := alloc[T](d, n), alloc[T](d, n)
+			d.run(Linear(f, y, 0, 0, b, 1, 0, n, a), GradLinearZ(f, dz, 0, 0, b, g, 1, 0, n, a))
+			gotY, gotZ := download[T](d, y, n), download[T](d, dz, n)
+			wantY, wantZ := make([]T, n), make([]T, n)
+			kernel.Activate(a, wantY, z, nil)
+			kernel.GradActivate(a, wantZ, gotY, grad)
+			for i := range z {
+				same := wantY[i] == gotY[i] || math.IsNaN(float64(wantY[i])) && math.IsNaN(float64(gotY[i]))
+				if !same && !near(gotY[i], float64(wantY[i]), 4*(epsilon[T]()*math.Abs(float64(wantY[i]))+tiny[T]())) {
+					t.Errorf("of %v: %v, want %v", z[i], gotY[i], wantY[i])
+				}
+				if gotZ[i] != wantZ[i] && !(math.IsNaN(float64(wantZ[i])) && math.IsNaN(float64(gotZ[i]))) {
+					t.Errorf("gradient %v at %v: %v, want %v", grad[i], z[i], gotZ[i], wantZ[i])
+				}
+			}
+		})
+	}
+}
+
+// A NaN spoils its own row or column alone, whatever lies beside the edge of the
+// matrix.
+func TestLinearKernelsNaN(t *testing.T) {
+	const batch, in, out = 5, 18, 35
+	d := open(t)
+	x, w, b := random[float32](batch, in, 1), random[float32](in, out, 2), random[float32](1, out, 3)
+	x.data[3*in+17], w.data[17*out+34] = float32(math.NaN()), float32(math.Inf(1))
+	dx, dw, db := upload(d, x.data), upload(d, w.data), upload(d, b.data)
+	y := alloc[float32](d, batch*out)
+	d.run(Linear(Float32, y, dx, dw, db, batch, in, out, kernel.Tanh))
+	for i, v := range download[float32](d, y, batch*out) {
+		switch row, column := i/out, i%out; {
+		case row == 3:
+			if v == v {
+				t.Errorf("element %d,%d is %v, want NaN", row, column, v)
+			}
+		case column == 34:
+			if want := math.Copysign(1, x.at(row, 17)); float64(v) != want {
+				t.Errorf("element %d,%d is %v, want %v", row, column, v, want)
+			}
+		case !(math.Abs(float64(v)) <= 1):
+			t.Errorf("element %d,%d is %v", row, column, v)
+		}
+	}
+}
+
+func TestGradLinearBKernels(t *testing.T) {
+	t.Run("float32", testGradLinearBKernels[float32])
+	t.Run("float64", testGradLinearBKernels[float64])
+}
+
+func testGradLinearBKernels[T float](t *testing.T) {
+	d := open(t)
+	for _, size := range []struct{ batch, out int }{{0, 5}, {1, 1}, {3, 17}, {8, 32}, {9, 33}, {100, 65}, {1000, 3}} {
+		dz := random[T](size.batch, size.out, 1)
+		db := alloc[T](d, size.out)
+		d.run(GradLinearB(floatOf[T](), db, upload(d, dz.data), size.batch, size.out))
+		for j, got := range download[T](d, db, size.out) {
+			var want, scale float64
+			for i := range size.batch {
+				want += dz.at(i, j)
+				scale += math.Abs(dz.at(i, j))
+			}
+			// Summed in float64 in another order, then rounded once.
+			if !near(got, want, epsilon[T]()/2*math.Abs(want)+0x1p-52*float64(size.batch)*scale) {
+				t.Errorf("%v: the sum of column %d is %v, want %v", size, j, got, want)
+			}
+		}
+	}
+}
+
+func TestZeroKernels(t *testing.T) {
+	d := open(t)
+	for _, n := range []int{1, 256, 1000} {
+		x32, x64 := upload(d, random[float32](1, n+1, 1).data), upload(d, random[float64](1, n+1, 1).data)
+		d.run(Zero(Float32, x32, n), Zero(Float64, x64, n))
+		got32, got64 := download[float32](d, x32, n+1), download[float64](d, x64, n+1)
+		if slices.ContainsFunc(got32[:n], func(v float32) bool { return v != 0 }) || got32[n] == 0 {
+			t.Errorf("float32: %v", got32)
+		}
+		if slices.ContainsFunc(got64[:n], func(v float64) bool { return v != 0 }) || got64[n] == 0 {
+			t.Errorf("float64: %v", got64)
+		}
+	}
+}
