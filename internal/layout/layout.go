@@ -170,6 +170,22 @@ func slice[T Float](d *tensor.Dense, shape tensor.Shape) ([]T, error) {
 	return nil, wrongType[T](d.Dtype())
 }
 
+// CheckRaw checks that the value of a variable, if it has one, can be copied to
+// a device as its bytes lie.
+func CheckRaw(n *G.Node) error {
+	v := n.Value()
+	if v == nil {
+		return nil
+	}
+	if v.Dtype() != n.Dtype() {
+		return fmt.Errorf("%s holds %v in place of %v", n.Name(), v.Dtype(), n.Dtype())
+	}
+	if d, ok := v.(*tensor.Dense); ok && Size(d.Shape()) > 0 && (d.IsMasked() || !contiguous(d)) {
+		return fmt.Errorf("%s does not lie in memory row by row, as it has to for CUDA: bind its Materialize(), or a copy that does", n.Name())
+	}
+	return nil
+}
+
 // contiguous tells whether the data lie in row-major order without gaps. The
 // tensor's own flags do not tell: see column-major data, and results of a
 // transposition.

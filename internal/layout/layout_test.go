@@ -172,3 +172,39 @@ func TestAccumulate(t *testing.T) {
 		}
 	}
 }
+
+func TestCheckRaw(t *testing.T) {
+	matrix := func(shape ...int) *tensor.Dense {
+		return tensor.New(tensor.WithShape(shape...), tensor.WithBacking([]float64{1, 2, 3, 4, 5, 6}))
+	}
+	pending := matrix(3, 2)
+	if err := pending.T(); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		value any
+		want  string
+	}{
+		{nil, ""},
+		{matrix(2, 3), ""},
+		{pending, "x does not lie in memory row by row"},
+		{pending.Materialize(), ""},
+	} {
+		x := G.NewMatrix(G.NewGraph(), tensor.Float64, G.WithShape(2, 3), G.WithName("x"))
+		if test.value != nil {
+			if err := G.Let(x, test.value); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := CheckRaw(x); (err == nil) != (test.want == "") || err != nil && !strings.HasPrefix(err.Error(), test.want) {
+			t.Errorf("%v: error %v, want %q", test.value, err, test.want)
+		}
+	}
+	tau := G.NewScalar(G.NewGraph(), tensor.Float64, G.WithName("tau"))
+	if err := G.Let(tau, float32(1)); err != nil {
+		t.Skip("Gorgonia now refuses it:", err)
+	}
+	if err := CheckRaw(tau); err == nil || err.Error() != "tau holds float32 in place of float64" {
+		t.Errorf("error %v", err)
+	}
+}

@@ -1,0 +1,122 @@
+//go:build cuda
+
+package cudavm
+
+import (
+	"fmt"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+
+	"gonum.org/v1/gonum/graph"
+	G "gorgonia.org/gorgonia"
+)
+
+func isOnDevice(n *G.Node) bool {
+	_, ok := n.Op().(G.CUDADoer)
+	return ok
+}
+
+// onDevice tells whether a graph has anything to do on the device.
+func onDevice(g *G.ExprGraph) bool { return slices.ContainsFunc(g.AllNodes(), isOnDevice) }
+
+// reads tells whether a graph has a Read.
+func reads(g *G.ExprGraph) bool {
+	return slices.ContainsFunc(g.AllNodes(), func(n *G.Node) bool { return opName(n) == "gorgonia.readOp" })
+}
+
+// opName is the type of a node's op, as Gorgonia's unexported ones are known.
+func opName(n *G.Node) string { return strings.TrimPrefix(fmt.Sprintf("%T", n.Op()), "*") }
+
+func children(n *G.Node) G.Nodes {
+	var all G.Nodes
+	for _, c := range graph.NodesOf(n.Graph().From(n.ID())) {
+		all = append(all, c.(*G.Node))
+	}
+	return all
+}
+
+// deviceInputs are the variables that nodes on the device take.
+func deviceInputs(g *G.ExprGraph) G.Nodes {
+	var all G.Nodes
+	for _, n := range g.AllNodes() {
+		if !isOnDevice(n) {
+			continue
+		}
+		for _, c := range children(n) {
+			if c.IsVar() && !slices.Contains(all, c) {
+				all = append(all, c)
+			}
+		}
+	}
+	return all
+}
+
+var refused = map[string]string{
+	"BindDualValues":  "it leaves zeros for the gradients of tensors: use ReadGradients",
+	"WithPrecompiled": "CompileFunction reserves no memory on the device: leave it out, and New compiles the graph",
+	"WithNaNWatch":    "it looks at values before the device has computed them: leave it out",
+	"WithInfWatch":    "it looks at values before the device has computed them: leave it out",
+	"TraceExec":       "it copies values before the device has computed them: use Read",
+}
+
+// checkOptions refuses options by the names of the functions that made them,
+// which is all that can be seen of an option.
+func checkOptions(opts []G.VMOpt) error {
+	for _, o := range opts {
+		path := runtime.FuncForPC(reflect.ValueOf(o).Pointer()).Name() // ends in TraceExec.func1
+		for _, part := range strings.Split(path, ".") {
+			if why, ok := refused[part]; ok {
+				return fmt.Errorf("%s does not work on CUDA: %s", part, why)
+			}
+		}
+	}
+	return nil
+}
+
+// Gorgonia queues calls to the driver. At the 64th a second thread begins to
+// make them, with no lock between the two: calls are lost.
+const (
+	queueLimit   = 63
+	builtinCalls = 3 // a copy, a launch, a wait
+)
+
+// checkGraph goes through the nodes in the order in which the machine runs
+// them.
+func checkGraph(g *G.ExprGraph) error {
+	sorted, err := G.Sort(g)
+	if err != nil {
+		return err
+	}
+	queue, moved := 0, map[*G.Node]bool{}
+	for _, n := range slices.Backward(sorted) {
+		on := isOnDevice(n)
+		emptied := false
+		for _, c := range children(n) {
+			if isOnDevice(c) == on || moved[c] {
+				continue
+			}
+			moved[c] = true
+			queue++
+			emptied = !on
+		}
+		switch op := opName(n); {
+		case op == "gorgonia.reshapeOp":
+			if c := children(n)[0]; isOnDevice(c) && g.To(c.ID()).Len() > 1 {
+				return fmt.Errorf("a Reshape of %v changes that value itself on CUDA, and another node takes it too: compute it twice, or reshape an input", c)
+			}
+		case op == "gorgonia.readOp", emptied:
+			queue = 0
+		case !on:
+		case op == "gorgonia.linAlgBinOp", !strings.HasPrefix(op, "gorgonia."):
+			queue = 0
+		default:
+			queue += builtinCalls
+		}
+		if queue > queueLimit {
+			return fmt.Errorf("there are more than %d of Gorgonia's own elementwise nodes in a row, up to %v, which overruns its queue of calls to the driver: Read one in between", queueLimit/builtinCalls, n)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,143 @@
+//go:build cuda
+
+package cuda
+
+import (
+	"errors"
+	"fmt"
+	"unsafe"
+
+	"gorgonia.org/cu"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/gorgonia/cuda"
+	"gorgonia.org/tensor"
+)
+
+// A Call is the work of one op in a run of Gorgonia's tape machine. It is
+// queued in the engine's context and done by the time that Run or Store
+// returns: left to pile up, over 64 queued calls would run on two goroutines
+// at once.
+//
+// What a call takes of the engine's memory stays taken until the machine is
+// reset. Gorgonia's allocator may hand memory out twice after blocks were freed
+// in the middle of a run: its coalesce leaves pointers to blocks that are no
+// more.
+type Call struct {
+	extern G.External
+	device G.Device
+	engine *cuda.Engine
+	header Pointer // of the output
+	checks bool    // a kernel may set the status
+	err    error   // of Scratch
+}
+
+// headerSize is the size of what lies in front of an output of size bytes. Its
+// first word is the status of the call. The rest aligns a large output; a small
+// one shall not take more than the 32 bytes of the smallest block. The header is
+// also why the output is not freed with its register: Gorgonia frees by address,
+// and takes no notice of one that is not where a block begins.
+func headerSize(size int64) int64 {
+	if size < 1<<10 {
+		return 8
+	}
+	return 32
+}
+
+// Begin starts the work of an op, for its CUDADo.
+func Begin(extern G.External, device G.Device) (*Call, error) {
+	machine, ok := extern.(G.CUDAMachine)
+	if !ok {
+		return nil, fmt.Errorf("a %T has no CUDA device", extern)
+	}
+	if _, ok := extern.(interface{ Let(*G.Node, any) error }); !ok {
+		return nil, errors.New("a LispMachine gives no gradients on CUDA: use a tape machine, or build without the tag cuda")
+	}
+	if int(device) < 0 || int(device) >= len(machine.Engines()) {
+		return nil, errors.New("the machine has no memory on the device: make it of a graph, not of a program of CompileFunction")
+	}
+	// Contexts would give the context of a copy of the engine.
+	return &Call{extern: extern, device: device, engine: &machine.Engines()[int(device)]}, nil
+}
+
+// Output makes the value that the op's result goes to.
+func (c *Call) Output(dt tensor.Dtype, shape tensor.Shape) (G.Value, error) {
+	size := int64(dt.Size()) * int64(max(1, shape.TotalSize()))
+	header := headerSize(size)
+	memory, err := c.extern.Get(c.device, header+size)
+	if err != nil {
+		return nil, fmt.Errorf("%d bytes for the output: %w", size, err)
+	}
+	c.header = Pointer(memory.Uintptr())
+	address := memory.Uintptr() + uintptr(header)
+	switch {
+	case len(shape) == 0 && dt == tensor.Float32:
+		return *(**G.F32)(unsafe.Pointer(&address)), nil
+	case len(shape) == 0 && dt == tensor.Float64:
+		return *(**G.F64)(unsafe.Pointer(&address)), nil
+	}
+	return tensor.New(tensor.Of(dt), tensor.WithShape(shape.Clone()...), tensor.FromMemory(address, uintptr(size))), nil
+}
+
+// Address returns where a value lies on the device.
+func Address(v G.Value) Pointer { return Pointer(v.Uintptr()) }
+
+// Scratch returns memory for the kernels. Run tells if there was none.
+func (c *Call) Scratch(bytes int) Pointer {
+	memory, err := c.extern.Get(c.device, int64(bytes))
+	if err != nil {
+		c.err = fmt.Errorf("%d bytes of scratch memory: %w", bytes, err)
+		return 0
+	}
+	return Pointer(memory.Uintptr())
+}
+
+// Status returns the word, 0 at first, that kernels set where they refuse an
+// input. Output comes before it.
+func (c *Call) Status() Pointer {
+	if !c.checks {
+		c.checks = true
+		c.engine.Context().MemcpyHtoD(cu.DevicePtr(c.header), unsafe.Pointer(new(statusWord)), int64(unsafe.Sizeof(statusWord(0))))
+	}
+	return c.header
+}
+
+type statusWord int64
+
+// Run does the launches, one after the other. It tells whether a kernel
+// refused an input.
+func (c *Call) Run(launches ...Launch) (refused bool, err error) {
+	if c.err != nil {
+		return false, errors.Join(c.err, c.engine.DoWork())
+	}
+	for _, l := range launches {
+		if err := c.queue(l); err != nil {
+			return false, errors.Join(err, c.engine.DoWork())
+		}
+	}
+	c.engine.Context().Synchronize()
+	status := new(statusWord)
+	if c.checks {
+		c.engine.Context().MemcpyDtoH(unsafe.Pointer(status), cu.DevicePtr(c.header), int64(unsafe.Sizeof(*status)))
+	}
+	err = c.engine.DoWork()
+	return *status != 0, err
+}
+
+func (c *Call) queue(l Launch) error {
+	f, ok := c.engine.Functions()[l.Kernel]
+	if !ok {
+		return fmt.Errorf("the machine has not loaded the kernel %s", l.Kernel)
+	}
+	pointers := make([]unsafe.Pointer, len(l.Params))
+	for i := range l.Params {
+		pointers[i] = unsafe.Pointer(&l.Params[i])
+	}
+	c.engine.Context().LaunchKernel(f, l.Blocks, 1, 1, l.Threads, 1, 1, l.Shared, cu.NoStream, pointers)
+	return nil
+}
+
+// Store writes a number to a value on the device.
+func (c *Call) Store(v G.Value, number int64) error {
+	c.engine.Context().MemcpyHtoD(cu.DevicePtr(v.Uintptr()), unsafe.Pointer(&number), int64(unsafe.Sizeof(number)))
+	return c.engine.DoWork()
+}
