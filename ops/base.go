@@ -39,6 +39,15 @@ func newBase(name string, dt tensor.Dtype, shape tensor.Shape, children ...*G.No
 	return b
 }
 
+// apply adds the node of an op to its children's graph.
+func apply(o operation, children ...*G.Node) (*G.Node, error) {
+	op, err := placed(o, children)
+	if err != nil {
+		return nil, err
+	}
+	return G.ApplyOp(op, children...)
+}
+
 func (b *base) Arity() int { return len(b.inputs) }
 
 func (b *base) Type() hm.Type {

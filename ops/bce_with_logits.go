@@ -33,9 +33,9 @@ func BCEWithLogits(logits, targets *G.Node) (*G.Node, error) {
 	}
 	b := newBase(op, dt, logits.Shape(), logits, targets)
 	if dt == tensor.Float32 {
-		return G.ApplyOp(&bce[float32]{b}, logits, targets)
+		return apply(&bce[float32]{b}, logits, targets)
 	}
-	return G.ApplyOp(&bce[float64]{b}, logits, targets)
+	return apply(&bce[float64]{b}, logits, targets)
 }
 
 // bce takes logits and targets.
@@ -71,10 +71,12 @@ func (o *bce[T]) grad(which int, dst []T, in []G.Value, grad []T) error {
 	return o.run(dst, in, func(dst, logits, targets []T) error { return f(dst, logits, targets, grad) })
 }
 
+func (o *bce[T]) gradients() differentiable[T] { return differentiable[T]{&o.base, o.grad, o} }
+
 func (o *bce[T]) DiffWRT(int) []bool { return []bool{true, true} }
 
 func (o *bce[T]) SymDiff(in G.Nodes, _, grad *G.Node) (G.Nodes, error) {
-	return symDiff(in, grad, &o.base, o.grad)
+	return symDiff(in, grad, o.gradients())
 }
 
 // DoDiff is backward on a LispMachine.
@@ -83,5 +85,5 @@ func (o *bce[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) error {
 	if err != nil {
 		return err
 	}
-	return doDiff(&o.base, in, grad, o.grad)
+	return doDiff(o.gradients(), in, grad)
 }

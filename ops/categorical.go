@@ -46,7 +46,7 @@ func newCategorical[T layout.Float](logits *G.Node, c config) (*G.Node, error) {
 	}
 	children := append(G.Nodes{logits}, noise...)
 	o := &categorical[T]{newBase(c.op, logits.Dtype(), logits.Shape(), children...), dist, s}
-	return G.ApplyOp(o, children...)
+	return apply(o, children...)
 }
 
 // categorical takes logits, a draw and, where it is given its noise, that.

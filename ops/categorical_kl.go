@@ -55,9 +55,9 @@ func CategoricalKL(q, p *G.Node, opts ...Option) (*G.Node, error) {
 	}
 	b := newBase(op, dt, dist.Reduced(), children...)
 	if dt == tensor.Float32 {
-		return G.ApplyOp(&categoricalKL[float32]{b, dist}, children...)
+		return apply(&categoricalKL[float32]{b, dist}, children...)
 	}
-	return G.ApplyOp(&categoricalKL[float64]{b, dist}, children...)
+	return apply(&categoricalKL[float64]{b, dist}, children...)
 }
 
 // categoricalKL takes q and, unless that is uniform, p.
@@ -98,10 +98,14 @@ func (o *categoricalKL[T]) grad(which int, dst []T, in []G.Value, grad []T) erro
 	return o.run(dst, in, func(dst, q, p []T, d kernel.Dims) error { return f(dst, q, p, grad, d) })
 }
 
+func (o *categoricalKL[T]) gradients() differentiable[T] {
+	return differentiable[T]{&o.base, o.grad, o}
+}
+
 func (o *categoricalKL[T]) DiffWRT(inputs int) []bool { return []bool{true, true}[:inputs] }
 
 func (o *categoricalKL[T]) SymDiff(in G.Nodes, _, grad *G.Node) (G.Nodes, error) {
-	return symDiff(in, grad, &o.base, o.grad)
+	return symDiff(in, grad, o.gradients())
 }
 
 // DoDiff is backward on a LispMachine.
@@ -110,5 +114,5 @@ func (o *categoricalKL[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node)
 	if err != nil {
 		return err
 	}
-	return doDiff(&o.base, in, grad, o.grad)
+	return doDiff(o.gradients(), in, grad)
 }

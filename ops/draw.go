@@ -31,7 +31,7 @@ func newDraw(op string, child *G.Node, c config) (*G.Node, *stream, error) {
 	if c.noise == nil {
 		d.stream = c.source.newStream()
 	}
-	n, err := G.ApplyOp(d, child)
+	n, err := apply(d, child)
 	return n, d.stream, err
 }
 
@@ -42,17 +42,19 @@ func (d *draw) SetTraining(isTraining bool) error {
 }
 
 func (d *draw) Do(...G.Value) (G.Value, error) {
-	number := int64(0)
+	// A tensor, not a gorgonia.I64: a machine WithNaNWatch panics at that.
+	return tensor.New(tensor.FromScalar(d.next())), nil
+}
+
+// next begins a draw and returns its number.
+func (d *draw) next() int64 {
 	switch {
 	case d.deterministic && d.eval.Load():
-		number = -d.unnoised.Add(1)
+		return -d.unnoised.Add(1)
 	case d.stream == nil:
-		number = d.unnoised.Add(1)
-	default:
-		number = int64(d.stream.next())
+		return d.unnoised.Add(1)
 	}
-	// A tensor, not a gorgonia.I64: a machine WithNaNWatch panics at that.
-	return tensor.New(tensor.FromScalar(number)), nil
+	return int64(d.stream.next())
 }
 
 // drawNumber reads the value of a draw.

@@ -14,15 +14,22 @@ import (
 // gradient to the output.
 type gradientOf[T layout.Float] func(which int, dst []T, in []G.Value, grad []T) error
 
-// symDiff adds an op for the gradient to each input of the op forward, whose
-// output has a shape and the gradient grad.
-func symDiff[T layout.Float](in G.Nodes, grad *G.Node, forward *base, f gradientOf[T]) (G.Nodes, error) {
+// differentiable is an op with such gradients, on the CPU and on the device.
+type differentiable[T layout.Float] struct {
+	*base
+	grad   gradientOf[T]
+	device deviceGradient
+}
+
+// symDiff adds an op for the gradient to each input of the op forward, given
+// the gradient to its output.
+func symDiff[T layout.Float](in G.Nodes, grad *G.Node, forward differentiable[T]) (G.Nodes, error) {
 	children := append(append(G.Nodes{}, in...), grad)
 	grads := make(G.Nodes, len(in))
 	for i, n := range in {
 		var err error
 		b := newBase(forward.name+".grad", forward.dt, n.Shape(), children...)
-		if grads[i], err = G.ApplyOp(&gradOp[T]{base: b, output: forward.shape, of: n, which: i, f: f}, children...); err != nil {
+		if grads[i], err = apply(&gradOp[T]{base: b, forward: forward, of: n, which: i}, children...); err != nil {
 			return nil, err
 		}
 	}
@@ -33,40 +40,42 @@ func symDiff[T layout.Float](in G.Nodes, grad *G.Node, forward *base, f gradient
 // and gives the gradient to one input.
 type gradOp[T layout.Float] struct {
 	base
-	output tensor.Shape
-	of     *G.Node
-	which  int
-	f      gradientOf[T]
-	room   room[T]
+	forward differentiable[T]
+	of      *G.Node
+	which   int
+	room    room[T]
 }
 
 func (o *gradOp[T]) Do(in ...G.Value) (G.Value, error) {
 	dst := o.room.of(o.shape)
-	// A machine runs this node in any case. Only where Grad was asked for a
-	// gradient by way of the input does that have a derivative.
-	if o.of.Deriv() == nil {
+	if !o.asked() {
 		return layout.Value(o.shape, dst), nil
 	}
 	last := len(in) - 1
-	grad, err := read[T](&o.base, "its gradient", in[last], o.output)
+	grad, err := read[T](&o.base, "its gradient", in[last], o.forward.shape)
 	if err != nil {
 		return nil, err
 	}
-	if err := o.f(o.which, dst, in[:last], grad); err != nil {
+	if err := o.forward.grad(o.which, dst, in[:last], grad); err != nil {
 		return nil, err
 	}
 	return layout.Value(o.shape, dst), nil
 }
 
+// asked tells whether somebody wants the gradient. A machine runs the node in
+// any case; only where Grad was asked for a gradient by way of the input does
+// that have a derivative.
+func (o *gradOp[T]) asked() bool { return o.of.Deriv() != nil }
+
 // doDiff is backward on a LispMachine, given the gradient to the output.
-func doDiff[T layout.Float](b *base, in G.Nodes, grad []T, f gradientOf[T]) error {
+func doDiff[T layout.Float](forward differentiable[T], in G.Nodes, grad []T) error {
 	values := nodeValues(in)
 	for i, n := range in {
 		d := make([]T, layout.Size(n.Shape()))
-		if err := f(i, d, values, grad); err != nil {
+		if err := forward.grad(i, d, values, grad); err != nil {
 			return err
 		}
-		if err := accumulate(b, n, d); err != nil {
+		if err := accumulate(forward.base, n, d); err != nil {
 			return err
 		}
 	}

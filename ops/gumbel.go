@@ -75,9 +75,9 @@ func gumbelFrom(anchor *G.Node, dt tensor.Dtype, shape tensor.Shape, c config) (
 	}
 	b := newBase(c.op, dt, shape, d)
 	if dt == tensor.Float32 {
-		return G.ApplyOp(&gumbel[float32]{b, s, c.loc, c.scale}, d)
+		return apply(&gumbel[float32]{b, s, c.loc, c.scale}, d)
 	}
-	return G.ApplyOp(&gumbel[float64]{b, s, c.loc, c.scale}, d)
+	return apply(&gumbel[float64]{b, s, c.loc, c.scale}, d)
 }
 
 // gumbel takes a draw.

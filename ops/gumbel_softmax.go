@@ -87,7 +87,7 @@ func newGumbelSoftmax[T layout.Float](logits, tau *G.Node, c config) (*G.Node, e
 		base: newBase(c.op, logits.Dtype(), logits.Shape(), children...),
 		dist: dist, hard: c.hard, stream: s,
 	}
-	return G.ApplyOp(o, children...)
+	return apply(o, children...)
 }
 
 // gumbelSoftmax takes logits, tau, a draw and, where it is given its noise,
@@ -229,11 +229,11 @@ func (o *gumbelSoftmax[T]) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, erro
 	// The output is a child so that forward runs first; its value is not
 	// read, for later ops may overwrite it.
 	children := append(append(G.Nodes{}, in...), out, grad)
-	logits, err := G.ApplyOp(&gumbelSoftmaxGrad[T]{newBase(o.name+".grad", o.dt, o.shape, children...), o}, children...)
+	logits, err := apply(&gumbelSoftmaxGrad[T]{newBase(o.name+".grad", o.dt, o.shape, children...), o}, children...)
 	if err != nil {
 		return nil, err
 	}
-	tau, err := G.ApplyOp(&gumbelSoftmaxGradTau[T]{newBase(o.name+".gradTau", o.dt, nil, children...), o, in[1]}, children...)
+	tau, err := apply(&gumbelSoftmaxGradTau[T]{newBase(o.name+".gradTau", o.dt, nil, children...), o, in[1]}, children...)
 	if err != nil {
 		return nil, err
 	}
@@ -293,9 +293,7 @@ type gumbelSoftmaxGradTau[T layout.Float] struct {
 }
 
 func (o *gumbelSoftmaxGradTau[T]) Do(in ...G.Value) (G.Value, error) {
-	// A machine runs this node in any case. Only where Grad was asked for a
-	// gradient by way of tau does tau have a derivative.
-	if o.tau.Deriv() == nil {
+	if !o.asked() {
 		return layout.Value(o.shape, []T{0}), nil
 	}
 	grad, err := read[T](&o.base, "its gradient", in[len(in)-1], o.forward.shape)
@@ -308,3 +306,6 @@ func (o *gumbelSoftmaxGradTau[T]) Do(in ...G.Value) (G.Value, error) {
 	}
 	return layout.Value(o.shape, []T{tau}), nil
 }
+
+// asked tells whether somebody wants the gradient: see gradOp.
+func (o *gumbelSoftmaxGradTau[T]) asked() bool { return o.tau.Deriv() != nil }

@@ -59,9 +59,9 @@ func Linear(x, w, b *G.Node, act Activation) (*G.Node, error) {
 	}
 	common := newBase(op, dt, tensor.Shape{xs[0], ws[1]}, x, w, b)
 	if dt == tensor.Float32 {
-		return G.ApplyOp(newLinear[float32](common, xs[1], act), x, w, b)
+		return apply(newLinear[float32](common, xs[1], act), x, w, b)
 	}
-	return G.ApplyOp(newLinear[float64](common, xs[1], act), x, w, b)
+	return apply(newLinear[float64](common, xs[1], act), x, w, b)
 }
 
 // linear takes x, W and b.
@@ -156,6 +156,8 @@ func (o *linear[T]) grad(which int, dst []T, in []G.Value, dz []T) error {
 	return nil
 }
 
+func (o *linear[T]) gradients() differentiable[T] { return differentiable[T]{&o.base, o.grad, o} }
+
 func (o *linear[T]) DiffWRT(int) []bool { return []bool{true, true, true} }
 
 func (o *linear[T]) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
@@ -166,11 +168,11 @@ func (o *linear[T]) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
 		o.mu.Unlock()
 		var err error
 		children := append(append(G.Nodes{}, in...), out, grad)
-		if dz, err = G.ApplyOp(&linearGradZ[T]{base: newBase(o.name+".gradZ", o.dt, o.shape, children...), forward: o}, children...); err != nil {
+		if dz, err = apply(&linearGradZ[T]{base: newBase(o.name+".gradZ", o.dt, o.shape, children...), forward: o}, children...); err != nil {
 			return nil, err
 		}
 	}
-	return symDiff(in, dz, &o.base, o.grad)
+	return symDiff(in, dz, o.gradients())
 }
 
 // DoDiff is backward on a LispMachine.
@@ -186,7 +188,7 @@ func (o *linear[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) error 
 			return err
 		}
 	}
-	return doDiff(&o.base, in, dz, o.grad)
+	return doDiff(o.gradients(), in, dz)
 }
 
 // linearGradZ takes what its forward op takes, the output and the gradient to

@@ -61,12 +61,15 @@ func (s *Source) newStream() *stream {
 // next begins a draw and returns its number.
 func (n *stream) next() uint64 { return n.draws.Add(1) - 1 }
 
-// at returns the random words of a draw.
-func (n *stream) at(draw uint64) *kernel.Stream {
+// key selects the stream's random words.
+func (n *stream) key() philox.Key {
 	n.source.mu.Lock()
 	defer n.source.mu.Unlock()
-	return &kernel.Stream{Key: philox.DeriveKey(n.source.seed, n.number), Draw: draw}
+	return philox.DeriveKey(n.source.seed, n.number)
 }
+
+// at returns the random words of a draw.
+func (n *stream) at(draw uint64) *kernel.Stream { return &kernel.Stream{Key: n.key(), Draw: draw} }
 
 // sourceMagic begins the state of a source; its last byte is the version.
 const sourceMagic = "gumbel.Source\x01"

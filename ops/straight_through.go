@@ -33,9 +33,9 @@ func StraightThrough(soft *G.Node, opts ...Option) (*G.Node, error) {
 	}
 	b := newBase(op, dt, soft.Shape(), soft)
 	if dt == tensor.Float32 {
-		return G.ApplyOp(&straightThrough[float32]{b, dist}, soft)
+		return apply(&straightThrough[float32]{b, dist}, soft)
 	}
-	return G.ApplyOp(&straightThrough[float64]{b, dist}, soft)
+	return apply(&straightThrough[float64]{b, dist}, soft)
 }
 
 type straightThrough[T layout.Float] struct {

@@ -1,0 +1,358 @@
+//go:build cuda
+
+package ops_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"regexp"
+	"runtime"
+	"slices"
+	"testing"
+
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"github.com/gumbel-go/gumbel/cudavm"
+	"github.com/gumbel-go/gumbel/ops"
+)
+
+// A deviceCase builds nodes of this package, the same on the device and on the
+// CPU.
+type deviceCase struct {
+	name  string
+	exact bool // every bit of the output is the same
+	build func(b *builder) *G.Node
+}
+
+// builder makes the inputs of a case; learned ones get a gradient.
+type builder struct {
+	g      *G.ExprGraph
+	dt     tensor.Dtype
+	rng    *rand.Rand
+	source *ops.Source
+	learn  G.Nodes
+}
+
+// array is an input of numbers around 0.
+func (b *builder) array(shape ...int) *G.Node {
+	return b.bound(shape, func() float64 { return 2 * b.rng.NormFloat64() })
+}
+
+func (b *builder) bound(shape []int, f func() float64) *G.Node {
+	data := make([]float64, tensor.Shape(shape).TotalSize())
+	for i := range data {
+		data[i] = f()
+	}
+	return G.NewTensor(b.g, b.dt, len(shape), G.WithShape(shape...), G.WithName(fmt.Sprint("in", len(b.g.AllNodes()))), G.WithValue(dense(b.dt, shape, data)))
+}
+
+func (b *builder) learned(shape ...int) *G.Node {
+	n := b.array(shape...)
+	b.learn = append(b.learn, n)
+	return n
+}
+
+func (b *builder) tau(v float64) *G.Node {
+	n := G.NewScalar(b.g, b.dt, G.WithName("tau"), G.WithValue(scalar(b.dt, v)))
+	b.learn = append(b.learn, n)
+	return n
+}
+
+func scalar(dt tensor.Dtype, v float64) any {
+	if dt == tensor.Float32 {
+		return float32(v)
+	}
+	return v
+}
+
+func dense(dt tensor.Dtype, shape tensor.Shape, data []float64) *tensor.Dense {
+	if dt == tensor.Float64 {
+		return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(slices.Clone(data)))
+	}
+	single := make([]float32, len(data))
+	for i, v := range data {
+		single[i] = float32(v)
+	}
+	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(single))
+}
+
+func deviceCases() []deviceCase {
+	soft := func(shape tensor.Shape, opts ...ops.Option) func(b *builder) *G.Node {
+		return func(b *builder) *G.Node {
+			logits := b.learned(shape...)
+			return G.Must(ops.GumbelSoftmax(logits, b.tau(0.7), append(opts, ops.WithSource(b.source))...))
+		}
+	}
+	linear := func(act ops.Activation, batch, in, out int) func(b *builder) *G.Node {
+		return func(b *builder) *G.Node {
+			return G.Must(ops.Linear(b.learned(batch, in), b.learned(in, out), b.learned(out), act))
+		}
+	}
+	kl := func(shape tensor.Shape, opts ...ops.Option) func(b *builder) *G.Node {
+		return func(b *builder) *G.Node {
+			return G.Must(ops.CategoricalKL(b.learned(shape...), b.learned(shape...), opts...))
+		}
+	}
+	return []deviceCase{
+		{"Gumbel", true, func(b *builder) *G.Node {
+			return G.Must(ops.Gumbel(b.g, b.dt, tensor.Shape{5, 37}, ops.WithSource(b.source)))
+		}},
+		{"Gumbel, scaled", true, func(b *builder) *G.Node {
+			return G.Must(ops.GumbelLike(b.array(3, 50), ops.WithSource(b.source), ops.WithLoc(-2), ops.WithScale(0.3)))
+		}},
+		{"soft", false, soft(tensor.Shape{7, 10})},
+		{"soft, a vector", false, soft(tensor.Shape{33})},
+		{"soft, axis 0", false, soft(tensor.Shape{5, 40}, ops.WithAxis(0))},
+		{"soft, a middle axis", false, soft(tensor.Shape{2, 5, 3}, ops.WithAxis(1))},
+		{"soft, blocks", false, soft(tensor.Shape{4, 30}, ops.WithClasses(10))},
+		{"soft, long rows", false, soft(tensor.Shape{2, 5000})},
+		{"hard", true, soft(tensor.Shape{7, 10}, ops.WithHard())},
+		{"hard, axis 0", true, soft(tensor.Shape{5, 40}, ops.WithHard(), ops.WithAxis(0))},
+		{"hard, blocks", true, soft(tensor.Shape{4, 30}, ops.WithHard(), ops.WithClasses(10))},
+		{"hard, long rows", true, soft(tensor.Shape{2, 5000}, ops.WithHard())},
+		{"soft, noise given", false, func(b *builder) *G.Node {
+			return G.Must(ops.GumbelSoftmax(b.learned(6, 4), b.tau(0.5), ops.WithNoise(b.learned(6, 4))))
+		}},
+		{"hard, noise shared", true, func(b *builder) *G.Node {
+			logits := b.learned(6, 4)
+			noise := G.Must(ops.GumbelLike(logits, ops.WithSource(b.source)))
+			return G.Must(ops.GumbelSoftmax(logits, b.tau(0.5), ops.WithNoise(noise), ops.WithHard()))
+		}},
+		{"Categorical", true, func(b *builder) *G.Node {
+			return G.Must(ops.Categorical(b.array(9, 12), ops.WithSource(b.source)))
+		}},
+		{"StraightThrough", true, func(b *builder) *G.Node { return G.Must(ops.StraightThrough(b.learned(9, 12))) }},
+		{"BCEWithLogits", false, func(b *builder) *G.Node {
+			return G.Must(ops.BCEWithLogits(b.learned(8, 9), b.bound([]int{8, 9}, b.rng.Float64)))
+		}},
+		{"BCEWithLogits, targets too", false, func(b *builder) *G.Node {
+			return G.Must(ops.BCEWithLogits(b.learned(8, 9), b.learned(8, 9)))
+		}},
+		{"CategoricalKL", false, kl(tensor.Shape{6, 11})},
+		{"CategoricalKL, axis 0", false, kl(tensor.Shape{6, 11}, ops.WithAxis(0))},
+		{"CategoricalKL, blocks", false, kl(tensor.Shape{3, 20}, ops.WithClasses(5))},
+		{"CategoricalKL of the uniform", false, func(b *builder) *G.Node {
+			return G.Must(ops.CategoricalKL(b.learned(6, 11), nil))
+		}},
+		{"Linear", false, linear(ops.Identity, 5, 7, 3)},
+		{"Linear, ReLU", false, linear(ops.ReLU, 5, 70, 65)},
+		{"Linear, Tanh", false, linear(ops.Tanh, 17, 7, 3)},
+		{"Linear, Sigmoid", false, linear(ops.Sigmoid, 1, 7, 130)},
+		{"a mixed graph", false, func(b *builder) *G.Node {
+			x, tau := b.learned(4, 6), b.tau(0.9)
+			logits := G.Must(G.Add(G.Must(G.Tanh(x)), G.Must(G.HadamardProd(x, x))))
+			y := G.Must(ops.GumbelSoftmax(logits, G.Must(G.Square(tau)), ops.WithSource(b.source)))
+			z := G.Must(ops.Linear(G.Must(G.Exp(y)), b.learned(6, 5), b.learned(5), ops.Tanh))
+			return G.Must(G.Add(G.Must(ops.StraightThrough(z)), z))
+		}},
+	}
+}
+
+// outcome is what a run leaves: the output, then the gradient to each learned
+// input.
+type outcome [][]float64
+
+// runs builds a case and runs it a few times.
+func (c deviceCase) runs(t *testing.T, dt tensor.Dtype, times int) (all []outcome) {
+	t.Helper()
+	b := &builder{g: G.NewGraph(), dt: dt, rng: rand.New(rand.NewPCG(1, 2)), source: ops.NewSource(3)}
+	y := c.build(b)
+	G.Must(G.Square(b.array(2))) // with nothing on the device, a Read makes Gorgonia panic
+	values := make([]G.Value, 1+len(b.learn))
+	G.Read(y, &values[0])
+	if len(b.learn) > 0 {
+		weights := b.array(y.Shape()...)
+		cost := G.Must(G.Sum(G.Must(G.HadamardProd(y, weights))))
+		grads, err := G.Grad(cost, b.learn...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, n := range grads {
+			G.Read(n, &values[1+i])
+		}
+	}
+	m, err := cudavm.New(b.g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	for range times {
+		if err := m.RunAll(); err != nil {
+			t.Fatal(err)
+		}
+		var o outcome
+		for _, v := range values {
+			o = append(o, numbers(v))
+		}
+		all = append(all, o)
+		m.Reset()
+	}
+	return all
+}
+
+func numbers(v G.Value) (all []float64) {
+	switch data := v.Data().(type) {
+	case float32:
+		return []float64{float64(data)}
+	case float64:
+		return []float64{data}
+	case []float32:
+		for _, x := range data {
+			all = append(all, float64(x))
+		}
+	case []float64:
+		return slices.Clone(data)
+	}
+	return all
+}
+
+// Values and gradients are the CPU's, run after run.
+func TestDeviceIsLikeCPU(t *testing.T) {
+	for _, c := range deviceCases() {
+		for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
+			t.Run(fmt.Sprintf("%s/%v", c.name, dt), func(t *testing.T) {
+				var want []outcome
+				ops.OnCPU(func() { want = c.runs(t, dt, 3) })
+				tolerance := 1e-12
+				if dt == tensor.Float32 {
+					tolerance = 1e-5
+				}
+				for run, got := range c.runs(t, dt, 3) {
+					for i := range got {
+						within := tolerance
+						if i == 0 && c.exact {
+							within = 0
+						}
+						checkClose(t, fmt.Sprintf("run %d, array %d", run, i), got[i], want[run][i], within)
+					}
+				}
+			})
+		}
+	}
+}
+
+// checkClose compares relative to the array's greatest number.
+func checkClose(t *testing.T, name string, got, want []float64, tolerance float64) {
+	t.Helper()
+	if len(got) != len(want) || len(got) == 0 {
+		t.Fatalf("%s: %d numbers, want %d", name, len(got), len(want))
+	}
+	greatest := 0.0
+	for _, v := range want {
+		greatest = max(greatest, math.Abs(v))
+	}
+	for i := range got {
+		if !(math.Abs(got[i]-want[i]) <= tolerance*greatest) {
+			t.Fatalf("%s[%d] is %v, on the CPU %v", name, i, got[i], want[i])
+		}
+	}
+}
+
+// A long chain runs many more kernels than Gorgonia queues at once.
+func TestDeviceChain(t *testing.T) {
+	chain := deviceCase{"chain", false, func(b *builder) *G.Node {
+		x, tau := b.learned(4, 5), G.NewScalar(b.g, b.dt, G.WithName("tau"), G.WithValue(scalar(b.dt, 1)))
+		for range 200 {
+			x = G.Must(ops.GumbelSoftmax(x, tau, ops.WithSource(b.source)))
+		}
+		return x
+	}}
+	var want []outcome
+	ops.OnCPU(func() { want = chain.runs(t, tensor.Float64, 2) })
+	for run, got := range chain.runs(t, tensor.Float64, 2) {
+		for i := range got {
+			checkClose(t, fmt.Sprintf("run %d, array %d", run, i), got[i], want[run][i], 1e-9)
+		}
+	}
+}
+
+// Two machines of one graph, in turn, draw one after the other, and each has the
+// gradient of its own sample.
+func TestDeviceMachinesInTurn(t *testing.T) {
+	run := func() (all []outcome) {
+		b := &builder{g: G.NewGraph(), dt: tensor.Float64, rng: rand.New(rand.NewPCG(1, 2)), source: ops.NewSource(3)}
+		logits := b.learned(3, 4)
+		y := G.Must(ops.GumbelSoftmax(logits, b.tau(0.6), ops.WithSource(b.source)))
+		var sample, grad G.Value
+		G.Read(y, &sample)
+		grads, err := G.Grad(G.Must(G.Sum(G.Must(G.HadamardProd(y, b.array(3, 4))))), logits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		G.Read(grads[0], &grad)
+		var machines [2]*cudavm.Machine
+		for i := range machines {
+			if machines[i], err = cudavm.New(b.g); err != nil {
+				t.Fatal(err)
+			}
+			defer machines[i].Close()
+		}
+		for _, which := range []int{0, 1, 1, 0, 1, 0} {
+			if err := machines[which].RunAll(); err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, outcome{numbers(sample), numbers(grad)})
+			machines[which].Reset()
+		}
+		return all
+	}
+	var want []outcome
+	ops.OnCPU(func() { want = run() })
+	for i, got := range run() {
+		for j := range got {
+			checkClose(t, fmt.Sprintf("run %d, array %d", i, j), got[j], want[i][j], 1e-12)
+		}
+		if i > 0 && slices.Equal(got[0], want[i-1][0]) {
+			t.Errorf("run %d draws as the one before", i)
+		}
+	}
+}
+
+// What CUDA alone refuses.
+func TestDeviceErrors(t *testing.T) {
+	square := func() *tensor.Dense {
+		return tensor.New(tensor.WithShape(2, 2), tensor.WithBacking([]float32{1, 2, 3, 4}))
+	}
+	transposed := square()
+	if err := transposed.T(); err != nil {
+		t.Fatal(err)
+	}
+	sample := func(x *tensor.Dense) *G.ExprGraph {
+		g := G.NewGraph()
+		G.Must(ops.Categorical(G.NewMatrix(g, tensor.Float32, G.WithShape(2, 2), G.WithName("x"), G.WithValue(x))))
+		return g
+	}
+	for _, test := range []struct {
+		name string
+		run  func() error
+		want string
+	}{
+		{"a pending transposition", func() error {
+			// A cudavm.Machine would not come as far as the op.
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			return G.NewTapeMachine(sample(transposed)).RunAll()
+		}, `Categorical#\d+: x does not lie in memory row by row`},
+		{"an empty array", func() error {
+			x := G.NewMatrix(G.NewGraph(), tensor.Float32, G.WithShape(0, 3), G.WithName("x"))
+			_, err := ops.StraightThrough(x)
+			return err
+		}, `StraightThrough#\d+: an array of shape \(0, 3\), without elements`},
+		{"a LispMachine", func() error {
+			m := G.NewLispMachine(sample(square()), G.ExecuteFwdOnly())
+			defer m.Close()
+			return m.RunAll()
+		}, `a LispMachine gives no gradients on CUDA`},
+	} {
+		err := test.run()
+		if err == nil || !regexp.MustCompile(test.want).MatchString(err.Error()) {
+			t.Errorf("%s: error %v, want %s", test.name, err, test.want)
+		}
+	}
+}
