@@ -108,7 +108,7 @@ func graphStep(b *testing.B, shape tensor.Shape, hard, backward bool) func() err
 			b.Fatal(err)
 		}
 	}
-	m := G.NewTapeMachine(g)
+	m := newMachine(b, g)
 	b.Cleanup(func() { m.Close() })
 	return func() error {
 		defer m.Reset()

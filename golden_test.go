@@ -122,6 +122,9 @@ func (c goldenCase) test(t *testing.T) {
 // on runs the case on one machine in one dtype.
 func (c goldenCase) on(t *testing.T, name string, dt tensor.Dtype, lisp bool) {
 	t.Helper()
+	if lisp && G.CUDA {
+		return
+	}
 	g := G.NewGraph()
 	var in G.Nodes
 	for _, l := range c.leaves {
@@ -137,32 +140,14 @@ func (c goldenCase) on(t *testing.T, name string, dt tensor.Dtype, lisp bool) {
 	var value G.Value
 	G.Read(y, &value)
 	cost := dot(y, input(g, dt, "upstream", c.shape, c.upstream))
-	if err := backpropagate(g, cost, in, lisp); err != nil {
+	grads, err := backpropagate(t, g, cost, in, lisp)
+	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
 	c.value.compare(t, name+": value", dt, value)
-	for i, n := range in {
-		d, err := n.Grad()
-		if err != nil {
-			t.Fatalf("%s: gradient of %s: %v", name, c.leaves[i].name, err)
-		}
+	for i, d := range grads {
 		c.leaves[i].gradient.compare(t, name+": gradient of "+c.leaves[i].name, dt, d)
 	}
-}
-
-// backpropagate runs the graph once and leaves in's gradients where Grad() finds them.
-func backpropagate(g *G.ExprGraph, cost *G.Node, in G.Nodes, lisp bool) error {
-	if lisp {
-		m := G.NewLispMachine(g)
-		defer m.Close()
-		return m.RunAll()
-	}
-	if _, err := G.Grad(cost, in...); err != nil {
-		return err
-	}
-	m := G.NewTapeMachine(g, G.BindDualValues(in...))
-	defer m.Close()
-	return m.RunAll()
 }
 
 // input makes a leaf that holds data, in dt.

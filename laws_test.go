@@ -82,7 +82,7 @@ func checkChiSquare(t *testing.T, name string, counts []int, probabilities []flo
 // A drawing is a graph of one or more random nodes, run again and again.
 type drawing struct {
 	machine G.VM
-	nodes   G.Nodes
+	values  []G.Value // one for each node
 }
 
 // newDrawing builds nodes on logits and a temperature.
@@ -93,7 +93,11 @@ func newDrawing(t testing.TB, dt tensor.Dtype, shape tensor.Shape, logits []floa
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &drawing{G.NewTapeMachine(g), nodes}
+	d := &drawing{values: make([]G.Value, len(nodes))}
+	for i, n := range nodes {
+		G.Read(n, &d.values[i])
+	}
+	d.machine = newMachine(t, g)
 	t.Cleanup(func() { d.machine.Close() })
 	return d
 }
@@ -105,9 +109,9 @@ func (d *drawing) run(t testing.TB) [][]float64 {
 		t.Fatal(err)
 	}
 	defer d.machine.Reset()
-	out := make([][]float64, len(d.nodes))
-	for i, n := range d.nodes {
-		out[i] = slices.Clone(elements(n.Value()))
+	out := make([][]float64, len(d.values))
+	for i, v := range d.values {
+		out[i] = slices.Clone(elements(v))
 	}
 	return out
 }

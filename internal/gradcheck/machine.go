@@ -6,6 +6,8 @@ import (
 
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
+
+	"github.com/gumbel-go/gumbel/cudavm"
 )
 
 // graph is a cost built from inputs, ready for a machine.
@@ -61,7 +63,20 @@ func bind(n *G.Node, data []float64) error {
 	return G.Let(n, tensor.New(tensor.WithShape(n.Shape()...), tensor.WithBacking(data)))
 }
 
-func (gr *graph) costValue() float64 { return gr.cost.Value().Data().(float64) }
+// readCost keeps the cost of a tape machine's last run, for the function that it returns.
+func (gr *graph) readCost() func() float64 {
+	cost := new(G.Value)
+	G.Read(gr.cost, cost)
+	return func() float64 { return (*cost).Data().(float64) }
+}
+
+// open opens a tape machine, on the GPU where the tests are built for one.
+func open(g *G.ExprGraph, opts ...G.VMOpt) (G.VM, error) {
+	if !G.CUDA {
+		return G.NewTapeMachine(g, opts...), nil
+	}
+	return cudavm.New(g, opts...)
+}
 
 // gradients calls read with each input that is not fixed and copies what it returns.
 func (gr *graph) gradients(p *point, read func(i int) (G.Value, error)) ([][]float64, error) {
@@ -116,21 +131,37 @@ func tape(build Build, p *point) ([]run, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := G.NewTapeMachine(gr.g, G.BindDualValues(wrt...))
+	values := make([]G.Value, len(grads))
+	for i, n := range grads {
+		G.Read(n, &values[i])
+	}
+	cost := gr.readCost()
+	var opts []G.VMOpt
+	if !G.CUDA {
+		opts = append(opts, G.BindDualValues(wrt...))
+	}
+	m, err := open(gr.g, opts...)
+	if err != nil {
+		return nil, err
+	}
 	defer m.Close()
 
-	first := run{name: "tape machine, dual values"}
-	if first.gradients, err = gr.runAndRead(m, p, func(i int) (G.Value, error) { return gr.in[i].Grad() }); err != nil {
-		return nil, err
+	var runs []run
+	if !G.CUDA {
+		first := run{name: "tape machine, dual values"}
+		if first.gradients, err = gr.runAndRead(m, p, func(i int) (G.Value, error) { return gr.in[i].Grad() }); err != nil {
+			return nil, err
+		}
+		first.cost = cost()
+		m.Reset()
+		runs = append(runs, first)
 	}
-	first.cost = gr.costValue()
-	m.Reset()
 	second := run{name: "tape machine, second run"}
-	if second.gradients, err = gr.runAndRead(m, p, func(i int) (G.Value, error) { return grads[nodes[i]].Value(), nil }); err != nil {
+	if second.gradients, err = gr.runAndRead(m, p, func(i int) (G.Value, error) { return values[nodes[i]], nil }); err != nil {
 		return nil, err
 	}
-	second.cost = gr.costValue()
-	return []run{first, second}, nil
+	second.cost = cost()
+	return append(runs, second), nil
 }
 
 // lisp runs a LispMachine, which can run once only and takes no graph that holds Grad's nodes.
@@ -145,7 +176,7 @@ func lisp(build Build, p *point) (run, error) {
 	if r.gradients, err = gr.runAndRead(m, p, func(i int) (G.Value, error) { return gr.in[i].Grad() }); err != nil {
 		return r, err
 	}
-	r.cost = gr.costValue()
+	r.cost = gr.cost.Value().Data().(float64)
 	return r, nil
 }
 
