@@ -7,17 +7,19 @@ import (
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
+	"github.com/gumbel-go/gumbel/cudavm"
 	"github.com/gumbel-go/gumbel/ops"
 )
 
 // The graphs of this file evaluate a model. Each has a batch size of its own,
 // as Gorgonia wants, and shares the weights of the training graph.
 
-// machine runs a graph, as often as asked.
-type machine struct{ vm G.VM }
+// machine runs a graph, as often as asked: on the GPU with the tag cuda.
+type machine struct{ vm *cudavm.Machine }
 
-func newMachine(g *G.ExprGraph, opts ...G.VMOpt) machine {
-	return machine{G.NewTapeMachine(g, opts...)}
+func newMachine(g *G.ExprGraph) (machine, error) {
+	vm, err := cudavm.New(g)
+	return machine{vm}, err
 }
 
 func (m machine) run() error {
@@ -82,8 +84,8 @@ func newEncoderGraph(p *parameters, batch int) (*encoderGraph, error) {
 		return nil, err
 	}
 	e := &encoderGraph{x: data, logits: read(logits), kl: read(kl), settings: p.settings}
-	e.machine = newMachine(g)
-	return e, nil
+	e.machine, err = newMachine(g)
+	return e, err
 }
 
 // encode runs the batch of images that begins at first.
@@ -148,8 +150,8 @@ func newDecoderGraph(p *parameters, batch int, draw sampler) (*decoderGraph, err
 		return nil, err
 	}
 	d := &decoderGraph{logits: logitsData, x: xData, sample: read(z), losses: read(losses)}
-	d.machine = newMachine(g)
-	return d, nil
+	d.machine, err = newMachine(g)
+	return d, err
 }
 
 // decodeWith adds a decoder that shares the weights of p.
@@ -189,8 +191,8 @@ func newGenerator(p *parameters) (*generator, error) {
 		return nil, err
 	}
 	d := &generator{latents: p.settings.Latents, classes: p.settings.Classes, z: data, made: read(made)}
-	d.machine = newMachine(g)
-	return d, nil
+	d.machine, err = newMachine(g)
+	return d, err
 }
 
 // pictures are the means of p(x|z), of values in [0, 1], for codes of one class

@@ -20,6 +20,11 @@
 //
 //	go run -tags openblas ./examples/vae-categorical
 //
+// With the tag cuda it trains and evaluates on an NVIDIA GPU: see the README of
+// the repository.
+//
+//	go run -tags cuda ./examples/vae-categorical
+//
 // A first Ctrl-C finishes the step and writes all of these, a second one ends
 // the program at once. Exit codes: 0 done, 1 an error, 2 a bad flag, 130
 // interrupted.

@@ -10,6 +10,7 @@ import (
 	"gorgonia.org/tensor"
 
 	"github.com/gumbel-go/gumbel/anneal"
+	"github.com/gumbel-go/gumbel/cudavm"
 	"github.com/gumbel-go/gumbel/layers"
 	"github.com/gumbel-go/gumbel/ops"
 )
@@ -28,7 +29,7 @@ type trainer struct {
 	x          []float32
 	losses, kl *result // of each pixel, and of each latent
 	learnables G.Nodes // the encoder's, then the decoder's
-	gradients  G.Nodes // to them
+	gradients  *cudavm.Gradients
 }
 
 // newTrainer builds the graph of
@@ -65,11 +66,14 @@ func newTrainer(s settings, train *images) (*trainer, error) {
 	for i, n := range losses {
 		shares = append(shares, constant(g, fmt.Sprint("share", i), n.Shape(), 1/float32(s.Batch)))
 	}
-	if t.gradients, err = G.Backpropagate(losses, shares, t.learnables); err != nil {
+	if _, err := G.Backpropagate(losses, shares, t.learnables); err != nil {
 		return nil, err
 	}
-	t.machine = newMachine(g)
-	return t, nil
+	if t.gradients, err = cudavm.ReadGradients(t.learnables...); err != nil {
+		return nil, err
+	}
+	t.machine, err = newMachine(g)
+	return t, err
 }
 
 // lossNodes builds the graph up to the loss of each pixel and of each latent.
@@ -131,7 +135,7 @@ func (t *trainer) step() error {
 		return fmt.Errorf("step %d: -ELBO is %v: try a smaller -lr", step+1, v)
 	}
 	t.adam.rate = t.rate(step)
-	if err := t.adam.Step(t.model()); err != nil {
+	if err := t.adam.Step(t.gradients.ValueGrads()); err != nil {
 		return err
 	}
 	if err := t.temperature.Step(); err != nil {
@@ -141,23 +145,6 @@ func (t *trainer) step() error {
 	t.history = append(t.history, r)
 	return nil
 }
-
-// model is what Adam changes, and by what.
-func (t *trainer) model() []G.ValueGrad {
-	model := make([]G.ValueGrad, len(t.learnables))
-	for i, n := range t.learnables {
-		model[i] = parameter{n, t.gradients[i]}
-	}
-	return model
-}
-
-// parameter takes a learnable's gradient from the node that computes it.
-// BindDualValues, the usual way, would add it to a copy in the learnable, for
-// the solver to clear: two more passes over memory.
-type parameter struct{ learnable, gradient *G.Node }
-
-func (p parameter) Value() G.Value         { return p.learnable.Value() }
-func (p parameter) Grad() (G.Value, error) { return p.gradient.Value(), nil }
 
 // tau is the temperature of the last step taken.
 func (t *trainer) tau() float64 {

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+
+	G "gorgonia.org/gorgonia"
+)
+
+var update = flag.Bool("update", false, "write testdata/steps.json anew, in the build without tags")
+
+// The losses of the first training steps are those that were recorded on a CPU,
+// on whatever the steps are taken now: the samples are the same bits, and the
+// rest differs by roundings.
+func TestSteps(t *testing.T) {
+	path := filepath.Join("testdata", "steps.json")
+	got := map[string][]float64{"soft": firstSteps(t, false), "hard": firstSteps(t, true)}
+	if *update && !G.CUDA {
+		file, err := json.MarshalIndent(got, "", "\t")
+		if err == nil {
+			err = os.WriteFile(path, append(file, '\n'), 0o666)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	file, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want map[string][]float64
+	if err := json.Unmarshal(file, &want); err != nil {
+		t.Fatal(err)
+	}
+	for name, losses := range want {
+		for i, w := range losses {
+			if g := got[name][i]; !(math.Abs(g-w) <= 1e-5*w) {
+				t.Errorf("%s: -ELBO of step %d is %v, want %v", name, i+1, g, w)
+			}
+		}
+	}
+}
+
+// firstSteps are the losses of ten.
+func firstSteps(t *testing.T, hard bool) []float64 {
+	t.Helper()
+	d, err := fakeImages("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := settings{Hidden: [2]int{24, 12}, Batch: 6, Latents: 3, Classes: 4, Hard: hard, Tau: "exp(1,0.05)", LR: 1e-2, Seed: 1}
+	tr, err := newTrainer(s, d.train)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.close()
+	var losses []float64
+	for range 10 {
+		if err := tr.step(); err != nil {
+			t.Fatal(err)
+		}
+		losses = append(losses, tr.history[len(tr.history)-1].nelbo())
+	}
+	return losses
+}
