@@ -8,16 +8,25 @@
 //	1 2 default BenchmarkGumbelSoftmax/kernel/soft/forward/4096x10-2 52 116292 ns/op 2.839 ns/element
 //
 // The latter are the lines of go test; what else it prints is passed over.
+//
+// With -cuda it makes the table of measurements on a GPU: see runCUDA.
 package main
 
 import (
+	"flag"
 	"fmt"
 	"io"
 	"os"
 )
 
 func main() {
-	if err := run(os.Stdin, os.Stdout); err != nil {
+	onGPU := flag.Bool("cuda", false, "make the table of measurements on a GPU")
+	flag.Parse()
+	f := run
+	if *onGPU {
+		f = runCUDA
+	}
+	if err := f(os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintf(os.Stderr, "ratios: %v\n", err)
 		os.Exit(1)
 	}

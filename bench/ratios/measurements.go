@@ -97,11 +97,16 @@ func (s *subject) parseGo(fields []string) (float64, error) {
 		return 0, errors.New("want Benchmark.../level/soft or hard/pass/shape")
 	}
 	s.level, s.pass, s.shape = name[1], name[2]+"/"+name[3], name[4]
-	unit := slices.Index(fields, "ns/element")
-	if unit < 1 {
-		return 0, errors.New("no ns/element")
+	return metric(fields, "ns/element")
+}
+
+// metric is what go test reports in a unit.
+func metric(fields []string, unit string) (float64, error) {
+	i := slices.Index(fields, unit)
+	if i < 1 {
+		return 0, fmt.Errorf("no %s", unit)
 	}
-	return parseTime(fields[unit-1])
+	return parseTime(fields[i-1])
 }
 
 func parseTime(s string) (float64, error) {

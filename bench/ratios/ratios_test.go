@@ -105,3 +105,42 @@ func TestTablesWantEveryCase(t *testing.T) {
 		t.Errorf("error %v for a round without a case", err)
 	}
 }
+
+func TestCUDA(t *testing.T) {
+	var b strings.Builder
+	err := runCUDA(strings.NewReader(`torch eager 1024x1000 soft/forward 0.04
+torch compile 1024x1000 soft/forward 0.02
+goos: linux
+BenchmarkSample/soft/forward/1024x1000-16 52 11629 ns/op 80 %bandwidth 0.010 ns/element
+BenchmarkSample/soft/forward/1024x1000-16 52 11629 ns/op 60 %bandwidth 0.006 ns/element
+BenchmarkSample/gradient/1024x1000 52 11629 ns/op 70 %bandwidth 0.012 ns/element
+PASS
+`), &b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"| soft forward 1024×1000 | 0.0400 | 0.0200 | 0.0080 | 70 % | 5.00× | 2.50× |",
+		"| gradient 1024×1000 | – | – | 0.0120 | 70 % | – | – |",
+	} {
+		if !strings.Contains(b.String(), want+"\n") {
+			t.Errorf("no row\n%s\nin\n%s", want, b.String())
+		}
+	}
+}
+
+func TestCUDARefuses(t *testing.T) {
+	for _, test := range []struct{ lines, says string }{
+		{"PASS", "no measurements"},
+		{"torch eager 64x10 soft/forward 1", "our soft forward 64×10 was not measured"},
+		{"torch jit 64x10 soft/forward 1", "want eager or compile"},
+		{"torch eager 64x10 soft/forward nan", "not a time"},
+		{"BenchmarkSample/64x10 5 3 ns/op", "want BenchmarkSample"},
+		{"BenchmarkSample/noise/64x10 5 3 ns/op", "no ns/element"},
+		{"BenchmarkSample/noise/64x10 5 3 ns/op 1 ns/element", "no %bandwidth"},
+	} {
+		if err := runCUDA(strings.NewReader(test.lines), &strings.Builder{}); err == nil || !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%q: error %v, want %q", test.lines, err, test.says)
+		}
+	}
+}

@@ -1,0 +1,136 @@
+//go:build cuda
+
+package cuda
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+	"unsafe"
+
+	"gorgonia.org/cu"
+
+	"github.com/gumbel-go/gumbel/internal/kernel"
+	"github.com/gumbel-go/gumbel/internal/philox"
+)
+
+// BenchmarkSample times launches in float32, many between two waits. A backward
+// pass is the forward kernel and the gradient's. %bandwidth is the part of the
+// speed of a copy on the device that a pass reaches if it reads each input once
+// and writes its output.
+//
+// On the CPU stand-in it takes -short, for small shapes.
+func BenchmarkSample(b *testing.B) {
+	shapes, copied := [][2]int{{1024, 1000}, {64, 32000}, {65536, 10}, {8192, 8192}}, 256<<20
+	if testing.Short() {
+		shapes, copied = [][2]int{{4, 10}, {2, 40}}, 4<<10
+	}
+	speed := copySpeed(open(b), copied)
+	for _, shape := range shapes {
+		benchmarkShape(b, shape[0], shape[1], speed)
+	}
+}
+
+func benchmarkShape(b *testing.B, rows, classes int, speed float64) {
+	d := open(b)
+	n := rows * classes
+	r := rand.New(rand.NewPCG(1, 2))
+	values := make([]float32, n)
+	for i := range values {
+		values[i] = float32(r.NormFloat64())
+	}
+	s := Sample{
+		Dims:   kernel.Dims{Outer: rows, Classes: classes, Inner: 1},
+		Float:  Float32,
+		Out:    alloc[float32](d, n),
+		Logits: upload(d, values),
+		Grad:   upload(d, values),
+		Tau:    upload(d, []float32{0.7}),
+		Draw:   upload(d, []int64{1}),
+		Status: upload(d, []int64{0}),
+		Key:    philox.DeriveKey(1, 0),
+	}
+	array := 4 * n // bytes
+	for _, pass := range []struct {
+		name     string
+		bytes    int
+		launches []Launch
+	}{
+		{"noise", array, []Launch{Gumbel(Float32, s.Out, s.Draw, s.Key, n, 0, 1)}},
+		{"soft/forward", 2 * array, []Launch{s.Soft()}},
+		{"hard/forward", 2 * array, []Launch{s.Hard()}},
+		{"gradient", 3 * array, []Launch{s.GradLogits()}},
+		{"soft/backward", 5 * array, []Launch{s.Soft(), s.GradLogits()}},
+		{"hard/backward", 5 * array, []Launch{s.Hard(), s.GradLogits()}},
+	} {
+		b.Run(fmt.Sprintf("%s/%dx%d", pass.name, rows, classes), func(b *testing.B) {
+			ns := d.nanoseconds(b, b.N, d.launcher(pass.launches))
+			b.ReportMetric(ns/float64(n), "ns/element")
+			b.ReportMetric(100*float64(pass.bytes)/ns/speed, "%bandwidth")
+		})
+	}
+}
+
+// BenchmarkCopy is the speed that BenchmarkSample compares with.
+func BenchmarkCopy(b *testing.B) {
+	size := 256 << 20
+	if testing.Short() {
+		size = 4 << 10
+	}
+	d := open(b)
+	for b.Loop() {
+		b.ReportMetric(copySpeed(d, size), "GB/s")
+	}
+}
+
+// copySpeed is the bytes that a copy on the device reads and writes in a
+// nanosecond.
+func copySpeed(d device, size int) float64 {
+	from, to := cu.DevicePtr(alloc[byte](d, size)), cu.DevicePtr(alloc[byte](d, size))
+	return float64(2*size) / d.nanoseconds(d, 20, func() error { return cu.Memcpy(to, from, int64(size)) })
+}
+
+// nanoseconds is the mean time of n calls, of which the device need not wait for
+// one to queue the next. Another call before them loads what must be loaded.
+func (d device) nanoseconds(t testing.TB, n int, call func() error) float64 {
+	t.Helper()
+	var took time.Duration
+	err := d.Do(func() error {
+		err := errors.Join(call(), cu.Synchronize())
+		if b, ok := t.(*testing.B); ok {
+			b.ResetTimer()
+		}
+		began := time.Now()
+		for i := 0; i < n && err == nil; i++ {
+			err = call()
+		}
+		err = errors.Join(err, cu.Synchronize())
+		took = time.Since(began)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return float64(took.Nanoseconds()) / float64(n)
+}
+
+// launcher returns a function that launches all, and does not wait.
+func (d device) launcher(launches []Launch) func() error {
+	params := make([][]unsafe.Pointer, len(launches))
+	for i, l := range launches {
+		for j := range l.Params {
+			params[i] = append(params[i], unsafe.Pointer(&l.Params[j]))
+		}
+	}
+	return func() error {
+		for i, l := range launches {
+			kernel := d.functions[l.Kernel]
+			if err := kernel.Launch(l.Blocks, 1, 1, l.Threads, 1, 1, l.Shared, cu.NoStream, params[i]); err != nil {
+				return fmt.Errorf("%s: %w", l.Kernel, err)
+			}
+		}
+		return nil
+	}
+}
