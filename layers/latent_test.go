@@ -33,7 +33,7 @@ func sampled(t *testing.T, runs int, opts ...ops.Option) [][]float64 {
 	y := forward(t, latent(t, temperature(g, 0.7), 3, 4, opts...), input(g, "logits", 5, 12))
 	var v G.Value
 	G.Read(y, &v)
-	m := G.NewTapeMachine(g)
+	m := newMachine(t, g)
 	defer m.Close()
 	var all [][]float64
 	for range runs {

@@ -59,7 +59,7 @@ func runNode(t *testing.T, y *G.Node) []float64 {
 	t.Helper()
 	var v G.Value
 	G.Read(y, &v)
-	m := G.NewTapeMachine(y.Graph())
+	m := newMachine(t, y.Graph())
 	defer m.Close()
 	if err := m.RunAll(); err != nil {
 		t.Fatal(err)
