@@ -137,3 +137,20 @@ func TestEntries(t *testing.T) {
 		}
 	}
 }
+
+var contractible = regexp.MustCompile(`\b(mul|add|sub)(\.ftz)?\.f(32|64)\b`)
+
+// The assembler may fuse a product and a sum that name no rounding, and the
+// noise would not be the CPU's.
+func TestRounding(t *testing.T) {
+	for _, m := range Modules() {
+		if found := contractible.FindString(m.PTX); found != "" {
+			t.Errorf("%s has %s: compile with -fmad=false", m.Name, found)
+		}
+		for _, kernel := range strings.Split(m.PTX, ".entry ")[1:] {
+			if name := kernel[:strings.Index(kernel, "(")]; strings.HasPrefix(name, "gumbel_") && strings.Contains(kernel, "fma.") {
+				t.Errorf("%s.%s multiplies and adds in one", m.Name, name)
+			}
+		}
+	}
+}
