@@ -14,7 +14,11 @@
 // backward of that run, and independently of each other. What they draw depends
 // on the seed of their Source, the order in which they were built from it, the
 // number of the draw and the element's row-major index; not on threads, batch
-// splits or the processor.
+// splits, the processor or the device.
+//
+// Built with the tag cuda, the nodes run on the GPU, in a TapeMachine alone: see
+// package cudavm. A LispMachine's run is then an error, and so is a node of an
+// array without elements.
 //
 // Machines of one graph share its ops: run a graph on one goroutine at a time.
 package ops
