@@ -124,9 +124,9 @@ func Slice[T Float](v G.Value, shape tensor.Shape) ([]T, error) {
 	}
 	switch v := v.(type) {
 	case *G.F32:
-		return scalar[T](float32(*v), v.Dtype())
+		return scalar[T](float32(*v), v.Dtype(), shape)
 	case *G.F64:
-		return scalar[T](float64(*v), v.Dtype())
+		return scalar[T](float64(*v), v.Dtype(), shape)
 	case *tensor.Dense:
 		return slice[T](v, shape)
 	}
@@ -134,10 +134,13 @@ func Slice[T Float](v G.Value, shape tensor.Shape) ([]T, error) {
 }
 
 // scalar returns a float as a slice of one element, if it is a T.
-func scalar[T Float](v any, dt tensor.Dtype) ([]T, error) {
+func scalar[T Float](v any, dt tensor.Dtype, shape tensor.Shape) ([]T, error) {
 	x, ok := v.(T)
 	if !ok {
 		return nil, wrongType[T](dt)
+	}
+	if Size(shape) != 1 {
+		return nil, fmt.Errorf("is a scalar in place of an array of shape %v", shape)
 	}
 	return []T{x}, nil
 }
@@ -179,6 +182,9 @@ func CheckRaw(n *G.Node) error {
 	}
 	if v.Dtype() != n.Dtype() {
 		return fmt.Errorf("%s holds %v in place of %v", n.Name(), v.Dtype(), n.Dtype())
+	}
+	if !v.Shape().Eq(n.Shape()) {
+		return fmt.Errorf("%s has shape %v in place of %v", n.Name(), v.Shape(), n.Shape())
 	}
 	if d, ok := v.(*tensor.Dense); ok && Size(d.Shape()) > 0 && (d.IsMasked() || !contiguous(d)) {
 		return fmt.Errorf("%s does not lie in memory row by row, as it has to for CUDA: bind its Materialize(), or a copy that does", n.Name())

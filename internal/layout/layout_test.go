@@ -120,6 +120,7 @@ func TestSliceErrors(t *testing.T) {
 		"another dtype": {tensor.New(tensor.WithShape(2), tensor.Of(tensor.Float32)), tensor.Shape{2}},
 		"another float": {G.NewF32(1), tensor.Shape{}},
 		"an int":        {G.NewI64(1), tensor.Shape{}},
+		"a float for 2": {G.NewF64(1), tensor.Shape{2}},
 		"another shape": {tensor.New(tensor.WithShape(2), tensor.Of(tensor.Float64)), tensor.Shape{3}},
 		"masked":        {tensor.New(tensor.WithShape(2), tensor.WithBacking([]float64{1, 2}), tensor.WithMask([]bool{true, false})), tensor.Shape{2}},
 	} {
@@ -188,6 +189,7 @@ func TestCheckRaw(t *testing.T) {
 		{nil, ""},
 		{matrix(2, 3), ""},
 		{pending, "x does not lie in memory row by row"},
+		{0.5, "x has shape () in place of (2, 3)"},
 		{pending.Materialize(), ""},
 	} {
 		x := G.NewMatrix(G.NewGraph(), tensor.Float64, G.WithShape(2, 3), G.WithName("x"))
