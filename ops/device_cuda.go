@@ -130,13 +130,13 @@ func onHost(v G.Value, shape tensor.Shape) G.Value {
 	return v
 }
 
-// deviceDraw is a draw whose number goes to the device, as the first of a few:
+// deviceDraw is a draw whose number goes to the device, as the first of many:
 // Gorgonia sets aside 2.5 times the bytes of all values, but no value takes less
 // than 32 bytes. In a graph of little else than scalars, the bytes to spare make
 // up for that.
 type deviceDraw struct{ *draw }
 
-var drawShape = tensor.Shape{16}
+var drawShape = tensor.Shape{256}
 
 func (d *deviceDraw) Type() hm.Type {
 	return hm.NewFnType(d.inputs[0], G.TensorType{Dims: 1, Of: d.dt})

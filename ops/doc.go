@@ -16,9 +16,10 @@
 // number of the draw and the element's row-major index; not on threads, batch
 // splits, the processor or the device.
 //
-// Built with the tag cuda, the nodes run on the GPU, in a TapeMachine alone: see
-// package cudavm. A LispMachine's run is then an error, and so is a node of an
-// array without elements.
+// Built with the tag cuda, the nodes run on the GPU, in a TapeMachine alone. Open
+// it by package cudavm: left alone, Gorgonia's may hang, or give wrong values
+// where it mixes up its memory. A LispMachine's run is then an error, and so is a
+// node of an array without elements.
 //
 // Machines of one graph share its ops: run a graph on one goroutine at a time.
 package ops

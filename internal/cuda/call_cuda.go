@@ -19,9 +19,9 @@ import (
 // at once.
 //
 // What a call takes of the engine's memory stays taken until the machine is
-// reset. Gorgonia's allocator may hand memory out twice after blocks were freed
-// in the middle of a run: its coalesce leaves pointers to blocks that are no
-// more.
+// reset. Gorgonia's allocator may hand memory out twice once three quarters of
+// its blocks have been freed in the middle of a run: its coalesce then leaves
+// pointers to blocks that are no more.
 type Call struct {
 	extern G.External
 	device G.Device
@@ -67,6 +67,7 @@ func (c *Call) Output(dt tensor.Dtype, shape tensor.Shape) (G.Value, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%d bytes for the output: %w", size, err)
 	}
+	c.hold(int(min(size/leastBlock, mostHeld)))
 	c.header = Pointer(memory.Uintptr())
 	address := memory.Uintptr() + uintptr(header)
 	switch {
@@ -76,6 +77,22 @@ func (c *Call) Output(dt tensor.Dtype, shape tensor.Shape) (G.Value, error) {
 		return *(**G.F64)(unsafe.Pointer(&address)), nil
 	}
 	return tensor.New(tensor.Of(dt), tensor.WithShape(shape.Clone()...), tensor.FromMemory(address, uintptr(size))), nil
+}
+
+// Gorgonia sets aside 2.5 times the size of an output. Of what is to spare, an
+// output holds some blocks that nobody needs, so that those which are freed in
+// this run are a smaller part of all: see Call.
+const (
+	leastBlock = 32 // bytes of the smallest block
+	mostHeld   = 8
+)
+
+func (c *Call) hold(blocks int) {
+	for range blocks {
+		if _, err := c.extern.Get(c.device, leastBlock); err != nil {
+			return // the run will tell if it lacks memory
+		}
+	}
 }
 
 // Address returns where a value lies on the device.
