@@ -25,7 +25,8 @@
 //     lets its memory go while the result is still in use;
 //   - long stretches of Gorgonia's own elementwise nodes, over 20 or so, with
 //     nothing between them that empties the queue of calls to the driver: any
-//     node of package ops does, and so does a Read.
+//     node of package ops does, and so does a Read. The gradients to a node
+//     that over 20 others take are such a stretch too, of their sums.
 //
 // It refuses a Read in a graph that has nothing to do on the device, at which
 // Gorgonia panics.

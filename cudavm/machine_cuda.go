@@ -57,6 +57,9 @@ func open(g *G.ExprGraph, opts []G.VMOpt) (*Machine, error) {
 		return nil, err
 	}
 	m.engines = m.vm.(G.CUDAMachine).Engines()
+	if err := m.settle(); err != nil {
+		return nil, err
+	}
 	return m, nil
 }
 
@@ -178,8 +181,8 @@ func driverError(err error) error {
 	return nil
 }
 
-// settle waits until the goroutine of each engine has begun its work: before
-// that, closing an engine hangs.
+// settle waits until the goroutine of each engine is at its work. Before that,
+// closing an engine hangs, and Gorgonia copies what the goroutine still writes.
 func (d *device) settle() error {
 	for i := range d.engines {
 		ctx := d.engines[i].Context()
