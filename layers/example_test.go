@@ -1,3 +1,7 @@
+// cudavm has the examples for CUDA.
+
+//go:build !cuda
+
 package layers_test
 
 import (
