@@ -5,6 +5,7 @@ package cuda
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"unsafe"
 
 	"gorgonia.org/cu"
@@ -13,10 +14,10 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// A Call is the work of one op in a run of Gorgonia's tape machine. It is
-// queued in the engine's context and done by the time that Run or Store
-// returns: left to pile up, over 64 queued calls would run on two goroutines
-// at once.
+// A Call is the work of one op in a run of Gorgonia's tape machine. It calls the
+// driver itself, after what the engine has queued, and waits: of launches by way
+// of the queue the bindings never free the parameters, and over 64 calls in it
+// are made by two goroutines at once.
 //
 // What a call takes of the engine's memory stays taken until the machine is
 // reset. Gorgonia's allocator may hand memory out twice once three quarters of
@@ -111,50 +112,65 @@ func (c *Call) Scratch(bytes int) Pointer {
 // Status returns the word, 0 at first, that kernels set where they refuse an
 // input. Output comes before it.
 func (c *Call) Status() Pointer {
-	if !c.checks {
-		c.checks = true
-		c.engine.Context().MemcpyHtoD(cu.DevicePtr(c.header), unsafe.Pointer(new(statusWord)), int64(unsafe.Sizeof(statusWord(0))))
-	}
+	c.checks = true
 	return c.header
 }
-
-type statusWord int64
 
 // Run does the launches, one after the other. It tells whether a kernel
 // refused an input.
 func (c *Call) Run(launches ...Launch) (refused bool, err error) {
 	if c.err != nil {
-		return false, errors.Join(c.err, c.engine.DoWork())
+		return false, c.err
 	}
-	for _, l := range launches {
-		if err := c.queue(l); err != nil {
-			return false, errors.Join(err, c.engine.DoWork())
+	var status int64
+	err = c.do(func() error {
+		if c.checks {
+			if err := cu.MemcpyHtoD(cu.DevicePtr(c.header), unsafe.Pointer(&status), int64(unsafe.Sizeof(status))); err != nil {
+				return err
+			}
 		}
-	}
-	c.engine.Context().Synchronize()
-	status := new(statusWord)
-	if c.checks {
-		c.engine.Context().MemcpyDtoH(unsafe.Pointer(status), cu.DevicePtr(c.header), int64(unsafe.Sizeof(*status)))
-	}
-	err = c.engine.DoWork()
-	return *status != 0, err
+		for _, l := range launches {
+			if err := c.launch(l); err != nil {
+				return fmt.Errorf("kernel %s: %w", l.Kernel, err)
+			}
+		}
+		if !c.checks {
+			return cu.Synchronize()
+		}
+		// The copy waits for the kernels.
+		return cu.MemcpyDtoH(unsafe.Pointer(&status), cu.DevicePtr(c.header), int64(unsafe.Sizeof(status)))
+	})
+	return status != 0, err
 }
 
-func (c *Call) queue(l Launch) error {
+// do makes calls to the driver, for which the context has to be the thread's.
+func (c *Call) do(f func() error) error {
+	if err := c.engine.DoWork(); err != nil {
+		return err
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := cu.SetCurrentContext(c.engine.Context().CUDAContext()); err != nil {
+		return err
+	}
+	return f()
+}
+
+func (c *Call) launch(l Launch) error {
 	f, ok := c.engine.Functions()[l.Kernel]
 	if !ok {
-		return fmt.Errorf("the machine has not loaded the kernel %s", l.Kernel)
+		return errors.New("the machine has not loaded it")
 	}
 	pointers := make([]unsafe.Pointer, len(l.Params))
 	for i := range l.Params {
 		pointers[i] = unsafe.Pointer(&l.Params[i])
 	}
-	c.engine.Context().LaunchKernel(f, l.Blocks, 1, 1, l.Threads, 1, 1, l.Shared, cu.NoStream, pointers)
-	return nil
+	return f.Launch(l.Blocks, 1, 1, l.Threads, 1, 1, l.Shared, cu.NoStream, pointers)
 }
 
 // Store writes a number to a value on the device.
 func (c *Call) Store(v G.Value, number int64) error {
-	c.engine.Context().MemcpyHtoD(cu.DevicePtr(v.Uintptr()), unsafe.Pointer(&number), int64(unsafe.Sizeof(number)))
-	return c.engine.DoWork()
+	return c.do(func() error {
+		return cu.MemcpyHtoD(cu.DevicePtr(v.Uintptr()), unsafe.Pointer(&number), int64(unsafe.Sizeof(number)))
+	})
 }
