@@ -98,10 +98,10 @@ func TestModule(t *testing.T) {
 	makeContext(t)
 	_, err := LoadData("nonsense")
 	wantErr(t, "loading nonsense", err, InvalidPtx)
-	m, err := LoadData(".version 7.8\n.target sm_52\n.visible .entry f(\n.param .u64 f_param_0\n)\n.maxntid 128, 1, 1\n{\nret;\n}\n")
+	m, err := LoadData(".version 7.8\n.target sm_52\n.visible .entry f(\n.param .u64 f_param_0\n)\n.maxntid 128, 1, 1\n{\n.shared .align 4 .b8 room[64];\nmov.u64 %rd1, room;\nret;\n}\n")
 	wantErr(t, "loading", err, nil)
-	if got := driver.modules[m.mod].entries["f"]; got != 128 {
-		t.Errorf("f may have %d threads", got)
+	if got := driver.modules[m.mod].entries["f"]; got != (entry{1, 128, 64}) {
+		t.Errorf("f is %+v", got)
 	}
 	_, err = m.Function("g")
 	wantErr(t, "another kernel", err, NotFound)

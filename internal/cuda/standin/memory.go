@@ -100,11 +100,11 @@ func find(p DevicePtr) (base DevicePtr, size int64, ok bool) {
 	return 0, 0, false
 }
 
-// within reports whether n bytes at p end before the array does that p lies in.
-// Memory of the host is let pass. The driver must be locked.
+// within reports whether n bytes at p lie in an array on the device. The driver
+// must be locked.
 func within(p DevicePtr, n int64) bool {
 	base, size, ok := find(p)
-	return n >= 0 && (!ok || p+DevicePtr(n) <= base+DevicePtr(size))
+	return n >= 0 && ok && p+DevicePtr(n) <= base+DevicePtr(size)
 }
 
 // MemInfo returns the bytes that are free, and all there are.

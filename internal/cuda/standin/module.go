@@ -50,21 +50,27 @@ type Module struct{ mod uintptr }
 // image is a loaded module.
 type image struct {
 	context uintptr
-	entries map[string]int // entry points, and the most threads that each may have
+	entries map[string]entry
 }
+
+// entry is an entry point: how many parameters it has, the most threads that it
+// may have, and the bytes of its static shared memory.
+type entry struct{ params, maxThreads, shared int }
 
 // Function is a kernel.
 type Function struct{ fn *function }
 
 type function struct {
-	name       string
-	launch     unsafe.Pointer
-	maxThreads int
+	entry
+	name   string
+	launch unsafe.Pointer
 }
 
 var (
-	entryPattern = regexp.MustCompile(`(?s)\.entry\s+(\w+)\s*\([^)]*\)([^{]*)\{`)
+	entryPattern = regexp.MustCompile(`(?s)\.entry\s+(\w+)\s*\(([^)]*)\)([^{]*)\{`)
 	boundPattern = regexp.MustCompile(`\.maxntid\s+(\d+)`)
+
+	sharedPattern = regexp.MustCompile(`\.shared\s+\.align\s+\d+\s+\.b8\s+(\w+)\[(\d+)\]`)
 )
 
 var libraries = sync.OnceValue(func() (handles []unsafe.Pointer) {
@@ -104,17 +110,29 @@ func LoadData(image string) (Module, error) {
 }
 
 func load(context uintptr, ptx string) (Module, cuResult) {
-	found := entryPattern.FindAllStringSubmatch(ptx, -1)
+	found := entryPattern.FindAllStringSubmatchIndex(ptx, -1)
 	if !strings.Contains(ptx, ".version") || !strings.Contains(ptx, ".target") {
 		return Module{}, InvalidPtx
 	}
-	m := &image{context, make(map[string]int, len(found))}
-	for _, entry := range found {
+	m := &image{context, make(map[string]entry, len(found))}
+	arrays := sharedPattern.FindAllStringSubmatch(ptx, -1)
+	for i, at := range found {
 		threads := attributes[MaxThreadsPerBlock]
-		if bound := boundPattern.FindStringSubmatch(entry[2]); bound != nil {
+		if bound := boundPattern.FindStringSubmatch(ptx[at[6]:at[7]]); bound != nil {
 			threads, _ = strconv.Atoi(bound[1])
 		}
-		m.entries[entry[1]] = threads
+		end := len(ptx)
+		if i+1 < len(found) {
+			end = found[i+1][0]
+		}
+		shared := 0
+		for _, array := range arrays {
+			if strings.Contains(ptx[at[1]:end], array[1]) {
+				size, _ := strconv.Atoi(array[2])
+				shared += size
+			}
+		}
+		m.entries[ptx[at[2]:at[3]]] = entry{strings.Count(ptx[at[4]:at[5]], ".param"), threads, shared}
 	}
 	driver.last++
 	driver.modules[driver.last] = m
@@ -140,7 +158,7 @@ func (m Module) Function(name string) (Function, error) {
 		if module == nil {
 			return InvalidHandle
 		}
-		threads, ok := module.entries[name]
+		entry, ok := module.entries[name]
 		if !ok {
 			return NotFound
 		}
@@ -149,7 +167,7 @@ func (m Module) Function(name string) (Function, error) {
 			log.Printf("cu stand-in: no library in %s has the kernel %s: is the PTX older than its source?", librariesVariable, name)
 			return NotFound
 		}
-		f.fn = &function{name, launch, threads}
+		f.fn = &function{entry, name, launch}
 		return Success
 	})
 	return f, result(err)
@@ -166,6 +184,9 @@ func words(kernelParams []unsafe.Pointer) []uint64 {
 }
 
 type dimensions struct{ x, y, z int }
+
+// maxShared is the shared memory of a block, in bytes, static and dynamic.
+const maxShared = 48 << 10
 
 // run launches a kernel. As on a device only what is wrong with the launch is
 // an error here; a fault in the kernel shows in the next call.
@@ -184,6 +205,10 @@ func (fn Function) run(grid, block dimensions, shared int, params []uint64) cuRe
 		return InvalidValue
 	case block.x*block.y*block.z > fn.fn.maxThreads:
 		return InvalidValue
+	case fn.fn.shared+shared > maxShared:
+		return InvalidValue
+	case len(params) != fn.fn.params:
+		return InvalidValue // a device would read beyond them
 	}
 	params = append(params, 0) // so that there is a first
 	err = cuResult(C.launch(fn.fn.launch, C.uint(grid.x), C.uint(grid.y), C.uint(grid.z),
