@@ -34,7 +34,7 @@ static __device__ T stable_softplus(T x) {
 }
 
 OPERATION(abs, fabs(x))
-OPERATION(sign, copysign(T(1), x))  // as on the CPU: 1 at 0, -1 at -0
+OPERATION(sign, x > T(0) ? T(1) : x < T(0) ? T(-1) : x)
 OPERATION(ceil, ceil(x))
 OPERATION(floor, floor(x))
 OPERATION(sin, sin(x))
