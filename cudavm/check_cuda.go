@@ -11,6 +11,7 @@ import (
 
 	"gonum.org/v1/gonum/graph"
 	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
 )
 
 func isOnDevice(n *G.Node) bool {
@@ -82,15 +83,74 @@ const (
 	builtinCalls = 3 // a copy, a launch, a wait
 )
 
-// checkGraph goes through the nodes in the order in which the machine runs
-// them.
+// checkGraph refuses what the machine would compute wrongly, or not at all.
 func checkGraph(g *G.ExprGraph) error {
-	sorted, err := G.Sort(g)
+	nodes, err := G.Sort(g)
 	if err != nil {
 		return err
 	}
+	slices.Reverse(nodes) // into the order in which the machine runs them
+	for _, check := range []func(G.Nodes) error{checkOperands, checkReshapes, checkQueue} {
+		if err := check(nodes); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkOperands refuses what Gorgonia's own nodes have no kernel for.
+func checkOperands(nodes G.Nodes) error {
+	for _, n := range nodes {
+		op := opName(n)
+		switch op {
+		case "gorgonia.elemBinOp", "gorgonia.elemUnaryOp", "gorgonia.linAlgBinOp":
+		default:
+			continue
+		}
+		if op == "gorgonia.linAlgBinOp" && n.IsScalar() {
+			return fmt.Errorf("%v is a product of two vectors, for which Gorgonia has no kernel: Sum their HadamardProd", n)
+		}
+		for _, of := range append(children(n), n) {
+			if dt := of.Dtype(); dt != tensor.Float32 && dt != tensor.Float64 {
+				return fmt.Errorf("%v is of %v: on the device Gorgonia's own nodes are of float32 and float64 alone; a comparison is if its retSame is true", of, dt)
+			}
+		}
+	}
+	return nil
+}
+
+// checkReshapes refuses a Reshape, which broadcasting has in it, of what other
+// nodes take too. Its result is the same memory, under another shape, and is
+// freed as if it were not. All nodes on the device have one copy of a value that
+// comes from the host; where that is of less than the smallest block, its memory
+// is of no use to another value.
+func checkReshapes(nodes G.Nodes) error {
+	reshaped := map[*G.Node]bool{} // on the host, its copy reshaped
+	for _, n := range nodes {
+		if !isOnDevice(n) {
+			continue
+		}
+		for _, c := range children(n) {
+			if reshaped[c] {
+				return fmt.Errorf("%v takes %v after a Reshape or a broadcast of that, whose result is the same memory on the device: give one of the two a copy of it", n, c)
+			}
+		}
+		if opName(n) != "gorgonia.reshapeOp" {
+			continue
+		}
+		c := children(n)[0]
+		if isOnDevice(c) && c.Graph().To(c.ID()).Len() > 1 {
+			return fmt.Errorf("a Reshape or a broadcast of %v changes that value itself on the device, and another node takes it too: compute it twice", c)
+		}
+		reshaped[c] = !isOnDevice(c) && n.Shape().TotalSize()*int(n.Dtype().Size()) >= arenaBlock
+	}
+	return nil
+}
+
+// checkQueue counts calls between the nodes that empty the queue.
+func checkQueue(nodes G.Nodes) error {
 	queue, moved := 0, map[*G.Node]bool{}
-	for _, n := range slices.Backward(sorted) {
+	for _, n := range nodes {
 		on := isOnDevice(n)
 		emptied := false
 		for _, c := range children(n) {
@@ -102,13 +162,9 @@ func checkGraph(g *G.ExprGraph) error {
 			emptied = !on
 		}
 		switch op := opName(n); {
-		case op == "gorgonia.reshapeOp":
-			if c := children(n)[0]; isOnDevice(c) && g.To(c.ID()).Len() > 1 {
-				return fmt.Errorf("a Reshape of %v changes that value itself on CUDA, and another node takes it too: compute it twice, or reshape an input", c)
-			}
 		case op == "gorgonia.readOp", emptied:
 			queue = 0
-		case !on:
+		case !on, op == "gorgonia.reshapeOp":
 		case op == "gorgonia.linAlgBinOp", !strings.HasPrefix(op, "gorgonia."):
 			queue = 0
 		default:

@@ -20,9 +20,11 @@
 //   - WithPrecompiled, for CompileFunction reserves no memory on the device;
 //   - WithNaNWatch, WithInfWatch and TraceExec, which look at values before
 //     they are computed;
-//   - Reshape, and broadcasting, which uses it, of a node on the device that
-//     another node takes too: it gives that node's value the new shape, and
-//     lets its memory go while the result is still in use;
+//   - Reshape, and broadcasting, which uses it, of what another node takes too:
+//     it gives that value the new shape, and lets its memory go while the
+//     result is still in use;
+//   - products of two vectors, and nodes of Gorgonia's own of other dtypes than
+//     float32 and float64, for which it has no kernels;
 //   - long stretches of Gorgonia's own elementwise nodes, over 20 or so, with
 //     nothing between them that empties the queue of calls to the driver: any
 //     node of package ops does, and so does a Read. The gradients to a node
@@ -42,8 +44,6 @@
 //     one for each batch.
 //   - Each launch of Gorgonia's own elementwise nodes leaves some 50 bytes of C
 //     memory behind: the bindings never free its parameters.
-//   - Every dtype goes to the device. Gorgonia's own nodes run there in float32
-//     and float64 alone.
 //
 // Values are to be read by gorgonia.Read: what a node's Value returns may lie
 // in memory of the device, which the next run uses again.

@@ -377,4 +377,24 @@ func TestReshapeOfUsedNode(t *testing.T) {
 	G.Must(G.Exp(square))
 	_, err = New(x.Graph())
 	wantErrors(t, err, "Reshape", "another node")
+
+	// An input too: all nodes on the device have one copy of it.
+	b := vector()
+	w := G.NewMatrix(b.Graph(), tensor.Float32, G.WithShape(n, n), G.WithName("w"))
+	h := G.Must(G.BroadcastAdd(w, b, nil, []byte{0}))
+	G.Must(G.Add(G.Must(G.Tanh(G.Must(G.Sum(h, 0)))), b))
+	_, err = New(b.Graph())
+	wantErrors(t, err, "after a Reshape or a broadcast")
+}
+
+func TestOperands(t *testing.T) {
+	x := vector()
+	G.Must(G.Mul(x, x))
+	_, err := New(x.Graph())
+	wantErrors(t, err, "a product of two vectors")
+
+	x = vector()
+	G.Must(G.Gt(x, x, false))
+	_, err = New(x.Graph())
+	wantErrors(t, err, "is of bool", "retSame")
 }
