@@ -337,7 +337,10 @@ func TestDeviceErrors(t *testing.T) {
 			// A cudavm.Machine would not come as far as the op.
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()
-			return G.NewTapeMachine(sample(transposed)).RunAll()
+			m := G.NewTapeMachine(sample(transposed))
+			defer m.Close()
+			defer m.Engines()[0].Context().Do(func() error { return nil }) // before that, Close may hang
+			return m.RunAll()
 		}, `Categorical#\d+: x does not lie in memory row by row`},
 		{"an empty array", func() error {
 			x := G.NewMatrix(G.NewGraph(), tensor.Float32, G.WithShape(0, 3), G.WithName("x"))
@@ -345,6 +348,8 @@ func TestDeviceErrors(t *testing.T) {
 			return err
 		}, `StraightThrough#\d+: an array of shape \(0, 3\), without elements`},
 		{"a LispMachine", func() error {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
 			m := G.NewLispMachine(sample(square()), G.ExecuteFwdOnly())
 			defer m.Close()
 			return m.RunAll()
