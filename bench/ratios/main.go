@@ -22,6 +22,10 @@ import (
 func main() {
 	onGPU := flag.Bool("cuda", false, "make the table of measurements on a GPU")
 	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintf(os.Stderr, "ratios: %q: no arguments, the measurements come by standard input\n", flag.Arg(0))
+		os.Exit(2)
+	}
 	f := run
 	if *onGPU {
 		f = runCUDA

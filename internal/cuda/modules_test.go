@@ -40,8 +40,8 @@ func TestPTXBelongsToSources(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := nvcc.Source(string(embedded)); got != hash {
-				t.Errorf("made from sources of hash %q, now %q: run go generate", got, hash)
+			if !nvcc.Unchanged(embedded, hash) {
+				t.Error("not what nvcc made of these sources: run go generate")
 			}
 		})
 	}

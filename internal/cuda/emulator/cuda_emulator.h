@@ -11,7 +11,7 @@
 // all-one bits (NaN) before each block, a shuffle from a lane that is not there
 // gives all-one bits, writes beyond the dynamic shared memory are an error, and
 // with CUDA_EMULATOR_ORDER=reverse in the environment blocks and threads run
-// last first, which brings out a missing barrier.
+// last first, which brings out most missing barriers.
 //
 // Compile with -std=c++17 -O2 -ffp-contract=off, one .cu a library, and export
 // each kernel with CUDA_EMULATOR_KERNEL.
@@ -397,11 +397,16 @@ inline Result run_block(const SharedRange& range) {
   start_block(range);
   while (state.live > 0 && state.result == kSuccess) {
     bool ran = false;
-    for (state.cursor = 0; state.cursor < state.count && state.result == kSuccess; state.cursor++) {
-      const unsigned thread = ordered(state.cursor, state.count);
-      if (state.threads[thread].wait != kReady) continue;
-      ran = true;
-      resume(thread);
+    for (unsigned first = 0; first < state.count && state.result == kSuccess;) {
+      const unsigned end = state.count - first > 32 ? first + 32 : state.count;
+      bool again = false;  // a warp goes as far as it can, ahead of the others
+      for (state.cursor = first; state.cursor < end && state.result == kSuccess; state.cursor++) {
+        const unsigned thread = ordered(state.cursor, state.count);
+        if (state.threads[thread].wait != kReady) continue;
+        ran = again = true;
+        resume(thread);
+      }
+      if (!again) first += 32;
     }
     if (!ran) report_deadlock();
   }

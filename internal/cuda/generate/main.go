@@ -19,6 +19,9 @@ func main() {
 	log.SetFlags(0)
 	folder := flag.String("folder", ".", "the folder of the sources")
 	flag.Parse()
+	if flag.NArg() > 0 {
+		log.Fatalf("%q: no arguments, only -folder", flag.Arg(0))
+	}
 	if err := generate(*folder); err != nil {
 		log.Fatal(err)
 	}
@@ -28,6 +31,9 @@ func generate(folder string) error {
 	sources, err := filepath.Glob(filepath.Join(folder, "*.cu"))
 	if err != nil {
 		return err
+	}
+	if len(sources) == 0 {
+		return fmt.Errorf("no .cu in %s", folder)
 	}
 	for _, source := range sources {
 		ptx, err := nvcc.Compile(source)

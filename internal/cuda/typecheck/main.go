@@ -74,7 +74,7 @@ type checker struct {
 // list fills in what is listed, and returns the paths to check.
 func (c *checker) list(patterns []string) (roots []string, err error) {
 	fields := "-json=ImportPath,Dir,Name,GoFiles,CgoFiles,ImportMap,DepOnly,Module"
-	command := exec.Command("go", append([]string{"list", "-tags", "cuda", "-test", "-deps", fields}, patterns...)...)
+	command := exec.Command("go", append([]string{"list", "-tags", "cuda", "-test", "-deps", fields, "--"}, patterns...)...)
 	command.Stderr = os.Stderr
 	out, err := command.StdoutPipe()
 	if err != nil {

@@ -32,8 +32,8 @@ func Available() bool {
 	return found != nil && string(found[1]) == Release
 }
 
-// Compile returns the PTX of a source, under a line that holds the sources'
-// hash.
+// Compile returns the PTX of a source, under a line that holds the hashes of the
+// sources and of the PTX.
 func Compile(source string) ([]byte, error) {
 	if !Available() {
 		return nil, fmt.Errorf("nvcc of release %s is not on the PATH", Release)
@@ -58,7 +58,7 @@ func Compile(source string) ([]byte, error) {
 		return nil, err
 	}
 	ptx = internal.ReplaceAll(ptx, []byte("_INTERNAL_00000000_"))
-	return append([]byte("// sources: "+hash+"\n"), ptx...), nil
+	return append([]byte(header(hash, ptx)), ptx...), nil
 }
 
 // The names of what is static hold a number that goes with the folder.
@@ -66,13 +66,15 @@ var internal = regexp.MustCompile(`_INTERNAL_[0-9a-f]{8}_`)
 
 var include = regexp.MustCompile(`(?m)^\s*#\s*include\s+"([^"]+)"`)
 
-// Hash is the SHA-256 of a source and the device headers that it includes.
+// Hash is the SHA-256 of a source, the device headers that it includes, and how
+// it is compiled.
 func Hash(source string) (string, error) {
 	files, err := closure(source, nil)
 	if err != nil {
 		return "", err
 	}
 	h := sha256.New()
+	fmt.Fprintln(h, Release, flags)
 	for _, file := range files {
 		text, err := read(file)
 		if err != nil {
@@ -111,9 +113,13 @@ func read(file string) ([]byte, error) {
 	return bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")), err
 }
 
-// Source returns the hash in PTX that Compile has made.
-func Source(ptx string) string {
-	line, _, _ := strings.Cut(ptx, "\n")
-	hash, _ := strings.CutPrefix(strings.TrimSpace(line), "// sources: ")
-	return hash
+// header is the first line of PTX.
+func header(sources string, ptx []byte) string {
+	return fmt.Sprintf("// sources: %s, PTX: %x\n", sources, sha256.Sum256(ptx))
+}
+
+// Unchanged reports whether PTX is what Compile has made of sources with a hash.
+func Unchanged(ptx []byte, sources string) bool {
+	line, rest, _ := bytes.Cut(ptx, []byte("\n"))
+	return string(line)+"\n" == header(sources, rest)
 }
