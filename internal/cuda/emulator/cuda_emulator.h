@@ -537,57 +537,17 @@ inline unsigned __ballot_sync(unsigned mask, int predicate) {
   return static_cast<unsigned>(cuda_emulator::wait_for_warp(mask, cuda_emulator::kBallot, predicate != 0, 0));
 }
 
-inline int __any_sync(unsigned mask, int predicate) { return __ballot_sync(mask, predicate) != 0; }
-inline int __all_sync(unsigned mask, int predicate) { return __ballot_sync(mask, !predicate) == 0; }
-
 // Only threads of one block run at a time, and none is stopped within these.
 
 inline int atomicAdd(int* p, int value) { return std::exchange(*p, *p + value); }
 inline unsigned atomicAdd(unsigned* p, unsigned value) { return std::exchange(*p, *p + value); }
-inline int atomicExch(int* p, int value) { return std::exchange(*p, value); }
-inline unsigned atomicExch(unsigned* p, unsigned value) { return std::exchange(*p, value); }
-inline int atomicOr(int* p, int value) { return std::exchange(*p, *p | value); }
-inline int atomicMax(int* p, int value) { return std::exchange(*p, *p < value ? value : *p); }
-inline void __threadfence() {}
-inline void __threadfence_block() {}
 
-template <class T>
-inline T __ldg(const T* p) {
-  return *p;
-}
-
-// Integers and bits.
-
-inline unsigned __umulhi(unsigned a, unsigned b) { return static_cast<unsigned>(static_cast<uint64_t>(a) * b >> 32); }
-inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
-  return static_cast<unsigned long long>(static_cast<unsigned __int128>(a) * b >> 64);
-}
-inline int __popc(unsigned x) { return __builtin_popcount(x); }
-inline int __clz(int x) { return x == 0 ? 32 : __builtin_clz(static_cast<unsigned>(x)); }
-inline int __clzll(long long x) { return x == 0 ? 64 : __builtin_clzll(static_cast<unsigned long long>(x)); }
-inline int __ffs(int x) { return __builtin_ffs(x); }
+// Bits.
 
 inline unsigned __float_as_uint(float x) { return cuda_emulator::from_bits<unsigned>(cuda_emulator::bits(x)); }
 inline float __uint_as_float(unsigned x) { return cuda_emulator::from_bits<float>(x); }
-inline int __float_as_int(float x) { return cuda_emulator::from_bits<int>(cuda_emulator::bits(x)); }
-inline float __int_as_float(int x) { return cuda_emulator::from_bits<float>(cuda_emulator::bits(x)); }
 inline long long __double_as_longlong(double x) { return cuda_emulator::from_bits<long long>(cuda_emulator::bits(x)); }
 inline double __longlong_as_double(long long x) { return cuda_emulator::from_bits<double>(cuda_emulator::bits(x)); }
-
-// Arithmetic that is never contracted, as -ffp-contract=off leaves it.
-
-inline float __fadd_rn(float a, float b) { return a + b; }
-inline float __fsub_rn(float a, float b) { return a - b; }
-inline float __fmul_rn(float a, float b) { return a * b; }
-inline float __fdiv_rn(float a, float b) { return a / b; }
-inline float __fmaf_rn(float a, float b, float c) { return fmaf(a, b, c); }
-inline float __fsqrt_rn(float a) { return sqrtf(a); }
-inline double __dadd_rn(double a, double b) { return a + b; }
-inline double __dsub_rn(double a, double b) { return a - b; }
-inline double __dmul_rn(double a, double b) { return a * b; }
-inline double __ddiv_rn(double a, double b) { return a / b; }
-inline double __fma_rn(double a, double b, double c) { return fma(a, b, c); }
-inline double __dsqrt_rn(double a) { return sqrt(a); }
 
 // The overloads of min and max that CUDA has.
 
