@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	G "gorgonia.org/gorgonia"
@@ -233,6 +234,26 @@ func TestDeviceIsLikeCPU(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// Gorgonia sends every op with a CUDADo to the device: the two wrappers have one,
+// and none that an op embeds.
+func TestDeviceOps(t *testing.T) {
+	for _, c := range deviceCases() {
+		b := &builder{g: G.NewGraph(), dt: tensor.Float64, rng: rand.New(rand.NewPCG(1, 2)), source: ops.NewSource(3)}
+		y := c.build(b)
+		if len(b.learn) > 0 {
+			if _, err := G.Grad(G.Must(G.Sum(y)), b.learn...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, n := range b.g.AllNodes() {
+			name := fmt.Sprintf("%T", n.Op())
+			if _, ok := n.Op().(G.CUDADoer); ok != (name == "*ops.device" || name == "*ops.deviceDraw") && strings.Contains(name, "ops.") {
+				t.Errorf("%s: %v is a %s: CUDADo %v", c.name, n, name, ok)
+			}
 		}
 	}
 }

@@ -36,7 +36,11 @@ func TestSteps(t *testing.T) {
 	if err := json.Unmarshal(file, &want); err != nil {
 		t.Fatal(err)
 	}
-	for name, losses := range want {
+	for _, name := range []string{"soft", "hard"} {
+		losses := want[name]
+		if len(losses) != 10 {
+			t.Errorf("%s: %d steps are recorded, not 10", name, len(losses))
+		}
 		for i, w := range losses {
 			if g := got[name][i]; !(math.Abs(g-w) <= 1e-5*w) {
 				t.Errorf("%s: -ELBO of step %d is %v, want %v", name, i+1, g, w)

@@ -13,7 +13,7 @@ import (
 
 // Gorgonia's tape machine finds the elementwise kernels: one of Gorgonia's own
 // ops that has none fails.
-func TestMachineHasElementwiseKernels(t *testing.T) {
+func TestMachineHasItsKernels(t *testing.T) {
 	for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
 		t.Run(dt.String(), func(t *testing.T) { testMachine(t, dt) })
 	}

@@ -24,7 +24,7 @@ func testGumbelBits[T float](t *testing.T) {
 	d := open(t)
 	for _, key := range []philox.Key{{}, {1, 0}, sampleKey, {math.MaxUint32, math.MaxUint32}} {
 		for _, draw := range []int64{0, 1, 1<<40 + 5} {
-			for _, n := range []int{1, 15, 16, 63, 64, 65, 1000, 5001} {
+			for _, n := range []int{1, 15, 16, 63, 64, 65, 1000, 100_001} {
 				want, out := make([]T, n), alloc[T](d, n)
 				s := kernel.Stream{Key: key, Draw: uint64(draw)}
 				for _, law := range [][2]float64{{0, 1}, {-3, 0.7}} {
@@ -156,6 +156,31 @@ func testHardBits[T float](t *testing.T) {
 				if !slices.Equal(got, want) || c.status(d) != 0 {
 					t.Errorf("%v, %s logits, %s noise: status %d, other samples than the CPU's", dims, name, kind, c.status(d))
 				}
+			}
+		}
+	}
+}
+
+// A grid that is too small for all distributions goes round: the blocks of one
+// that is not limit the test alone.
+func TestFewBlocks(t *testing.T) {
+	for _, dims := range []kernel.Dims{
+		{Outer: 300, Classes: 10, Inner: 1}, {Outer: 5, Classes: 1000, Inner: 1}, {Outer: 4, Classes: 700, Inner: 80},
+	} {
+		d := open(t)
+		n := dims.Size()
+		s := newSample(d, dims, maskedLogits[float32](dims, 1, 1), 5, nil, 0.7).device
+		s.Grad = upload(d, normals[float32](n, 1, 2))
+		for _, launch := range []Launch{s.Soft(), s.Hard(), s.GradLogits()} {
+			if launch.Blocks < 3 {
+				t.Fatalf("%s has %d blocks", launch.Kernel, launch.Blocks)
+			}
+			d.run(launch)
+			want := download[float32](d, s.Out, n)
+			launch.Blocks = 2
+			d.run(launch)
+			if got := download[float32](d, s.Out, n); !slices.Equal(got, want) {
+				t.Errorf("%s of %v: other values with two blocks", launch.Kernel, dims)
 			}
 		}
 	}
