@@ -284,11 +284,13 @@ func TestDeviceChain(t *testing.T) {
 		}
 		return x
 	}}
-	var want []outcome
-	ops.OnCPU(func() { want = chain.runs(t, tensor.Float64, 2) })
-	for run, got := range chain.runs(t, tensor.Float64, 2) {
-		for i := range got {
-			checkClose(t, fmt.Sprintf("run %d, array %d", run, i), got[i], want[run][i], 1e-9)
+	for dt, tolerance := range map[tensor.Dtype]float64{tensor.Float32: 1e-4, tensor.Float64: 1e-12} {
+		var want []outcome
+		ops.OnCPU(func() { want = chain.runs(t, dt, 2) })
+		for run, got := range chain.runs(t, dt, 2) {
+			for i := range got {
+				checkClose(t, fmt.Sprintf("%v, run %d, array %d", dt, run, i), got[i], want[run][i], tolerance)
+			}
 		}
 	}
 }
