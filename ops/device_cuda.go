@@ -163,11 +163,3 @@ func (d *deviceDraw) CUDADo(extern G.External, dev G.Device, _ G.Value, _ ...G.V
 
 // launches makes draw an operation; deviceDraw needs none.
 func (d *draw) launches(*cuda.Call, cuda.Pointer, []cuda.Pointer) []cuda.Launch { return nil }
-
-// float names an element type as the kernels do.
-func float[T layout.Float]() cuda.Float {
-	if layout.Dtype[T]() == tensor.Float32 {
-		return cuda.Float32
-	}
-	return cuda.Float64
-}

@@ -8,5 +8,5 @@ import (
 )
 
 func (o *gumbel[T]) launches(_ *cuda.Call, out cuda.Pointer, in []cuda.Pointer) []cuda.Launch {
-	return []cuda.Launch{cuda.Gumbel(float[T](), out, in[0], o.stream.key(), layout.Size(o.shape), o.loc, o.scale)}
+	return []cuda.Launch{cuda.Gumbel(cuda.FloatOf[T](), out, in[0], o.stream.key(), layout.Size(o.shape), o.loc, o.scale)}
 }

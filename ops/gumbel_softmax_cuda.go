@@ -28,7 +28,7 @@ func (o *gumbelSoftmax[T]) sample(c *cuda.Call, out cuda.Pointer, in []cuda.Poin
 // deviceSample is a sample without noise, of the noise given after the draw, or
 // of a stream's.
 func deviceSample[T layout.Float](c *cuda.Call, out, logits cuda.Pointer, noise []cuda.Pointer, stream *stream) cuda.Sample {
-	s := cuda.Sample{Float: float[T](), Out: out, Logits: logits, Status: c.Status()}
+	s := cuda.Sample{Float: cuda.FloatOf[T](), Out: out, Logits: logits, Status: c.Status()}
 	switch {
 	case stream != nil:
 		s.Draw, s.Key = noise[0], stream.key()
@@ -46,7 +46,7 @@ func (o *gumbelSoftmaxGrad[T]) launches(c *cuda.Call, out cuda.Pointer, in []cud
 
 func (o *gumbelSoftmaxGradTau[T]) launches(c *cuda.Call, out cuda.Pointer, in []cuda.Pointer) []cuda.Launch {
 	if !o.asked() {
-		return []cuda.Launch{cuda.Zero(float[T](), out, 1)}
+		return []cuda.Launch{cuda.Zero(cuda.FloatOf[T](), out, 1)}
 	}
 	s := o.forward.sample(c, out, in[:len(in)-2])
 	s.Grad = in[len(in)-1]

@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
-	"unsafe"
 
 	"gorgonia.org/cu"
 
@@ -118,17 +117,10 @@ func (d device) nanoseconds(t testing.TB, n int, call func() error) float64 {
 
 // launcher returns a function that launches all, and does not wait.
 func (d device) launcher(launches []Launch) func() error {
-	params := make([][]unsafe.Pointer, len(launches))
-	for i, l := range launches {
-		for j := range l.Params {
-			params[i] = append(params[i], unsafe.Pointer(&l.Params[j]))
-		}
-	}
 	return func() error {
-		for i, l := range launches {
-			kernel := d.functions[l.Kernel]
-			if err := kernel.Launch(l.Blocks, 1, 1, l.Threads, 1, 1, l.Shared, cu.NoStream, params[i]); err != nil {
-				return fmt.Errorf("%s: %w", l.Kernel, err)
+		for _, l := range launches {
+			if err := l.start(d.functions); err != nil {
+				return err
 			}
 		}
 		return nil

@@ -68,7 +68,7 @@ func (c *Call) Output(dt tensor.Dtype, shape tensor.Shape) (G.Value, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%d bytes for the output: %w", size, err)
 	}
-	c.hold(int(min(size/leastBlock, mostHeld)))
+	c.hold(int(min(size/LeastBlock, mostHeld)))
 	c.header = Pointer(memory.Uintptr())
 	address := memory.Uintptr() + uintptr(header)
 	switch {
@@ -84,13 +84,13 @@ func (c *Call) Output(dt tensor.Dtype, shape tensor.Shape) (G.Value, error) {
 // output holds some blocks that nobody needs, so that those which are freed in
 // this run are a smaller part of all: see Call.
 const (
-	leastBlock = 32 // bytes of the smallest block
+	LeastBlock = 32 // bytes of the smallest block
 	mostHeld   = 8
 )
 
 func (c *Call) hold(blocks int) {
 	for range blocks {
-		if _, err := c.extern.Get(c.device, leastBlock); err != nil {
+		if _, err := c.extern.Get(c.device, LeastBlock); err != nil {
 			return // the run will tell if it lacks memory
 		}
 	}
@@ -130,8 +130,8 @@ func (c *Call) Run(launches ...Launch) (refused bool, err error) {
 			}
 		}
 		for _, l := range launches {
-			if err := c.launch(l); err != nil {
-				return fmt.Errorf("kernel %s: %w", l.Kernel, err)
+			if err := l.start(c.engine.Functions()); err != nil {
+				return err
 			}
 		}
 		if !c.checks {
@@ -156,16 +156,21 @@ func (c *Call) do(f func() error) error {
 	return f()
 }
 
-func (c *Call) launch(l Launch) error {
-	f, ok := c.engine.Functions()[l.Kernel]
+// start starts the kernel, one of those that are loaded, by Launch.Kernel.
+func (l Launch) start(loaded map[string]cu.Function) error {
+	f, ok := loaded[l.Kernel]
 	if !ok {
-		return errors.New("the machine has not loaded it")
+		return fmt.Errorf("kernel %s is not loaded", l.Kernel)
 	}
 	pointers := make([]unsafe.Pointer, len(l.Params))
 	for i := range l.Params {
 		pointers[i] = unsafe.Pointer(&l.Params[i])
 	}
-	return f.Launch(l.Blocks, 1, 1, l.Threads, 1, 1, l.Shared, cu.NoStream, pointers)
+	err := f.Launch(l.Blocks, 1, 1, l.Threads, 1, 1, l.Shared, cu.NoStream, pointers)
+	if err != nil {
+		return fmt.Errorf("kernel %s: %w", l.Kernel, err)
+	}
+	return nil
 }
 
 // Store writes a number to a value on the device.

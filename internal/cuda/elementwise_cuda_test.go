@@ -7,27 +7,17 @@ import (
 	"math"
 	"strings"
 	"testing"
-	"unsafe"
+
+	"github.com/gumbel-go/gumbel/internal/kernel"
 )
 
-// float is the element type of an array whose Float is given beside it.
-type float interface{ float32 | float64 }
-
-func floatOf[T float]() Float {
-	var zero T
-	if unsafe.Sizeof(zero) == 4 {
-		return Float32
-	}
-	return Float64
-}
-
 // ulps is how far got is from want, in units of T's last place.
-func ulps[T float](got T, want float64) float64 {
+func ulps[T kernel.Float](got T, want float64) float64 {
 	if math.IsNaN(float64(got)) && math.IsNaN(want) || float64(got) == want || float64(got) == float64(T(want)) {
 		return 0
 	}
 	mantissa, smallest := 23, math.SmallestNonzeroFloat32
-	if floatOf[T]() == Float64 {
+	if FloatOf[T]() == Float64 {
 		mantissa, smallest = 52, math.SmallestNonzeroFloat64
 	}
 	_, exponent := math.Frexp(want)
@@ -35,13 +25,13 @@ func ulps[T float](got T, want float64) float64 {
 }
 
 // inPlace is a launch as Gorgonia's engines make it.
-func inPlace(kernel string, n int, operands ...Pointer) Launch {
+func inPlace(name string, n int, operands ...Pointer) Launch {
 	values := make([]any, 0, 3)
 	for _, p := range operands {
 		values = append(values, p)
 	}
 	const threads = 1024
-	l := Launch{Kernel: kernel, Blocks: ceilDiv(n, threads), Threads: threads, Params: params(append(values, n)...)}
+	l := Launch{Kernel: name, Blocks: kernel.CeilDiv(n, threads), Threads: threads, Params: params(append(values, n)...)}
 	if l.Blocks == 1 {
 		l.Threads = n
 	}
@@ -54,7 +44,7 @@ var special = []float64{
 }
 
 // values are n numbers, the special ones among them.
-func values[T float](n int) []T {
+func values[T kernel.Float](n int) []T {
 	x := make([]T, n)
 	for i := range x {
 		x[i] = T(math.Sin(float64(i)) * float64(i%37) / 4)
@@ -103,9 +93,9 @@ func TestBinaryElementwise(t *testing.T) {
 	}
 }
 
-func testBinary[T float](d device, name string, want func(a, b float64) float64, tolerance float64) {
+func testBinary[T kernel.Float](d device, name string, want func(a, b float64) float64, tolerance float64) {
 	for _, form := range []string{"vv", "vs", "sv", "ss"} {
-		kernel := fmt.Sprintf("elembinop.%s_%s_%s", name, form, floatOf[T]())
+		kernel := fmt.Sprintf("elembinop.%s_%s_%s", name, form, FloatOf[T]())
 		n := 1500
 		if form == "ss" {
 			n = 1
@@ -189,8 +179,8 @@ func sigmoid(x float64) float64 {
 	return 1 / (1 + math.Exp(-x))
 }
 
-func testUnary[T float](d device, name string, want func(x float64) float64, tolerance float64) {
-	kernel := fmt.Sprintf("elemunaryop.%s_%s", name, floatOf[T]())
+func testUnary[T kernel.Float](d device, name string, want func(x float64) float64, tolerance float64) {
+	kernel := fmt.Sprintf("elemunaryop.%s_%s", name, FloatOf[T]())
 	x := values[T](1500)
 	p := upload(d, x)
 	d.run(inPlace(kernel, len(x), p))

@@ -7,6 +7,7 @@ package cuda
 
 import (
 	"math"
+	"math/bits"
 
 	"github.com/gumbel-go/gumbel/internal/kernel"
 )
@@ -32,6 +33,14 @@ const (
 	Float32 Float = "f32"
 	Float64 Float = "f64"
 )
+
+// FloatOf is the name of T.
+func FloatOf[T kernel.Float]() Float {
+	if _, ok := any(T(0)).(float32); ok {
+		return Float32
+	}
+	return Float64
+}
 
 // Size is that of an element, in bytes.
 func (f Float) Size() int {
@@ -62,5 +71,5 @@ func params(values ...any) []uint64 {
 	return words
 }
 
-// ceilDiv is a/b rounded up.
-func ceilDiv(a, b int) int { return (a + b - 1) / b }
+// powerOfTwo is the least that is at least n.
+func powerOfTwo(n int) int { return 1 << bits.Len(uint(n-1)) }

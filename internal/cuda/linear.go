@@ -40,12 +40,12 @@ const (
 // product plans a matrix product of rows × columns elements.
 func product(name string, f Float, rows, columns int, params []uint64) Launch {
 	size, tile := "large", largeTile
-	if ceilDiv(rows, tile)*ceilDiv(columns, tile) < manyTiles {
+	if kernel.CeilDiv(rows, tile)*kernel.CeilDiv(columns, tile) < manyTiles {
 		size, tile = "small", smallTile
 	}
 	return Launch{
 		Kernel:  linearModule + name + "_" + size + "_" + string(f),
-		Blocks:  ceilDiv(rows, tile) * ceilDiv(columns, tile),
+		Blocks:  kernel.CeilDiv(rows, tile) * kernel.CeilDiv(columns, tile),
 		Threads: productThreads,
 		Params:  params,
 	}
@@ -61,8 +61,8 @@ const (
 func GradLinearB(f Float, db, dz Pointer, batch, out int) Launch {
 	return Launch{
 		Kernel:  linearModule + "grad_linear_b_" + string(f),
-		Blocks:  ceilDiv(out, sumColumns),
-		Threads: min(max(ceilDiv(batch, sumRowsEach), 1), sumWarps) * warpThreads,
+		Blocks:  kernel.CeilDiv(out, sumColumns),
+		Threads: min(max(kernel.CeilDiv(batch, sumRowsEach), 1), sumWarps) * warpThreads,
 		Params:  params(db, dz, batch, out),
 	}
 }

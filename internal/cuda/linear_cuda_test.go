@@ -19,12 +19,12 @@ var activationNames = map[kernel.Activation]string{
 
 // A matrix is of rows × columns elements of T, its numbers those that T rounds
 // them to.
-type matrix[T float] struct {
+type matrix[T kernel.Float] struct {
 	rows, columns int
 	data          []T
 }
 
-func random[T float](rows, columns int, seed uint64) matrix[T] {
+func random[T kernel.Float](rows, columns int, seed uint64) matrix[T] {
 	r := rand.New(rand.NewPCG(seed, uint64(rows)<<32|uint64(columns)))
 	m := matrix[T]{rows, columns, make([]T, rows*columns)}
 	for i := range m.data {
@@ -60,7 +60,7 @@ func (m matrix[T]) times(n matrix[T]) (product, off []float64) {
 			product, off = append(product, sum), append(off, epsilon[T]()/2*float64(m.columns)*size)
 		}
 	}
-	if floatOf[T]() == Float64 { // the product is no better
+	if FloatOf[T]() == Float64 { // the product is no better
 		for i := range off {
 			off[i] *= 2
 		}
@@ -71,7 +71,7 @@ func (m matrix[T]) times(n matrix[T]) (product, off []float64) {
 // both are a product's results by a launch and by one that cuts the product into
 // tiles of the other size: as the order of a sum does not depend on the tiles,
 // they have the same bits.
-func both[T float](d device, rows, columns int, plan func(out Pointer) Launch) []T {
+func both[T kernel.Float](d device, rows, columns int, plan func(out Pointer) Launch) []T {
 	d.Helper()
 	out := alloc[T](d, rows*columns)
 	l := plan(out)
@@ -81,7 +81,7 @@ func both[T float](d device, rows, columns int, plan func(out Pointer) Launch) [
 		d.Fatalf("%s for %d × %d", l.Kernel, rows, columns)
 	}
 	l.Kernel = strings.Replace(l.Kernel, "_small_", "_large_", 1)
-	l.Blocks = ceilDiv(rows, largeTile) * ceilDiv(columns, largeTile)
+	l.Blocks = kernel.CeilDiv(rows, largeTile) * kernel.CeilDiv(columns, largeTile)
 	out = alloc[T](d, rows*columns)
 	l.Params[0] = uint64(out)
 	d.run(l)
@@ -96,8 +96,8 @@ func TestLinearKernels(t *testing.T) {
 	t.Run("float64", testLinearKernels[float64])
 }
 
-func testLinearKernels[T float](t *testing.T) {
-	f := floatOf[T]()
+func testLinearKernels[T kernel.Float](t *testing.T) {
+	f := FloatOf[T]()
 	for _, size := range []struct{ batch, in, out int }{
 		{1, 0, 1}, {3, 0, 65}, {1, 1, 1}, {1, 17, 1}, {3, 1, 17}, {17, 3, 3}, {17, 16, 64}, {64, 64, 64},
 		{65, 33, 1}, {1, 70, 100}, {65, 17, 65}, {100, 70, 3}, {64, 15, 129}, {129, 65, 31},
@@ -139,7 +139,7 @@ func testLinearKernels[T float](t *testing.T) {
 	}
 }
 
-func closeAll[T float](t *testing.T, name string, got []T, want, off []float64) {
+func closeAll[T kernel.Float](t *testing.T, name string, got []T, want, off []float64) {
 	t.Helper()
 	for i := range got {
 		if !near(got[i], want[i], off[i]) {
@@ -200,8 +200,8 @@ func TestActivationKernels(t *testing.T) {
 	t.Run("float64", testActivationKernels[float64])
 }
 
-func testActivationKernels[T float](t *testing.T) {
-	f, inf, nan := floatOf[T](), math.Inf(1), math.NaN()
+func testActivationKernels[T kernel.Float](t *testing.T) {
+	f, inf, nan := FloatOf[T](), math.Inf(1), math.NaN()
 	var z, grad []T
 	for _, v := range []float64{0, 1e-30, 1e-4, 0.5, 1, 10, 20, 87, 88, 89, 103, 104, 700, 709, 745, 1e30, inf} {
 		for _, g := range []float64{1.5, 0, nan, inf} {
@@ -264,12 +264,12 @@ func TestGradLinearBKernels(t *testing.T) {
 	t.Run("float64", testGradLinearBKernels[float64])
 }
 
-func testGradLinearBKernels[T float](t *testing.T) {
+func testGradLinearBKernels[T kernel.Float](t *testing.T) {
 	d := open(t)
 	for _, size := range []struct{ batch, out int }{{0, 5}, {1, 1}, {3, 17}, {8, 32}, {9, 33}, {100, 65}, {1000, 3}} {
 		dz := random[T](size.batch, size.out, 1)
 		db := alloc[T](d, size.out)
-		d.run(GradLinearB(floatOf[T](), db, upload(d, dz.data), size.batch, size.out))
+		d.run(GradLinearB(FloatOf[T](), db, upload(d, dz.data), size.batch, size.out))
 		for j, got := range download[T](d, db, size.out) {
 			var want, scale float64
 			for i := range size.batch {

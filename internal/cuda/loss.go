@@ -1,10 +1,6 @@
 package cuda
 
-import (
-	"math/bits"
-
-	"github.com/gumbel-go/gumbel/internal/kernel"
-)
+import "github.com/gumbel-go/gumbel/internal/kernel"
 
 // lossModule is the module of loss.cu.
 const lossModule = "gumbel_loss."
@@ -30,7 +26,7 @@ const elementThreads = 256
 
 // elementwise plans a thread for each of n elements.
 func elementwise(name string, n int, params []uint64) Launch {
-	return Launch{Kernel: name, Blocks: ceilDiv(n, elementThreads), Threads: elementThreads, Params: params}
+	return Launch{Kernel: name, Blocks: kernel.CeilDiv(n, elementThreads), Threads: elementThreads, Params: params}
 }
 
 // KL makes the divergence, for each distribution, of softmax(q) from softmax(p),
@@ -73,7 +69,7 @@ const (
 )
 
 func teamsFor(f Float, p Pointer, d kernel.Dims) teams {
-	width := min(1<<bits.Len(uint(ceilDiv(d.Classes, teamClasses)-1)), maxTeam)
+	width := min(powerOfTwo(kernel.CeilDiv(d.Classes, teamClasses)), maxTeam)
 	t := teams{threads: width, width: width}
 	if width <= warpThreads {
 		t.threads = teamsBlock
@@ -82,7 +78,7 @@ func teamsFor(f Float, p Pointer, d kernel.Dims) teams {
 	if p == 0 {
 		arrays = 1
 	}
-	slots := ceilDiv(d.Classes, width)
+	slots := kernel.CeilDiv(d.Classes, width)
 	if shared := arrays * slots * t.threads * f.Size(); shared <= teamsShared {
 		t.slots, t.shared = slots, shared
 	}
@@ -92,7 +88,7 @@ func teamsFor(f Float, p Pointer, d kernel.Dims) teams {
 func (t teams) launch(name string, arrays []uint64, d kernel.Dims, status Pointer) Launch {
 	return Launch{
 		Kernel:  lossModule + name,
-		Blocks:  ceilDiv(d.Rows(), t.threads/t.width),
+		Blocks:  kernel.CeilDiv(d.Rows(), t.threads/t.width),
 		Threads: t.threads,
 		Shared:  t.shared,
 		Params:  append(arrays, params(d.Rows(), d.Classes, d.Inner, t.width, t.slots, status)...),

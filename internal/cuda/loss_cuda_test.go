@@ -12,8 +12,8 @@ import (
 )
 
 // epsilon is the distance from 1 to the next T.
-func epsilon[T float]() float64 {
-	if floatOf[T]() == Float32 {
+func epsilon[T kernel.Float]() float64 {
+	if FloatOf[T]() == Float32 {
 		return 0x1p-23
 	}
 	return 0x1p-52
@@ -21,7 +21,7 @@ func epsilon[T float]() float64 {
 
 // runs runs a launch that is given its output and a status of 0, and returns
 // both.
-func runs[T float](d device, n int, plan func(out, status Pointer) Launch) ([]T, int32) {
+func runs[T kernel.Float](d device, n int, plan func(out, status Pointer) Launch) ([]T, int32) {
 	d.Helper()
 	out, status := alloc[T](d, n), upload(d, []int32{0})
 	d.run(plan(out, status))
@@ -33,8 +33,8 @@ func TestBCEKernels(t *testing.T) {
 	t.Run("float64", testBCEKernels[float64])
 }
 
-func testBCEKernels[T float](t *testing.T) {
-	d, f := open(t), floatOf[T]()
+func testBCEKernels[T kernel.Float](t *testing.T) {
+	d, f := open(t), FloatOf[T]()
 	sizes := []float64{0, 1e-30, 1e-6, 0.5, 3, 20, 88, 89, 103, 104, 708, 745, 1e4, 1e30, 3e38}
 	if f == Float64 {
 		sizes = append(sizes, 1.7e308)
@@ -88,15 +88,15 @@ func testBCEKernels[T float](t *testing.T) {
 }
 
 // tiny is the least number above 0.
-func tiny[T float]() float64 {
-	if floatOf[T]() == Float32 {
+func tiny[T kernel.Float]() float64 {
+	if FloatOf[T]() == Float32 {
 		return math.SmallestNonzeroFloat32
 	}
 	return math.SmallestNonzeroFloat64
 }
 
 // near says whether got is want, but for the tolerance.
-func near[T float](got T, want, tolerance float64) bool {
+func near[T kernel.Float](got T, want, tolerance float64) bool {
 	return got == T(want) || math.Abs(float64(got)-want) <= tolerance
 }
 
@@ -105,8 +105,8 @@ func TestBCEKernelsRefuse(t *testing.T) {
 	t.Run("float64", testBCEKernelsRefuse[float64])
 }
 
-func testBCEKernelsRefuse[T float](t *testing.T) {
-	d, f := open(t), floatOf[T]()
+func testBCEKernelsRefuse[T kernel.Float](t *testing.T) {
+	d, f := open(t), FloatOf[T]()
 	const n = 300
 	for _, v := range []T{T(math.NaN()), T(math.Inf(1)), T(math.Inf(-1))} {
 		for _, at := range []int{0, 255, 299} {
@@ -129,19 +129,19 @@ func testBCEKernelsRefuse[T float](t *testing.T) {
 }
 
 // klCase is what the kernels of the divergence are run on.
-type klCase[T float] struct {
+type klCase[T kernel.Float] struct {
 	kernel.Dims
 	q, p, grad []T // a nil p is the uniform distribution
 }
 
 // outcome is what one of them made, and whether it refused the input.
-type outcome[T float] struct {
+type outcome[T kernel.Float] struct {
 	kl, toQ, toP []T // the last if there is a p
 	refused      [3]bool
 }
 
 func (c klCase[T]) device(d device) outcome[T] {
-	f := floatOf[T]()
+	f := FloatOf[T]()
 	q, grad, p := upload(d, c.q), upload(d, c.grad), Pointer(0)
 	if c.p != nil {
 		p = upload(d, c.p)
@@ -172,7 +172,7 @@ func (c klCase[T]) host() outcome[float64] {
 	return o
 }
 
-func widened[T float](x []T) []float64 {
+func widened[T kernel.Float](x []T) []float64 {
 	if x == nil {
 		return nil
 	}
@@ -185,7 +185,7 @@ func widened[T float](x []T) []float64 {
 
 // masked are random logits, about each ninth of them -Inf, that of both q and p;
 // a class of each distribution is not.
-func masked[T float](d kernel.Dims, scale float64, seed uint64) klCase[T] {
+func masked[T kernel.Float](d kernel.Dims, scale float64, seed uint64) klCase[T] {
 	r := rand.New(rand.NewPCG(seed, 0))
 	c := klCase[T]{d, make([]T, d.Size()), make([]T, d.Size()), make([]T, d.Rows())}
 	for i := range c.q {
@@ -211,7 +211,7 @@ func TestKLKernels(t *testing.T) {
 	t.Run("float64", testKLKernels[float64])
 }
 
-func testKLKernels[T float](t *testing.T) {
+func testKLKernels[T kernel.Float](t *testing.T) {
 	for _, d := range []kernel.Dims{
 		{Outer: 3, Classes: 1, Inner: 1}, {Outer: 300, Classes: 2, Inner: 1}, {Outer: 41, Classes: 10, Inner: 1},
 		{Outer: 5, Classes: 7, Inner: 3}, {Outer: 2, Classes: 10, Inner: 33}, {Outer: 1, Classes: 3, Inner: 257},
@@ -280,9 +280,9 @@ func TestKLKernelsExtremes(t *testing.T) {
 	t.Run("float64", testKLKernelsExtremes[float64])
 }
 
-func testKLKernelsExtremes[T float](t *testing.T) {
+func testKLKernelsExtremes[T kernel.Float](t *testing.T) {
 	sizes := []float64{0, 88, 104, 700, 745, 750, 1e30, 3e38}
-	if floatOf[T]() == Float64 {
+	if FloatOf[T]() == Float64 {
 		sizes = append(sizes, 4e307)
 	}
 	for _, a := range sizes {
@@ -302,7 +302,7 @@ func TestKLKernelsRefuse(t *testing.T) {
 	t.Run("float64", testKLKernelsRefuse[float64])
 }
 
-func testKLKernelsRefuse[T float](t *testing.T) {
+func testKLKernelsRefuse[T kernel.Float](t *testing.T) {
 	nan, inf := T(math.NaN()), T(math.Inf(1))
 	fill := func(x []T, v T) {
 		for i := range x {

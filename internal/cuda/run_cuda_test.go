@@ -3,7 +3,6 @@
 package cuda
 
 import (
-	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -89,16 +88,8 @@ func (d device) run(launches ...Launch) {
 
 // try launches and waits.
 func (d device) try(l Launch) error {
-	kernel, ok := d.functions[l.Kernel]
-	if !ok {
-		return errors.New("no such kernel")
-	}
-	params := make([]unsafe.Pointer, len(l.Params))
-	for i := range l.Params {
-		params[i] = unsafe.Pointer(&l.Params[i])
-	}
 	return d.Do(func() error {
-		if err := kernel.Launch(l.Blocks, 1, 1, l.Threads, 1, 1, l.Shared, cu.NoStream, params); err != nil {
+		if err := l.start(d.functions); err != nil {
 			return err
 		}
 		return cu.Synchronize()

@@ -1,8 +1,6 @@
 package cuda
 
 import (
-	"math/bits"
-
 	"github.com/gumbel-go/gumbel/internal/kernel"
 	"github.com/gumbel-go/gumbel/internal/philox"
 )
@@ -18,7 +16,7 @@ func Gumbel(f Float, out, draw Pointer, key philox.Key, n int, loc, scale float6
 	const threads = 256
 	return Launch{
 		Kernel:  sampleModule + "gumbel_" + string(f),
-		Blocks:  ceilDiv(ceilDiv(n, philox.Group)*lanes, threads),
+		Blocks:  kernel.CeilDiv(kernel.CeilDiv(n, philox.Group)*lanes, threads),
 		Threads: threads,
 		Params:  params(out, draw, n, loc, scale, keyWord(key)),
 	}
@@ -92,7 +90,7 @@ func (s Sample) launch(name string, mode int) Launch {
 		sizes = params(s.Outer, s.Classes, s.Inner)
 		name += "rows_"
 	} else {
-		l.Threads, count = streamThreads, s.Outer*ceilDiv(s.Inner, philox.Group)
+		l.Threads, count = streamThreads, s.Outer*kernel.CeilDiv(s.Inner, philox.Group)
 		sizes = params(s.Outer, s.Classes, s.Inner, count)
 		name += "streams_"
 	}
@@ -141,7 +139,7 @@ func (s Sample) tileWidth() int {
 		return 0
 	case s.tileBytes(slab) <= maxDynamic:
 		slabs := max(1, size/slab)
-		if step := philox.Group / gcd(philox.Group, slab); slabs > step {
+		if step := philox.Group / kernel.GCD(philox.Group, slab); slabs > step {
 			slabs -= slabs % step // whole groups of noise
 		}
 		return slabs * s.Inner
@@ -150,13 +148,6 @@ func (s Sample) tileWidth() int {
 		return max(1, groups) * philox.Group
 	}
 	return 0
-}
-
-func gcd(a, b int) int {
-	for b != 0 {
-		a, b = b, a%b
-	}
-	return a
 }
 
 // tileBytes is the shared memory for two numbers an element, spread over the
@@ -169,37 +160,34 @@ func (s Sample) tileBytes(elements int) int {
 // tiles plans a launch, and says how many tiles there are.
 func (s Sample) tiles(width int) (l Launch, count int) {
 	if width%s.Inner == 0 {
-		count = ceilDiv(s.Rows(), width)
+		count = kernel.CeilDiv(s.Rows(), width)
 	} else {
-		count = s.Outer * ceilDiv(s.Inner, width)
+		count = s.Outer * kernel.CeilDiv(s.Inner, width)
 	}
 	elements := width * s.Classes
 	return Launch{
-		Threads: min(max(powerOfTwo(ceilDiv(elements, perThread)), 32), maxTileThreads),
+		Threads: min(max(powerOfTwo(kernel.CeilDiv(elements, perThread)), 32), maxTileThreads),
 		Shared:  s.tileBytes(elements),
 	}, count
 }
 
 // team is how many threads a distribution of a tile has.
-func (s Sample) team() int { return min(powerOfTwo(ceilDiv(s.Classes, perThread)), 32) }
-
-// powerOfTwo is the least that is at least n.
-func powerOfTwo(n int) int { return 1 << bits.Len(uint(n-1)) }
+func (s Sample) team() int { return min(powerOfTwo(kernel.CeilDiv(s.Classes, perThread)), 32) }
 
 // rounds is how often a thread of a row kernel can take four elements.
 func (s Sample) rounds() int { return 32 / s.Float.Size() }
 
 // maxLanes is how many threads a row's groups of noise want, wherever it begins.
 func (s Sample) maxLanes() int {
-	before := philox.Group - gcd(philox.Group, s.Classes)
-	return ceilDiv(before+s.Classes, philox.Group) * lanes
+	before := philox.Group - kernel.GCD(philox.Group, s.Classes)
+	return kernel.CeilDiv(before+s.Classes, philox.Group) * lanes
 }
 
 // rows plans for threads to have half the rounds that they can.
 func (s Sample) rows() Launch {
-	threads := min(powerOfTwo(ceilDiv(s.maxLanes(), s.rounds()/2)), maxRowThreads)
+	threads := min(powerOfTwo(kernel.CeilDiv(s.maxLanes(), s.rounds()/2)), maxRowThreads)
 	return Launch{
 		Threads: threads,
-		Shared:  ceilDiv(s.maxLanes(), threads) * threads * s.Float.Size(),
+		Shared:  kernel.CeilDiv(s.maxLanes(), threads) * threads * s.Float.Size(),
 	}
 }

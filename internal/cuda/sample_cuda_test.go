@@ -20,7 +20,7 @@ func TestGumbelBits(t *testing.T) {
 	t.Run("float64", testGumbelBits[float64])
 }
 
-func testGumbelBits[T float](t *testing.T) {
+func testGumbelBits[T kernel.Float](t *testing.T) {
 	d := open(t)
 	for _, key := range []philox.Key{{}, {1, 0}, sampleKey, {math.MaxUint32, math.MaxUint32}} {
 		for _, draw := range []int64{0, 1, 1<<40 + 5} {
@@ -29,7 +29,7 @@ func testGumbelBits[T float](t *testing.T) {
 				s := kernel.Stream{Key: key, Draw: uint64(draw)}
 				for _, law := range [][2]float64{{0, 1}, {-3, 0.7}} {
 					kernel.Gumbel(want, s, law[0], law[1])
-					d.run(Gumbel(floatOf[T](), out, upload(d, []int64{draw}), key, n, law[0], law[1]))
+					d.run(Gumbel(FloatOf[T](), out, upload(d, []int64{draw}), key, n, law[0], law[1]))
 					if got := download[T](d, out, n); !slices.Equal(got, want) {
 						t.Fatalf("key %v, draw %d, %d numbers, location and scale %v: other bits than the CPU's", key, draw, n, law)
 					}
@@ -52,7 +52,7 @@ var sampleDims = []kernel.Dims{
 }
 
 // normals are n normal numbers times scale.
-func normals[T float](n int, scale float64, seed uint64) []T {
+func normals[T kernel.Float](n int, scale float64, seed uint64) []T {
 	r := rand.New(rand.NewPCG(seed, 0))
 	x := make([]T, n)
 	for i := range x {
@@ -62,7 +62,7 @@ func normals[T float](n int, scale float64, seed uint64) []T {
 }
 
 // maskedLogits are normals, each 29th of them -Inf but for class 0.
-func maskedLogits[T float](d kernel.Dims, scale float64, seed uint64) []T {
+func maskedLogits[T kernel.Float](d kernel.Dims, scale float64, seed uint64) []T {
 	x := normals[T](d.Size(), scale, seed)
 	for i := range x {
 		if i%29 == 28 && i/d.Inner%d.Classes > 0 {
@@ -73,7 +73,7 @@ func maskedLogits[T float](d kernel.Dims, scale float64, seed uint64) []T {
 }
 
 // A sampleCase is a sampler's input on the CPU and on the device.
-type sampleCase[T float] struct {
+type sampleCase[T kernel.Float] struct {
 	cpu    kernel.Sampler[T]
 	device Sample
 	noise  []T // as it is, zeros for none
@@ -81,11 +81,11 @@ type sampleCase[T float] struct {
 
 // newSample makes the case of a draw number, which may be negative, or of noise
 // given.
-func newSample[T float](d device, dims kernel.Dims, logits []T, draw int64, given []T, tau float64) sampleCase[T] {
+func newSample[T kernel.Float](d device, dims kernel.Dims, logits []T, draw int64, given []T, tau float64) sampleCase[T] {
 	c := sampleCase[T]{
 		cpu: kernel.Sampler[T]{Dims: dims, Logits: logits, Tau: float64(T(tau))},
 		device: Sample{
-			Dims: dims, Float: floatOf[T](),
+			Dims: dims, Float: FloatOf[T](),
 			Logits: upload(d, logits), Tau: upload(d, []T{T(tau)}), Draw: upload(d, []int64{draw}),
 			Out: alloc[T](d, dims.Size()), Status: upload(d, []int64{0}), Key: sampleKey,
 		},
@@ -109,7 +109,7 @@ func newSample[T float](d device, dims kernel.Dims, logits []T, draw int64, give
 func (c sampleCase[T]) status(d device) int64 { return download[int64](d, c.device.Status, 1)[0] }
 
 // noises are the ways to have noise: a draw, noise given, none.
-func noises[T float](dims kernel.Dims) map[string]struct {
+func noises[T kernel.Float](dims kernel.Dims) map[string]struct {
 	draw  int64
 	given []T
 } {
@@ -128,7 +128,7 @@ func TestHardBits(t *testing.T) {
 	t.Run("float64", testHardBits[float64])
 }
 
-func testHardBits[T float](t *testing.T) {
+func testHardBits[T kernel.Float](t *testing.T) {
 	for _, dims := range sampleDims {
 		n := dims.Size()
 		ties := make([]T, n)
@@ -213,10 +213,10 @@ type exact struct {
 
 // truly takes the differences to the peak to twice float64's accuracy, so that it
 // is right for logits of any size.
-func truly[T float](c sampleCase[T], upstream []T) exact {
+func truly[T kernel.Float](c sampleCase[T], upstream []T) exact {
 	d, n := c.cpu.Dims, c.cpu.Size()
 	accuracy, slope, least := 0x1p-23, 1.0, 0x1p-149
-	if floatOf[T]() == Float64 {
+	if FloatOf[T]() == Float64 {
 		accuracy, slope, least = 0x1p-52, 2, 0x1p-1062 // for what math.Exp and the differences themselves lose
 	}
 	w := exact{make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n), 0, 0}
@@ -264,7 +264,7 @@ func truly[T float](c sampleCase[T], upstream []T) exact {
 }
 
 // difference is sum i less sum j, of logits and noise.
-func difference[T float](c sampleCase[T], i, j int) float64 {
+func difference[T kernel.Float](c sampleCase[T], i, j int) float64 {
 	a, b := float64(c.cpu.Logits[i]), float64(c.cpu.Logits[j])
 	if math.IsInf(a, -1) || math.IsInf(b, -1) {
 		return a - b
@@ -281,7 +281,7 @@ func twoSum(a, b float64) (sum, lost float64) {
 	return sum, (a - (sum - bb)) + (b - bb)
 }
 
-func compare[T float](t *testing.T, what string, got []T, want, off []float64) {
+func compare[T kernel.Float](t *testing.T, what string, got []T, want, off []float64) {
 	t.Helper()
 	for i := range got {
 		if !(math.Abs(float64(got[i])-want[i]) <= off[i]) {
@@ -296,7 +296,7 @@ func TestSoft(t *testing.T) {
 	t.Run("float64", testSoft[float64])
 }
 
-func testSoft[T float](t *testing.T) {
+func testSoft[T kernel.Float](t *testing.T) {
 	for _, dims := range sampleDims {
 		for _, tau := range []float64{0.05, 0.7, 10} {
 			for kind, noise := range noises[T](dims) {
@@ -313,7 +313,7 @@ func testSoft[T float](t *testing.T) {
 }
 
 // checkSample runs all kernels for soft samples.
-func checkSample[T float](t *testing.T, what string, on func(d device) sampleCase[T]) {
+func checkSample[T kernel.Float](t *testing.T, what string, on func(d device) sampleCase[T]) {
 	t.Helper()
 	d := open(t)
 	c := on(d)
@@ -367,7 +367,7 @@ func TestSoftExtremes(t *testing.T) {
 	t.Run("float64", func(t *testing.T) { testSoftExtremes[float64](t, 60, 1e-320, 1e307) })
 }
 
-func testSoftExtremes[T float](t *testing.T, power int, least, most float64) {
+func testSoftExtremes[T kernel.Float](t *testing.T, power int, least, most float64) {
 	inf := math.Inf(-1)
 	for _, dims := range []kernel.Dims{
 		{Outer: 9, Classes: 20, Inner: 1}, {Outer: 1, Classes: 7, Inner: 1000}, {Outer: 2, Classes: 2000, Inner: 1},
@@ -425,9 +425,9 @@ func TestSampleRefusals(t *testing.T) {
 	t.Run("float64", testSampleRefusals[float64])
 }
 
-func testSampleRefusals[T float](t *testing.T) {
+func testSampleRefusals[T kernel.Float](t *testing.T) {
 	nan, inf, most := math.NaN(), math.Inf(1), float64(math.MaxFloat32)
-	if floatOf[T]() == Float64 {
+	if FloatOf[T]() == Float64 {
 		most = math.MaxFloat64
 	}
 	for _, dims := range []kernel.Dims{
@@ -469,7 +469,7 @@ func testSampleRefusals[T float](t *testing.T) {
 	}
 }
 
-func checkRefusals[T float](t *testing.T, what string, dims kernel.Dims, logits, noise []T, tau float64, refused bool) {
+func checkRefusals[T kernel.Float](t *testing.T, what string, dims kernel.Dims, logits, noise []T, tau float64, refused bool) {
 	t.Helper()
 	d := open(t)
 	c := newSample(d, dims, logits, 0, noise, tau)

@@ -103,7 +103,7 @@ func checkPlan(t *testing.T, s Sample) {
 		checkRows(fail, s, l)
 	case "streams_" + string(s.Float):
 		count = int(sizes[3])
-		if count != s.Outer*ceilDiv(s.Inner, 64) || l.Threads != 512 {
+		if count != s.Outer*kernel.CeilDiv(s.Inner, 64) || l.Threads != 512 {
 			fail("streams")
 		}
 	default:
@@ -125,7 +125,7 @@ func checkTiles(fail func(string), s Sample, l Launch, count, width, team int) {
 		fail("shared memory")
 	case width%s.Inner == 0 && (width*count < s.Rows() || width*(count-1) >= s.Rows()):
 		fail("tiles of whole outer indices")
-	case width%s.Inner != 0 && (width%64 != 0 || width > s.Inner || count != s.Outer*ceilDiv(s.Inner, width)):
+	case width%s.Inner != 0 && (width%64 != 0 || width > s.Inner || count != s.Outer*kernel.CeilDiv(s.Inner, width)):
 		fail("tiles of inner ones")
 	}
 }
@@ -133,8 +133,8 @@ func checkTiles(fail func(string), s Sample, l Launch, count, width, team int) {
 func checkRows(fail func(string), s Sample, l Launch) {
 	rounds := map[Float]int{Float32: 8, Float64: 4}[s.Float]
 	for row := range min(s.Outer, 64) {
-		lanes := ceilDiv(row*s.Classes%64+s.Classes, 64) * 16
-		if n := ceilDiv(lanes, l.Threads); n > rounds || n*l.Threads*s.Float.Size() > l.Shared {
+		lanes := kernel.CeilDiv(row*s.Classes%64+s.Classes, 64) * 16
+		if n := kernel.CeilDiv(lanes, l.Threads); n > rounds || n*l.Threads*s.Float.Size() > l.Shared {
 			fail("rounds")
 		}
 	}

@@ -39,26 +39,28 @@ func (d Dims) tiles() (width, perRow, count int) {
 	if d.Inner == 1 {
 		width = max(1, tileSize/d.Classes)
 		// Whole groups of noise, and of short rows whole registers, waste less.
-		if step := max(philox.Group/gcd(philox.Group, d.Classes), 16); width >= step {
+		if step := max(philox.Group/GCD(philox.Group, d.Classes), 16); width >= step {
 			width -= width % step
 		} else if width > 1 && step == 16 {
 			width = step
 		}
-		return width, 1, ceilDiv(d.Outer, width)
+		return width, 1, CeilDiv(d.Outer, width)
 	}
 	width = min(max(packedSize/d.Classes, minWidth), maxWidth, d.Inner)
-	perRow = ceilDiv(d.Inner, width)
+	perRow = CeilDiv(d.Inner, width)
 	return width, perRow, d.Outer * perRow
 }
 
-func gcd(a, b int) int {
+// GCD is the greatest common divisor.
+func GCD(a, b int) int {
 	for b != 0 {
 		a, b = b, a%b
 	}
 	return a
 }
 
-func ceilDiv(a, b int) int { return (a + b - 1) / b }
+// CeilDiv is a/b rounded up.
+func CeilDiv(a, b int) int { return (a + b - 1) / b }
 
 // eachTile calls f on every tile, at cost nanoseconds an element, and gives it
 // the tile's number. It returns the error of the first tile that has one.
