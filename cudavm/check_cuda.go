@@ -12,6 +12,8 @@ import (
 	"gonum.org/v1/gonum/graph"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
+
+	kernels "github.com/gumbel-go/gumbel/internal/cuda"
 )
 
 func isOnDevice(n *G.Node) bool {
@@ -142,7 +144,7 @@ func checkReshapes(nodes G.Nodes) error {
 		if isOnDevice(c) && c.Graph().To(c.ID()).Len() > 1 {
 			return fmt.Errorf("a Reshape or a broadcast of %v changes that value itself on the device, and another node takes it too: compute it twice", c)
 		}
-		reshaped[c] = !isOnDevice(c) && n.Shape().TotalSize()*int(n.Dtype().Size()) >= arenaBlock
+		reshaped[c] = !isOnDevice(c) && n.Shape().TotalSize()*int(n.Dtype().Size()) >= kernels.LeastBlock
 	}
 	return nil
 }

@@ -13,7 +13,7 @@ import (
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/gorgonia/cuda"
 
-	_ "github.com/gumbel-go/gumbel/internal/cuda" // registers kernels for Gorgonia's own nodes
+	kernels "github.com/gumbel-go/gumbel/internal/cuda" // registers those of Gorgonia's own nodes too
 	"github.com/gumbel-go/gumbel/internal/layout"
 )
 
@@ -82,8 +82,6 @@ func (d *device) compile(g *G.ExprGraph, opts []G.VMOpt) (err error) {
 const (
 	arenaRoom     = 64 << 10
 	arenaRoomNode = 4 << 10
-
-	arenaBlock = 32
 )
 
 // enlarge adds to the size of the values of a program, which is a field that
@@ -100,14 +98,14 @@ func enlarge(program any, bytes int64) {
 // The arena joins neighbouring free blocks once three quarters of those taken
 // have been given back, and mixes up its list then: it may crash, or give the
 // same memory out twice. So a number of blocks is taken that are not given back
-// before the run ends. No node gives back more than four: its value, the copy of
-// an input, and scratch memory.
+// before the run ends, more than nodes give back: they do so with their value, and
+// at most with the copy of an input.
 func (d *device) prepare() error {
 	if err := d.checkInputs(); err != nil || d.taken {
 		return err
 	}
 	for range d.blocks {
-		if _, err := d.vm.(G.CUDAMachine).Get(0, arenaBlock); err != nil {
+		if _, err := d.vm.(G.CUDAMachine).Get(0, kernels.LeastBlock); err != nil {
 			return fmt.Errorf("memory on the device: %w", err)
 		}
 	}
