@@ -11,9 +11,6 @@ import (
 // newMachine opens a tape machine, on the GPU where the tests are built for one.
 func newMachine(t testing.TB, g *G.ExprGraph, opts ...G.VMOpt) G.VM {
 	t.Helper()
-	if !G.CUDA {
-		return G.NewTapeMachine(g, opts...)
-	}
 	m, err := cudavm.New(g, opts...)
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,8 @@ import (
 	"gonum.org/v1/gonum/diff/fd"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
+
+	"github.com/gumbel-go/gumbel/cudavm"
 )
 
 // Tolerance is the most by which an analytic derivative may differ from the numeric
@@ -136,7 +138,7 @@ func numeric(build Build, p *point) ([]float64, error) {
 		return nil, err
 	}
 	read := gr.readCost()
-	m, err := open(gr.g)
+	m, err := cudavm.New(gr.g)
 	if err != nil {
 		return nil, err
 	}

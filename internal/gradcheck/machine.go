@@ -70,14 +70,6 @@ func (gr *graph) readCost() func() float64 {
 	return func() float64 { return (*cost).Data().(float64) }
 }
 
-// open opens a tape machine, on the GPU where the tests are built for one.
-func open(g *G.ExprGraph, opts ...G.VMOpt) (G.VM, error) {
-	if !G.CUDA {
-		return G.NewTapeMachine(g, opts...), nil
-	}
-	return cudavm.New(g, opts...)
-}
-
 // gradients calls read with each input that is not fixed and copies what it returns.
 func (gr *graph) gradients(p *point, read func(i int) (G.Value, error)) ([][]float64, error) {
 	out := make([][]float64, len(gr.in))
@@ -140,7 +132,7 @@ func tape(build Build, p *point) ([]run, error) {
 	if !G.CUDA {
 		opts = append(opts, G.BindDualValues(wrt...))
 	}
-	m, err := open(gr.g, opts...)
+	m, err := cudavm.New(gr.g, opts...)
 	if err != nil {
 		return nil, err
 	}
