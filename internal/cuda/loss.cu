@@ -1,7 +1,7 @@
 // Losses and their gradients, as internal/kernel has them for the CPU: the binary
 // cross-entropy of logits, element by element, and the Kullback-Leibler
 // divergence of distributions that logits give.
-#include "device.cuh"
+#include "gather.cuh"
 
 // Binary cross-entropy
 
@@ -68,26 +68,18 @@ struct Sizes {
 };
 
 struct Sum {
-  static __device__ double of(double a, double b) { return a + b; }
+  double value;
+
+  __device__ void meet(Sum other) { value += other.value; }
+  __device__ Sum from(int bits) const { return {__shfl_xor_sync(kWarp, value, bits)}; }
 };
 
 struct Greatest {
-  static __device__ double of(double a, double b) { return fmax(a, b); }
+  double value;
+
+  __device__ void meet(Greatest other) { value = fmax(value, other.value); }
+  __device__ Greatest from(int bits) const { return {__shfl_xor_sync(kWarp, value, bits)}; }
 };
-
-// butterfly combines the values of each width lanes beside each other, and gives
-// all of them the same bits.
-template <typename Op>
-__device__ double butterfly(double v, int width) {
-#pragma unroll 1
-  for (int lanes = width / 2; lanes > 0; lanes /= 2) v = Op::of(v, __shfl_xor_sync(0xFFFFFFFF, v, lanes));
-  return v;
-}
-
-static __device__ double* room_of_warps() {
-  __shared__ double room[kMaxTeam / 32];
-  return room;
-}
 
 // A Team is what a thread knows of its team. One without a distribution, in the
 // last block, has no classes but meets the others at their barriers.
@@ -111,16 +103,10 @@ struct Team {
     count = works && lane < classes ? (classes - lane - 1) / width + 1 : 0;
   }
 
-  template <typename Op>
+  // combine gives the whole team what its threads have, as a Sum or the Greatest.
+  template <typename V>
   __device__ double combine(double v) const {
-    v = butterfly<Op>(v, min(width, 32));
-    if (width <= 32) return v;
-    double* const room = room_of_warps();
-    if (threadIdx.x % 32 == 0) room[threadIdx.x / 32] = v;
-    __syncthreads();
-    v = butterfly<Op>(room[threadIdx.x % (width / 32)], width / 32);
-    __syncthreads();  // the next call writes there again
-    return v;
+    return (width <= 32 ? across_lanes(V{v}, width) : across_block(V{v})).value;
   }
 };
 

@@ -64,8 +64,8 @@ const (
 	teamsBlock  = 128  // threads of a block of several teams
 
 	// teamsShared is what a block has of shared memory besides the words by which
-	// the warps of a team meet.
-	teamsShared = 48<<10 - maxTeam/warpThreads*8
+	// the warps of a team meet: of sums, and of the greatest.
+	teamsShared = 48<<10 - 2*maxTeam/warpThreads*8
 )
 
 func teamsFor(f Float, p Pointer, d kernel.Dims) teams {

@@ -9,6 +9,7 @@
 // In float32 nothing is done in double that every element would want: most GPUs
 // have a 64th of the units for it. Where double is wanted, two floats do: see Sum
 // and Total.
+#include "gather.cuh"
 #include "noise.cuh"
 
 // What a kernel is to make of a soft sample, which sample.go knows too. Kernels for
@@ -39,11 +40,6 @@ __device__ Sum<T> add(T a, T b) {
   const T sum = a + b;
   return {sum, sum - sum == 0 ? lost(a, b, sum) : T(0)};
 }
-
-const unsigned kWarp = 0xFFFFFFFF;
-
-// What threads gather of a distribution has meet, which adds another's share, and
-// from, which is that of the lane whose number differs in the given bits.
 
 // A Total is a sum of many numbers, about as exact as double makes it.
 template <typename T>
@@ -104,28 +100,6 @@ struct Peak {
             __shfl_xor_sync(kWarp, place, bits)};
   }
 };
-
-// across_lanes gives each of width lanes beside each other what they all have, to
-// the same bits.
-template <typename V>
-__device__ V across_lanes(V v, int width) {
-#pragma unroll 1
-  for (int bits = width / 2; bits > 0; bits /= 2) v.meet(v.from(bits));
-  return v;
-}
-
-// across_block does so for a block, of a power of two of threads.
-template <typename V>
-__device__ V across_block(V v) {
-  __shared__ V room[32];
-  const int warps = blockDim.x / 32;
-  v = across_lanes(v, 32);
-  if (threadIdx.x % 32 == 0) room[threadIdx.x / 32] = v;
-  __syncthreads();
-  v = across_lanes(room[threadIdx.x % warps], warps);
-  __syncthreads();  // the next call writes there again
-  return v;
-}
 
 // Exponentials
 
