@@ -6388,19 +6388,19 @@ bcewhole:
 	VDIVPD       Y6, Y3, Y6
 	VMULPD       Y6, Y6, Y7
 	VMULPD       Y7, Y7, Y8
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y8, Y9
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y8, Y9
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y9, Y9
 	VMULPD       Y8, Y9, Y9
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
+	VADDPD       quad3fd2492494229359<>+0(SB), Y9, Y9
 	VMULPD       Y8, Y9, Y9
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y8, Y10
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       quad3fd2492494229359<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VADDPD       quad3fe5555555555593<>+0(SB), Y10, Y10
-	VMULPD       Y7, Y10, Y10
-	VADDPD       Y10, Y9, Y7
+	VADDPD       quad3fe5555555555593<>+0(SB), Y9, Y9
+	VMULPD       Y7, Y9, Y9
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y8, Y7
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y7, Y7
+	VMULPD       Y8, Y7, Y7
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y7, Y7
+	VMULPD       Y8, Y7, Y7
+	VADDPD       Y9, Y7, Y7
 	VMULPD       Y3, Y3, Y8
 	VMULPD       quad3fe0000000000000<>+0(SB), Y8, Y8
 	VADDPD       Y7, Y8, Y7
@@ -6483,19 +6483,19 @@ bcerest:
 	VDIVPD       Y7, Y4, Y7
 	VMULPD       Y7, Y7, Y8
 	VMULPD       Y8, Y8, Y9
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y9, Y10
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y9, Y10
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y10, Y10
 	VMULPD       Y9, Y10, Y10
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
+	VADDPD       quad3fd2492494229359<>+0(SB), Y10, Y10
 	VMULPD       Y9, Y10, Y10
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y9, Y11
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y11, Y11
-	VMULPD       Y9, Y11, Y11
-	VADDPD       quad3fd2492494229359<>+0(SB), Y11, Y11
-	VMULPD       Y9, Y11, Y11
-	VADDPD       quad3fe5555555555593<>+0(SB), Y11, Y11
-	VMULPD       Y8, Y11, Y11
-	VADDPD       Y11, Y10, Y8
+	VADDPD       quad3fe5555555555593<>+0(SB), Y10, Y10
+	VMULPD       Y8, Y10, Y10
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y9, Y8
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
+	VMULPD       Y9, Y8, Y8
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
+	VMULPD       Y9, Y8, Y8
+	VADDPD       Y10, Y8, Y8
 	VMULPD       Y4, Y4, Y9
 	VMULPD       quad3fe0000000000000<>+0(SB), Y9, Y9
 	VADDPD       Y8, Y9, Y8
@@ -6561,36 +6561,6 @@ DATA quad3fda827999fcef32<>+48(SB)/8, $0x3fda827999fcef32
 DATA quad3fda827999fcef32<>+56(SB)/8, $0x3fda827999fcef32
 GLOBL quad3fda827999fcef32<>(SB), RODATA|NOPTR, $64
 
-DATA quad3fc39a09d078c69f<>+0(SB)/8, $0x3fc39a09d078c69f
-DATA quad3fc39a09d078c69f<>+8(SB)/8, $0x3fc39a09d078c69f
-DATA quad3fc39a09d078c69f<>+16(SB)/8, $0x3fc39a09d078c69f
-DATA quad3fc39a09d078c69f<>+24(SB)/8, $0x3fc39a09d078c69f
-DATA quad3fc39a09d078c69f<>+32(SB)/8, $0x3fc39a09d078c69f
-DATA quad3fc39a09d078c69f<>+40(SB)/8, $0x3fc39a09d078c69f
-DATA quad3fc39a09d078c69f<>+48(SB)/8, $0x3fc39a09d078c69f
-DATA quad3fc39a09d078c69f<>+56(SB)/8, $0x3fc39a09d078c69f
-GLOBL quad3fc39a09d078c69f<>(SB), RODATA|NOPTR, $64
-
-DATA quad3fcc71c51d8e78af<>+0(SB)/8, $0x3fcc71c51d8e78af
-DATA quad3fcc71c51d8e78af<>+8(SB)/8, $0x3fcc71c51d8e78af
-DATA quad3fcc71c51d8e78af<>+16(SB)/8, $0x3fcc71c51d8e78af
-DATA quad3fcc71c51d8e78af<>+24(SB)/8, $0x3fcc71c51d8e78af
-DATA quad3fcc71c51d8e78af<>+32(SB)/8, $0x3fcc71c51d8e78af
-DATA quad3fcc71c51d8e78af<>+40(SB)/8, $0x3fcc71c51d8e78af
-DATA quad3fcc71c51d8e78af<>+48(SB)/8, $0x3fcc71c51d8e78af
-DATA quad3fcc71c51d8e78af<>+56(SB)/8, $0x3fcc71c51d8e78af
-GLOBL quad3fcc71c51d8e78af<>(SB), RODATA|NOPTR, $64
-
-DATA quad3fd999999997fa04<>+0(SB)/8, $0x3fd999999997fa04
-DATA quad3fd999999997fa04<>+8(SB)/8, $0x3fd999999997fa04
-DATA quad3fd999999997fa04<>+16(SB)/8, $0x3fd999999997fa04
-DATA quad3fd999999997fa04<>+24(SB)/8, $0x3fd999999997fa04
-DATA quad3fd999999997fa04<>+32(SB)/8, $0x3fd999999997fa04
-DATA quad3fd999999997fa04<>+40(SB)/8, $0x3fd999999997fa04
-DATA quad3fd999999997fa04<>+48(SB)/8, $0x3fd999999997fa04
-DATA quad3fd999999997fa04<>+56(SB)/8, $0x3fd999999997fa04
-GLOBL quad3fd999999997fa04<>(SB), RODATA|NOPTR, $64
-
 DATA quad3fc2f112df3e5244<>+0(SB)/8, $0x3fc2f112df3e5244
 DATA quad3fc2f112df3e5244<>+8(SB)/8, $0x3fc2f112df3e5244
 DATA quad3fc2f112df3e5244<>+16(SB)/8, $0x3fc2f112df3e5244
@@ -6630,6 +6600,36 @@ DATA quad3fe5555555555593<>+40(SB)/8, $0x3fe5555555555593
 DATA quad3fe5555555555593<>+48(SB)/8, $0x3fe5555555555593
 DATA quad3fe5555555555593<>+56(SB)/8, $0x3fe5555555555593
 GLOBL quad3fe5555555555593<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fc39a09d078c69f<>+0(SB)/8, $0x3fc39a09d078c69f
+DATA quad3fc39a09d078c69f<>+8(SB)/8, $0x3fc39a09d078c69f
+DATA quad3fc39a09d078c69f<>+16(SB)/8, $0x3fc39a09d078c69f
+DATA quad3fc39a09d078c69f<>+24(SB)/8, $0x3fc39a09d078c69f
+DATA quad3fc39a09d078c69f<>+32(SB)/8, $0x3fc39a09d078c69f
+DATA quad3fc39a09d078c69f<>+40(SB)/8, $0x3fc39a09d078c69f
+DATA quad3fc39a09d078c69f<>+48(SB)/8, $0x3fc39a09d078c69f
+DATA quad3fc39a09d078c69f<>+56(SB)/8, $0x3fc39a09d078c69f
+GLOBL quad3fc39a09d078c69f<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fcc71c51d8e78af<>+0(SB)/8, $0x3fcc71c51d8e78af
+DATA quad3fcc71c51d8e78af<>+8(SB)/8, $0x3fcc71c51d8e78af
+DATA quad3fcc71c51d8e78af<>+16(SB)/8, $0x3fcc71c51d8e78af
+DATA quad3fcc71c51d8e78af<>+24(SB)/8, $0x3fcc71c51d8e78af
+DATA quad3fcc71c51d8e78af<>+32(SB)/8, $0x3fcc71c51d8e78af
+DATA quad3fcc71c51d8e78af<>+40(SB)/8, $0x3fcc71c51d8e78af
+DATA quad3fcc71c51d8e78af<>+48(SB)/8, $0x3fcc71c51d8e78af
+DATA quad3fcc71c51d8e78af<>+56(SB)/8, $0x3fcc71c51d8e78af
+GLOBL quad3fcc71c51d8e78af<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fd999999997fa04<>+0(SB)/8, $0x3fd999999997fa04
+DATA quad3fd999999997fa04<>+8(SB)/8, $0x3fd999999997fa04
+DATA quad3fd999999997fa04<>+16(SB)/8, $0x3fd999999997fa04
+DATA quad3fd999999997fa04<>+24(SB)/8, $0x3fd999999997fa04
+DATA quad3fd999999997fa04<>+32(SB)/8, $0x3fd999999997fa04
+DATA quad3fd999999997fa04<>+40(SB)/8, $0x3fd999999997fa04
+DATA quad3fd999999997fa04<>+48(SB)/8, $0x3fd999999997fa04
+DATA quad3fd999999997fa04<>+56(SB)/8, $0x3fd999999997fa04
+GLOBL quad3fd999999997fa04<>(SB), RODATA|NOPTR, $64
 
 DATA quad3dea39ef35793c76<>+0(SB)/8, $0x3dea39ef35793c76
 DATA quad3dea39ef35793c76<>+8(SB)/8, $0x3dea39ef35793c76
@@ -7322,19 +7322,19 @@ gumbel64loop:
 	VDIVPD       Y11, Y5, Y11
 	VMULPD       Y11, Y11, Y12
 	VMULPD       Y12, Y12, Y14
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y14, Y15
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y15, Y15
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y14, Y15
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
 	VMULPD       Y14, Y15, Y15
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y15, Y15
+	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
 	VMULPD       Y14, Y15, Y15
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y14, Y16
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y16, Y16
-	VMULPD       Y14, Y16, Y16
-	VADDPD       quad3fd2492494229359<>+0(SB), Y16, Y16
-	VMULPD       Y14, Y16, Y16
-	VADDPD       quad3fe5555555555593<>+0(SB), Y16, Y16
-	VMULPD       Y12, Y16, Y16
-	VADDPD       Y16, Y15, Y12
+	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
+	VMULPD       Y12, Y15, Y15
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y14, Y12
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y14, Y12, Y12
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y14, Y12, Y12
+	VADDPD       Y15, Y12, Y12
 	VMULPD       Y5, Y5, Y14
 	VMULPD       quad3fe0000000000000<>+0(SB), Y14, Y14
 	VADDPD       Y12, Y14, Y12
@@ -7357,19 +7357,19 @@ gumbel64loop:
 	VDIVPD       Y11, Y5, Y11
 	VMULPD       Y11, Y11, Y12
 	VMULPD       Y12, Y12, Y14
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y14, Y15
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y15, Y15
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y14, Y15
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
 	VMULPD       Y14, Y15, Y15
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y15, Y15
+	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
 	VMULPD       Y14, Y15, Y15
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y14, Y16
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y16, Y16
-	VMULPD       Y14, Y16, Y16
-	VADDPD       quad3fd2492494229359<>+0(SB), Y16, Y16
-	VMULPD       Y14, Y16, Y16
-	VADDPD       quad3fe5555555555593<>+0(SB), Y16, Y16
-	VMULPD       Y12, Y16, Y16
-	VADDPD       Y16, Y15, Y12
+	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
+	VMULPD       Y12, Y15, Y15
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y14, Y12
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y14, Y12, Y12
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y14, Y12, Y12
+	VADDPD       Y15, Y12, Y12
 	VMULPD       Y5, Y5, Y14
 	VMULPD       quad3fe0000000000000<>+0(SB), Y14, Y14
 	VADDPD       Y12, Y14, Y12
@@ -7411,19 +7411,19 @@ gumbel64loop:
 	VDIVPD       Y5, Y2, Y5
 	VMULPD       Y5, Y5, Y11
 	VMULPD       Y11, Y11, Y13
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y14
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y14, Y14
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y14
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
 	VMULPD       Y13, Y14, Y14
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y14, Y14
+	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
 	VMULPD       Y13, Y14, Y14
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y15
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
-	VMULPD       Y13, Y15, Y15
-	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
-	VMULPD       Y13, Y15, Y15
-	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
-	VMULPD       Y11, Y15, Y15
-	VADDPD       Y15, Y14, Y11
+	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
+	VMULPD       Y11, Y14, Y14
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y11
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       Y14, Y11, Y11
 	VMULPD       Y2, Y2, Y13
 	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
 	VADDPD       Y11, Y13, Y11
@@ -7446,19 +7446,19 @@ gumbel64loop:
 	VDIVPD       Y5, Y2, Y5
 	VMULPD       Y5, Y5, Y11
 	VMULPD       Y11, Y11, Y13
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y14
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y14, Y14
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y14
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
 	VMULPD       Y13, Y14, Y14
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y14, Y14
+	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
 	VMULPD       Y13, Y14, Y14
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y15
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
-	VMULPD       Y13, Y15, Y15
-	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
-	VMULPD       Y13, Y15, Y15
-	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
-	VMULPD       Y11, Y15, Y15
-	VADDPD       Y15, Y14, Y11
+	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
+	VMULPD       Y11, Y14, Y14
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y11
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       Y14, Y11, Y11
 	VMULPD       Y2, Y2, Y13
 	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
 	VADDPD       Y11, Y13, Y11
@@ -7500,19 +7500,19 @@ gumbel64loop:
 	VDIVPD       Y5, Y2, Y5
 	VMULPD       Y5, Y5, Y11
 	VMULPD       Y11, Y11, Y13
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y14
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y14, Y14
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y14
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
 	VMULPD       Y13, Y14, Y14
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y14, Y14
+	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
 	VMULPD       Y13, Y14, Y14
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y15
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
-	VMULPD       Y13, Y15, Y15
-	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
-	VMULPD       Y13, Y15, Y15
-	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
-	VMULPD       Y11, Y15, Y15
-	VADDPD       Y15, Y14, Y11
+	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
+	VMULPD       Y11, Y14, Y14
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y11
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       Y14, Y11, Y11
 	VMULPD       Y2, Y2, Y13
 	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
 	VADDPD       Y11, Y13, Y11
@@ -7535,19 +7535,19 @@ gumbel64loop:
 	VDIVPD       Y5, Y2, Y5
 	VMULPD       Y5, Y5, Y11
 	VMULPD       Y11, Y11, Y13
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y14
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y14, Y14
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y14
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
 	VMULPD       Y13, Y14, Y14
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y14, Y14
+	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
 	VMULPD       Y13, Y14, Y14
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y15
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
-	VMULPD       Y13, Y15, Y15
-	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
-	VMULPD       Y13, Y15, Y15
-	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
-	VMULPD       Y11, Y15, Y15
-	VADDPD       Y15, Y14, Y11
+	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
+	VMULPD       Y11, Y14, Y14
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y11
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       Y14, Y11, Y11
 	VMULPD       Y2, Y2, Y13
 	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
 	VADDPD       Y11, Y13, Y11
@@ -7589,19 +7589,19 @@ gumbel64loop:
 	VDIVPD       Y3, Y2, Y3
 	VMULPD       Y3, Y3, Y5
 	VMULPD       Y5, Y5, Y12
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y13
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y13, Y13
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y13
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
 	VMULPD       Y12, Y13, Y13
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y13, Y13
+	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
 	VMULPD       Y12, Y13, Y13
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y14
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
-	VMULPD       Y12, Y14, Y14
-	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
-	VMULPD       Y12, Y14, Y14
-	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
-	VMULPD       Y5, Y14, Y14
-	VADDPD       Y14, Y13, Y5
+	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y5, Y13, Y13
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y5
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y5, Y5
+	VMULPD       Y12, Y5, Y5
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y5, Y5
+	VMULPD       Y12, Y5, Y5
+	VADDPD       Y13, Y5, Y5
 	VMULPD       Y2, Y2, Y12
 	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
 	VADDPD       Y5, Y12, Y5
@@ -7624,19 +7624,19 @@ gumbel64loop:
 	VDIVPD       Y3, Y2, Y3
 	VMULPD       Y3, Y3, Y5
 	VMULPD       Y5, Y5, Y12
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y13
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y13, Y13
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y13
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
 	VMULPD       Y12, Y13, Y13
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y13, Y13
+	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
 	VMULPD       Y12, Y13, Y13
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y14
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
-	VMULPD       Y12, Y14, Y14
-	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
-	VMULPD       Y12, Y14, Y14
-	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
-	VMULPD       Y5, Y14, Y14
-	VADDPD       Y14, Y13, Y5
+	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y5, Y13, Y13
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y5
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y5, Y5
+	VMULPD       Y12, Y5, Y5
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y5, Y5
+	VMULPD       Y12, Y5, Y5
+	VADDPD       Y13, Y5, Y5
 	VMULPD       Y2, Y2, Y12
 	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
 	VADDPD       Y5, Y12, Y5
@@ -7772,19 +7772,19 @@ gumbel64loop:
 	VDIVPD       Y9, Y8, Y9
 	VMULPD       Y9, Y9, Y10
 	VMULPD       Y10, Y10, Y12
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y13
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y13, Y13
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y13
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
 	VMULPD       Y12, Y13, Y13
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y13, Y13
+	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
 	VMULPD       Y12, Y13, Y13
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y14
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
-	VMULPD       Y12, Y14, Y14
-	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
-	VMULPD       Y12, Y14, Y14
-	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
-	VMULPD       Y10, Y14, Y14
-	VADDPD       Y14, Y13, Y10
+	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y10
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y12, Y10, Y10
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y12, Y10, Y10
+	VADDPD       Y13, Y10, Y10
 	VMULPD       Y8, Y8, Y12
 	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
 	VADDPD       Y10, Y12, Y10
@@ -7807,19 +7807,19 @@ gumbel64loop:
 	VDIVPD       Y9, Y8, Y9
 	VMULPD       Y9, Y9, Y10
 	VMULPD       Y10, Y10, Y12
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y13
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y13, Y13
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y13
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
 	VMULPD       Y12, Y13, Y13
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y13, Y13
+	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
 	VMULPD       Y12, Y13, Y13
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y14
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
-	VMULPD       Y12, Y14, Y14
-	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
-	VMULPD       Y12, Y14, Y14
-	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
-	VMULPD       Y10, Y14, Y14
-	VADDPD       Y14, Y13, Y10
+	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y10
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y12, Y10, Y10
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y12, Y10, Y10
+	VADDPD       Y13, Y10, Y10
 	VMULPD       Y8, Y8, Y12
 	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
 	VADDPD       Y10, Y12, Y10
@@ -7861,19 +7861,19 @@ gumbel64loop:
 	VDIVPD       Y8, Y6, Y8
 	VMULPD       Y8, Y8, Y9
 	VMULPD       Y9, Y9, Y11
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y12
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y12
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y12, Y12
 	VMULPD       Y11, Y12, Y12
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
+	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
 	VMULPD       Y11, Y12, Y12
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y13
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
-	VMULPD       Y11, Y13, Y13
-	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
-	VMULPD       Y11, Y13, Y13
-	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
-	VMULPD       Y9, Y13, Y13
-	VADDPD       Y13, Y12, Y9
+	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
+	VMULPD       Y9, Y12, Y12
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y9
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       Y12, Y9, Y9
 	VMULPD       Y6, Y6, Y11
 	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
 	VADDPD       Y9, Y11, Y9
@@ -7896,19 +7896,19 @@ gumbel64loop:
 	VDIVPD       Y8, Y6, Y8
 	VMULPD       Y8, Y8, Y9
 	VMULPD       Y9, Y9, Y11
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y12
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y12
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y12, Y12
 	VMULPD       Y11, Y12, Y12
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
+	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
 	VMULPD       Y11, Y12, Y12
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y13
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
-	VMULPD       Y11, Y13, Y13
-	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
-	VMULPD       Y11, Y13, Y13
-	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
-	VMULPD       Y9, Y13, Y13
-	VADDPD       Y13, Y12, Y9
+	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
+	VMULPD       Y9, Y12, Y12
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y9
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       Y12, Y9, Y9
 	VMULPD       Y6, Y6, Y11
 	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
 	VADDPD       Y9, Y11, Y9
@@ -7950,19 +7950,19 @@ gumbel64loop:
 	VDIVPD       Y8, Y6, Y8
 	VMULPD       Y8, Y8, Y9
 	VMULPD       Y9, Y9, Y11
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y12
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y12
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y12, Y12
 	VMULPD       Y11, Y12, Y12
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
+	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
 	VMULPD       Y11, Y12, Y12
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y13
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
-	VMULPD       Y11, Y13, Y13
-	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
-	VMULPD       Y11, Y13, Y13
-	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
-	VMULPD       Y9, Y13, Y13
-	VADDPD       Y13, Y12, Y9
+	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
+	VMULPD       Y9, Y12, Y12
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y9
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       Y12, Y9, Y9
 	VMULPD       Y6, Y6, Y11
 	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
 	VADDPD       Y9, Y11, Y9
@@ -7985,19 +7985,19 @@ gumbel64loop:
 	VDIVPD       Y8, Y6, Y8
 	VMULPD       Y8, Y8, Y9
 	VMULPD       Y9, Y9, Y11
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y12
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y12
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y12, Y12
 	VMULPD       Y11, Y12, Y12
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
+	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
 	VMULPD       Y11, Y12, Y12
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y13
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
-	VMULPD       Y11, Y13, Y13
-	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
-	VMULPD       Y11, Y13, Y13
-	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
-	VMULPD       Y9, Y13, Y13
-	VADDPD       Y13, Y12, Y9
+	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
+	VMULPD       Y9, Y12, Y12
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y9
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       Y12, Y9, Y9
 	VMULPD       Y6, Y6, Y11
 	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
 	VADDPD       Y9, Y11, Y9
@@ -8039,19 +8039,19 @@ gumbel64loop:
 	VDIVPD       Y7, Y6, Y7
 	VMULPD       Y7, Y7, Y8
 	VMULPD       Y8, Y8, Y10
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y10, Y11
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y10, Y11
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y11, Y11
 	VMULPD       Y10, Y11, Y11
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y11, Y11
+	VADDPD       quad3fd2492494229359<>+0(SB), Y11, Y11
 	VMULPD       Y10, Y11, Y11
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y10, Y12
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y12, Y12
-	VMULPD       Y10, Y12, Y12
-	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
-	VMULPD       Y10, Y12, Y12
-	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
-	VMULPD       Y8, Y12, Y12
-	VADDPD       Y12, Y11, Y8
+	VADDPD       quad3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y10, Y8
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
+	VMULPD       Y10, Y8, Y8
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
+	VMULPD       Y10, Y8, Y8
+	VADDPD       Y11, Y8, Y8
 	VMULPD       Y6, Y6, Y10
 	VMULPD       quad3fe0000000000000<>+0(SB), Y10, Y10
 	VADDPD       Y8, Y10, Y8
@@ -8074,19 +8074,19 @@ gumbel64loop:
 	VDIVPD       Y7, Y6, Y7
 	VMULPD       Y7, Y7, Y8
 	VMULPD       Y8, Y8, Y10
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y10, Y11
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y10, Y11
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y11, Y11
 	VMULPD       Y10, Y11, Y11
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y11, Y11
+	VADDPD       quad3fd2492494229359<>+0(SB), Y11, Y11
 	VMULPD       Y10, Y11, Y11
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y10, Y12
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y12, Y12
-	VMULPD       Y10, Y12, Y12
-	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
-	VMULPD       Y10, Y12, Y12
-	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
-	VMULPD       Y8, Y12, Y12
-	VADDPD       Y12, Y11, Y8
+	VADDPD       quad3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y10, Y8
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
+	VMULPD       Y10, Y8, Y8
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
+	VMULPD       Y10, Y8, Y8
+	VADDPD       Y11, Y8, Y8
 	VMULPD       Y6, Y6, Y10
 	VMULPD       quad3fe0000000000000<>+0(SB), Y10, Y10
 	VADDPD       Y8, Y10, Y8
@@ -8233,19 +8233,19 @@ gumbel64loop:
 	VDIVPD       Y11, Y5, Y11
 	VMULPD       Y11, Y11, Y12
 	VMULPD       Y12, Y12, Y14
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y14, Y15
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y15, Y15
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y14, Y15
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
 	VMULPD       Y14, Y15, Y15
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y15, Y15
+	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
 	VMULPD       Y14, Y15, Y15
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y14, Y16
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y16, Y16
-	VMULPD       Y14, Y16, Y16
-	VADDPD       quad3fd2492494229359<>+0(SB), Y16, Y16
-	VMULPD       Y14, Y16, Y16
-	VADDPD       quad3fe5555555555593<>+0(SB), Y16, Y16
-	VMULPD       Y12, Y16, Y16
-	VADDPD       Y16, Y15, Y12
+	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
+	VMULPD       Y12, Y15, Y15
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y14, Y12
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y14, Y12, Y12
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y14, Y12, Y12
+	VADDPD       Y15, Y12, Y12
 	VMULPD       Y5, Y5, Y14
 	VMULPD       quad3fe0000000000000<>+0(SB), Y14, Y14
 	VADDPD       Y12, Y14, Y12
@@ -8268,19 +8268,19 @@ gumbel64loop:
 	VDIVPD       Y11, Y5, Y11
 	VMULPD       Y11, Y11, Y12
 	VMULPD       Y12, Y12, Y14
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y14, Y15
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y15, Y15
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y14, Y15
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
 	VMULPD       Y14, Y15, Y15
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y15, Y15
+	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
 	VMULPD       Y14, Y15, Y15
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y14, Y16
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y16, Y16
-	VMULPD       Y14, Y16, Y16
-	VADDPD       quad3fd2492494229359<>+0(SB), Y16, Y16
-	VMULPD       Y14, Y16, Y16
-	VADDPD       quad3fe5555555555593<>+0(SB), Y16, Y16
-	VMULPD       Y12, Y16, Y16
-	VADDPD       Y16, Y15, Y12
+	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
+	VMULPD       Y12, Y15, Y15
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y14, Y12
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y14, Y12, Y12
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y14, Y12, Y12
+	VADDPD       Y15, Y12, Y12
 	VMULPD       Y5, Y5, Y14
 	VMULPD       quad3fe0000000000000<>+0(SB), Y14, Y14
 	VADDPD       Y12, Y14, Y12
@@ -8322,19 +8322,19 @@ gumbel64loop:
 	VDIVPD       Y5, Y2, Y5
 	VMULPD       Y5, Y5, Y11
 	VMULPD       Y11, Y11, Y13
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y14
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y14, Y14
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y14
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
 	VMULPD       Y13, Y14, Y14
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y14, Y14
+	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
 	VMULPD       Y13, Y14, Y14
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y15
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
-	VMULPD       Y13, Y15, Y15
-	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
-	VMULPD       Y13, Y15, Y15
-	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
-	VMULPD       Y11, Y15, Y15
-	VADDPD       Y15, Y14, Y11
+	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
+	VMULPD       Y11, Y14, Y14
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y11
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       Y14, Y11, Y11
 	VMULPD       Y2, Y2, Y13
 	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
 	VADDPD       Y11, Y13, Y11
@@ -8357,19 +8357,19 @@ gumbel64loop:
 	VDIVPD       Y5, Y2, Y5
 	VMULPD       Y5, Y5, Y11
 	VMULPD       Y11, Y11, Y13
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y14
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y14, Y14
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y14
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
 	VMULPD       Y13, Y14, Y14
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y14, Y14
+	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
 	VMULPD       Y13, Y14, Y14
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y15
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
-	VMULPD       Y13, Y15, Y15
-	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
-	VMULPD       Y13, Y15, Y15
-	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
-	VMULPD       Y11, Y15, Y15
-	VADDPD       Y15, Y14, Y11
+	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
+	VMULPD       Y11, Y14, Y14
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y11
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       Y14, Y11, Y11
 	VMULPD       Y2, Y2, Y13
 	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
 	VADDPD       Y11, Y13, Y11
@@ -8411,19 +8411,19 @@ gumbel64loop:
 	VDIVPD       Y5, Y2, Y5
 	VMULPD       Y5, Y5, Y11
 	VMULPD       Y11, Y11, Y13
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y14
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y14, Y14
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y14
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
 	VMULPD       Y13, Y14, Y14
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y14, Y14
+	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
 	VMULPD       Y13, Y14, Y14
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y15
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
-	VMULPD       Y13, Y15, Y15
-	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
-	VMULPD       Y13, Y15, Y15
-	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
-	VMULPD       Y11, Y15, Y15
-	VADDPD       Y15, Y14, Y11
+	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
+	VMULPD       Y11, Y14, Y14
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y11
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       Y14, Y11, Y11
 	VMULPD       Y2, Y2, Y13
 	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
 	VADDPD       Y11, Y13, Y11
@@ -8446,19 +8446,19 @@ gumbel64loop:
 	VDIVPD       Y5, Y2, Y5
 	VMULPD       Y5, Y5, Y11
 	VMULPD       Y11, Y11, Y13
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y14
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y14, Y14
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y14
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
 	VMULPD       Y13, Y14, Y14
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y14, Y14
+	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
 	VMULPD       Y13, Y14, Y14
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y15
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
-	VMULPD       Y13, Y15, Y15
-	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
-	VMULPD       Y13, Y15, Y15
-	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
-	VMULPD       Y11, Y15, Y15
-	VADDPD       Y15, Y14, Y11
+	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
+	VMULPD       Y11, Y14, Y14
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y11
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       Y14, Y11, Y11
 	VMULPD       Y2, Y2, Y13
 	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
 	VADDPD       Y11, Y13, Y11
@@ -8500,19 +8500,19 @@ gumbel64loop:
 	VDIVPD       Y3, Y2, Y3
 	VMULPD       Y3, Y3, Y5
 	VMULPD       Y5, Y5, Y12
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y13
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y13, Y13
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y13
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
 	VMULPD       Y12, Y13, Y13
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y13, Y13
+	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
 	VMULPD       Y12, Y13, Y13
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y14
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
-	VMULPD       Y12, Y14, Y14
-	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
-	VMULPD       Y12, Y14, Y14
-	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
-	VMULPD       Y5, Y14, Y14
-	VADDPD       Y14, Y13, Y5
+	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y5, Y13, Y13
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y5
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y5, Y5
+	VMULPD       Y12, Y5, Y5
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y5, Y5
+	VMULPD       Y12, Y5, Y5
+	VADDPD       Y13, Y5, Y5
 	VMULPD       Y2, Y2, Y12
 	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
 	VADDPD       Y5, Y12, Y5
@@ -8535,19 +8535,19 @@ gumbel64loop:
 	VDIVPD       Y3, Y2, Y3
 	VMULPD       Y3, Y3, Y5
 	VMULPD       Y5, Y5, Y12
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y13
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y13, Y13
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y13
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
 	VMULPD       Y12, Y13, Y13
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y13, Y13
+	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
 	VMULPD       Y12, Y13, Y13
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y14
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
-	VMULPD       Y12, Y14, Y14
-	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
-	VMULPD       Y12, Y14, Y14
-	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
-	VMULPD       Y5, Y14, Y14
-	VADDPD       Y14, Y13, Y5
+	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y5, Y13, Y13
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y5
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y5, Y5
+	VMULPD       Y12, Y5, Y5
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y5, Y5
+	VMULPD       Y12, Y5, Y5
+	VADDPD       Y13, Y5, Y5
 	VMULPD       Y2, Y2, Y12
 	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
 	VADDPD       Y5, Y12, Y5
@@ -8683,19 +8683,19 @@ gumbel64loop:
 	VDIVPD       Y9, Y8, Y9
 	VMULPD       Y9, Y9, Y10
 	VMULPD       Y10, Y10, Y12
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y13
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y13, Y13
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y13
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
 	VMULPD       Y12, Y13, Y13
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y13, Y13
+	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
 	VMULPD       Y12, Y13, Y13
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y14
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
-	VMULPD       Y12, Y14, Y14
-	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
-	VMULPD       Y12, Y14, Y14
-	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
-	VMULPD       Y10, Y14, Y14
-	VADDPD       Y14, Y13, Y10
+	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y10
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y12, Y10, Y10
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y12, Y10, Y10
+	VADDPD       Y13, Y10, Y10
 	VMULPD       Y8, Y8, Y12
 	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
 	VADDPD       Y10, Y12, Y10
@@ -8718,19 +8718,19 @@ gumbel64loop:
 	VDIVPD       Y9, Y8, Y9
 	VMULPD       Y9, Y9, Y10
 	VMULPD       Y10, Y10, Y12
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y13
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y13, Y13
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y13
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
 	VMULPD       Y12, Y13, Y13
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y13, Y13
+	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
 	VMULPD       Y12, Y13, Y13
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y14
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
-	VMULPD       Y12, Y14, Y14
-	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
-	VMULPD       Y12, Y14, Y14
-	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
-	VMULPD       Y10, Y14, Y14
-	VADDPD       Y14, Y13, Y10
+	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y10
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y12, Y10, Y10
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y12, Y10, Y10
+	VADDPD       Y13, Y10, Y10
 	VMULPD       Y8, Y8, Y12
 	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
 	VADDPD       Y10, Y12, Y10
@@ -8772,19 +8772,19 @@ gumbel64loop:
 	VDIVPD       Y8, Y6, Y8
 	VMULPD       Y8, Y8, Y9
 	VMULPD       Y9, Y9, Y11
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y12
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y12
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y12, Y12
 	VMULPD       Y11, Y12, Y12
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
+	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
 	VMULPD       Y11, Y12, Y12
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y13
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
-	VMULPD       Y11, Y13, Y13
-	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
-	VMULPD       Y11, Y13, Y13
-	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
-	VMULPD       Y9, Y13, Y13
-	VADDPD       Y13, Y12, Y9
+	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
+	VMULPD       Y9, Y12, Y12
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y9
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       Y12, Y9, Y9
 	VMULPD       Y6, Y6, Y11
 	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
 	VADDPD       Y9, Y11, Y9
@@ -8807,19 +8807,19 @@ gumbel64loop:
 	VDIVPD       Y8, Y6, Y8
 	VMULPD       Y8, Y8, Y9
 	VMULPD       Y9, Y9, Y11
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y12
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y12
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y12, Y12
 	VMULPD       Y11, Y12, Y12
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
+	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
 	VMULPD       Y11, Y12, Y12
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y13
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
-	VMULPD       Y11, Y13, Y13
-	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
-	VMULPD       Y11, Y13, Y13
-	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
-	VMULPD       Y9, Y13, Y13
-	VADDPD       Y13, Y12, Y9
+	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
+	VMULPD       Y9, Y12, Y12
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y9
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       Y12, Y9, Y9
 	VMULPD       Y6, Y6, Y11
 	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
 	VADDPD       Y9, Y11, Y9
@@ -8861,19 +8861,19 @@ gumbel64loop:
 	VDIVPD       Y8, Y6, Y8
 	VMULPD       Y8, Y8, Y9
 	VMULPD       Y9, Y9, Y11
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y12
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y12
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y12, Y12
 	VMULPD       Y11, Y12, Y12
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
+	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
 	VMULPD       Y11, Y12, Y12
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y13
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
-	VMULPD       Y11, Y13, Y13
-	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
-	VMULPD       Y11, Y13, Y13
-	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
-	VMULPD       Y9, Y13, Y13
-	VADDPD       Y13, Y12, Y9
+	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
+	VMULPD       Y9, Y12, Y12
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y9
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       Y12, Y9, Y9
 	VMULPD       Y6, Y6, Y11
 	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
 	VADDPD       Y9, Y11, Y9
@@ -8896,19 +8896,19 @@ gumbel64loop:
 	VDIVPD       Y8, Y6, Y8
 	VMULPD       Y8, Y8, Y9
 	VMULPD       Y9, Y9, Y11
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y12
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y12
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y12, Y12
 	VMULPD       Y11, Y12, Y12
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
+	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
 	VMULPD       Y11, Y12, Y12
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y13
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
-	VMULPD       Y11, Y13, Y13
-	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
-	VMULPD       Y11, Y13, Y13
-	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
-	VMULPD       Y9, Y13, Y13
-	VADDPD       Y13, Y12, Y9
+	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
+	VMULPD       Y9, Y12, Y12
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y9
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       Y12, Y9, Y9
 	VMULPD       Y6, Y6, Y11
 	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
 	VADDPD       Y9, Y11, Y9
@@ -8950,19 +8950,19 @@ gumbel64loop:
 	VDIVPD       Y7, Y6, Y7
 	VMULPD       Y7, Y7, Y8
 	VMULPD       Y8, Y8, Y10
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y10, Y11
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y10, Y11
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y11, Y11
 	VMULPD       Y10, Y11, Y11
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y11, Y11
+	VADDPD       quad3fd2492494229359<>+0(SB), Y11, Y11
 	VMULPD       Y10, Y11, Y11
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y10, Y12
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y12, Y12
-	VMULPD       Y10, Y12, Y12
-	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
-	VMULPD       Y10, Y12, Y12
-	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
-	VMULPD       Y8, Y12, Y12
-	VADDPD       Y12, Y11, Y8
+	VADDPD       quad3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y10, Y8
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
+	VMULPD       Y10, Y8, Y8
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
+	VMULPD       Y10, Y8, Y8
+	VADDPD       Y11, Y8, Y8
 	VMULPD       Y6, Y6, Y10
 	VMULPD       quad3fe0000000000000<>+0(SB), Y10, Y10
 	VADDPD       Y8, Y10, Y8
@@ -8985,19 +8985,19 @@ gumbel64loop:
 	VDIVPD       Y7, Y6, Y7
 	VMULPD       Y7, Y7, Y8
 	VMULPD       Y8, Y8, Y10
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y10, Y11
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y10, Y11
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y11, Y11
 	VMULPD       Y10, Y11, Y11
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y11, Y11
+	VADDPD       quad3fd2492494229359<>+0(SB), Y11, Y11
 	VMULPD       Y10, Y11, Y11
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y10, Y12
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y12, Y12
-	VMULPD       Y10, Y12, Y12
-	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
-	VMULPD       Y10, Y12, Y12
-	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
-	VMULPD       Y8, Y12, Y12
-	VADDPD       Y12, Y11, Y8
+	VADDPD       quad3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y10, Y8
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
+	VMULPD       Y10, Y8, Y8
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
+	VMULPD       Y10, Y8, Y8
+	VADDPD       Y11, Y8, Y8
 	VMULPD       Y6, Y6, Y10
 	VMULPD       quad3fe0000000000000<>+0(SB), Y10, Y10
 	VADDPD       Y8, Y10, Y8

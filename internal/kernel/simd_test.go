@@ -1,7 +1,10 @@
 package kernel
 
 import (
+	"os"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/gumbel-go/gumbel/internal/philox"
@@ -85,4 +88,28 @@ func testSampleLevels[T Float](t *testing.T) {
 			}
 		}
 	})
+}
+
+// AVX2 has 16 registers. With more than that in use at once, the generator
+// silently takes AVX-512's, at which a processor without AVX-512 stops.
+func TestAVX2Registers(t *testing.T) {
+	text, err := os.ReadFile("simd_amd64.s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	functions := 0
+	foreign := regexp.MustCompile(`\b(Z\d+|K[0-7]|[XY](1[6-9]|2\d|3[01]))\b`)
+	for _, function := range strings.Split(string(text), "\nTEXT ")[1:] {
+		name, body, _ := strings.Cut(function, "(SB)")
+		if !strings.HasSuffix(name, "AVX2") {
+			continue
+		}
+		functions++
+		if register := foreign.FindString(body); register != "" {
+			t.Errorf("%s uses %s, which only AVX-512 has", strings.TrimPrefix(name, "·"), register)
+		}
+	}
+	if functions == 0 {
+		t.Error("no AVX2 function found")
+	}
 }

@@ -431,10 +431,12 @@ func (l level) minusLog64(f, k reg.VecVirtual) reg.VecVirtual {
 		VADDPD(f64(c[0]), p, p)
 		return p
 	}
-	t1 := horner(3.999999999940941908e-01, 2.222219843214978396e-01, 1.531383769920937332e-01)
-	VMULPD(w, t1, t1)
+	// t2 comes first, so that z is free for t1: AVX2 has 16 registers, and avo
+	// would take some of AVX-512's.
 	t2 := horner(6.666666666666735130e-01, 2.857142874366239149e-01, 1.818357216161805012e-01, 1.479819860511658591e-01)
 	VMULPD(z, t2, t2)
+	t1 := horner(3.999999999940941908e-01, 2.222219843214978396e-01, 1.531383769920937332e-01)
+	VMULPD(w, t1, t1)
 	r := YMM()
 	VADDPD(t2, t1, r)
 	half := YMM()
