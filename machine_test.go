@@ -5,13 +5,13 @@ import (
 
 	G "gorgonia.org/gorgonia"
 
-	"github.com/gumbel-go/gumbel/cudavm"
+	"github.com/gumbel-go/gumbel/vm"
 )
 
 // newMachine opens a tape machine, on the GPU where the tests are built for one.
 func newMachine(t testing.TB, g *G.ExprGraph, opts ...G.VMOpt) G.VM {
 	t.Helper()
-	m, err := cudavm.New(g, opts...)
+	m, err := vm.New(g, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}

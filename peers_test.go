@@ -193,7 +193,7 @@ func TestSecondRunWithoutReset(t *testing.T) {
 // Let stays as it was, whatever follows our nodes, in training and evaluation.
 func TestBoundBatchIsUntouched(t *testing.T) {
 	options := []G.VMOpt{G.EvalMode()}
-	if !G.CUDA { // where cudavm refuses it
+	if !G.CUDA { // where vm refuses it
 		options = append(options, G.TraceExec())
 	}
 	for _, option := range options {
@@ -245,7 +245,7 @@ func TestBoundBatchIsUntouched(t *testing.T) {
 // value of a kind that they do not know.
 func TestWatches(t *testing.T) {
 	if G.CUDA {
-		t.Skip("cudavm refuses watches")
+		t.Skip("vm refuses watches")
 	}
 	for _, watch := range []G.VMOpt{G.WithNaNWatch(), G.WithInfWatch()} {
 		g := G.NewGraph()

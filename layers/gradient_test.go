@@ -9,8 +9,8 @@ import (
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
-	"github.com/gumbel-go/gumbel/cudavm"
 	"github.com/gumbel-go/gumbel/layers"
+	"github.com/gumbel-go/gumbel/vm"
 )
 
 // net is a small graph: cost is a scalar, wrt holds the inputs to check.
@@ -43,9 +43,9 @@ func checkGradients(t *testing.T, build func(*testing.T) net) {
 }
 
 // newMachine opens a tape machine, on the GPU where the tests are built for one.
-func newMachine(t *testing.T, g *G.ExprGraph) *cudavm.Machine {
+func newMachine(t *testing.T, g *G.ExprGraph) *vm.Machine {
 	t.Helper()
-	m, err := cudavm.New(g)
+	m, err := vm.New(g)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,8 +15,8 @@ import (
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
-	"github.com/gumbel-go/gumbel/cudavm"
 	"github.com/gumbel-go/gumbel/ops"
+	"github.com/gumbel-go/gumbel/vm"
 )
 
 // A deviceCase builds nodes of this package, the same on the device and on the
@@ -174,7 +174,7 @@ func (c deviceCase) runs(t *testing.T, dt tensor.Dtype, times int) (all []outcom
 			G.Read(n, &values[1+i])
 		}
 	}
-	m, err := cudavm.New(b.g)
+	m, err := vm.New(b.g)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -309,9 +309,9 @@ func TestDeviceMachinesInTurn(t *testing.T) {
 			t.Fatal(err)
 		}
 		G.Read(grads[0], &grad)
-		var machines [2]*cudavm.Machine
+		var machines [2]*vm.Machine
 		for i := range machines {
-			if machines[i], err = cudavm.New(b.g); err != nil {
+			if machines[i], err = vm.New(b.g); err != nil {
 				t.Fatal(err)
 			}
 			defer machines[i].Close()
@@ -357,7 +357,7 @@ func TestDeviceErrors(t *testing.T) {
 		want string
 	}{
 		{"a pending transposition", func() error {
-			// A cudavm.Machine would not come as far as the op.
+			// A vm.Machine would not come as far as the op.
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()
 			m := G.NewTapeMachine(sample(transposed))

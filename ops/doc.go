@@ -17,7 +17,7 @@
 // splits, the processor or the device.
 //
 // Built with the tag cuda, the nodes run on the GPU, in a TapeMachine alone. Open
-// it by package cudavm: left alone, Gorgonia's may hang, or give wrong values
+// it by package vm: left alone, Gorgonia's may hang, or give wrong values
 // where it mixes up its memory. A LispMachine's run is then an error, and so is a
 // node of an array without elements.
 //

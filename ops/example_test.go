@@ -1,4 +1,4 @@
-// cudavm has the examples for CUDA.
+// vm has the examples for CUDA.
 
 //go:build !cuda
 

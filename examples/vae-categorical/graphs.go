@@ -7,19 +7,19 @@ import (
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
-	"github.com/gumbel-go/gumbel/cudavm"
 	"github.com/gumbel-go/gumbel/ops"
+	"github.com/gumbel-go/gumbel/vm"
 )
 
 // The graphs of this file evaluate a model. Each has a batch size of its own,
 // as Gorgonia wants, and shares the weights of the training graph.
 
 // machine runs a graph, as often as asked: on the GPU with the tag cuda.
-type machine struct{ vm *cudavm.Machine }
+type machine struct{ vm *vm.Machine }
 
 func newMachine(g *G.ExprGraph) (machine, error) {
-	vm, err := cudavm.New(g)
-	return machine{vm}, err
+	m, err := vm.New(g)
+	return machine{m}, err
 }
 
 func (m machine) run() error {

@@ -10,9 +10,9 @@ import (
 	"gorgonia.org/tensor"
 
 	"github.com/gumbel-go/gumbel/anneal"
-	"github.com/gumbel-go/gumbel/cudavm"
 	"github.com/gumbel-go/gumbel/layers"
 	"github.com/gumbel-go/gumbel/ops"
+	"github.com/gumbel-go/gumbel/vm"
 )
 
 // trainer holds a run: the graph that trains the model, and where it stands.
@@ -29,7 +29,7 @@ type trainer struct {
 	x          []float32
 	losses, kl *result // of each pixel, and of each latent
 	learnables G.Nodes // the encoder's, then the decoder's
-	gradients  *cudavm.Gradients
+	gradients  *vm.Gradients
 }
 
 // newTrainer builds the graph of
@@ -69,7 +69,7 @@ func newTrainer(s settings, train *images) (*trainer, error) {
 	if _, err := G.Backpropagate(losses, shares, t.learnables); err != nil {
 		return nil, err
 	}
-	if t.gradients, err = cudavm.ReadGradients(t.learnables...); err != nil {
+	if t.gradients, err = vm.ReadGradients(t.learnables...); err != nil {
 		return nil, err
 	}
 	t.machine, err = newMachine(g)

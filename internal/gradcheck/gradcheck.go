@@ -12,7 +12,7 @@ import (
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
-	"github.com/gumbel-go/gumbel/cudavm"
+	"github.com/gumbel-go/gumbel/vm"
 )
 
 // Tolerance is the most by which an analytic derivative may differ from the numeric
@@ -138,7 +138,7 @@ func numeric(build Build, p *point) ([]float64, error) {
 		return nil, err
 	}
 	read := gr.readCost()
-	m, err := cudavm.New(gr.g)
+	m, err := vm.New(gr.g)
 	if err != nil {
 		return nil, err
 	}

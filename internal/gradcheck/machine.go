@@ -7,7 +7,7 @@ import (
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
-	"github.com/gumbel-go/gumbel/cudavm"
+	"github.com/gumbel-go/gumbel/vm"
 )
 
 // graph is a cost built from inputs, ready for a machine.
@@ -132,7 +132,7 @@ func tape(build Build, p *point) ([]run, error) {
 	if !G.CUDA {
 		opts = append(opts, G.BindDualValues(wrt...))
 	}
-	m, err := cudavm.New(gr.g, opts...)
+	m, err := vm.New(gr.g, opts...)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,6 @@
 //go:build cuda
 
-package cudavm
+package vm
 
 import (
 	"errors"
@@ -156,7 +156,7 @@ func TestCloseOfDeadEngine(t *testing.T) {
 	shorten(t)
 	m, _ := onDeviceMachine(t)
 	m.engines[0].Context().Do(func() error { return errors.New("of cuBLAS") })
-	wantErrors(t, m.Close(), "cudavm: Close", "no answer")
+	wantErrors(t, m.Close(), "vm: Close", "no answer")
 	if err := m.Close(); err != nil {
 		t.Errorf("closed again: %v", err)
 	}
@@ -168,7 +168,7 @@ func TestNoMemory(t *testing.T) {
 	x := G.NewMatrix(g, tensor.Float32, G.WithShape(1<<21, 1<<21), G.WithName("x"))
 	G.Must(G.Square(x))
 	_, err := New(g)
-	wantErrors(t, err, "cudavm: New", "no answer", "too little free memory")
+	wantErrors(t, err, "vm: New", "no answer", "too little free memory")
 }
 
 func TestRefusedOptions(t *testing.T) {

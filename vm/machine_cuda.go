@@ -1,6 +1,6 @@
 //go:build cuda
 
-package cudavm
+package vm
 
 import (
 	"errors"

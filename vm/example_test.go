@@ -1,4 +1,4 @@
-package cudavm_test
+package vm_test
 
 import (
 	"fmt"
@@ -7,7 +7,7 @@ import (
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
-	"github.com/gumbel-go/gumbel/cudavm"
+	"github.com/gumbel-go/gumbel/vm"
 )
 
 // Training, on the CPU or, built with the tag cuda, on a GPU.
@@ -23,24 +23,24 @@ func Example() {
 	if _, err := G.Grad(cost, w); err != nil {
 		log.Fatal(err)
 	}
-	gradients, err := cudavm.ReadGradients(w) // in place of BindDualValues
+	gradients, err := vm.ReadGradients(w) // in place of BindDualValues
 	if err != nil {
 		log.Fatal(err)
 	}
-	vm, err := cudavm.New(g) // in place of NewTapeMachine
+	m, err := vm.New(g) // in place of NewTapeMachine
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer vm.Close()
+	defer m.Close()
 	solver := G.NewVanillaSolver(G.WithLearnRate(0.25))
 	for range 4 {
-		if err := vm.RunAll(); err != nil {
+		if err := m.RunAll(); err != nil {
 			log.Fatal(err)
 		}
 		if err := solver.Step(gradients.ValueGrads()); err != nil {
 			log.Fatal(err)
 		}
-		vm.Reset()
+		m.Reset()
 	}
 	fmt.Printf("cost %.3f, w %.3f\n", last.Data(), w.Value().Data())
 	// Output: cost 0.219, w [0.938 1.875 2.812]

@@ -1,4 +1,4 @@
-package cudavm
+package vm
 
 import (
 	"errors"
@@ -25,7 +25,7 @@ func ReadGradients(learnables ...*G.Node) (*Gradients, error) {
 	r := &Gradients{}
 	for i, n := range learnables {
 		if err := checkLearnable(n); err != nil {
-			return nil, fmt.Errorf("cudavm: ReadGradients: learnable %d: %w", i, err)
+			return nil, fmt.Errorf("vm: ReadGradients: learnable %d: %w", i, err)
 		}
 		p := &gradient{learnable: n}
 		if lasting(n) {
@@ -82,7 +82,7 @@ func (p *gradient) Grad() (G.Value, error) {
 		v = p.node.Value()
 	}
 	if v == nil {
-		return nil, fmt.Errorf("cudavm: the gradient to %s is not computed yet: run the machine first", p.Name())
+		return nil, fmt.Errorf("vm: the gradient to %s is not computed yet: run the machine first", p.Name())
 	}
 	return v, nil
 }

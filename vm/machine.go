@@ -1,4 +1,4 @@
-package cudavm
+package vm
 
 import (
 	"errors"
@@ -21,11 +21,11 @@ var _ G.VM = (*Machine)(nil)
 // ReadGradients.
 func New(g *G.ExprGraph, opts ...G.VMOpt) (*Machine, error) {
 	if g == nil {
-		return nil, errors.New("cudavm: the graph is nil")
+		return nil, errors.New("vm: the graph is nil")
 	}
 	m, err := open(g, opts)
 	if err != nil {
-		return nil, fmt.Errorf("cudavm: New: %w", err)
+		return nil, fmt.Errorf("vm: New: %w", err)
 	}
 	return m, nil
 }
@@ -49,19 +49,19 @@ func panicked(err *error) {
 func (m *Machine) RunAll() error {
 	switch {
 	case m.vm == nil:
-		return errors.New("cudavm: RunAll: the machine is closed")
+		return errors.New("vm: RunAll: the machine is closed")
 	case m.broken != nil:
-		return fmt.Errorf("cudavm: RunAll: the device failed in an earlier run (%w): close this machine and open a new one", m.broken)
+		return fmt.Errorf("vm: RunAll: the device failed in an earlier run (%w): close this machine and open a new one", m.broken)
 	}
 	if err := m.prepare(); err != nil {
-		return fmt.Errorf("cudavm: RunAll: %w", err)
+		return fmt.Errorf("vm: RunAll: %w", err)
 	}
 	err := m.vm.RunAll()
 	if err == nil {
 		return nil
 	}
 	if m.broken = m.failure(err); m.broken != nil {
-		return fmt.Errorf("cudavm: RunAll: the device failed: close this machine and open a new one: %w", err)
+		return fmt.Errorf("vm: RunAll: the device failed: close this machine and open a new one: %w", err)
 	}
 	return err
 }
@@ -81,7 +81,7 @@ func (m *Machine) Close() error {
 	err := m.close()
 	m.vm = nil
 	if err != nil {
-		return fmt.Errorf("cudavm: Close: %w; its memory on the device is free when the program ends", err)
+		return fmt.Errorf("vm: Close: %w; its memory on the device is free when the program ends", err)
 	}
 	return nil
 }

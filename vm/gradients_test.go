@@ -1,4 +1,4 @@
-package cudavm_test
+package vm_test
 
 import (
 	"strings"
@@ -7,7 +7,7 @@ import (
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
-	"github.com/gumbel-go/gumbel/cudavm"
+	"github.com/gumbel-go/gumbel/vm"
 )
 
 // byHand is a learnable whose gradient is computed in Go.
@@ -48,7 +48,7 @@ func TestSolvers(t *testing.T) {
 				if onlyTensors {
 					learnables, hand = learnables[:1], hand[:1]
 				}
-				gradients, err := cudavm.ReadGradients(learnables...)
+				gradients, err := vm.ReadGradients(learnables...)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -102,7 +102,7 @@ func TestGradientsShareNothing(t *testing.T) {
 	if _, err := G.Backpropagate(G.Nodes{sum}, G.Nodes{upstream}, G.Nodes{a, b}); err != nil {
 		t.Fatal(err)
 	}
-	gradients, err := cudavm.ReadGradients(a, b)
+	gradients, err := vm.ReadGradients(a, b)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func TestReadGradientsRefuses(t *testing.T) {
 		"not a variable": {product, "is not a variable"},
 		"no gradient":    {g.x, "x has no gradient"},
 	} {
-		if _, err := cudavm.ReadGradients(g.w, tc.n); err == nil || !strings.Contains(err.Error(), tc.want) {
+		if _, err := vm.ReadGradients(g.w, tc.n); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}
@@ -138,7 +138,7 @@ func TestReadGradientsRefuses(t *testing.T) {
 
 func TestGradientBeforeRun(t *testing.T) {
 	g := newMixed(t, tensor.Float32)
-	gradients, err := cudavm.ReadGradients(g.w)
+	gradients, err := vm.ReadGradients(g.w)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-// Package cudavm runs Gorgonia's tape machine in either build: on the CPU
+// Package vm runs Gorgonia's tape machine in either build: on the CPU
 // without the tag cuda, on a GPU with it. A program that opens its machines
 // here and reads its gradients by ReadGradients needs no other change.
 //
@@ -47,4 +47,4 @@
 //
 // Values are to be read by gorgonia.Read: what a node's Value returns may lie
 // in memory of the device, which the next run uses again.
-package cudavm
+package vm

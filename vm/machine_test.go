@@ -1,4 +1,4 @@
-package cudavm_test
+package vm_test
 
 import (
 	"math"
@@ -9,8 +9,8 @@ import (
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
-	"github.com/gumbel-go/gumbel/cudavm"
 	"github.com/gumbel-go/gumbel/ops"
+	"github.com/gumbel-go/gumbel/vm"
 )
 
 // These tests run in both builds. What they expect is computed in Go, for there
@@ -145,9 +145,9 @@ func near(t *testing.T, name string, got, want []float64, tolerance float64) {
 	}
 }
 
-func open(t *testing.T, g *G.ExprGraph, opts ...G.VMOpt) *cudavm.Machine {
+func open(t *testing.T, g *G.ExprGraph, opts ...G.VMOpt) *vm.Machine {
 	t.Helper()
-	m, err := cudavm.New(g, opts...)
+	m, err := vm.New(g, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +159,7 @@ func open(t *testing.T, g *G.ExprGraph, opts ...G.VMOpt) *cudavm.Machine {
 	return m
 }
 
-func run(t *testing.T, m *cudavm.Machine) {
+func run(t *testing.T, m *vm.Machine) {
 	t.Helper()
 	if err := m.RunAll(); err != nil {
 		t.Fatal(err)
@@ -178,7 +178,7 @@ func eachDtype(t *testing.T, f func(t *testing.T, dt tensor.Dtype)) {
 func TestRuns(t *testing.T) {
 	eachDtype(t, func(t *testing.T, dt tensor.Dtype) {
 		g := newMixed(t, dt)
-		gradients, err := cudavm.ReadGradients(g.w, g.s)
+		gradients, err := vm.ReadGradients(g.w, g.s)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -284,7 +284,7 @@ func TestNewRefuses(t *testing.T) {
 		"empty":    {G.NewGraph(), "empty graph"},
 		"no input": {noInput, ""},
 	} {
-		if _, err := cudavm.New(tc.g); err == nil || !strings.Contains(err.Error(), tc.want) {
+		if _, err := vm.New(tc.g); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}
