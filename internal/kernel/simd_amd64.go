@@ -2,7 +2,7 @@
 
 package kernel
 
-//go:generate go run -C gen . -out ../simd_amd64.s -stubs ../simd_stubs_amd64.go -pkg kernel
+//go:generate go run -C asm . -out ../simd_amd64.s -stubs ../simd_stubs_amd64.go -pkg kernel
 
 import (
 	"math"

@@ -5,7 +5,7 @@ package kernel
 import "github.com/gumbel-go/gumbel/internal/philox"
 
 // The assembly's functions, each by the element type and the level. What they
-// do is said in gen, where they are made.
+// do is said in asm, where they are made.
 
 func gumbelSIMD[T Float](dst, ahead, also []T, rounds *[20]uint32, counter *[4]uint32) {
 	groups := len(dst) / philox.Group

@@ -1,4 +1,4 @@
-// Command gen writes the assembly of package kernel with avo. Run it by
+// Command asm writes the assembly of package kernel with avo. Run it by
 // go generate in the package's folder.
 package main
 

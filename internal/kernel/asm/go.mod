@@ -1,4 +1,4 @@
-module github.com/gumbel-go/gumbel/internal/kernel/gen
+module github.com/gumbel-go/gumbel/internal/kernel/asm
 
 go 1.25
 
