@@ -2,10 +2,10 @@
 
 package ops
 
-import "github.com/gumbel-go/gumbel/internal/cuda"
+import "github.com/gumbel-go/gumbel/internal/plan"
 
-func (o *categorical[T]) launches(c *cuda.Call, out cuda.Pointer, in []cuda.Pointer) []cuda.Launch {
-	s := deviceSample[T](c, out, in[0], in[1:], o.stream)
+func (o *categorical[T]) launches(p *plan.Plan, out plan.Pointer, in []plan.Pointer) []plan.Launch {
+	s := deviceSample[T](p, out, in[0], in[1:], o.stream)
 	s.Dims = dims(o.dist)
-	return []cuda.Launch{s.Hard()}
+	return []plan.Launch{s.Hard()}
 }

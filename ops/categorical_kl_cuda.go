@@ -2,22 +2,22 @@
 
 package ops
 
-import "github.com/gumbel-go/gumbel/internal/cuda"
+import "github.com/gumbel-go/gumbel/internal/plan"
 
-func (o *categoricalKL[T]) launches(c *cuda.Call, out cuda.Pointer, in []cuda.Pointer) []cuda.Launch {
-	return []cuda.Launch{cuda.KL(cuda.FloatOf[T](), out, in[0], secondOrNone(in), dims(o.dist), c.Status())}
+func (o *categoricalKL[T]) launches(p *plan.Plan, out plan.Pointer, in []plan.Pointer) []plan.Launch {
+	return []plan.Launch{plan.KL(plan.FloatOf[T](), out, in[0], secondOrNone(in), dims(o.dist), p.Status())}
 }
 
-func (o *categoricalKL[T]) gradLaunches(c *cuda.Call, which int, out cuda.Pointer, in []cuda.Pointer, grad cuda.Pointer) []cuda.Launch {
-	f := cuda.GradKLQ
+func (o *categoricalKL[T]) gradLaunches(p *plan.Plan, which int, out plan.Pointer, in []plan.Pointer, grad plan.Pointer) []plan.Launch {
+	f := plan.GradKLQ
 	if which == 1 {
-		f = cuda.GradKLP
+		f = plan.GradKLP
 	}
-	return []cuda.Launch{f(cuda.FloatOf[T](), out, in[0], secondOrNone(in), grad, dims(o.dist), c.Status())}
+	return []plan.Launch{f(plan.FloatOf[T](), out, in[0], secondOrNone(in), grad, dims(o.dist), p.Status())}
 }
 
 // secondOrNone is p, or nothing for the uniform distribution.
-func secondOrNone(in []cuda.Pointer) cuda.Pointer {
+func secondOrNone(in []plan.Pointer) plan.Pointer {
 	if len(in) > 1 {
 		return in[1]
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gumbel-go/gumbel/internal/cuda"
 	"github.com/gumbel-go/gumbel/internal/layout"
+	"github.com/gumbel-go/gumbel/internal/plan"
 )
 
 // operation is an op of this package.
@@ -17,7 +18,7 @@ type operation interface {
 	common() *base
 	// launches are the kernels that write to out what Do returns, given the
 	// addresses of the inputs on the device.
-	launches(c *cuda.Call, out cuda.Pointer, in []cuda.Pointer) []cuda.Launch
+	launches(p *plan.Plan, out plan.Pointer, in []plan.Pointer) []plan.Launch
 }
 
 func (b *base) common() *base { return b }
@@ -26,7 +27,7 @@ func (b *base) common() *base { return b }
 type deviceGradient interface {
 	// gradLaunches write to out the gradient to input which, given the
 	// addresses of the inputs and of the gradient to the output.
-	gradLaunches(c *cuda.Call, which int, out cuda.Pointer, in []cuda.Pointer, grad cuda.Pointer) []cuda.Launch
+	gradLaunches(p *plan.Plan, which int, out plan.Pointer, in []plan.Pointer, grad plan.Pointer) []plan.Launch
 }
 
 // placed is the op as the machine shall run it. Tests put onCPU in its place.
@@ -75,11 +76,11 @@ func (d *device) CUDADo(extern G.External, dev G.Device, _ G.Value, in ...G.Valu
 	if err != nil {
 		return nil, b.errorf("%w", err)
 	}
-	addresses := make([]cuda.Pointer, len(in))
+	addresses := make([]plan.Pointer, len(in))
 	for i, v := range in {
 		addresses[i] = cuda.Address(v)
 	}
-	refused, err := call.Run(d.launches(call, cuda.Address(out), addresses)...)
+	refused, err := call.Run(func(p *plan.Plan) []plan.Launch { return d.launches(p, cuda.Address(out), addresses) })
 	if err != nil {
 		return nil, b.errorf("%w", err)
 	}
@@ -162,4 +163,4 @@ func (d *deviceDraw) CUDADo(extern G.External, dev G.Device, _ G.Value, _ ...G.V
 }
 
 // launches makes draw an operation; deviceDraw needs none.
-func (d *draw) launches(*cuda.Call, cuda.Pointer, []cuda.Pointer) []cuda.Launch { return nil }
+func (d *draw) launches(*plan.Plan, plan.Pointer, []plan.Pointer) []plan.Launch { return nil }

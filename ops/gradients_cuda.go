@@ -3,14 +3,14 @@
 package ops
 
 import (
-	"github.com/gumbel-go/gumbel/internal/cuda"
 	"github.com/gumbel-go/gumbel/internal/layout"
+	"github.com/gumbel-go/gumbel/internal/plan"
 )
 
-func (o *gradOp[T]) launches(c *cuda.Call, out cuda.Pointer, in []cuda.Pointer) []cuda.Launch {
+func (o *gradOp[T]) launches(p *plan.Plan, out plan.Pointer, in []plan.Pointer) []plan.Launch {
 	if !o.asked() {
-		return []cuda.Launch{cuda.Zero(cuda.FloatOf[T](), out, layout.Size(o.shape))}
+		return []plan.Launch{plan.Zero(plan.FloatOf[T](), out, layout.Size(o.shape))}
 	}
 	last := len(in) - 1
-	return o.forward.device.gradLaunches(c, o.which, out, in[:last], in[last])
+	return o.forward.device.gradLaunches(p, o.which, out, in[:last], in[last])
 }

@@ -3,10 +3,10 @@
 package ops
 
 import (
-	"github.com/gumbel-go/gumbel/internal/cuda"
 	"github.com/gumbel-go/gumbel/internal/layout"
+	"github.com/gumbel-go/gumbel/internal/plan"
 )
 
-func (o *gumbel[T]) launches(_ *cuda.Call, out cuda.Pointer, in []cuda.Pointer) []cuda.Launch {
-	return []cuda.Launch{cuda.Gumbel(cuda.FloatOf[T](), out, in[0], o.stream.key(), layout.Size(o.shape), o.loc, o.scale)}
+func (o *gumbel[T]) launches(_ *plan.Plan, out plan.Pointer, in []plan.Pointer) []plan.Launch {
+	return []plan.Launch{plan.Gumbel(plan.FloatOf[T](), out, in[0], o.stream.key(), layout.Size(o.shape), o.loc, o.scale)}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gumbel-go/gumbel/internal/kernel"
 	"github.com/gumbel-go/gumbel/internal/philox"
+	"github.com/gumbel-go/gumbel/internal/plan"
 )
 
 // BenchmarkSample times launches in float32, many between two waits. A backward
@@ -40,9 +41,9 @@ func benchmarkShape(b *testing.B, rows, classes int, speed float64) {
 	for i := range values {
 		values[i] = float32(r.NormFloat64())
 	}
-	s := Sample{
+	s := plan.Sample{
 		Dims:   kernel.Dims{Outer: rows, Classes: classes, Inner: 1},
-		Float:  Float32,
+		Float:  plan.Float32,
 		Out:    alloc[float32](d, n),
 		Logits: upload(d, values),
 		Grad:   upload(d, values),
@@ -55,14 +56,14 @@ func benchmarkShape(b *testing.B, rows, classes int, speed float64) {
 	for _, pass := range []struct {
 		name     string
 		bytes    int
-		launches []Launch
+		launches []plan.Launch
 	}{
-		{"noise", array, []Launch{Gumbel(Float32, s.Out, s.Draw, s.Key, n, 0, 1)}},
-		{"soft/forward", 2 * array, []Launch{s.Soft()}},
-		{"hard/forward", 2 * array, []Launch{s.Hard()}},
-		{"gradient", 3 * array, []Launch{s.GradLogits()}},
-		{"soft/backward", 5 * array, []Launch{s.Soft(), s.GradLogits()}},
-		{"hard/backward", 5 * array, []Launch{s.Hard(), s.GradLogits()}},
+		{"noise", array, []plan.Launch{plan.Gumbel(plan.Float32, s.Out, s.Draw, s.Key, n, 0, 1)}},
+		{"soft/forward", 2 * array, []plan.Launch{s.Soft()}},
+		{"hard/forward", 2 * array, []plan.Launch{s.Hard()}},
+		{"gradient", 3 * array, []plan.Launch{s.GradLogits()}},
+		{"soft/backward", 5 * array, []plan.Launch{s.Soft(), s.GradLogits()}},
+		{"hard/backward", 5 * array, []plan.Launch{s.Hard(), s.GradLogits()}},
 	} {
 		b.Run(fmt.Sprintf("%s/%dx%d", pass.name, rows, classes), func(b *testing.B) {
 			ns := d.nanoseconds(b, b.N, d.launcher(pass.launches))
@@ -116,10 +117,10 @@ func (d device) nanoseconds(t testing.TB, n int, call func() error) float64 {
 }
 
 // launcher returns a function that launches all, and does not wait.
-func (d device) launcher(launches []Launch) func() error {
+func (d device) launcher(launches []plan.Launch) func() error {
 	return func() error {
 		for _, l := range launches {
-			if err := l.start(d.functions); err != nil {
+			if err := start(l, d.functions); err != nil {
 				return err
 			}
 		}

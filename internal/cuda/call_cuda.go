@@ -12,6 +12,8 @@ import (
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/gorgonia/cuda"
 	"gorgonia.org/tensor"
+
+	"github.com/gumbel-go/gumbel/internal/plan"
 )
 
 // A Call is the work of one op in a run of Gorgonia's tape machine. It calls the
@@ -27,9 +29,7 @@ type Call struct {
 	extern G.External
 	device G.Device
 	engine *cuda.Engine
-	header Pointer // of the output
-	checks bool    // a kernel may set the status
-	err    error   // of Scratch
+	header plan.Pointer // of the output
 }
 
 // headerSize is the size of what lies in front of an output of size bytes. Its
@@ -69,7 +69,7 @@ func (c *Call) Output(dt tensor.Dtype, shape tensor.Shape) (G.Value, error) {
 		return nil, fmt.Errorf("%d bytes for the output: %w", size, err)
 	}
 	c.hold(int(min(size/LeastBlock, mostHeld)))
-	c.header = Pointer(memory.Uintptr())
+	c.header = plan.Pointer(memory.Uintptr())
 	address := memory.Uintptr() + uintptr(header)
 	switch {
 	case len(shape) == 0 && dt == tensor.Float32:
@@ -97,44 +97,38 @@ func (c *Call) hold(blocks int) {
 }
 
 // Address returns where a value lies on the device.
-func Address(v G.Value) Pointer { return Pointer(v.Uintptr()) }
+func Address(v G.Value) plan.Pointer { return plan.Pointer(v.Uintptr()) }
 
-// Scratch returns memory for the kernels. Run tells if there was none.
-func (c *Call) Scratch(bytes int) Pointer {
-	memory, err := c.extern.Get(c.device, int64(bytes))
-	if err != nil {
-		c.err = fmt.Errorf("%d bytes of scratch memory: %w", bytes, err)
-		return 0
-	}
-	return Pointer(memory.Uintptr())
-}
-
-// Status returns the word, 0 at first, that kernels set where they refuse an
-// input. Output comes before it.
-func (c *Call) Status() Pointer {
-	c.checks = true
-	return c.header
-}
-
-// Run does the launches, one after the other. It tells whether a kernel
-// refused an input.
-func (c *Call) Run(launches ...Launch) (refused bool, err error) {
-	if c.err != nil {
-		return false, c.err
+// Run plans launches, with the output's header as the status word, and runs
+// them one after the other. refused reports whether a kernel rejected an input.
+// Output comes before Run.
+func (c *Call) Run(launches func(p *plan.Plan) []plan.Launch) (refused bool, err error) {
+	var failed error
+	p := plan.New(c.header, func(bytes int) plan.Pointer {
+		memory, err := c.extern.Get(c.device, int64(bytes))
+		if err != nil {
+			failed = fmt.Errorf("%d bytes of scratch memory: %w", bytes, err)
+			return 0
+		}
+		return plan.Pointer(memory.Uintptr())
+	})
+	all := launches(p)
+	if failed != nil {
+		return false, failed
 	}
 	var status int64
 	err = c.do(func() error {
-		if c.checks {
+		if p.Checks() {
 			if err := cu.MemcpyHtoD(cu.DevicePtr(c.header), unsafe.Pointer(&status), int64(unsafe.Sizeof(status))); err != nil {
 				return err
 			}
 		}
-		for _, l := range launches {
-			if err := l.start(c.engine.Functions()); err != nil {
+		for _, l := range all {
+			if err := start(l, c.engine.Functions()); err != nil {
 				return err
 			}
 		}
-		if !c.checks {
+		if !p.Checks() {
 			return cu.Synchronize()
 		}
 		// The copy waits for the kernels.
@@ -157,7 +151,7 @@ func (c *Call) do(f func() error) error {
 }
 
 // start starts the kernel, one of those that are loaded, by Launch.Kernel.
-func (l Launch) start(loaded map[string]cu.Function) error {
+func start(l plan.Launch, loaded map[string]cu.Function) error {
 	f, ok := loaded[l.Kernel]
 	if !ok {
 		return fmt.Errorf("kernel %s is not loaded", l.Kernel)

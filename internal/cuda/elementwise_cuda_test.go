@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/gumbel-go/gumbel/internal/kernel"
+	"github.com/gumbel-go/gumbel/internal/plan"
 )
 
 // ulps is how far got is from want, in units of T's last place.
@@ -17,7 +18,7 @@ func ulps[T kernel.Float](got T, want float64) float64 {
 		return 0
 	}
 	mantissa, smallest := 23, math.SmallestNonzeroFloat32
-	if FloatOf[T]() == Float64 {
+	if plan.FloatOf[T]() == plan.Float64 {
 		mantissa, smallest = 52, math.SmallestNonzeroFloat64
 	}
 	_, exponent := math.Frexp(want)
@@ -25,13 +26,9 @@ func ulps[T kernel.Float](got T, want float64) float64 {
 }
 
 // inPlace is a launch as Gorgonia's engines make it.
-func inPlace(name string, n int, operands ...Pointer) Launch {
-	values := make([]any, 0, 3)
-	for _, p := range operands {
-		values = append(values, p)
-	}
+func inPlace(name string, n int, operands ...plan.Pointer) plan.Launch {
 	const threads = 1024
-	l := Launch{Kernel: name, Blocks: kernel.CeilDiv(n, threads), Threads: threads, Params: params(append(values, n)...)}
+	l := plan.Launch{Kernel: name, Blocks: kernel.CeilDiv(n, threads), Threads: threads, Params: plan.Pointers(operands...).Ints(n)}
 	if l.Blocks == 1 {
 		l.Threads = n
 	}
@@ -95,7 +92,7 @@ func TestBinaryElementwise(t *testing.T) {
 
 func testBinary[T kernel.Float](d device, name string, want func(a, b float64) float64, tolerance float64) {
 	for _, form := range []string{"vv", "vs", "sv", "ss"} {
-		kernel := fmt.Sprintf("elembinop.%s_%s_%s", name, form, FloatOf[T]())
+		kernel := fmt.Sprintf("elembinop.%s_%s_%s", name, form, plan.FloatOf[T]())
 		n := 1500
 		if form == "ss" {
 			n = 1
@@ -180,7 +177,7 @@ func sigmoid(x float64) float64 {
 }
 
 func testUnary[T kernel.Float](d device, name string, want func(x float64) float64, tolerance float64) {
-	kernel := fmt.Sprintf("elemunaryop.%s_%s", name, FloatOf[T]())
+	kernel := fmt.Sprintf("elemunaryop.%s_%s", name, plan.FloatOf[T]())
 	x := values[T](1500)
 	p := upload(d, x)
 	d.run(inPlace(kernel, len(x), p))

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/gumbel-go/gumbel/internal/kernel"
+	"github.com/gumbel-go/gumbel/internal/plan"
 )
 
 var activationNames = map[kernel.Activation]string{
@@ -60,7 +61,7 @@ func (m matrix[T]) times(n matrix[T]) (product, off []float64) {
 			product, off = append(product, sum), append(off, epsilon[T]()/2*float64(m.columns)*size)
 		}
 	}
-	if FloatOf[T]() == Float64 { // the product is no better
+	if plan.FloatOf[T]() == plan.Float64 { // the product is no better
 		for i := range off {
 			off[i] *= 2
 		}
@@ -71,17 +72,17 @@ func (m matrix[T]) times(n matrix[T]) (product, off []float64) {
 // both are a product's results by a launch and by one that cuts the product into
 // tiles of the other size: as the order of a sum does not depend on the tiles,
 // they have the same bits.
-func both[T kernel.Float](d device, rows, columns int, plan func(out Pointer) Launch) []T {
+func both[T kernel.Float](d device, rows, columns int, launch func(out plan.Pointer) plan.Launch) []T {
 	d.Helper()
 	out := alloc[T](d, rows*columns)
-	l := plan(out)
+	l := launch(out)
 	d.run(l)
 	got := download[T](d, out, rows*columns)
 	if !strings.Contains(l.Kernel, "_small_") {
 		d.Fatalf("%s for %d × %d", l.Kernel, rows, columns)
 	}
 	l.Kernel = strings.Replace(l.Kernel, "_small_", "_large_", 1)
-	l.Blocks = kernel.CeilDiv(rows, largeTile) * kernel.CeilDiv(columns, largeTile)
+	l.Blocks = kernel.CeilDiv(rows, plan.LargeTile) * kernel.CeilDiv(columns, plan.LargeTile)
 	out = alloc[T](d, rows*columns)
 	l.Params[0] = uint64(out)
 	d.run(l)
@@ -97,7 +98,7 @@ func TestLinearKernels(t *testing.T) {
 }
 
 func testLinearKernels[T kernel.Float](t *testing.T) {
-	f := FloatOf[T]()
+	f := plan.FloatOf[T]()
 	for _, size := range []struct{ batch, in, out int }{
 		{1, 0, 1}, {3, 0, 65}, {1, 1, 1}, {1, 17, 1}, {3, 1, 17}, {17, 3, 3}, {17, 16, 64}, {64, 64, 64},
 		{65, 33, 1}, {1, 70, 100}, {65, 17, 65}, {100, 70, 3}, {64, 15, 129}, {129, 65, 31},
@@ -110,8 +111,8 @@ func testLinearKernels[T kernel.Float](t *testing.T) {
 			d := open(t)
 			dx, dw, db, dg := upload(d, x.data), upload(d, w.data), upload(d, b.data), upload(d, grad.data)
 			for a, name := range activationNames {
-				y := both[T](d, batch, out, func(y Pointer) Launch { return Linear(f, y, dx, dw, db, batch, in, out, a) })
-				dz := both[T](d, batch, out, func(dz Pointer) Launch { return GradLinearZ(f, dz, dx, dw, db, dg, batch, in, out, a) })
+				y := both[T](d, batch, out, func(y plan.Pointer) plan.Launch { return plan.Linear(f, y, dx, dw, db, batch, in, out, a) })
+				dz := both[T](d, batch, out, func(dz plan.Pointer) plan.Launch { return plan.GradLinearZ(f, dz, dx, dw, db, dg, batch, in, out, a) })
 				for i := range y {
 					z := product[i] + b.at(0, i%out)
 					// The bias is one more rounding. No activation is steeper than
@@ -132,8 +133,8 @@ func testLinearKernels[T kernel.Float](t *testing.T) {
 			wantX, offX := grad.times(w.transposed())
 			wantW, offW := x.transposed().times(grad)
 			if in > 0 {
-				closeAll(t, "gradient to x", both[T](d, batch, in, func(dx Pointer) Launch { return GradLinearX(f, dx, dg, dw, batch, in, out) }), wantX, offX)
-				closeAll(t, "gradient to W", both[T](d, in, out, func(dw Pointer) Launch { return GradLinearW(f, dw, dx, dg, batch, in, out) }), wantW, offW)
+				closeAll(t, "gradient to x", both[T](d, batch, in, func(dx plan.Pointer) plan.Launch { return plan.GradLinearX(f, dx, dg, dw, batch, in, out) }), wantX, offX)
+				closeAll(t, "gradient to W", both[T](d, in, out, func(dw plan.Pointer) plan.Launch { return plan.GradLinearW(f, dw, dx, dg, batch, in, out) }), wantW, offW)
 			}
 		})
 	}
@@ -179,13 +180,13 @@ func TestLinearKernelsLarge(t *testing.T) {
 	const batch, in, out = 961, 2, 1023
 	d := open(t)
 	x, w, b := random[float32](batch, in, 1), random[float32](in, out, 2), random[float32](1, out, 3)
-	l := Linear(Float32, alloc[float32](d, batch*out), upload(d, x.data), upload(d, w.data), upload(d, b.data), batch, in, out, kernel.ReLU)
+	l := plan.Linear(plan.Float32, alloc[float32](d, batch*out), upload(d, x.data), upload(d, w.data), upload(d, b.data), batch, in, out, kernel.ReLU)
 	if !strings.Contains(l.Kernel, "_large_") {
 		t.Fatalf("planned %s", l.Kernel)
 	}
 	d.run(l)
 	product, off := x.times(w)
-	for i, y := range download[float32](d, Pointer(l.Params[0]), batch*out) {
+	for i, y := range download[float32](d, plan.Pointer(l.Params[0]), batch*out) {
 		z := product[i] + b.at(0, i%out)
 		if !near(y, math.Max(z, 0), off[i]+0x1p-23*math.Abs(z)) {
 			t.Fatalf("element %d is %v, want %v", i, y, z)
@@ -201,7 +202,7 @@ func TestActivationKernels(t *testing.T) {
 }
 
 func testActivationKernels[T kernel.Float](t *testing.T) {
-	f, inf, nan := FloatOf[T](), math.Inf(1), math.NaN()
+	f, inf, nan := plan.FloatOf[T](), math.Inf(1), math.NaN()
 	var z, grad []T
 	for _, v := range []float64{0, 1e-30, 1e-4, 0.5, 1, 10, 20, 87, 88, 89, 103, 104, 700, 709, 745, 1e30, inf} {
 		for _, g := range []float64{1.5, 0, nan, inf} {
@@ -215,7 +216,7 @@ func testActivationKernels[T kernel.Float](t *testing.T) {
 			d := open(t)
 			b, g := upload(d, z), upload(d, grad)
 			y, dz := alloc[T](d, n), alloc[T](d, n)
-			d.run(Linear(f, y, 0, 0, b, 1, 0, n, a), GradLinearZ(f, dz, 0, 0, b, g, 1, 0, n, a))
+			d.run(plan.Linear(f, y, 0, 0, b, 1, 0, n, a), plan.GradLinearZ(f, dz, 0, 0, b, g, 1, 0, n, a))
 			gotY, gotZ := download[T](d, y, n), download[T](d, dz, n)
 			wantY, wantZ := make([]T, n), make([]T, n)
 			kernel.Activate(a, wantY, z, nil)
@@ -242,7 +243,7 @@ func TestLinearKernelsNaN(t *testing.T) {
 	x.data[3*in+17], w.data[17*out+34] = float32(math.NaN()), float32(math.Inf(1))
 	dx, dw, db := upload(d, x.data), upload(d, w.data), upload(d, b.data)
 	y := alloc[float32](d, batch*out)
-	d.run(Linear(Float32, y, dx, dw, db, batch, in, out, kernel.Tanh))
+	d.run(plan.Linear(plan.Float32, y, dx, dw, db, batch, in, out, kernel.Tanh))
 	for i, v := range download[float32](d, y, batch*out) {
 		switch row, column := i/out, i%out; {
 		case row == 3:
@@ -269,7 +270,7 @@ func testGradLinearBKernels[T kernel.Float](t *testing.T) {
 	for _, size := range []struct{ batch, out int }{{0, 5}, {1, 1}, {3, 17}, {8, 32}, {9, 33}, {100, 65}, {1000, 3}} {
 		dz := random[T](size.batch, size.out, 1)
 		db := alloc[T](d, size.out)
-		d.run(GradLinearB(FloatOf[T](), db, upload(d, dz.data), size.batch, size.out))
+		d.run(plan.GradLinearB(plan.FloatOf[T](), db, upload(d, dz.data), size.batch, size.out))
 		for j, got := range download[T](d, db, size.out) {
 			var want, scale float64
 			for i := range size.batch {
@@ -288,7 +289,7 @@ func TestZeroKernels(t *testing.T) {
 	d := open(t)
 	for _, n := range []int{1, 256, 1000} {
 		x32, x64 := upload(d, random[float32](1, n+1, 1).data), upload(d, random[float64](1, n+1, 1).data)
-		d.run(Zero(Float32, x32, n), Zero(Float64, x64, n))
+		d.run(plan.Zero(plan.Float32, x32, n), plan.Zero(plan.Float64, x64, n))
 		got32, got64 := download[float32](d, x32, n+1), download[float64](d, x64, n+1)
 		if slices.ContainsFunc(got32[:n], func(v float32) bool { return v != 0 }) || got32[n] == 0 {
 			t.Errorf("float32: %v", got32)

@@ -9,11 +9,12 @@ import (
 	"testing"
 
 	"github.com/gumbel-go/gumbel/internal/kernel"
+	"github.com/gumbel-go/gumbel/internal/plan"
 )
 
 // epsilon is the distance from 1 to the next T.
 func epsilon[T kernel.Float]() float64 {
-	if FloatOf[T]() == Float32 {
+	if plan.FloatOf[T]() == plan.Float32 {
 		return 0x1p-23
 	}
 	return 0x1p-52
@@ -21,10 +22,10 @@ func epsilon[T kernel.Float]() float64 {
 
 // runs runs a launch that is given its output and a status of 0, and returns
 // both.
-func runs[T kernel.Float](d device, n int, plan func(out, status Pointer) Launch) ([]T, int32) {
+func runs[T kernel.Float](d device, n int, launch func(out, status plan.Pointer) plan.Launch) ([]T, int32) {
 	d.Helper()
 	out, status := alloc[T](d, n), upload(d, []int32{0})
-	d.run(plan(out, status))
+	d.run(launch(out, status))
 	return download[T](d, out, n), download[int32](d, status, 1)[0]
 }
 
@@ -34,9 +35,9 @@ func TestBCEKernels(t *testing.T) {
 }
 
 func testBCEKernels[T kernel.Float](t *testing.T) {
-	d, f := open(t), FloatOf[T]()
+	d, f := open(t), plan.FloatOf[T]()
 	sizes := []float64{0, 1e-30, 1e-6, 0.5, 3, 20, 88, 89, 103, 104, 708, 745, 1e4, 1e30, 3e38}
-	if f == Float64 {
+	if f == plan.Float64 {
 		sizes = append(sizes, 1.7e308)
 	}
 	r := rand.New(rand.NewPCG(1, 0))
@@ -54,9 +55,9 @@ func testBCEKernels[T kernel.Float](t *testing.T) {
 	for _, n := range []int{1, 256, len(x)} {
 		x, z, g := x[len(x)-n:], z[len(x)-n:], g[len(x)-n:]
 		dx, dz, dg := upload(d, x), upload(d, z), upload(d, g)
-		loss, bad := runs[T](d, n, func(out, status Pointer) Launch { return BCE(f, out, dx, dz, n, status) })
-		toX, badX := runs[T](d, n, func(out, status Pointer) Launch { return GradBCELogits(f, out, dx, dz, dg, n, status) })
-		toZ, badZ := runs[T](d, n, func(out, status Pointer) Launch { return GradBCETargets(f, out, dx, dz, dg, n, status) })
+		loss, bad := runs[T](d, n, func(out, status plan.Pointer) plan.Launch { return plan.BCE(f, out, dx, dz, n, status) })
+		toX, badX := runs[T](d, n, func(out, status plan.Pointer) plan.Launch { return plan.GradBCELogits(f, out, dx, dz, dg, n, status) })
+		toZ, badZ := runs[T](d, n, func(out, status plan.Pointer) plan.Launch { return plan.GradBCETargets(f, out, dx, dz, dg, n, status) })
 		if bad != 0 || badX != 0 || badZ != 0 {
 			t.Fatalf("%d elements: statuses %d, %d, %d", n, bad, badX, badZ)
 		}
@@ -89,7 +90,7 @@ func testBCEKernels[T kernel.Float](t *testing.T) {
 
 // tiny is the least number above 0.
 func tiny[T kernel.Float]() float64 {
-	if FloatOf[T]() == Float32 {
+	if plan.FloatOf[T]() == plan.Float32 {
 		return math.SmallestNonzeroFloat32
 	}
 	return math.SmallestNonzeroFloat64
@@ -106,7 +107,7 @@ func TestBCEKernelsRefuse(t *testing.T) {
 }
 
 func testBCEKernelsRefuse[T kernel.Float](t *testing.T) {
-	d, f := open(t), FloatOf[T]()
+	d, f := open(t), plan.FloatOf[T]()
 	const n = 300
 	for _, v := range []T{T(math.NaN()), T(math.Inf(1)), T(math.Inf(-1))} {
 		for _, at := range []int{0, 255, 299} {
@@ -114,12 +115,12 @@ func testBCEKernelsRefuse[T kernel.Float](t *testing.T) {
 				in := [2][]T{make([]T, n), make([]T, n)}
 				in[which][at] = v
 				x, z, g := upload(d, in[0]), upload(d, in[1]), upload(d, make([]T, n))
-				for name, plan := range map[string]func(out, status Pointer) Launch{
-					"BCE":            func(out, status Pointer) Launch { return BCE(f, out, x, z, n, status) },
-					"GradBCELogits":  func(out, status Pointer) Launch { return GradBCELogits(f, out, x, z, g, n, status) },
-					"GradBCETargets": func(out, status Pointer) Launch { return GradBCETargets(f, out, x, z, g, n, status) },
+				for name, launch := range map[string]func(out, status plan.Pointer) plan.Launch{
+					"BCE":            func(out, status plan.Pointer) plan.Launch { return plan.BCE(f, out, x, z, n, status) },
+					"GradBCELogits":  func(out, status plan.Pointer) plan.Launch { return plan.GradBCELogits(f, out, x, z, g, n, status) },
+					"GradBCETargets": func(out, status plan.Pointer) plan.Launch { return plan.GradBCETargets(f, out, x, z, g, n, status) },
 				} {
-					if _, status := runs[T](d, n, plan); status != 1 {
+					if _, status := runs[T](d, n, launch); status != 1 {
 						t.Errorf("%s: input %d has %v at %d: status %d", name, which, v, at, status)
 					}
 				}
@@ -141,17 +142,17 @@ type outcome[T kernel.Float] struct {
 }
 
 func (c klCase[T]) device(d device) outcome[T] {
-	f := FloatOf[T]()
-	q, grad, p := upload(d, c.q), upload(d, c.grad), Pointer(0)
+	f := plan.FloatOf[T]()
+	q, grad, p := upload(d, c.q), upload(d, c.grad), plan.Pointer(0)
 	if c.p != nil {
 		p = upload(d, c.p)
 	}
 	var o outcome[T]
 	var status [3]int32
-	o.kl, status[0] = runs[T](d, c.Rows(), func(out, status Pointer) Launch { return KL(f, out, q, p, c.Dims, status) })
-	o.toQ, status[1] = runs[T](d, c.Size(), func(out, status Pointer) Launch { return GradKLQ(f, out, q, p, grad, c.Dims, status) })
+	o.kl, status[0] = runs[T](d, c.Rows(), func(out, status plan.Pointer) plan.Launch { return plan.KL(f, out, q, p, c.Dims, status) })
+	o.toQ, status[1] = runs[T](d, c.Size(), func(out, status plan.Pointer) plan.Launch { return plan.GradKLQ(f, out, q, p, grad, c.Dims, status) })
 	if c.p != nil {
-		o.toP, status[2] = runs[T](d, c.Size(), func(out, status Pointer) Launch { return GradKLP(f, out, q, p, grad, c.Dims, status) })
+		o.toP, status[2] = runs[T](d, c.Size(), func(out, status plan.Pointer) plan.Launch { return plan.GradKLP(f, out, q, p, grad, c.Dims, status) })
 	}
 	for i, s := range status {
 		o.refused[i] = s == 1
@@ -282,7 +283,7 @@ func TestKLKernelsExtremes(t *testing.T) {
 
 func testKLKernelsExtremes[T kernel.Float](t *testing.T) {
 	sizes := []float64{0, 88, 104, 700, 745, 750, 1e30, 3e38}
-	if FloatOf[T]() == Float64 {
+	if plan.FloatOf[T]() == plan.Float64 {
 		sizes = append(sizes, 4e307)
 	}
 	for _, a := range sizes {
@@ -349,8 +350,8 @@ func TestKLKernelSmall(t *testing.T) {
 		q := []float32{float32(size), 0, float32(-2 * size), float32(size / 2)}
 		d := open(t)
 		in := upload(d, q)
-		kl, _ := runs[float32](d, 1, func(out, status Pointer) Launch {
-			return KL(Float32, out, in, 0, kernel.Dims{Outer: 1, Classes: len(q), Inner: 1}, status)
+		kl, _ := runs[float32](d, 1, func(out, status plan.Pointer) plan.Launch {
+			return plan.KL(plan.Float32, out, in, 0, kernel.Dims{Outer: 1, Classes: len(q), Inner: 1}, status)
 		})
 		var sum, want float64
 		for _, v := range q {

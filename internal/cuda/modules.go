@@ -1,3 +1,8 @@
+// Package cuda holds the kernels of the library for NVIDIA GPUs, as PTX, and runs
+// them in Gorgonia's CUDA tape machine.
+//
+// Package plan computes the launches. What talks to a device is behind the build
+// tag cuda.
 package cuda
 
 import (

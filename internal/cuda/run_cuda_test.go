@@ -9,6 +9,8 @@ import (
 	"unsafe"
 
 	"gorgonia.org/cu"
+
+	"github.com/gumbel-go/gumbel/internal/plan"
 )
 
 // The tests of kernels run launches by the bindings alone, without Gorgonia:
@@ -77,7 +79,7 @@ func open(t testing.TB) device {
 }
 
 // run launches in order and waits. A launch that fails ends the test.
-func (d device) run(launches ...Launch) {
+func (d device) run(launches ...plan.Launch) {
 	d.Helper()
 	for _, l := range launches {
 		if err := d.try(l); err != nil {
@@ -87,9 +89,9 @@ func (d device) run(launches ...Launch) {
 }
 
 // try launches and waits.
-func (d device) try(l Launch) error {
+func (d device) try(l plan.Launch) error {
 	return d.Do(func() error {
-		if err := l.start(d.functions); err != nil {
+		if err := start(l, d.functions); err != nil {
 			return err
 		}
 		return cu.Synchronize()
@@ -102,7 +104,7 @@ type element interface {
 }
 
 // alloc makes an array on the device, filled with rubbish.
-func alloc[T element](d device, n int) Pointer {
+func alloc[T element](d device, n int) plan.Pointer {
 	d.Helper()
 	var p cu.DevicePtr
 	err := d.Do(func() (err error) {
@@ -117,7 +119,7 @@ func alloc[T element](d device, n int) Pointer {
 			d.Errorf("freeing %d elements: %v", n, err)
 		}
 	})
-	return Pointer(p)
+	return plan.Pointer(p)
 }
 
 func sizeOf[T element](n int) int64 {
@@ -126,7 +128,7 @@ func sizeOf[T element](n int) int64 {
 }
 
 // upload makes an array on the device with the elements of x.
-func upload[T element](d device, x []T) Pointer {
+func upload[T element](d device, x []T) plan.Pointer {
 	d.Helper()
 	p := alloc[T](d, len(x))
 	if len(x) == 0 {
@@ -140,7 +142,7 @@ func upload[T element](d device, x []T) Pointer {
 }
 
 // download returns n elements of an array on the device.
-func download[T element](d device, p Pointer, n int) []T {
+func download[T element](d device, p plan.Pointer, n int) []T {
 	d.Helper()
 	x := make([]T, n)
 	if n == 0 {

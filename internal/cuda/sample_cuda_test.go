@@ -11,6 +11,7 @@ import (
 
 	"github.com/gumbel-go/gumbel/internal/kernel"
 	"github.com/gumbel-go/gumbel/internal/philox"
+	"github.com/gumbel-go/gumbel/internal/plan"
 )
 
 var sampleKey = philox.DeriveKey(3, 4)
@@ -29,7 +30,7 @@ func testGumbelBits[T kernel.Float](t *testing.T) {
 				s := kernel.Stream{Key: key, Draw: uint64(draw)}
 				for _, law := range [][2]float64{{0, 1}, {-3, 0.7}} {
 					kernel.Gumbel(want, s, law[0], law[1])
-					d.run(Gumbel(FloatOf[T](), out, upload(d, []int64{draw}), key, n, law[0], law[1]))
+					d.run(plan.Gumbel(plan.FloatOf[T](), out, upload(d, []int64{draw}), key, n, law[0], law[1]))
 					if got := download[T](d, out, n); !slices.Equal(got, want) {
 						t.Fatalf("key %v, draw %d, %d numbers, location and scale %v: other bits than the CPU's", key, draw, n, law)
 					}
@@ -75,7 +76,7 @@ func maskedLogits[T kernel.Float](d kernel.Dims, scale float64, seed uint64) []T
 // A sampleCase is a sampler's input on the CPU and on the device.
 type sampleCase[T kernel.Float] struct {
 	cpu    kernel.Sampler[T]
-	device Sample
+	device plan.Sample
 	noise  []T // as it is, zeros for none
 }
 
@@ -84,8 +85,8 @@ type sampleCase[T kernel.Float] struct {
 func newSample[T kernel.Float](d device, dims kernel.Dims, logits []T, draw int64, given []T, tau float64) sampleCase[T] {
 	c := sampleCase[T]{
 		cpu: kernel.Sampler[T]{Dims: dims, Logits: logits, Tau: float64(T(tau))},
-		device: Sample{
-			Dims: dims, Float: FloatOf[T](),
+		device: plan.Sample{
+			Dims: dims, Float: plan.FloatOf[T](),
 			Logits: upload(d, logits), Tau: upload(d, []T{T(tau)}), Draw: upload(d, []int64{draw}),
 			Out: alloc[T](d, dims.Size()), Status: upload(d, []int64{0}), Key: sampleKey,
 		},
@@ -171,7 +172,7 @@ func TestFewBlocks(t *testing.T) {
 		n := dims.Size()
 		s := newSample(d, dims, maskedLogits[float32](dims, 1, 1), 5, nil, 0.7).device
 		s.Grad = upload(d, normals[float32](n, 1, 2))
-		for _, launch := range []Launch{s.Soft(), s.Hard(), s.GradLogits()} {
+		for _, launch := range []plan.Launch{s.Soft(), s.Hard(), s.GradLogits()} {
 			if launch.Blocks < 3 {
 				t.Fatalf("%s has %d blocks", launch.Kernel, launch.Blocks)
 			}
@@ -216,7 +217,7 @@ type exact struct {
 func truly[T kernel.Float](c sampleCase[T], upstream []T) exact {
 	d, n := c.cpu.Dims, c.cpu.Size()
 	accuracy, slope, least := 0x1p-23, 1.0, 0x1p-149
-	if FloatOf[T]() == Float64 {
+	if plan.FloatOf[T]() == plan.Float64 {
 		accuracy, slope, least = 0x1p-52, 2, 0x1p-1062 // for what math.Exp and the differences themselves lose
 	}
 	w := exact{make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n), 0, 0}
@@ -427,7 +428,7 @@ func TestSampleRefusals(t *testing.T) {
 
 func testSampleRefusals[T kernel.Float](t *testing.T) {
 	nan, inf, most := math.NaN(), math.Inf(1), float64(math.MaxFloat32)
-	if FloatOf[T]() == Float64 {
+	if plan.FloatOf[T]() == plan.Float64 {
 		most = math.MaxFloat64
 	}
 	for _, dims := range []kernel.Dims{
@@ -477,7 +478,7 @@ func checkRefusals[T kernel.Float](t *testing.T, what string, dims kernel.Dims, 
 	c.device.Scratch = alloc[byte](d, c.device.TauScratch())
 	gradTau := c.device
 	gradTau.Out = alloc[T](d, 1)
-	for name, launches := range map[string][]Launch{
+	for name, launches := range map[string][]plan.Launch{
 		"soft": {c.device.Soft()}, "hard": {c.device.Hard()}, "gradient": {c.device.GradLogits()}, "gradient to tau": gradTau.GradTau(),
 	} {
 		fresh := upload(d, []int64{0})

@@ -1,4 +1,4 @@
-package cuda
+package plan
 
 import (
 	"github.com/gumbel-go/gumbel/internal/kernel"
@@ -18,12 +18,9 @@ func Gumbel(f Float, out, draw Pointer, key philox.Key, n int, loc, scale float6
 		Kernel:  sampleModule + "gumbel_" + string(f),
 		Blocks:  kernel.CeilDiv(kernel.CeilDiv(n, philox.Group)*lanes, threads),
 		Threads: threads,
-		Params:  params(out, draw, n, loc, scale, keyWord(key)),
+		Params:  Pointers(out, draw).Ints(n).Doubles(loc, scale).Key(key),
 	}
 }
-
-// keyWord is a key as kernels take it.
-func keyWord(key philox.Key) uint64 { return uint64(key[0]) | uint64(key[1])<<32 }
 
 // A Sample is the input of a sampler, and where its result goes. What a call
 // does not need may be 0.
@@ -65,7 +62,7 @@ func (s Sample) GradTau() []Launch {
 		Kernel:  sampleModule + "add_tau_" + string(s.Float),
 		Blocks:  1,
 		Threads: 256,
-		Params:  params(s.Out, s.Scratch, s.Tau, sums.Blocks),
+		Params:  Pointers(s.Out, s.Scratch, s.Tau).Ints(sums.Blocks),
 	}}
 }
 
@@ -80,18 +77,18 @@ const maxTauBlocks = 1024
 func (s Sample) launch(name string, mode int) Launch {
 	var l Launch
 	var count int // of what the blocks have one at a time
-	var sizes []uint64
+	var sizes []int
 	if width := s.tileWidth(); width > 0 {
 		l, count = s.tiles(width)
-		sizes = params(s.Outer, s.Classes, s.Inner, count, width, s.team())
+		sizes = []int{s.Outer, s.Classes, s.Inner, count, width, s.team()}
 		name += "tiles_"
 	} else if s.Inner == 1 && s.maxLanes() <= maxRowThreads*s.rounds() {
 		l, count = s.rows(), s.Outer
-		sizes = params(s.Outer, s.Classes, s.Inner)
+		sizes = []int{s.Outer, s.Classes, s.Inner}
 		name += "rows_"
 	} else {
 		l.Threads, count = streamThreads, s.Outer*kernel.CeilDiv(s.Inner, philox.Group)
-		sizes = params(s.Outer, s.Classes, s.Inner, count)
+		sizes = []int{s.Outer, s.Classes, s.Inner, count}
 		name += "streams_"
 	}
 	out, sums := s.Out, Pointer(0)
@@ -101,8 +98,7 @@ func (s Sample) launch(name string, mode int) Launch {
 		l.Blocks = min(count, maxTauBlocks)
 	}
 	l.Kernel = sampleModule + name + string(s.Float)
-	l.Params = append(params(out, sums, s.Logits, s.Tau, s.Draw, s.Noise, s.Grad, mode), sizes...)
-	l.Params = append(l.Params, params(keyWord(s.Key), s.Status)...)
+	l.Params = Pointers(out, sums, s.Logits, s.Tau, s.Draw, s.Noise, s.Grad).Ints(mode).Ints(sizes...).Key(s.Key).Pointers(s.Status)
 	return l
 }
 

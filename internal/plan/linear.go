@@ -1,4 +1,4 @@
-package cuda
+package plan
 
 import "github.com/gumbel-go/gumbel/internal/kernel"
 
@@ -8,28 +8,28 @@ const linearModule = "gumbel_linear."
 // Linear makes y, batch × out, out of x, batch × in, W, in × out, and b:
 // y = act(x·W + b).
 func Linear(f Float, y, x, w, b Pointer, batch, in, out int, a kernel.Activation) Launch {
-	return product("linear", f, batch, out, params(y, x, w, b, batch, in, out, a))
+	return product("linear", f, batch, out, Pointers(y, x, w, b).Ints(batch, in, out, int(a)))
 }
 
 // GradLinearZ makes the gradient to x·W + b, given that to y. It works the
 // product out again.
 func GradLinearZ(f Float, dz, x, w, b, grad Pointer, batch, in, out int, a kernel.Activation) Launch {
-	return product("grad_linear_z", f, batch, out, params(dz, x, w, b, grad, batch, in, out, a))
+	return product("grad_linear_z", f, batch, out, Pointers(dz, x, w, b, grad).Ints(batch, in, out, int(a)))
 }
 
 // GradLinearX makes the gradient to x: dz·Wᵀ.
 func GradLinearX(f Float, dx, dz, w Pointer, batch, in, out int) Launch {
-	return product("grad_linear_x", f, batch, in, params(dx, dz, w, batch, in, out))
+	return product("grad_linear_x", f, batch, in, Pointers(dx, dz, w).Ints(batch, in, out))
 }
 
 // GradLinearW makes the gradient to W: xᵀ·dz.
 func GradLinearW(f Float, dw, x, dz Pointer, batch, in, out int) Launch {
-	return product("grad_linear_w", f, in, out, params(dw, x, dz, batch, in, out))
+	return product("grad_linear_w", f, in, out, Pointers(dw, x, dz).Ints(batch, in, out))
 }
 
 const (
 	productThreads = 256
-	largeTile      = 64
+	LargeTile      = 64 // rows and columns of a tile
 	smallTile      = 32
 
 	// manyTiles is about two for each multiprocessor of a large GPU: a product of
@@ -38,8 +38,8 @@ const (
 )
 
 // product plans a matrix product of rows × columns elements.
-func product(name string, f Float, rows, columns int, params []uint64) Launch {
-	size, tile := "large", largeTile
+func product(name string, f Float, rows, columns int, params Params) Launch {
+	size, tile := "large", LargeTile
 	if kernel.CeilDiv(rows, tile)*kernel.CeilDiv(columns, tile) < manyTiles {
 		size, tile = "small", smallTile
 	}
@@ -63,11 +63,11 @@ func GradLinearB(f Float, db, dz Pointer, batch, out int) Launch {
 		Kernel:  linearModule + "grad_linear_b_" + string(f),
 		Blocks:  kernel.CeilDiv(out, sumColumns),
 		Threads: min(max(kernel.CeilDiv(batch, sumRowsEach), 1), sumWarps) * warpThreads,
-		Params:  params(db, dz, batch, out),
+		Params:  Pointers(db, dz).Ints(batch, out),
 	}
 }
 
 // Zero fills an array with 0.
 func Zero(f Float, out Pointer, n int) Launch {
-	return elementwise(linearModule+"zero_"+string(f), n, params(out, n))
+	return elementwise(linearModule+"zero_"+string(f), n, Pointers(out).Ints(n))
 }

@@ -1,4 +1,4 @@
-package cuda
+package plan
 
 import (
 	"math"
@@ -15,12 +15,12 @@ func TestPlanGumbel(t *testing.T) {
 	key := philox.Key{3, 4}
 	loc, scale := math.Float64bits(0.5), math.Float64bits(2)
 	for n, blocks := range map[int]int{1: 1, 1024: 1, 1025: 2, 1 << 40: 1 << 30} {
-		want := Launch{"gumbel_sample.gumbel_f32", blocks, 256, 0, []uint64{out, draw, uint64(n), loc, scale, 3 | 4<<32}}
+		want := Launch{"gumbel_sample.gumbel_f32", blocks, 256, 0, Params{out, draw, uint64(n), loc, scale, 3 | 4<<32}}
 		equalLaunch(t, Gumbel(Float32, out, draw, key, n, 0.5, 2), want)
 	}
 }
 
-func plan(f Float, outer, classes, inner int) Sample {
+func sampleOf(f Float, outer, classes, inner int) Sample {
 	return Sample{
 		Dims: kernel.Dims{Outer: outer, Classes: classes, Inner: inner}, Float: f,
 		Out: 1, Logits: 2, Tau: 3, Draw: 4, Noise: 5, Grad: 6, Status: 7, Scratch: 8, Key: philox.Key{9, 0},
@@ -33,40 +33,40 @@ func TestPlanSample(t *testing.T) {
 		want Launch
 	}{
 		// 25 distributions, as 32, for whole groups of noise, would be more than 256 elements.
-		{plan(Float32, 128, 10, 1).Soft(),
-			Launch{"gumbel_sample.soft_tiles_f32", 6, 32, 2 * 4 * (250 + 7), []uint64{1, 0, 2, 3, 4, 5, 6, 0, 128, 10, 1, 6, 25, 2, 9, 7}}},
-		{plan(Float64, 1<<20, 10, 1).Hard(),
-			Launch{"gumbel_sample.hard_tiles_f64", 5462, 256, 2 * 8 * (1920 + 120), []uint64{1, 0, 2, 3, 4, 5, 6, 0, 1 << 20, 10, 1, 5462, 192, 2, 9, 7}}},
+		{sampleOf(Float32, 128, 10, 1).Soft(),
+			Launch{"gumbel_sample.soft_tiles_f32", 6, 32, 2 * 4 * (250 + 7), Params{1, 0, 2, 3, 4, 5, 6, 0, 128, 10, 1, 6, 25, 2, 9, 7}}},
+		{sampleOf(Float64, 1<<20, 10, 1).Hard(),
+			Launch{"gumbel_sample.hard_tiles_f64", 5462, 256, 2 * 8 * (1920 + 120), Params{1, 0, 2, 3, 4, 5, 6, 0, 1 << 20, 10, 1, 5462, 192, 2, 9, 7}}},
 		// Whole outer indices of 35 distributions.
-		{plan(Float32, 3, 4, 35).GradLogits(),
-			Launch{"gumbel_sample.soft_tiles_f32", 3, 32, 2 * 4 * (140 + 4), []uint64{1, 0, 2, 3, 4, 5, 6, 1, 3, 4, 35, 3, 35, 1, 9, 7}}},
+		{sampleOf(Float32, 3, 4, 35).GradLogits(),
+			Launch{"gumbel_sample.soft_tiles_f32", 3, 32, 2 * 4 * (140 + 4), Params{1, 0, 2, 3, 4, 5, 6, 1, 3, 4, 35, 3, 35, 1, 9, 7}}},
 		// Of 10000 distributions 192 beside each other, or 64.
-		{plan(Float32, 32, 10, 10000).Soft(),
-			Launch{"gumbel_sample.soft_tiles_f32", 32 * 53, 256, 2 * 4 * (1920 + 60), []uint64{1, 0, 2, 3, 4, 5, 6, 0, 32, 10, 10000, 32 * 53, 192, 2, 9, 7}}},
-		{plan(Float32, 1, 80, 100).Soft(),
-			Launch{"gumbel_sample.soft_tiles_f32", 2, 512, 2 * 4 * (5120 + 160), []uint64{1, 0, 2, 3, 4, 5, 6, 0, 1, 80, 100, 2, 64, 16, 9, 7}}},
+		{sampleOf(Float32, 32, 10, 10000).Soft(),
+			Launch{"gumbel_sample.soft_tiles_f32", 32 * 53, 256, 2 * 4 * (1920 + 60), Params{1, 0, 2, 3, 4, 5, 6, 0, 32, 10, 10000, 32 * 53, 192, 2, 9, 7}}},
+		{sampleOf(Float32, 1, 80, 100).Soft(),
+			Launch{"gumbel_sample.soft_tiles_f32", 2, 512, 2 * 4 * (5120 + 160), Params{1, 0, 2, 3, 4, 5, 6, 0, 1, 80, 100, 2, 64, 16, 9, 7}}},
 		// 272 threads' worth of 1000 classes, wherever they begin.
-		{plan(Float32, 64, 1000, 1).Soft(),
-			Launch{"gumbel_sample.soft_rows_f32", 64, 128, 3 * 128 * 4, []uint64{1, 0, 2, 3, 4, 5, 6, 0, 64, 1000, 1, 9, 7}}},
-		{plan(Float32, 64, 32768, 1).Hard(),
-			Launch{"gumbel_sample.hard_rows_f32", 64, 1024, 8 * 1024 * 4, []uint64{1, 0, 2, 3, 4, 5, 6, 0, 64, 32768, 1, 9, 7}}},
-		{plan(Float64, 64, 32768, 1).Soft(),
-			Launch{"gumbel_sample.soft_streams_f64", 64, 512, 0, []uint64{1, 0, 2, 3, 4, 5, 6, 0, 64, 32768, 1, 64, 9, 7}}},
-		{plan(Float32, 8, 8192, 1024).GradLogits(),
-			Launch{"gumbel_sample.soft_streams_f32", 128, 512, 0, []uint64{1, 0, 2, 3, 4, 5, 6, 1, 8, 8192, 1024, 128, 9, 7}}},
+		{sampleOf(Float32, 64, 1000, 1).Soft(),
+			Launch{"gumbel_sample.soft_rows_f32", 64, 128, 3 * 128 * 4, Params{1, 0, 2, 3, 4, 5, 6, 0, 64, 1000, 1, 9, 7}}},
+		{sampleOf(Float32, 64, 32768, 1).Hard(),
+			Launch{"gumbel_sample.hard_rows_f32", 64, 1024, 8 * 1024 * 4, Params{1, 0, 2, 3, 4, 5, 6, 0, 64, 32768, 1, 9, 7}}},
+		{sampleOf(Float64, 64, 32768, 1).Soft(),
+			Launch{"gumbel_sample.soft_streams_f64", 64, 512, 0, Params{1, 0, 2, 3, 4, 5, 6, 0, 64, 32768, 1, 64, 9, 7}}},
+		{sampleOf(Float32, 8, 8192, 1024).GradLogits(),
+			Launch{"gumbel_sample.soft_streams_f32", 128, 512, 0, Params{1, 0, 2, 3, 4, 5, 6, 1, 8, 8192, 1024, 128, 9, 7}}},
 	} {
 		equalLaunch(t, test.got, test.want)
 	}
 }
 
 func TestPlanGradTau(t *testing.T) {
-	few, many := plan(Float32, 64, 1000, 1), plan(Float64, 5000, 1000, 1)
+	few, many := sampleOf(Float32, 64, 1000, 1), sampleOf(Float64, 5000, 1000, 1)
 	if few.TauScratch() != 8*64 || many.TauScratch() != 8*1024 {
 		t.Errorf("scratch memory of %d and %d bytes", few.TauScratch(), many.TauScratch())
 	}
 	got := few.GradTau()
-	equalLaunch(t, got[0], Launch{"gumbel_sample.soft_rows_f32", 64, 128, 3 * 128 * 4, []uint64{0, 8, 2, 3, 4, 5, 6, 2, 64, 1000, 1, 9, 7}})
-	equalLaunch(t, got[1], Launch{"gumbel_sample.add_tau_f32", 1, 256, 0, []uint64{1, 8, 3, 64}})
+	equalLaunch(t, got[0], Launch{"gumbel_sample.soft_rows_f32", 64, 128, 3 * 128 * 4, Params{0, 8, 2, 3, 4, 5, 6, 2, 64, 1000, 1, 9, 7}})
+	equalLaunch(t, got[1], Launch{"gumbel_sample.add_tau_f32", 1, 256, 0, Params{1, 8, 3, 64}})
 }
 
 // Whatever the shape, all distributions are reached, and a block stays within what
@@ -76,7 +76,7 @@ func TestPlanSampleSizes(t *testing.T) {
 		for _, inner := range []int{1, 2, 3, 16, 40, 63, 64, 65, 128, 1000, 1 << 16} {
 			for _, outer := range []int{1, 2, 33, 5000, 1 << 33} {
 				for _, f := range []Float{Float32, Float64} {
-					checkPlan(t, plan(f, outer, classes, inner))
+					checkPlan(t, sampleOf(f, outer, classes, inner))
 				}
 			}
 		}

@@ -1,4 +1,4 @@
-package cuda
+package plan
 
 import "github.com/gumbel-go/gumbel/internal/kernel"
 
@@ -7,45 +7,36 @@ const lossModule = "gumbel_loss."
 
 // BCE makes the n binary cross-entropies of targets from logits.
 func BCE(f Float, out, logits, targets Pointer, n int, status Pointer) Launch {
-	return elementwise(lossModule+"bce_"+string(f), n, params(out, logits, targets, n, status))
+	return elementwise(lossModule+"bce_"+string(f), n, Pointers(out, logits, targets).Ints(n).Pointers(status))
 }
 
 // GradBCELogits makes the gradient to the logits, given that to the loss.
 func GradBCELogits(f Float, out, logits, targets, grad Pointer, n int, status Pointer) Launch {
-	return elementwise(lossModule+"grad_bce_logits_"+string(f), n, params(out, logits, targets, grad, n, status))
+	return elementwise(lossModule+"grad_bce_logits_"+string(f), n, Pointers(out, logits, targets, grad).Ints(n).Pointers(status))
 }
 
 // GradBCETargets makes the gradient to the targets.
 func GradBCETargets(f Float, out, logits, targets, grad Pointer, n int, status Pointer) Launch {
-	return elementwise(lossModule+"grad_bce_targets_"+string(f), n, params(out, logits, targets, grad, n, status))
-}
-
-// elementThreads is the size of the blocks that work on an array with a thread
-// for each element.
-const elementThreads = 256
-
-// elementwise plans a thread for each of n elements.
-func elementwise(name string, n int, params []uint64) Launch {
-	return Launch{Kernel: name, Blocks: kernel.CeilDiv(n, elementThreads), Threads: elementThreads, Params: params}
+	return elementwise(lossModule+"grad_bce_targets_"+string(f), n, Pointers(out, logits, targets, grad).Ints(n).Pointers(status))
 }
 
 // KL makes the divergence, for each distribution, of softmax(q) from softmax(p),
 // which is the uniform distribution where p is 0.
 func KL(f Float, out, q, p Pointer, d kernel.Dims, status Pointer) Launch {
 	t := teamsFor(f, p, d)
-	return t.launch("kl_"+string(f), params(out, q, p), d, status)
+	return t.launch("kl_"+string(f), Pointers(out, q, p), d, status)
 }
 
 // GradKLQ makes the gradient to q, given that to the divergences.
 func GradKLQ(f Float, out, q, p, grad Pointer, d kernel.Dims, status Pointer) Launch {
 	t := teamsFor(f, p, d)
-	return t.launch("grad_kl_q_"+string(f), params(out, q, p, grad), d, status)
+	return t.launch("grad_kl_q_"+string(f), Pointers(out, q, p, grad), d, status)
 }
 
 // GradKLP makes the gradient to p.
 func GradKLP(f Float, out, q, p, grad Pointer, d kernel.Dims, status Pointer) Launch {
 	t := teamsFor(f, p, d)
-	return t.launch("grad_kl_p_"+string(f), params(out, q, p, grad), d, status)
+	return t.launch("grad_kl_p_"+string(f), Pointers(out, q, p, grad), d, status)
 }
 
 // teams says how the threads of a block share distributions: see Sizes in loss.cu.
@@ -85,12 +76,12 @@ func teamsFor(f Float, p Pointer, d kernel.Dims) teams {
 	return t
 }
 
-func (t teams) launch(name string, arrays []uint64, d kernel.Dims, status Pointer) Launch {
+func (t teams) launch(name string, arrays Params, d kernel.Dims, status Pointer) Launch {
 	return Launch{
 		Kernel:  lossModule + name,
 		Blocks:  kernel.CeilDiv(d.Rows(), t.threads/t.width),
 		Threads: t.threads,
 		Shared:  t.shared,
-		Params:  append(arrays, params(d.Rows(), d.Classes, d.Inner, t.width, t.slots, status)...),
+		Params:  arrays.Ints(d.Rows(), d.Classes, d.Inner, t.width, t.slots).Pointers(status),
 	}
 }

@@ -1,4 +1,4 @@
-package cuda
+package plan
 
 import (
 	"slices"
@@ -12,9 +12,9 @@ func TestPlanBCE(t *testing.T) {
 		got  Launch
 		want Launch
 	}{
-		{BCE(Float32, 1, 2, 3, 257, 4), Launch{"gumbel_loss.bce_f32", 2, 256, 0, []uint64{1, 2, 3, 257, 4}}},
-		{GradBCELogits(Float64, 1, 2, 3, 4, 256, 5), Launch{"gumbel_loss.grad_bce_logits_f64", 1, 256, 0, []uint64{1, 2, 3, 4, 256, 5}}},
-		{GradBCETargets(Float32, 1, 2, 3, 4, 1, 5), Launch{"gumbel_loss.grad_bce_targets_f32", 1, 256, 0, []uint64{1, 2, 3, 4, 1, 5}}},
+		{BCE(Float32, 1, 2, 3, 257, 4), Launch{"gumbel_loss.bce_f32", 2, 256, 0, Params{1, 2, 3, 257, 4}}},
+		{GradBCELogits(Float64, 1, 2, 3, 4, 256, 5), Launch{"gumbel_loss.grad_bce_logits_f64", 1, 256, 0, Params{1, 2, 3, 4, 256, 5}}},
+		{GradBCETargets(Float32, 1, 2, 3, 4, 1, 5), Launch{"gumbel_loss.grad_bce_targets_f32", 1, 256, 0, Params{1, 2, 3, 4, 1, 5}}},
 	} {
 		equalLaunch(t, test.got, test.want)
 	}
@@ -36,14 +36,14 @@ func TestPlanKL(t *testing.T) {
 	}{
 		// Ten classes: four threads each, 32 distributions a block.
 		{KL(Float32, out, q, p, kernel.Dims{Outer: 128, Classes: 10, Inner: 1}, status),
-			Launch{"gumbel_loss.kl_f32", 4, 128, 2 * 3 * 128 * 4, []uint64{out, q, p, 128, 10, 1, 4, 3, status}}},
+			Launch{"gumbel_loss.kl_f32", 4, 128, 2 * 3 * 128 * 4, Params{out, q, p, 128, 10, 1, 4, 3, status}}},
 		{GradKLQ(Float64, out, q, 0, grad, kernel.Dims{Outer: 3, Classes: 10, Inner: 11}, status),
-			Launch{"gumbel_loss.grad_kl_q_f64", 2, 128, 3 * 128 * 8, []uint64{out, q, 0, grad, 33, 10, 11, 4, 3, status}}},
+			Launch{"gumbel_loss.grad_kl_q_f64", 2, 128, 3 * 128 * 8, Params{out, q, 0, grad, 33, 10, 11, 4, 3, status}}},
 		{GradKLP(Float32, out, q, p, grad, kernel.Dims{Outer: 3, Classes: 1, Inner: 1}, status),
-			Launch{"gumbel_loss.grad_kl_p_f32", 1, 128, 2 * 128 * 4, []uint64{out, q, p, grad, 3, 1, 1, 1, 1, status}}},
+			Launch{"gumbel_loss.grad_kl_p_f32", 1, 128, 2 * 128 * 4, Params{out, q, p, grad, 3, 1, 1, 1, 1, status}}},
 		// Too long for shared memory.
 		{KL(Float64, out, q, p, kernel.Dims{Outer: 3, Classes: 4096, Inner: 1}, status),
-			Launch{"gumbel_loss.kl_f64", 3, 1024, 0, []uint64{out, q, p, 3, 4096, 1, 1024, 0, status}}},
+			Launch{"gumbel_loss.kl_f64", 3, 1024, 0, Params{out, q, p, 3, 4096, 1, 1024, 0, status}}},
 	} {
 		equalLaunch(t, test.got, test.want)
 	}
