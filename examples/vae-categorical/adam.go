@@ -84,9 +84,9 @@ func (a *adam) tensor(i int, n G.ValueGrad) (t adamTensor, err error) {
 	return t, nil
 }
 
-func (a *adam) coefficients() kernel.Adam {
+func (a *adam) coefficients() kernel.Adam[float32] {
 	t := float64(a.state.Steps)
-	return kernel.Adam{
+	return kernel.Adam[float32]{
 		Beta1: adamBeta1, Beta2: adamBeta2, Epsilon: adamEpsilon,
 		Rate:         float32(a.rate),
 		UnbiasMean:   1 / float32(1-math.Pow(adamBeta1, t)),

@@ -2,4 +2,4 @@
 
 package kernel
 
-func (Adam) updateSIMD(_, _, _, _ []float32) bool { return false }
+func (Adam[T]) updateSIMD(_, _, _, _ []T) bool { return false }

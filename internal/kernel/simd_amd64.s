@@ -1659,105 +1659,6 @@ DATA word3e0e492c<>+56(SB)/4, $0x3e0e492c
 DATA word3e0e492c<>+60(SB)/4, $0x3e0e492c
 GLOBL word3e0e492c<>(SB), RODATA|NOPTR, $64
 
-// func adam32AVX2(weights *float32, grad *float32, mean *float32, square *float32, n int, at *[8]float32)
-// Requires: AVX
-TEXT ·adam32AVX2(SB), NOSPLIT, $0-48
-	MOVQ         weights+0(FP), AX
-	MOVQ         grad+8(FP), CX
-	MOVQ         mean+16(FP), DX
-	MOVQ         square+24(FP), BX
-	MOVQ         n+32(FP), SI
-	MOVQ         at+40(FP), DI
-	VBROADCASTSS (DI), Y0
-	VBROADCASTSS 4(DI), Y1
-	VBROADCASTSS 8(DI), Y2
-	VBROADCASTSS 12(DI), Y3
-	VBROADCASTSS 16(DI), Y4
-	VBROADCASTSS 20(DI), Y5
-	VBROADCASTSS 24(DI), Y6
-	VBROADCASTSS 28(DI), Y7
-
-adamwhole:
-	CMPQ    SI, $0x00000008
-	JB      adamrest
-	VMOVUPS (AX), Y8
-	VMOVUPS (CX), Y9
-	VMOVUPS (DX), Y10
-	VMOVUPS (BX), Y11
-	VMULPS  Y10, Y0, Y10
-	VMULPS  Y9, Y1, Y12
-	VADDPS  Y12, Y10, Y10
-	VMOVUPS Y10, (DX)
-	VMULPS  Y9, Y9, Y9
-	VMULPS  Y9, Y3, Y9
-	VMULPS  Y11, Y2, Y11
-	VADDPS  Y9, Y11, Y11
-	VMOVUPS Y11, (BX)
-	VMULPS  Y6, Y10, Y10
-	VMULPS  Y5, Y10, Y10
-	VMULPS  Y7, Y11, Y11
-	VSQRTPS Y11, Y11
-	VADDPS  Y4, Y11, Y11
-	VDIVPS  Y11, Y10, Y10
-	VSUBPS  Y10, Y8, Y8
-	VMOVUPS Y8, (AX)
-	ADDQ    $0x00000020, AX
-	ADDQ    $0x00000020, CX
-	ADDQ    $0x00000020, DX
-	ADDQ    $0x00000020, BX
-	SUBQ    $0x00000008, SI
-	JMP     adamwhole
-
-adamrest:
-	TESTQ      SI, SI
-	JZ         adamdone
-	LEAQ       firstLanes<>+0(SB), DI
-	NEGQ       SI
-	VMOVUPS    32(DI)(SI*4), Y8
-	VMASKMOVPS (AX), Y8, Y9
-	VMASKMOVPS (CX), Y8, Y10
-	VMASKMOVPS (DX), Y8, Y11
-	VMASKMOVPS (BX), Y8, Y12
-	VMULPS     Y11, Y0, Y11
-	VMULPS     Y10, Y1, Y0
-	VADDPS     Y0, Y11, Y11
-	VMASKMOVPS Y11, Y8, (DX)
-	VMULPS     Y10, Y10, Y10
-	VMULPS     Y10, Y3, Y10
-	VMULPS     Y12, Y2, Y12
-	VADDPS     Y10, Y12, Y12
-	VMASKMOVPS Y12, Y8, (BX)
-	VMULPS     Y6, Y11, Y11
-	VMULPS     Y5, Y11, Y11
-	VMULPS     Y7, Y12, Y12
-	VSQRTPS    Y12, Y12
-	VADDPS     Y4, Y12, Y12
-	VDIVPS     Y12, Y11, Y11
-	VSUBPS     Y11, Y9, Y9
-	VMASKMOVPS Y9, Y8, (AX)
-
-adamdone:
-	VZEROUPPER
-	RET
-
-DATA firstLanes<>+0(SB)/4, $0xffffffff
-DATA firstLanes<>+4(SB)/4, $0xffffffff
-DATA firstLanes<>+8(SB)/4, $0xffffffff
-DATA firstLanes<>+12(SB)/4, $0xffffffff
-DATA firstLanes<>+16(SB)/4, $0xffffffff
-DATA firstLanes<>+20(SB)/4, $0xffffffff
-DATA firstLanes<>+24(SB)/4, $0xffffffff
-DATA firstLanes<>+28(SB)/4, $0xffffffff
-DATA firstLanes<>+32(SB)/4, $0x00000000
-DATA firstLanes<>+36(SB)/4, $0x00000000
-DATA firstLanes<>+40(SB)/4, $0x00000000
-DATA firstLanes<>+44(SB)/4, $0x00000000
-DATA firstLanes<>+48(SB)/4, $0x00000000
-DATA firstLanes<>+52(SB)/4, $0x00000000
-DATA firstLanes<>+56(SB)/4, $0x00000000
-DATA firstLanes<>+60(SB)/4, $0x00000000
-GLOBL firstLanes<>(SB), RODATA|NOPTR, $64
-
 // func turnIn32AVX2(dst *float32, src *float32, k int)
 // Requires: AVX
 TEXT ·turnIn32AVX2(SB), NOSPLIT, $0-24
@@ -1883,6 +1784,24 @@ turnIn32rest:
 turnIn32done:
 	VZEROUPPER
 	RET
+
+DATA firstLanes<>+0(SB)/4, $0xffffffff
+DATA firstLanes<>+4(SB)/4, $0xffffffff
+DATA firstLanes<>+8(SB)/4, $0xffffffff
+DATA firstLanes<>+12(SB)/4, $0xffffffff
+DATA firstLanes<>+16(SB)/4, $0xffffffff
+DATA firstLanes<>+20(SB)/4, $0xffffffff
+DATA firstLanes<>+24(SB)/4, $0xffffffff
+DATA firstLanes<>+28(SB)/4, $0xffffffff
+DATA firstLanes<>+32(SB)/4, $0x00000000
+DATA firstLanes<>+36(SB)/4, $0x00000000
+DATA firstLanes<>+40(SB)/4, $0x00000000
+DATA firstLanes<>+44(SB)/4, $0x00000000
+DATA firstLanes<>+48(SB)/4, $0x00000000
+DATA firstLanes<>+52(SB)/4, $0x00000000
+DATA firstLanes<>+56(SB)/4, $0x00000000
+DATA firstLanes<>+60(SB)/4, $0x00000000
+GLOBL firstLanes<>(SB), RODATA|NOPTR, $64
 
 // func turnOut32AVX2(dst *float32, src *float32, k int)
 // Requires: AVX
@@ -2388,6 +2307,87 @@ gradRow:
 	ADDQ    $0x00000020, DX
 	DECQ    BX
 	JNZ     gradRow
+	VZEROUPPER
+	RET
+
+// func adam32AVX2(weights *float32, grad *float32, mean *float32, square *float32, n int, at *[8]float32)
+// Requires: AVX
+TEXT ·adam32AVX2(SB), NOSPLIT, $0-48
+	MOVQ         weights+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         mean+16(FP), DX
+	MOVQ         square+24(FP), BX
+	MOVQ         n+32(FP), SI
+	MOVQ         at+40(FP), DI
+	VBROADCASTSS (DI), Y0
+	VBROADCASTSS 4(DI), Y1
+	VBROADCASTSS 8(DI), Y2
+	VBROADCASTSS 12(DI), Y3
+	VBROADCASTSS 16(DI), Y4
+	VBROADCASTSS 20(DI), Y5
+	VBROADCASTSS 24(DI), Y6
+	VBROADCASTSS 28(DI), Y7
+
+adamwhole:
+	CMPQ    SI, $0x00000008
+	JB      adamrest
+	VMOVUPS (AX), Y8
+	VMOVUPS (CX), Y9
+	VMOVUPS (DX), Y10
+	VMOVUPS (BX), Y11
+	VMULPS  Y10, Y0, Y10
+	VMULPS  Y9, Y1, Y12
+	VADDPS  Y12, Y10, Y10
+	VMOVUPS Y10, (DX)
+	VMULPS  Y9, Y9, Y9
+	VMULPS  Y9, Y3, Y9
+	VMULPS  Y11, Y2, Y11
+	VADDPS  Y9, Y11, Y11
+	VMOVUPS Y11, (BX)
+	VMULPS  Y6, Y10, Y10
+	VMULPS  Y5, Y10, Y10
+	VMULPS  Y7, Y11, Y11
+	VSQRTPS Y11, Y11
+	VADDPS  Y4, Y11, Y11
+	VDIVPS  Y11, Y10, Y10
+	VSUBPS  Y10, Y8, Y8
+	VMOVUPS Y8, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	ADDQ    $0x00000020, DX
+	ADDQ    $0x00000020, BX
+	SUBQ    $0x00000008, SI
+	JMP     adamwhole
+
+adamrest:
+	TESTQ      SI, SI
+	JZ         adamdone
+	LEAQ       firstLanes<>+0(SB), DI
+	NEGQ       SI
+	VMOVUPS    32(DI)(SI*4), Y8
+	VMASKMOVPS (AX), Y8, Y9
+	VMASKMOVPS (CX), Y8, Y10
+	VMASKMOVPS (DX), Y8, Y11
+	VMASKMOVPS (BX), Y8, Y12
+	VMULPS     Y11, Y0, Y11
+	VMULPS     Y10, Y1, Y0
+	VADDPS     Y0, Y11, Y11
+	VMASKMOVPS Y11, Y8, (DX)
+	VMULPS     Y10, Y10, Y10
+	VMULPS     Y10, Y3, Y10
+	VMULPS     Y12, Y2, Y12
+	VADDPS     Y10, Y12, Y12
+	VMASKMOVPS Y12, Y8, (BX)
+	VMULPS     Y6, Y11, Y11
+	VMULPS     Y5, Y11, Y11
+	VMULPS     Y7, Y12, Y12
+	VSQRTPS    Y12, Y12
+	VADDPS     Y4, Y12, Y12
+	VDIVPS     Y12, Y11, Y11
+	VSUBPS     Y11, Y9, Y9
+	VMASKMOVPS Y9, Y8, (AX)
+
+adamdone:
 	VZEROUPPER
 	RET
 
@@ -4066,88 +4066,6 @@ DATA word40000000<>+56(SB)/4, $0x40000000
 DATA word40000000<>+60(SB)/4, $0x40000000
 GLOBL word40000000<>(SB), RODATA|NOPTR, $64
 
-// func adam32AVX512(weights *float32, grad *float32, mean *float32, square *float32, n int, at *[8]float32)
-// Requires: AVX, AVX512F
-TEXT ·adam32AVX512(SB), NOSPLIT, $0-48
-	MOVQ         weights+0(FP), AX
-	MOVQ         grad+8(FP), DX
-	MOVQ         mean+16(FP), BX
-	MOVQ         square+24(FP), SI
-	MOVQ         n+32(FP), CX
-	MOVQ         at+40(FP), DI
-	VBROADCASTSS (DI), Z0
-	VBROADCASTSS 4(DI), Z1
-	VBROADCASTSS 8(DI), Z2
-	VBROADCASTSS 12(DI), Z3
-	VBROADCASTSS 16(DI), Z4
-	VBROADCASTSS 20(DI), Z5
-	VBROADCASTSS 24(DI), Z6
-	VBROADCASTSS 28(DI), Z7
-
-adamwhole:
-	CMPQ    CX, $0x00000010
-	JB      adamrest
-	VMOVUPS (AX), Z8
-	VMOVUPS (DX), Z9
-	VMOVUPS (BX), Z10
-	VMOVUPS (SI), Z11
-	VMULPS  Z10, Z0, Z10
-	VMULPS  Z9, Z1, Z12
-	VADDPS  Z12, Z10, Z10
-	VMOVUPS Z10, (BX)
-	VMULPS  Z9, Z9, Z9
-	VMULPS  Z9, Z3, Z9
-	VMULPS  Z11, Z2, Z11
-	VADDPS  Z9, Z11, Z11
-	VMOVUPS Z11, (SI)
-	VMULPS  Z6, Z10, Z10
-	VMULPS  Z5, Z10, Z10
-	VMULPS  Z7, Z11, Z11
-	VSQRTPS Z11, Z11
-	VADDPS  Z4, Z11, Z11
-	VDIVPS  Z11, Z10, Z10
-	VSUBPS  Z10, Z8, Z8
-	VMOVUPS Z8, (AX)
-	ADDQ    $0x00000040, AX
-	ADDQ    $0x00000040, DX
-	ADDQ    $0x00000040, BX
-	ADDQ    $0x00000040, SI
-	SUBQ    $0x00000010, CX
-	JMP     adamwhole
-
-adamrest:
-	TESTQ     CX, CX
-	JZ        adamdone
-	MOVQ      $0x0000000000000001, DI
-	SHLQ      CL, DI
-	DECQ      DI
-	KMOVW     DI, K1
-	VMOVUPS.Z (AX), K1, Z8
-	VMOVUPS.Z (DX), K1, Z9
-	VMOVUPS.Z (BX), K1, Z10
-	VMOVUPS.Z (SI), K1, Z11
-	VMULPS    Z10, Z0, Z10
-	VMULPS    Z9, Z1, Z0
-	VADDPS    Z0, Z10, Z10
-	VMOVUPS   Z10, K1, (BX)
-	VMULPS    Z9, Z9, Z9
-	VMULPS    Z9, Z3, Z9
-	VMULPS    Z11, Z2, Z11
-	VADDPS    Z9, Z11, Z11
-	VMOVUPS   Z11, K1, (SI)
-	VMULPS    Z6, Z10, Z10
-	VMULPS    Z5, Z10, Z10
-	VMULPS    Z7, Z11, Z11
-	VSQRTPS   Z11, Z11
-	VADDPS    Z4, Z11, Z11
-	VDIVPS    Z11, Z10, Z10
-	VSUBPS    Z10, Z8, Z8
-	VMOVUPS   Z8, K1, (AX)
-
-adamdone:
-	VZEROUPPER
-	RET
-
 // func turnIn32AVX512(dst *float32, src *float32, k int)
 // Requires: AVX, AVX512F
 TEXT ·turnIn32AVX512(SB), NOSPLIT, $0-24
@@ -4838,6 +4756,88 @@ gradRow:
 	ADDQ      $0x00000040, DX
 	DECQ      BX
 	JNZ       gradRow
+	VZEROUPPER
+	RET
+
+// func adam32AVX512(weights *float32, grad *float32, mean *float32, square *float32, n int, at *[8]float32)
+// Requires: AVX, AVX512F
+TEXT ·adam32AVX512(SB), NOSPLIT, $0-48
+	MOVQ         weights+0(FP), AX
+	MOVQ         grad+8(FP), DX
+	MOVQ         mean+16(FP), BX
+	MOVQ         square+24(FP), SI
+	MOVQ         n+32(FP), CX
+	MOVQ         at+40(FP), DI
+	VBROADCASTSS (DI), Z0
+	VBROADCASTSS 4(DI), Z1
+	VBROADCASTSS 8(DI), Z2
+	VBROADCASTSS 12(DI), Z3
+	VBROADCASTSS 16(DI), Z4
+	VBROADCASTSS 20(DI), Z5
+	VBROADCASTSS 24(DI), Z6
+	VBROADCASTSS 28(DI), Z7
+
+adamwhole:
+	CMPQ    CX, $0x00000010
+	JB      adamrest
+	VMOVUPS (AX), Z8
+	VMOVUPS (DX), Z9
+	VMOVUPS (BX), Z10
+	VMOVUPS (SI), Z11
+	VMULPS  Z10, Z0, Z10
+	VMULPS  Z9, Z1, Z12
+	VADDPS  Z12, Z10, Z10
+	VMOVUPS Z10, (BX)
+	VMULPS  Z9, Z9, Z9
+	VMULPS  Z9, Z3, Z9
+	VMULPS  Z11, Z2, Z11
+	VADDPS  Z9, Z11, Z11
+	VMOVUPS Z11, (SI)
+	VMULPS  Z6, Z10, Z10
+	VMULPS  Z5, Z10, Z10
+	VMULPS  Z7, Z11, Z11
+	VSQRTPS Z11, Z11
+	VADDPS  Z4, Z11, Z11
+	VDIVPS  Z11, Z10, Z10
+	VSUBPS  Z10, Z8, Z8
+	VMOVUPS Z8, (AX)
+	ADDQ    $0x00000040, AX
+	ADDQ    $0x00000040, DX
+	ADDQ    $0x00000040, BX
+	ADDQ    $0x00000040, SI
+	SUBQ    $0x00000010, CX
+	JMP     adamwhole
+
+adamrest:
+	TESTQ     CX, CX
+	JZ        adamdone
+	MOVQ      $0x0000000000000001, DI
+	SHLQ      CL, DI
+	DECQ      DI
+	KMOVW     DI, K1
+	VMOVUPS.Z (AX), K1, Z8
+	VMOVUPS.Z (DX), K1, Z9
+	VMOVUPS.Z (BX), K1, Z10
+	VMOVUPS.Z (SI), K1, Z11
+	VMULPS    Z10, Z0, Z10
+	VMULPS    Z9, Z1, Z0
+	VADDPS    Z0, Z10, Z10
+	VMOVUPS   Z10, K1, (BX)
+	VMULPS    Z9, Z9, Z9
+	VMULPS    Z9, Z3, Z9
+	VMULPS    Z11, Z2, Z11
+	VADDPS    Z9, Z11, Z11
+	VMOVUPS   Z11, K1, (SI)
+	VMULPS    Z6, Z10, Z10
+	VMULPS    Z5, Z10, Z10
+	VMULPS    Z7, Z11, Z11
+	VSQRTPS   Z11, Z11
+	VADDPS    Z4, Z11, Z11
+	VDIVPS    Z11, Z10, Z10
+	VSUBPS    Z10, Z8, Z8
+	VMOVUPS   Z8, K1, (AX)
+
+adamdone:
 	VZEROUPPER
 	RET
 
@@ -5757,6 +5757,87 @@ weighrest:
 	VMOVUPS      Z2, K1, (AX)
 
 weighdone:
+	VZEROUPPER
+	RET
+
+// func adam64AVX2(weights *float64, grad *float64, mean *float64, square *float64, n int, at *[8]float64)
+// Requires: AVX
+TEXT ·adam64AVX2(SB), NOSPLIT, $0-48
+	MOVQ         weights+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         mean+16(FP), DX
+	MOVQ         square+24(FP), BX
+	MOVQ         n+32(FP), SI
+	MOVQ         at+40(FP), DI
+	VBROADCASTSD (DI), Y0
+	VBROADCASTSD 8(DI), Y1
+	VBROADCASTSD 16(DI), Y2
+	VBROADCASTSD 24(DI), Y3
+	VBROADCASTSD 32(DI), Y4
+	VBROADCASTSD 40(DI), Y5
+	VBROADCASTSD 48(DI), Y6
+	VBROADCASTSD 56(DI), Y7
+
+adamwhole:
+	CMPQ    SI, $0x00000004
+	JB      adamrest
+	VMOVUPS (AX), Y8
+	VMOVUPS (CX), Y9
+	VMOVUPS (DX), Y10
+	VMOVUPS (BX), Y11
+	VMULPD  Y10, Y0, Y10
+	VMULPD  Y9, Y1, Y12
+	VADDPD  Y12, Y10, Y10
+	VMOVUPS Y10, (DX)
+	VMULPD  Y9, Y9, Y9
+	VMULPD  Y9, Y3, Y9
+	VMULPD  Y11, Y2, Y11
+	VADDPD  Y9, Y11, Y11
+	VMOVUPS Y11, (BX)
+	VMULPD  Y6, Y10, Y10
+	VMULPD  Y5, Y10, Y10
+	VMULPD  Y7, Y11, Y11
+	VSQRTPD Y11, Y11
+	VADDPD  Y4, Y11, Y11
+	VDIVPD  Y11, Y10, Y10
+	VSUBPD  Y10, Y8, Y8
+	VMOVUPS Y8, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	ADDQ    $0x00000020, DX
+	ADDQ    $0x00000020, BX
+	SUBQ    $0x00000004, SI
+	JMP     adamwhole
+
+adamrest:
+	TESTQ      SI, SI
+	JZ         adamdone
+	LEAQ       firstLanes<>+0(SB), DI
+	NEGQ       SI
+	VMOVUPS    32(DI)(SI*8), Y8
+	VMASKMOVPS (AX), Y8, Y9
+	VMASKMOVPS (CX), Y8, Y10
+	VMASKMOVPS (DX), Y8, Y11
+	VMASKMOVPS (BX), Y8, Y12
+	VMULPD     Y11, Y0, Y11
+	VMULPD     Y10, Y1, Y0
+	VADDPD     Y0, Y11, Y11
+	VMASKMOVPS Y11, Y8, (DX)
+	VMULPD     Y10, Y10, Y10
+	VMULPD     Y10, Y3, Y10
+	VMULPD     Y12, Y2, Y12
+	VADDPD     Y10, Y12, Y12
+	VMASKMOVPS Y12, Y8, (BX)
+	VMULPD     Y6, Y11, Y11
+	VMULPD     Y5, Y11, Y11
+	VMULPD     Y7, Y12, Y12
+	VSQRTPD    Y12, Y12
+	VADDPD     Y4, Y12, Y12
+	VDIVPD     Y12, Y11, Y11
+	VSUBPD     Y11, Y9, Y9
+	VMASKMOVPS Y9, Y8, (AX)
+
+adamdone:
 	VZEROUPPER
 	RET
 

@@ -7,9 +7,6 @@ package kernel
 //go:noescape
 func gumbel32AVX2(dst *float32, groups int, keys *[20]uint32, counter *[4]uint32, ahead *float32, also *float32)
 
-//go:noescape
-func adam32AVX2(weights *float32, grad *float32, mean *float32, square *float32, n int, at *[8]float32)
-
 func turnIn32AVX2(dst *float32, src *float32, k int)
 
 func turnOut32AVX2(dst *float32, src *float32, k int)
@@ -19,6 +16,9 @@ func columns32AVX2(soft *float32, logits *float32, noise *float32, k int, at *[6
 
 //go:noescape
 func gradColumns32AVX2(dst *float32, soft *float32, grad *float32, k int, at *[6]float32)
+
+//go:noescape
+func adam32AVX2(weights *float32, grad *float32, mean *float32, square *float32, n int, at *[8]float32)
 
 //go:noescape
 func peak32AVX2(logits *float32, noise *float32, n int, peaks *[32]float32, classes *[18]uint32)
@@ -56,9 +56,6 @@ func weigh32AVX2(dst *float32, a *float32, b *float32, n int, at *[6]float32)
 //go:noescape
 func gumbel32AVX512(dst *float32, groups int, keys *[20]uint32, counter *[4]uint32, ahead *float32, also *float32)
 
-//go:noescape
-func adam32AVX512(weights *float32, grad *float32, mean *float32, square *float32, n int, at *[8]float32)
-
 func turnIn32AVX512(dst *float32, src *float32, k int)
 
 func turnOut32AVX512(dst *float32, src *float32, k int)
@@ -68,6 +65,9 @@ func columns32AVX512(soft *float32, logits *float32, noise *float32, k int, at *
 
 //go:noescape
 func gradColumns32AVX512(dst *float32, soft *float32, grad *float32, k int, at *[6]float32)
+
+//go:noescape
+func adam32AVX512(weights *float32, grad *float32, mean *float32, square *float32, n int, at *[8]float32)
 
 //go:noescape
 func peak32AVX512(logits *float32, noise *float32, n int, peaks *[32]float32, classes *[18]uint32)
@@ -101,6 +101,9 @@ func klGrad32AVX512(dst *float32, e *float32, q *float32, p *float32, n int, at 
 
 //go:noescape
 func weigh32AVX512(dst *float32, a *float32, b *float32, n int, at *[6]float32)
+
+//go:noescape
+func adam64AVX2(weights *float64, grad *float64, mean *float64, square *float64, n int, at *[8]float64)
 
 //go:noescape
 func peak64AVX2(logits *float64, noise *float64, n int, peaks *[32]float64, classes *[18]uint64)

@@ -36,7 +36,7 @@ func adams(l level) {
 		l.mul(unbiasMean, m, m)
 		l.mul(rate, m, m)
 		l.mul(unbiasSquare, s, s)
-		VSQRTPS(s, s)
+		l.either(VSQRTPS, VSQRTPD)(s, s)
 		l.add(epsilon, s, s)
 		l.div(s, m, m)
 		l.sub(m, w, w)

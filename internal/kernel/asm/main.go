@@ -11,12 +11,12 @@ func main() {
 	for _, l := range levels {
 		if !l.double {
 			noise32(l)
-			adams(l)
 			turnIn(l)
 			turnOut(l)
 			columns(l)
 			gradColumns(l)
 		}
+		adams(l)
 		peak(l)
 		exps(l)
 		times(l)
