@@ -1,5 +1,5 @@
-// Package layout sees a Gorgonia value as one contiguous slice, and an array
-// of distributions in it as outer × classes × inner.
+// Package layout reads and writes Gorgonia values as contiguous slices, and says
+// where the distributions lie in an array.
 package layout
 
 import (
@@ -8,24 +8,23 @@ import (
 
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
-)
 
-// Float is the element type of a value.
-type Float interface{ float32 | float64 }
+	"github.com/gumbel-go/gumbel/internal/kernel"
+)
 
 // Distributions says where the distributions lie in an array of some shape:
 // along one axis, or in blocks of consecutive classes of the last axis.
 type Distributions struct {
-	Shape                 tensor.Shape
-	Outer, Classes, Inner int
+	Shape tensor.Shape
+	kernel.Dims
 
 	axis   int
 	blocks bool
 }
 
-// Along lays distributions along an axis, which counts from the end where it
-// is negative. A classes over 0 cuts that axis, which then has to be the last,
-// into blocks of that many.
+// Along puts distributions along an axis; a negative axis counts from the end.
+// If classes is positive, the axis must be the last, and each block of that many
+// elements is a distribution.
 func Along(shape tensor.Shape, axis, classes int) (Distributions, error) {
 	rank := len(shape)
 	if rank == 0 {
@@ -38,7 +37,7 @@ func Along(shape tensor.Shape, axis, classes int) (Distributions, error) {
 	if resolved < 0 || resolved >= rank {
 		return Distributions{}, fmt.Errorf("axis %d is out of range for shape %v", axis, shape)
 	}
-	d := Distributions{Shape: shape.Clone(), Outer: 1, Classes: shape[resolved], Inner: 1, axis: resolved}
+	d := Distributions{Shape: shape.Clone(), Dims: kernel.Dims{Outer: 1, Classes: shape[resolved], Inner: 1}, axis: resolved}
 	for _, n := range shape[:resolved] {
 		d.Outer *= n
 	}
@@ -49,7 +48,7 @@ func Along(shape tensor.Shape, axis, classes int) (Distributions, error) {
 		return d, nil
 	}
 	if resolved != rank-1 {
-		return Distributions{}, fmt.Errorf("blocks of classes lie along the last axis, not along axis %d of %d", axis, rank)
+		return Distributions{}, fmt.Errorf("axis %d of %d: blocks of classes must lie along the last axis", axis, rank)
 	}
 	if d.Classes%classes != 0 {
 		return Distributions{}, fmt.Errorf("%d classes do not divide the last axis of shape %v", classes, shape)
@@ -59,7 +58,7 @@ func Along(shape tensor.Shape, axis, classes int) (Distributions, error) {
 	return d, nil
 }
 
-// Reduced returns the shape of an array that has one element a distribution.
+// Reduced returns the shape of an array with one element per distribution.
 func (d Distributions) Reduced() tensor.Shape {
 	if d.blocks {
 		shape := d.Shape.Clone()
@@ -71,11 +70,11 @@ func (d Distributions) Reduced() tensor.Shape {
 	return append(shape, d.Shape[d.axis+1:]...)
 }
 
-// Element writes the coordinates of the element at an index: [3,0].
+// Element returns the coordinates of the element at an index: [3,0].
 func (d Distributions) Element(index int) string { return Coordinates(d.Shape, index) }
 
-// Whole writes those of the distribution whose first class is at an index:
-// [3,:], or, of a block, [3,20:30].
+// Whole returns the coordinates of the distribution whose first class is at an
+// index: [3,:], or, for a block, [3,20:30].
 func (d Distributions) Whole(index int) string {
 	parts := coordinates(d.Shape, index)
 	if d.blocks {
@@ -87,8 +86,8 @@ func (d Distributions) Whole(index int) string {
 	return bracket(parts)
 }
 
-// Coordinates writes the coordinates of the element at an index: [3,0], and
-// nothing for a scalar.
+// Coordinates returns the coordinates of the element at an index: [3,0], or an
+// empty string for a scalar.
 func Coordinates(shape tensor.Shape, index int) string { return bracket(coordinates(shape, index)) }
 
 func bracket(parts []string) string {
@@ -107,7 +106,7 @@ func coordinates(shape tensor.Shape, index int) []string {
 	return parts
 }
 
-// Size is the number of elements of a shape; a scalar has one.
+// Size returns the number of elements of a shape; a scalar has one.
 func Size(shape tensor.Shape) int {
 	size := 1
 	for _, n := range shape {
@@ -116,9 +115,9 @@ func Size(shape tensor.Shape) int {
 	return size
 }
 
-// Slice returns the elements of a value in row-major order: its own memory
-// where they lie so, which is the rule, else a copy.
-func Slice[T Float](v G.Value, shape tensor.Shape) ([]T, error) {
+// Slice returns the elements of a value in row-major order: the value's memory if
+// it is in that order, which is the rule, else a copy.
+func Slice[T kernel.Float](v G.Value, shape tensor.Shape) ([]T, error) {
 	if v == nil {
 		return nil, fmt.Errorf("has no value: bind one with gorgonia.Let")
 	}
@@ -133,33 +132,33 @@ func Slice[T Float](v G.Value, shape tensor.Shape) ([]T, error) {
 	return nil, fmt.Errorf("is a %T, not a dense tensor or a float", v)
 }
 
-// scalar returns a float as a slice of one element, if it is a T.
-func scalar[T Float](v any, dt tensor.Dtype, shape tensor.Shape) ([]T, error) {
+// scalar returns a float as a slice of one element. It must be a T.
+func scalar[T kernel.Float](v any, dt tensor.Dtype, shape tensor.Shape) ([]T, error) {
 	x, ok := v.(T)
 	if !ok {
 		return nil, wrongType[T](dt)
 	}
 	if Size(shape) != 1 {
-		return nil, fmt.Errorf("is a scalar in place of an array of shape %v", shape)
+		return nil, fmt.Errorf("is a scalar, want an array of shape %v", shape)
 	}
 	return []T{x}, nil
 }
 
-func wrongType[T Float](dt tensor.Dtype) error {
+func wrongType[T kernel.Float](dt tensor.Dtype) error {
 	var want T
-	return fmt.Errorf("holds %v in place of %T", dt, want)
+	return fmt.Errorf("holds %v, want %T", dt, want)
 }
 
-func slice[T Float](d *tensor.Dense, shape tensor.Shape) ([]T, error) {
+func slice[T kernel.Float](d *tensor.Dense, shape tensor.Shape) ([]T, error) {
 	if !d.Shape().Eq(shape) {
-		return nil, fmt.Errorf("has shape %v in place of %v", d.Shape(), shape)
+		return nil, fmt.Errorf("has shape %v, want %v", d.Shape(), shape)
 	}
 	size := Size(shape)
 	if size == 0 {
 		return nil, nil // Data panics on an empty tensor
 	}
 	if d.IsMasked() {
-		return nil, fmt.Errorf("is a masked tensor; mask a class by a logit of -Inf")
+		return nil, fmt.Errorf("is a masked tensor: mask a class with a logit of -Inf")
 	}
 	switch data := d.Data().(type) {
 	case T: // of a tensor without dimensions
@@ -173,27 +172,27 @@ func slice[T Float](d *tensor.Dense, shape tensor.Shape) ([]T, error) {
 	return nil, wrongType[T](d.Dtype())
 }
 
-// CheckRaw checks that the value of a variable, if it has one, can be copied to
-// a device as its bytes lie.
+// CheckRaw returns an error if the bytes of a variable's value cannot be copied
+// to a device as they are. A variable without a value passes.
 func CheckRaw(n *G.Node) error {
 	v := n.Value()
 	if v == nil {
 		return nil
 	}
 	if v.Dtype() != n.Dtype() {
-		return fmt.Errorf("%s holds %v in place of %v", n.Name(), v.Dtype(), n.Dtype())
+		return fmt.Errorf("%s holds %v, want %v", n.Name(), v.Dtype(), n.Dtype())
 	}
 	if !v.Shape().Eq(n.Shape()) {
-		return fmt.Errorf("%s has shape %v in place of %v", n.Name(), v.Shape(), n.Shape())
+		return fmt.Errorf("%s has shape %v, want %v", n.Name(), v.Shape(), n.Shape())
 	}
 	if d, ok := v.(*tensor.Dense); ok && Size(d.Shape()) > 0 && (d.IsMasked() || !contiguous(d)) {
-		return fmt.Errorf("%s does not lie in memory row by row, as it has to for CUDA: bind its Materialize(), or a copy that does", n.Name())
+		return fmt.Errorf("%s is not contiguous in row-major order, which CUDA requires: bind its Materialize() or a contiguous copy", n.Name())
 	}
 	return nil
 }
 
-// contiguous tells whether the data lie in row-major order without gaps. The
-// tensor's own flags do not tell: see column-major data, and results of a
+// contiguous reports whether the data is in row-major order without gaps. The
+// tensor's flags do not say so: they are wrong for column-major data and after a
 // transposition.
 func contiguous(d *tensor.Dense) bool {
 	shape, strides := d.Shape(), d.Strides()
@@ -210,21 +209,21 @@ func contiguous(d *tensor.Dense) bool {
 	return true
 }
 
-func gather[T Float](d *tensor.Dense, data []T, size int) ([]T, error) {
+func gather[T kernel.Float](d *tensor.Dense, data []T, size int) ([]T, error) {
 	out := make([]T, 0, size)
 	it := d.Iterator()
 	for i, err := it.Next(); err == nil; i, err = it.Next() {
 		out = append(out, data[i])
 	}
 	if len(out) != size {
-		return nil, fmt.Errorf("has strides %v for shape %v, which cannot be read", d.Strides(), d.Shape())
+		return nil, fmt.Errorf("has strides %v for shape %v, which cannot be read: bind a contiguous copy", d.Strides(), d.Shape())
 	}
 	return out, nil
 }
 
-// Value makes a value of a shape that owns data: a float for a scalar, else a
-// dense tensor.
-func Value[T Float](shape tensor.Shape, data []T) G.Value {
+// Value returns a value of a shape: a float for a scalar, else a dense tensor on
+// data.
+func Value[T kernel.Float](shape tensor.Shape, data []T) G.Value {
 	if len(shape) == 0 {
 		switch x := any(data[0]).(type) {
 		case float32:
@@ -239,17 +238,17 @@ func Value[T Float](shape tensor.Shape, data []T) G.Value {
 	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(data))
 }
 
-// Dtype is the dtype of T.
-func Dtype[T Float]() tensor.Dtype {
+// Dtype returns the dtype of T.
+func Dtype[T kernel.Float]() tensor.Dtype {
 	if _, ok := any(T(0)).(float32); ok {
 		return tensor.Float32
 	}
 	return tensor.Float64
 }
 
-// Accumulate calls add with the elements of a gradient that a LispMachine
-// holds, and keeps what add makes of them.
-func Accumulate[T Float](v G.Value, shape tensor.Shape, add func(sum []T)) error {
+// Accumulate calls add with the elements of a gradient of a LispMachine and
+// stores what add changes.
+func Accumulate[T kernel.Float](v G.Value, shape tensor.Shape, add func(sum []T)) error {
 	sum, err := Slice[T](v, shape)
 	if err != nil {
 		return err

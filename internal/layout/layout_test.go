@@ -188,8 +188,8 @@ func TestCheckRaw(t *testing.T) {
 	}{
 		{nil, ""},
 		{matrix(2, 3), ""},
-		{pending, "x does not lie in memory row by row"},
-		{0.5, "x has shape () in place of (2, 3)"},
+		{pending, "x is not contiguous in row-major order"},
+		{0.5, "x has shape (), want (2, 3)"},
 		{pending.Materialize(), ""},
 	} {
 		x := G.NewMatrix(G.NewGraph(), tensor.Float64, G.WithShape(2, 3), G.WithName("x"))
@@ -206,7 +206,7 @@ func TestCheckRaw(t *testing.T) {
 	if err := G.Let(tau, float32(1)); err != nil {
 		t.Skip("Gorgonia now refuses it:", err)
 	}
-	if err := CheckRaw(tau); err == nil || err.Error() != "tau holds float32 in place of float64" {
+	if err := CheckRaw(tau); err == nil || err.Error() != "tau holds float32, want float64" {
 		t.Errorf("error %v", err)
 	}
 }
