@@ -3,10 +3,12 @@ package kernel
 import "math"
 
 // Noise is what is added to the logits: the array Given, else the noise of a
-// Stream, else nothing.
+// Stream, else nothing. Save receives a copy of a Stream's noise, unless it is
+// empty.
 type Noise[T Float] struct {
 	Given  []T
 	Stream *Stream
+	Save   []T
 }
 
 // A Sampler draws from Categorical(softmax(Logits)) by the Gumbel-max trick

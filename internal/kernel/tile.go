@@ -186,7 +186,7 @@ func (t *tile[T]) noise(n int, noise Noise[T], ahead prefetch[T]) []T {
 		clear(rows)
 		return rows
 	case t.Inner == 1:
-		rows := t.buffer(n)
+		rows := t.noiseRows(n, noise)
 		fillNoise(rows, *noise.Stream, uint64(t.index(0, 0)), ahead)
 		return rows
 	}
@@ -198,6 +198,18 @@ func (t *tile[T]) noise(n int, noise Noise[T], ahead prefetch[T]) []T {
 		for r, g := range span {
 			rows[r*t.Classes+c] = g
 		}
+		if len(noise.Save) > 0 {
+			copy(noise.Save[t.index(0, c):], span)
+		}
 	}
 	return rows
+}
+
+// noiseRows returns where the tile's noise goes: to the array that saves it, or
+// to buffer n.
+func (t *tile[T]) noiseRows(n int, noise Noise[T]) []T {
+	if len(noise.Save) > 0 {
+		return t.direct(noise.Save)
+	}
+	return t.buffer(n)
 }
