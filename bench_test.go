@@ -93,7 +93,7 @@ func graphStep(b *testing.B, shape tensor.Shape, hard, backward bool) func() err
 		return G.NewTensor(g, tensor.Float32, len(shape), G.WithShape(shape...), G.WithName(name), G.WithValue(v))
 	}
 	logits, tau := leaf("logits"), G.NewScalar(g, tensor.Float32, G.WithName("tau"), G.WithValue(float32(0.7)))
-	opts := []ops.Option{ops.WithSource(ops.NewSource(1))}
+	opts := []ops.GumbelSoftmaxOption{ops.WithSource(ops.NewSource(1))}
 	if hard {
 		opts = append(opts, ops.WithHard())
 	}

@@ -45,7 +45,7 @@ func FuzzGumbelSoftmax(f *testing.F) {
 		dt := dtypes[flags>>1&1]
 		g := G.NewGraph()
 		in := G.Nodes{input(g, dt, "logits", shape, x), input(g, dt, "tau", tensor.ScalarShape(), floats{float64(tau)})}
-		opts := []ops.Option{ops.WithAxis(axis), ops.WithSource(ops.NewSource(1))}
+		opts := []ops.GumbelSoftmaxOption{ops.WithAxis(axis)}
 		if classes != 0 {
 			opts = append(opts, ops.WithClasses(classes))
 		}
@@ -56,6 +56,8 @@ func FuzzGumbelSoftmax(f *testing.F) {
 		if given := read(noise); len(given) >= len(x) {
 			in = append(in, input(g, dt, "noise", shape, given[:len(x)]))
 			opts = append(opts, ops.WithNoise(in[2]))
+		} else {
+			opts = append(opts, ops.WithSource(ops.NewSource(1)))
 		}
 		y, err := ops.GumbelSoftmax(in[0], in[1], opts...)
 		if err != nil {

@@ -273,7 +273,7 @@ func flat(shape tensor.Shape) tensor.Shape {
 
 // variants runs test with the shape and axis, and with the last two dimensions merged
 // and WithClasses where the axis is the last of three or more.
-func variants(t *testing.T, name string, shape tensor.Shape, axis int, test func(t *testing.T, shape tensor.Shape, opt ops.Option)) {
+func variants(t *testing.T, name string, shape tensor.Shape, axis int, test func(t *testing.T, shape tensor.Shape, opt ops.DistributionOption)) {
 	t.Run(fmt.Sprintf("%s, %v axis %d", name, shape, axis), func(t *testing.T) {
 		test(t, shape, ops.WithAxis(axis))
 	})
@@ -300,7 +300,7 @@ func TestGoldenGumbelSoftmax(t *testing.T) {
 	for i, c := range readGolden[gumbelSoftmaxGolden](t, "gumbel_softmax.json") {
 		name := fmt.Sprintf("%d, %s, hard %v", i, c.Name, c.Hard)
 		value, dlogits, dtau := c.results()
-		variants(t, name, c.Shape, c.Axis, func(t *testing.T, shape tensor.Shape, opt ops.Option) {
+		variants(t, name, c.Shape, c.Axis, func(t *testing.T, shape tensor.Shape, opt ops.DistributionOption) {
 			goldenCase{
 				leaves: []leaf{
 					{"logits", shape, c.Logits, dlogits},
@@ -308,7 +308,7 @@ func TestGoldenGumbelSoftmax(t *testing.T) {
 					{"noise", shape, c.Noise, dlogits}, // added to the logits: the same gradient
 				},
 				op: func(in G.Nodes) (*G.Node, error) {
-					opts := []ops.Option{opt, ops.WithNoise(in[2])}
+					opts := []ops.GumbelSoftmaxOption{opt, ops.WithNoise(in[2])}
 					if c.Hard {
 						opts = append(opts, ops.WithHard())
 					}
@@ -414,7 +414,7 @@ type klGolden struct {
 func TestGoldenCategoricalKL(t *testing.T) {
 	for i, c := range readGolden[klGolden](t, "categorical_kl.json") {
 		value, dq, dp := c.results()
-		variants(t, fmt.Sprintf("%d, %s", i, c.Name), c.Shape, c.Axis, func(t *testing.T, shape tensor.Shape, opt ops.Option) {
+		variants(t, fmt.Sprintf("%d, %s", i, c.Name), c.Shape, c.Axis, func(t *testing.T, shape tensor.Shape, opt ops.DistributionOption) {
 			leaves := []leaf{{"q", shape, c.Q, dq}}
 			if c.P != nil {
 				leaves = append(leaves, leaf{"p", shape, c.P, dp})

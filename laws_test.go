@@ -302,7 +302,7 @@ func TestSampleIdentity(t *testing.T) {
 	draws := func(seed uint64, dt tensor.Dtype, shape tensor.Shape) [][]float64 {
 		src := ops.NewSource(seed)
 		d := newDrawing(t, dt, shape, logits[:shape.TotalSize()], 0.5, func(logits, tau *G.Node) (nodes G.Nodes, err error) {
-			for _, opts := range [][]ops.Option{nil, {ops.WithHard()}, {ops.WithAxis(0)}} {
+			for _, opts := range [][]ops.GumbelSoftmaxOption{nil, {ops.WithHard()}, {ops.WithAxis(0)}} {
 				n, err := ops.GumbelSoftmax(logits, tau, append(opts, ops.WithSource(src))...)
 				if err != nil {
 					return nil, err

@@ -5,11 +5,8 @@ import (
 	"hash/fnv"
 	"math"
 	"math/rand/v2"
-	"slices"
 	"testing"
 
-	"gonum.org/v1/gonum/blas"
-	"gonum.org/v1/gonum/blas/gonum"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
@@ -53,14 +50,14 @@ func (l layout) String() string {
 	return fmt.Sprintf("%v axis %d", l.shape, l.axis)
 }
 
-func (l layout) options() []ops.Option {
+func (l layout) options() []ops.DistributionOption {
 	switch {
 	case l.plain:
 		return nil
 	case l.classes > 0:
-		return []ops.Option{ops.WithClasses(l.classes)}
+		return []ops.DistributionOption{ops.WithClasses(l.classes)}
 	}
-	return []ops.Option{ops.WithAxis(l.axis)}
+	return []ops.DistributionOption{ops.WithAxis(l.axis)}
 }
 
 func (l layout) distributions() [][]int {
@@ -79,15 +76,35 @@ type env struct {
 }
 
 // opts are the layout's options, those given, and the source.
-func (e env) opts(more ...ops.Option) []ops.Option {
-	return append(append(e.options(), ops.WithSource(e.source)), more...)
+func (e env) opts(more ...ops.GumbelSoftmaxOption) []ops.GumbelSoftmaxOption {
+	return append(e.withLayout(more), ops.WithSource(e.source))
 }
 
-func (e env) soft(logits, tau string, more ...ops.Option) *G.Node {
+func (e env) withLayout(more []ops.GumbelSoftmaxOption) []ops.GumbelSoftmaxOption {
+	for _, o := range e.options() {
+		more = append(more, o)
+	}
+	return more
+}
+
+// given is a soft sample with the noise given.
+func (e env) given(logits, tau string, noise *G.Node, more ...ops.GumbelSoftmaxOption) *G.Node {
+	more = append(e.withLayout(more), ops.WithNoise(noise))
+	return G.Must(ops.GumbelSoftmax(e.in[logits], e.in[tau], more...))
+}
+
+func (e env) categorical(more ...ops.CategoricalOption) []ops.CategoricalOption {
+	for _, o := range e.options() {
+		more = append(more, o)
+	}
+	return more
+}
+
+func (e env) soft(logits, tau string, more ...ops.GumbelSoftmaxOption) *G.Node {
 	return G.Must(ops.GumbelSoftmax(e.in[logits], e.in[tau], e.opts(more...)...))
 }
 
-func (e env) hard(logits, tau string, more ...ops.Option) *G.Node {
+func (e env) hard(logits, tau string, more ...ops.GumbelSoftmaxOption) *G.Node {
 	return e.soft(logits, tau, append(more, ops.WithHard())...)
 }
 
@@ -160,7 +177,7 @@ var gumbelSoftmaxTests = []gradientTest{
 		return e.weighSquare(e.soft("logits", "tau"))
 	}},
 	{name: "soft, noise given", inputs: list("logits", "tau", "noise"), cost: func(e env) *G.Node {
-		return e.weighSquare(e.soft("logits", "tau", ops.WithNoise(e.in["noise"])))
+		return e.weighSquare(e.given("logits", "tau", e.in["noise"]))
 	}},
 	{name: "soft, tau constant", inputs: list("logits"), cost: func(e env) *G.Node {
 		return e.weigh(G.Must(ops.GumbelSoftmax(e.in["logits"], G.NewConstant(0.7), e.opts()...)))
@@ -173,7 +190,7 @@ var gumbelSoftmaxTests = []gradientTest{
 		return e.weighSquare(e.soft("masked", "tau"))
 	}},
 	{name: "soft, masked, noise given", inputs: list("masked", "tau", "noise"), cost: func(e env) *G.Node {
-		return e.weigh(e.soft("masked", "tau", ops.WithNoise(e.in["noise"])))
+		return e.weigh(e.given("masked", "tau", e.in["noise"]))
 	}},
 	{name: "soft, of an expression", inputs: list("logits", "tau"), cost: func(e env) *G.Node {
 		e.in["squares"] = G.Must(G.Square(e.in["logits"]))
@@ -189,8 +206,8 @@ var gumbelSoftmaxTests = []gradientTest{
 		return e.weigh(G.Must(G.HadamardProd(e.soft("logits", "tau"), e.soft("logits", "tau"))))
 	}},
 	{name: "two samplers, one noise", inputs: list("logits", "tau", "noise"), cost: func(e env) *G.Node {
-		given := ops.WithNoise(e.in["noise"])
-		return e.weigh(G.Must(G.HadamardProd(e.soft("logits", "tau", given), e.soft("logits", "tau", given))))
+		noise := e.in["noise"]
+		return e.weigh(G.Must(G.HadamardProd(e.given("logits", "tau", noise), e.given("logits", "tau", noise))))
 	}},
 	{name: "sampler of a sample", inputs: list("logits", "tau"), cost: func(e env) *G.Node {
 		e.in["sample"] = e.soft("logits", "tau")
@@ -200,8 +217,8 @@ var gumbelSoftmaxTests = []gradientTest{
 		cost:      func(e env) *G.Node { return e.weigh(e.hard("logits", "tau")) },
 		surrogate: func(e env) *G.Node { return e.weigh(e.soft("logits", "tau")) }},
 	{name: "hard, noise given", inputs: list("logits", "tau", "noise"),
-		cost:      func(e env) *G.Node { return e.weigh(e.hard("logits", "tau", ops.WithNoise(e.in["noise"]))) },
-		surrogate: func(e env) *G.Node { return e.weigh(e.soft("logits", "tau", ops.WithNoise(e.in["noise"]))) }},
+		cost:      func(e env) *G.Node { return e.weigh(e.given("logits", "tau", e.in["noise"], ops.WithHard())) },
+		surrogate: func(e env) *G.Node { return e.weigh(e.given("logits", "tau", e.in["noise"])) }},
 	{name: "hard, masked", inputs: list("masked", "tau"),
 		cost:      func(e env) *G.Node { return e.weigh(e.hard("masked", "tau")) },
 		surrogate: func(e env) *G.Node { return e.weigh(e.soft("masked", "tau")) }},
@@ -220,11 +237,11 @@ var otherTests = []gradientTest{
 		},
 		surrogate: func(e env) *G.Node { return e.weigh(e.soft("logits", "tau")) }},
 	{name: "Categorical", inputs: list("logits", "x"), cost: func(e env) *G.Node {
-		y := G.Must(ops.Categorical(e.in["logits"], e.opts()...))
+		y := G.Must(ops.Categorical(e.in["logits"], e.categorical(ops.WithSource(e.source))...))
 		return term(e.weigh(G.Must(G.HadamardProd(y, e.in["x"]))), e.in["logits"])
 	}},
 	{name: "Categorical, noise given", inputs: list("logits", "noise"), cost: func(e env) *G.Node {
-		y := G.Must(ops.Categorical(e.in["logits"], e.opts(ops.WithNoise(e.in["noise"]))...))
+		y := G.Must(ops.Categorical(e.in["logits"], e.categorical(ops.WithNoise(e.in["noise"]))...))
 		return term(term(e.weigh(y), e.in["logits"]), e.in["noise"])
 	}},
 	{name: "CategoricalKL", inputs: list("q", "p"), cost: func(e env) *G.Node {
@@ -274,15 +291,15 @@ var otherTests = []gradientTest{
 		},
 		surrogate: func(e env) *G.Node { return e.shiftedNoise(e.gumbelLike()) }},
 	{name: "GumbelLike as a sampler's noise", inputs: list("x", "tau"), cost: func(e env) *G.Node {
-		return e.weighSquare(e.soft("x", "tau", ops.WithNoise(e.gumbelLike())))
+		return e.weighSquare(e.given("x", "tau", e.gumbelLike()))
 	}},
 }
 
-func (e env) gumbel(more ...ops.Option) *G.Node {
+func (e env) gumbel(more ...ops.NoiseOption) *G.Node {
 	return G.Must(ops.Gumbel(e.g, tensor.Float64, e.shape, append(more, ops.WithSource(e.source))...))
 }
 
-func (e env) gumbelLike(more ...ops.Option) *G.Node {
+func (e env) gumbelLike(more ...ops.NoiseOption) *G.Node {
 	return G.Must(ops.GumbelLike(e.in["x"], append(more, ops.WithSource(e.source))...))
 }
 
@@ -336,142 +353,5 @@ func (tt gradientTest) build(l layout, cost func(env) *G.Node) gradcheck.Build {
 		c = cost(e)
 		state, err := e.source.MarshalBinary()
 		return c, func() error { return e.source.UnmarshalBinary(state) }, err
-	}
-}
-
-// linearSizes are batch, in and out.
-var linearSizes = [][3]int{{3, 4, 5}, {1, 4, 2}, {3, 1, 2}, {3, 4, 1}, {1, 1, 1}}
-
-var linearTests = []struct {
-	name  string
-	fixed string // an input whose gradient is not asked for
-	cost  func(e env, act ops.Activation) *G.Node
-}{
-	{name: "linear", cost: func(e env, act ops.Activation) *G.Node { return e.weigh(e.linear("x", act)) }},
-	{name: "squared", cost: func(e env, act ops.Activation) *G.Node { return e.weighSquare(e.linear("x", act)) }},
-	{name: "x not wanted", fixed: "x", cost: func(e env, act ops.Activation) *G.Node { return e.weighSquare(e.linear("x", act)) }},
-	{name: "W not wanted", fixed: "W", cost: func(e env, act ops.Activation) *G.Node { return e.weighSquare(e.linear("x", act)) }},
-	{name: "of an expression, all used twice", cost: func(e env, act ops.Activation) *G.Node {
-		e.in["squares"] = G.Must(G.Square(e.in["x"]))
-		c := e.weigh(e.linear("squares", act))
-		return term(term(term(c, e.in["x"]), e.in["W"]), e.in["b"])
-	}},
-	{name: "twice in one cost", cost: func(e env, act ops.Activation) *G.Node {
-		return e.weigh(G.Must(G.HadamardProd(e.linear("x", act), e.linear("x", ops.Identity))))
-	}},
-	// Gorgonia adds in place where it can: into the output.
-	{name: "output overwritten", cost: func(e env, act ops.Activation) *G.Node {
-		y := e.linear("x", act)
-		return e.weighSquare(G.Must(G.Add(y, G.NewConstant(1.5))))
-	}},
-}
-
-func (e env) linear(x string, act ops.Activation) *G.Node {
-	return G.Must(ops.Linear(e.in[x], e.in["W"], e.in["b"], act))
-}
-
-func TestLinearGradients(t *testing.T) {
-	for _, tt := range linearTests {
-		for _, act := range []ops.Activation{ops.Identity, ops.ReLU, ops.Tanh, ops.Sigmoid} {
-			for _, s := range linearSizes {
-				t.Run(fmt.Sprintf("%s/%v/%v", tt.name, act, s), func(t *testing.T) {
-					var inputs []gradcheck.Input
-					for name, shape := range map[string]tensor.Shape{"x": {s[0], s[1]}, "W": {s[1], s[2]}, "b": {s[2]}} {
-						in := layout{shape: shape}.data(name)
-						in.Fixed = name == tt.fixed
-						inputs = append(inputs, in)
-					}
-					names := make([]string, len(inputs))
-					for i, in := range inputs {
-						names[i] = in.Name
-					}
-					build := gradientTest{inputs: names}.build(layout{}, func(e env) *G.Node { return tt.cost(e, act) })
-					if err := gradcheck.Check(build, nil, inputs); err != nil {
-						t.Error(err)
-					}
-				})
-			}
-		}
-	}
-}
-
-// countingBLAS counts matrix products.
-type countingBLAS struct {
-	gonum.Implementation
-	products *int
-}
-
-func (b countingBLAS) Dgemm(tA, tB blas.Transpose, m, n, k int, alpha float64, x []float64, ldx int, y []float64, ldy int, beta float64, z []float64, ldz int) {
-	*b.products++
-	b.Implementation.Dgemm(tA, tB, m, n, k, alpha, x, ldx, y, ldy, beta, z, ldz)
-}
-
-// Two layers take two products forward, two for the weights and one for the
-// activations between them: none for the data, whose gradient nobody asked for.
-// They are those of the BLAS in use.
-func TestLinearProducts(t *testing.T) {
-	if G.CUDA {
-		t.Skip("the products are the device's own")
-	}
-	var products int
-	before := G.WhichBLAS()
-	G.Use(countingBLAS{products: &products})
-	defer G.Use(before)
-	g := G.NewGraph()
-	node := func(name string, shape ...int) *G.Node {
-		l := layout{shape: shape}
-		return input(g, tensor.Float64, name, shape, l.data(name).Data)
-	}
-	w1, b1, w2, b2 := node("w1", 4, 5), node("b1", 5), node("w2", 5, 2), node("b2", 2)
-	hidden := G.Must(ops.Linear(node("x", 3, 4), w1, b1, ops.ReLU))
-	cost := G.Must(G.Sum(G.Must(ops.Linear(hidden, w2, b2, ops.Identity))))
-	if _, err := backpropagate(t, g, cost, G.Nodes{w1, b1, w2, b2}, false); err != nil {
-		t.Fatal(err)
-	}
-	if products != 5 {
-		t.Errorf("%d matrix products, want 5", products)
-	}
-}
-
-// Ops without a gradient refuse one on a TapeMachine, which asks, and pass none on on a
-// LispMachine, which does not.
-func TestNoGradient(t *testing.T) {
-	tests := []struct {
-		name string
-		op   func(x *G.Node) (*G.Node, error)
-	}{
-		{"Categorical", func(x *G.Node) (*G.Node, error) {
-			return ops.Categorical(x, ops.WithSource(ops.NewSource(1)))
-		}},
-		{"GumbelLike", func(x *G.Node) (*G.Node, error) {
-			return ops.GumbelLike(x, ops.WithSource(ops.NewSource(1)))
-		}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			build := func() (x, cost *G.Node) {
-				x = input(G.NewGraph(), tensor.Float64, "x", tensor.Shape{2, 3}, floats{1, 2, 3, 4, 5, 6})
-				y, err := tt.op(x)
-				if err != nil {
-					t.Fatal(err)
-				}
-				return x, dot(y, y)
-			}
-			x, cost := build()
-			if _, err := G.Grad(cost, x); err == nil {
-				t.Error("G.Grad gave a gradient")
-			}
-			if G.CUDA {
-				return
-			}
-			x, cost = build()
-			grads, err := backpropagate(t, x.Graph(), cost, G.Nodes{x}, true)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if slices.ContainsFunc(elements(grads[0]), func(v float64) bool { return v != 0 }) {
-				t.Errorf("the lisp machine's gradient is %v", elements(grads[0]))
-			}
-		})
 	}
 }

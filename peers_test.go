@@ -43,7 +43,7 @@ func TestLogitsOf255(t *testing.T) {
 	}
 	for _, dt := range dtypes {
 		for _, tau := range []float64{0.05, 1} {
-			for _, opts := range [][]ops.Option{nil, {ops.WithHard()}} {
+			for _, opts := range [][]ops.GumbelSoftmaxOption{nil, {ops.WithHard()}} {
 				g := G.NewGraph()
 				x := input(g, dt, "logits", tensor.Shape{rows, k}, logits)
 				temperature := input(g, dt, "tau", tensor.ScalarShape(), floats{tau})

@@ -17,7 +17,7 @@ func temperature(g *G.ExprGraph, v float64) *G.Node {
 	return G.NewScalar(g, tensor.Float64, G.WithName("tau"), G.WithValue(v))
 }
 
-func latent(t *testing.T, tau *G.Node, latents, classes int, opts ...ops.Option) *layers.CategoricalLatent {
+func latent(t *testing.T, tau *G.Node, latents, classes int, opts ...ops.SampleOption) *layers.CategoricalLatent {
 	t.Helper()
 	c, err := layers.NewCategoricalLatent("z", tau, latents, classes, opts...)
 	if err != nil {
@@ -27,7 +27,7 @@ func latent(t *testing.T, tau *G.Node, latents, classes int, opts ...ops.Option)
 }
 
 // sampled runs a layer of 3 latents of 4 classes on 5 rows, runs times.
-func sampled(t *testing.T, runs int, opts ...ops.Option) [][]float64 {
+func sampled(t *testing.T, runs int, opts ...ops.SampleOption) [][]float64 {
 	t.Helper()
 	g := G.NewGraph()
 	y := forward(t, latent(t, temperature(g, 0.7), 3, 4, opts...), input(g, "logits", 5, 12))
@@ -47,7 +47,7 @@ func sampled(t *testing.T, runs int, opts ...ops.Option) [][]float64 {
 }
 
 func TestLatentSamples(t *testing.T) {
-	for name, opts := range map[string][]ops.Option{"soft": nil, "hard": {ops.WithHard()}} {
+	for name, opts := range map[string][]ops.SampleOption{"soft": nil, "hard": {ops.WithHard()}} {
 		for _, y := range sampled(t, 3, append(opts, ops.WithSource(ops.NewSource(1)))...) {
 			for block := range slices.Chunk(y, 4) {
 				ones, sum := 0, 0.0
@@ -197,7 +197,7 @@ func TestNewCategoricalLatentErrors(t *testing.T) {
 		latents, classes int
 		want             string
 	}{
-		{"", tau, 2, 3, "layers: NewCategoricalLatent: name is empty"},
+		{"", tau, 2, 3, "layers: NewCategoricalLatent: the name is empty"},
 		{"z", nil, 2, 3, `layers: NewCategoricalLatent "z": tau is nil`},
 		{"z", tau, 0, 3, `layers: NewCategoricalLatent "z": latents, classes are 0, 3`},
 		{"z", tau, 2, -3, `layers: NewCategoricalLatent "z": latents, classes are 2, -3`},
@@ -217,17 +217,15 @@ func TestCategoricalLatentFwdErrors(t *testing.T) {
 	for _, c := range []struct {
 		tau  *G.Node
 		x    G.Input
-		opts []ops.Option
 		want string
 	}{
-		{tau, nil, nil, "input is nil"},
-		{tau, G.Err(errors.New("carried")), nil, "carried"},
-		{tau, input(g, "narrow", 2, 5), nil, "input narrow has shape (2, 5); want (batch, 6)"},
-		{tau, G.NewMatrix(g, tensor.Float32, G.WithShape(2, 6), G.WithName("half")), nil, "float32"},
-		{x, x, nil, "tau has shape (2, 6)"},
-		{temperature(G.NewGraph(), 1), x, nil, "graph"},
-		{tau, x, []ops.Option{ops.WithScale(2)}, "WithScale"},
+		{tau, nil, "input is nil"},
+		{tau, G.Err(errors.New("carried")), "carried"},
+		{tau, input(g, "narrow", 2, 5), "input narrow has shape (2, 5); want (batch, 6)"},
+		{tau, G.NewMatrix(g, tensor.Float32, G.WithShape(2, 6), G.WithName("half")), "float32"},
+		{x, x, "tau has shape (2, 6)"},
+		{temperature(G.NewGraph(), 1), x, "graph"},
 	} {
-		checkError(t, latent(t, c.tau, 2, 3, c.opts...).Fwd(c.x).Err(), `layers: CategoricalLatent "z": Fwd: `, c.want)
+		checkError(t, latent(t, c.tau, 2, 3).Fwd(c.x).Err(), `layers: CategoricalLatent "z": Fwd: `, c.want)
 	}
 }

@@ -6,13 +6,21 @@ import (
 
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
-
-	"github.com/gumbel-go/gumbel/ops"
 )
 
 // Linear is a fully connected layer:
 //
 //	y = act(x·W + b)    x (batch, in), W (in, out), b (out), y (batch, out)
+//
+// It is one node. With dz = dL/dy ⊙ act′(x·W + b), computed once per run, its
+// gradients are
+//
+//	dL/dx = dz·Wᵀ    dL/dW = xᵀ·dz    dL/db = Σᵢ dzᵢ
+//
+// A gradient that nobody requested from gorgonia.Grad, such as that of a batch of
+// data, costs nothing. The BLAS that gorgonia.Use sets computes the products. A
+// NaN or an infinity passes through, as in Gorgonia's products; multiplied by 0
+// it may vanish, because gonum's BLAS skips zeros.
 //
 // The same layer may be applied to several inputs of one graph; they share the
 // weights.
@@ -39,8 +47,8 @@ func WithActivation(a Activation) LinearOption {
 }
 
 // WithInit sets the initialiser of the weights, called once with shape
-// (in, out). The default is gorgonia.GlorotU(1), which the clock seeds; for
-// weights that can be had again use GlorotUniform.
+// (in, out). The default is gorgonia.GlorotU(1), seeded by the clock; for
+// reproducible weights use GlorotUniform.
 func WithInit(f G.InitWFn) LinearOption {
 	return func(c *linearConfig) { c.weights = f }
 }
@@ -54,11 +62,11 @@ func WithBiasInit(f G.InitWFn) LinearOption {
 // NewLinear adds the weights "name.W", of shape (in, out), and the bias
 // "name.b", of shape (out), to g. The dtype is Float32 or Float64.
 //
-// A name serves one layer of a graph: Gorgonia merges inputs of equal name and
-// shape, and two layers would train the same weights unawares. So a name that
-// g already has is an error. So are an empty name, a size below one, an
-// unknown activation, and an initialiser that panics or returns anything but
-// as many values of dtype dt as the shape holds.
+// Each layer of a graph needs a different name, because Gorgonia merges inputs of
+// equal name and shape, and two layers would silently train the same weights. So a
+// name that g already has is an error. So are an empty name, a size below one, an
+// unknown activation, and an initialiser that panics or does not return one value
+// of dtype dt per element.
 func NewLinear(g *G.ExprGraph, name string, dt tensor.Dtype, in, out int, opts ...LinearOption) (*Linear, error) {
 	l, err := newLinear(g, name, dt, in, out, opts)
 	if err != nil {
@@ -70,13 +78,13 @@ func NewLinear(g *G.ExprGraph, name string, dt tensor.Dtype, in, out int, opts .
 func newLinear(g *G.ExprGraph, name string, dt tensor.Dtype, in, out int, opts []LinearOption) (*Linear, error) {
 	switch {
 	case g == nil:
-		return nil, errors.New("graph is nil; use gorgonia.NewGraph()")
+		return nil, errors.New("the graph is nil: create one with gorgonia.NewGraph")
 	case name == "":
-		return nil, errors.New("name is empty; give each layer its own")
+		return nil, errors.New("the name is empty: name each layer")
 	case dt != tensor.Float32 && dt != tensor.Float64:
-		return nil, fmt.Errorf("dtype is %v; want Float32 or Float64", dt)
+		return nil, fmt.Errorf("dtype is %v, want Float32 or Float64", dt)
 	case in < 1 || out < 1:
-		return nil, fmt.Errorf("in, out are %d, %d; want at least 1", in, out)
+		return nil, fmt.Errorf("in, out are %d, %d, want at least 1", in, out)
 	}
 	c := linearConfig{weights: G.GlorotU(1), bias: G.Zeroes()}
 	for i, opt := range opts {
@@ -90,7 +98,7 @@ func newLinear(g *G.ExprGraph, name string, dt tensor.Dtype, in, out int, opts [
 	}
 	w, b := name+".W", name+".b"
 	if len(g.ByName(w)) > 0 || len(g.ByName(b)) > 0 {
-		return nil, errors.New("the graph already has a layer of this name; give each its own")
+		return nil, errors.New("the graph already has a layer of this name: choose another")
 	}
 	wv, err := initial(c.weights, dt, in, out)
 	if err != nil {
@@ -109,15 +117,15 @@ func newLinear(g *G.ExprGraph, name string, dt tensor.Dtype, in, out int, opts [
 	}, nil
 }
 
-// initial calls an initialiser. Those of Gorgonia panic for what they cannot
-// do (HeN in float32, ValuesOf of another type), hence the recover.
+// initial calls an initialiser. It recovers, because those of Gorgonia panic at
+// what they do not support (HeN in float32, ValuesOf of another type).
 func initial(f G.InitWFn, dt tensor.Dtype, shape ...int) (v *tensor.Dense, err error) {
 	if f == nil {
-		return nil, errors.New("initialiser is nil")
+		return nil, errors.New("the initialiser is nil")
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("initialiser panicked: %v", r)
+			err = fmt.Errorf("the initialiser panicked: %v", r)
 		}
 	}()
 	backing := f(dt, shape...)
@@ -129,17 +137,17 @@ func initial(f G.InitWFn, dt tensor.Dtype, shape ...int) (v *tensor.Dense, err e
 	case []float64:
 		got, n = tensor.Float64, len(b)
 	default:
-		return nil, fmt.Errorf("initialiser returned a %T; want a slice of %v", backing, dt)
+		return nil, fmt.Errorf("the initialiser returned a %T, want a slice of %v", backing, dt)
 	}
 	if size := tensor.Shape(shape).TotalSize(); got != dt || n != size {
-		return nil, fmt.Errorf("initialiser returned %d values of %v; want %d of %v", n, got, size, dt)
+		return nil, fmt.Errorf("the initialiser returned %d values of %v, want %d of %v", n, got, size, dt)
 	}
 	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(backing)), nil
 }
 
-// Fwd returns act(x·W + b), of shape (batch, out), for x of shape (batch, in):
-// one node, see ops.Linear. A nil input, one of another rank, width, dtype or
-// graph, and an error that x carries, come back as the error of the result.
+// Fwd returns act(x·W + b), of shape (batch, out), for x of shape (batch, in).
+// The result is an error if x is nil, carries an error, or has another rank,
+// width, dtype or graph.
 func (l *Linear) Fwd(x G.Input) G.Result {
 	y, err := l.fwd(x)
 	if err != nil {
@@ -154,12 +162,12 @@ func (l *Linear) fwd(in G.Input) (*G.Node, error) {
 		return nil, err
 	}
 	if x.Dtype() != l.weights.Dtype() {
-		return nil, fmt.Errorf("input %s is %v; the weights are %v", x.Name(), x.Dtype(), l.weights.Dtype())
+		return nil, fmt.Errorf("input %s has dtype %v but the weights have %v: they must match", x.Name(), x.Dtype(), l.weights.Dtype())
 	}
 	if x.Graph() != l.weights.Graph() {
-		return nil, fmt.Errorf("input %s belongs to another graph than the weights", x.Name())
+		return nil, fmt.Errorf("input %s is in another graph than the weights", x.Name())
 	}
-	return ops.Linear(x, l.weights, l.bias, l.act)
+	return newLinearNode(x, l.weights, l.bias, l.act)
 }
 
 // Model returns the weights and the bias, in that order.

@@ -135,9 +135,9 @@ func TestNewLinearErrors(t *testing.T) {
 		{"l", G.NewGraph(), tensor.Float32, 2, 3, []layers.LinearOption{nil}, "option 0 is nil"},
 		{"l", G.NewGraph(), tensor.Float32, 2, 3, []layers.LinearOption{layers.WithActivation(4)}, "Activation(4)"},
 		{"l", G.NewGraph(), tensor.Float32, 2, 3, []layers.LinearOption{layers.WithActivation(-1)}, "Activation(-1)"},
-		{"l", G.NewGraph(), tensor.Float32, 2, 3, []layers.LinearOption{layers.WithInit(nil)}, "weights: initialiser is nil"},
-		{"l", G.NewGraph(), tensor.Float32, 2, 3, []layers.LinearOption{layers.WithInit(f64)}, "6 values of float64; want 6 of float32"},
-		{"l", G.NewGraph(), tensor.Float32, 2, 3, []layers.LinearOption{layers.WithBiasInit(short)}, "bias: initialiser returned 1 values"},
+		{"l", G.NewGraph(), tensor.Float32, 2, 3, []layers.LinearOption{layers.WithInit(nil)}, "weights: the initialiser is nil"},
+		{"l", G.NewGraph(), tensor.Float32, 2, 3, []layers.LinearOption{layers.WithInit(f64)}, "6 values of float64, want 6 of float32"},
+		{"l", G.NewGraph(), tensor.Float32, 2, 3, []layers.LinearOption{layers.WithBiasInit(short)}, "bias: the initialiser returned 1 values"},
 		{"l", G.NewGraph(), tensor.Float32, 2, 3, []layers.LinearOption{layers.WithInit(ints)}, "returned a []int"},
 		{"l", G.NewGraph(), tensor.Float32, 2, 3, []layers.LinearOption{layers.WithInit(G.HeN(1))}, "initialiser panicked"},
 	} {
@@ -178,7 +178,7 @@ func TestLinearFwdErrors(t *testing.T) {
 		{G.NewVector(g, tensor.Float64, G.WithShape(4), G.WithName("vector")), "input vector has shape (4)"},
 		{G.NewTensor(g, tensor.Float64, 3, G.WithShape(2, 3, 4), G.WithName("cube")), "(2, 3, 4); want (batch, 4)"},
 		{input(g, "narrow", 2, 3), "(2, 3); want (batch, 4)"},
-		{G.NewMatrix(g, tensor.Float32, G.WithShape(2, 4), G.WithName("half")), "half is float32; the weights are float64"},
+		{G.NewMatrix(g, tensor.Float32, G.WithShape(2, 4), G.WithName("half")), "half has dtype float32 but the weights have float64"},
 		{input(G.NewGraph(), "elsewhere", 2, 4), "another graph"},
 	} {
 		y := l.Fwd(c.x)

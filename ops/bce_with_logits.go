@@ -1,89 +1,66 @@
 package ops
 
 import (
+	"fmt"
+
 	G "gorgonia.org/gorgonia"
-	"gorgonia.org/tensor"
 
 	"github.com/gumbel-go/gumbel/internal/kernel"
-	"github.com/gumbel-go/gumbel/internal/layout"
+	"github.com/gumbel-go/gumbel/internal/node"
+	"github.com/gumbel-go/gumbel/internal/plan"
 )
 
 // BCEWithLogits is the binary cross-entropy, in nats, of targets from
-// sigmoid(logits), elementwise, of their one shape:
+// sigmoid(logits), elementwise, of their common shape:
 //
 //	max(x, 0) − x·z + log(1 + e^−|x|)
 //
-// finite for every finite logit x and target z, usually in [0, 1]. Its
-// gradients are sigmoid(x) − z to the logits and −x to the targets.
+// It is finite for every finite logit x and target z, usually in [0, 1]. Its
+// gradients are sigmoid(x) − z for the logits and −x for the targets.
 //
-// The gradients lie in memory that the next run writes again: see Linear.
-//
-// A run ends with an error where a logit or a target is NaN or infinite.
+// A run returns an InputError if a logit or a target is NaN or infinite.
 //
 // Source: the negative log-likelihood of Bernoulli(sigmoid(x)) in the form of
 // TensorFlow's sigmoid_cross_entropy_with_logits.
 func BCEWithLogits(logits, targets *G.Node) (*G.Node, error) {
 	const op = "BCEWithLogits"
-	dt, err := floatType(op, logits, "logits")
+	dt, err := node.FloatType(logits, "logits")
+	if err == nil {
+		err = node.SameArray(targets, "targets", logits, "logits")
+	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("ops: %s: %w", op, err)
 	}
-	if err := sameArray(op, targets, "targets", logits, "logits"); err != nil {
-		return nil, err
-	}
-	b := newBase(op, dt, logits.Shape(), logits, targets)
-	if dt == tensor.Float32 {
-		return apply(&bce[float32]{b}, logits, targets)
-	}
-	return apply(&bce[float64]{b}, logits, targets)
+	return add(node.Spec{
+		Name: op, Dtype: dt, Shape: logits.Shape(),
+		Inputs: []node.Input{node.In("logits", logits, 0), node.In("targets", targets, 1)},
+	}, bce[float32]{}, bce[float64]{})
 }
 
-// bce takes logits and targets.
-type bce[T layout.Float] struct{ base }
+type bce[T kernel.Float] struct{}
 
-// run reads the inputs and makes dst out of them by f.
-func (o *bce[T]) run(dst []T, in []G.Value, f func(dst, logits, targets []T) error) error {
-	logits, err := read[T](&o.base, "logits", in[0], o.shape)
-	if err != nil {
-		return err
-	}
-	targets, err := read[T](&o.base, "targets", in[1], o.shape)
-	if err != nil {
-		return err
-	}
-	if err := f(dst, logits, targets); err != nil {
-		return o.inputError(err, layout.Distributions{Shape: o.shape}, "logits", "targets")
-	}
-	return nil
+func (bce[T]) Saves(func(int) bool) int { return 0 }
+
+func (bce[T]) Forward(a node.Args[T], out, _ []T) error {
+	return kernel.BCE(out, a.In("logits"), a.In("targets"))
 }
 
-func (o *bce[T]) Do(in ...G.Value) (G.Value, error) {
-	out := make([]T, layout.Size(o.shape))
-	if err := o.run(out, in, kernel.BCE[T]); err != nil {
-		return nil, err
+func (bce[T]) Backward(a node.Args[T], gradient int, dst, _, grad []T) error {
+	f := kernel.GradBCELogits[T]
+	if gradient == 1 {
+		f = kernel.GradBCETargets[T]
 	}
-	return layout.Value(o.shape, out), nil
+	return f(dst, a.In("logits"), a.In("targets"), grad)
 }
 
-// grad sets dst to the gradient to an input, given that to the loss.
-func (o *bce[T]) grad(which int, dst []T, in []G.Value, grad []T) error {
-	f := [...]func(dst, logits, targets, grad []T) error{kernel.GradBCELogits[T], kernel.GradBCETargets[T]}[which]
-	return o.run(dst, in, func(dst, logits, targets []T) error { return f(dst, logits, targets, grad) })
+func (bce[T]) Plan(d node.Device, out plan.Pointer) []plan.Launch {
+	return []plan.Launch{plan.BCE(plan.FloatOf[T](), out, d.In("logits"), d.In("targets"), d.Size(), d.Status())}
 }
 
-func (o *bce[T]) gradients() differentiable[T] { return differentiable[T]{&o.base, o.grad, o} }
-
-func (o *bce[T]) DiffWRT(int) []bool { return []bool{true, true} }
-
-func (o *bce[T]) SymDiff(in G.Nodes, _, grad *G.Node) (G.Nodes, error) {
-	return symDiff(in, grad, o.gradients())
-}
-
-// DoDiff is backward on a LispMachine.
-func (o *bce[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) error {
-	grad, err := gradient[T](&o.base, out)
-	if err != nil {
-		return err
+func (bce[T]) PlanBackward(d node.Device, gradient int, dst, grad plan.Pointer) []plan.Launch {
+	f := plan.GradBCELogits
+	if gradient == 1 {
+		f = plan.GradBCETargets
 	}
-	return doDiff(o.gradients(), in, grad)
+	return []plan.Launch{f(plan.FloatOf[T](), dst, d.In("logits"), d.In("targets"), grad, d.Size(), d.Status())}
 }

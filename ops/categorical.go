@@ -1,11 +1,13 @@
 package ops
 
 import (
+	"fmt"
+
 	G "gorgonia.org/gorgonia"
-	"gorgonia.org/tensor"
 
 	"github.com/gumbel-go/gumbel/internal/kernel"
-	"github.com/gumbel-go/gumbel/internal/layout"
+	"github.com/gumbel-go/gumbel/internal/node"
+	"github.com/gumbel-go/gumbel/internal/plan"
 )
 
 // Categorical is an exact sample of Categorical(softmax(logits)), one-hot, of
@@ -13,62 +15,46 @@ import (
 //
 //	y = onehot(argmaxᵢ(logitsᵢ + gᵢ)),  g Gumbel noise
 //
-// It has no gradient: see GumbelSoftmax with WithHard for one. Bad logits and
-// masks are as there. Options: WithSource, WithAxis, WithClasses, WithNoise,
-// WithDeterministicEval, under which it gives the mode.
+// It has no gradient: use GumbelSoftmax with WithHard for one. Bad logits and
+// masks are treated as there. Options: WithAxis, WithClasses, WithSource,
+// WithNoise, WithDeterministicEval, which makes the sample the mode.
 //
 // Source: the Gumbel-max trick; Maddison, Tarlow and Minka, A* Sampling (NIPS
 // 2014), section 2.
-func Categorical(logits *G.Node, opts ...Option) (*G.Node, error) {
+func Categorical(logits *G.Node, opts ...CategoricalOption) (*G.Node, error) {
 	const op = "Categorical"
-	dt, err := floatType(op, logits, "logits")
+	dt, err := node.FloatType(logits, "logits")
+	if err != nil {
+		return nil, fmt.Errorf("ops: %s: %w", op, err)
+	}
+	c, err := configure(op, opts)
 	if err != nil {
 		return nil, err
 	}
-	c, err := configure(op, opts, "WithSource", "WithAxis", "WithClasses", "WithNoise", "WithDeterministicEval")
-	if err != nil {
-		return nil, err
-	}
-	if dt == tensor.Float32 {
-		return newCategorical[float32](logits, c)
-	}
-	return newCategorical[float64](logits, c)
-}
-
-func newCategorical[T layout.Float](logits *G.Node, c config) (*G.Node, error) {
 	dist, err := c.distributions(logits.Shape())
 	if err != nil {
 		return nil, err
 	}
-	noise, s, err := noiseNodes(logits, c)
+	s := node.Spec{
+		Name: op, Dtype: dt, Shape: logits.Shape(), Distributions: dist, Arrays: []string{"logits", "noise"},
+		Inputs: []node.Input{node.In("logits", logits, node.NoGradient)},
+	}
+	stream, err := c.addNoise(&s, logits, node.NoGradient)
 	if err != nil {
 		return nil, err
 	}
-	children := append(G.Nodes{logits}, noise...)
-	o := &categorical[T]{newBase(c.op, logits.Dtype(), logits.Shape(), children...), dist, s}
-	return apply(o, children...)
+	return add(s, categorical[float32]{dist.Dims, stream}, categorical[float64]{dist.Dims, stream})
 }
 
-// categorical takes logits, a draw and, where it is given its noise, that.
-type categorical[T layout.Float] struct {
-	base
-	dist   layout.Distributions
-	stream *stream // nil where the noise is given
+type categorical[T kernel.Float] struct {
+	dims   kernel.Dims
+	stream *stream // nil if the noise is given
 }
 
-func (o *categorical[T]) Do(in ...G.Value) (G.Value, error) {
-	logits, err := read[T](&o.base, "logits", in[0], o.shape)
-	if err != nil {
-		return nil, err
-	}
-	noise, _, err := readNoise[T](&o.base, o.stream, in[1:])
-	if err != nil {
-		return nil, err
-	}
-	s := kernel.Sampler[T]{Dims: dims(o.dist), Logits: logits, Noise: noise}
-	out := make([]T, len(logits))
-	if err := s.Hard(out, nil); err != nil {
-		return nil, o.inputError(err, o.dist, "logits", "noise")
-	}
-	return layout.Value(o.shape, out), nil
+func (o categorical[T]) Forward(a node.Args[T], out, _ []T) error {
+	return kernel.Sampler[T]{Dims: o.dims, Logits: a.In("logits"), Noise: noiseOf(o.stream, a)}.Hard(out, nil)
+}
+
+func (o categorical[T]) Plan(d node.Device, out plan.Pointer) []plan.Launch {
+	return []plan.Launch{planSample[T](d, out, "logits", o.dims, o.stream).Hard()}
 }

@@ -4,45 +4,44 @@ import (
 	"fmt"
 
 	G "gorgonia.org/gorgonia"
-	"gorgonia.org/tensor"
 
 	"github.com/gumbel-go/gumbel/internal/kernel"
-	"github.com/gumbel-go/gumbel/internal/layout"
+	"github.com/gumbel-go/gumbel/internal/node"
+	"github.com/gumbel-go/gumbel/internal/plan"
 )
 
-// CategoricalKL is the Kullback-Leibler divergence, in nats, of the
-// distribution softmax(q) from softmax(p), both logits of one shape; a nil p
-// is the uniform distribution:
+// CategoricalKL is the Kullback-Leibler divergence, in nats, of the distribution
+// softmax(q) from softmax(p), both logits of one shape. A nil p is the uniform
+// distribution:
 //
 //	KL = Σᵢ softmax(q)ᵢ (log softmax(q)ᵢ − log softmax(p)ᵢ)
 //
-// It has one value a distribution: q's shape without the axis of the classes,
-// or, with WithClasses(k), with the last axis divided by k. Its gradients are
+// It has one value per distribution: the shape of q without the axis of the
+// classes, or, with WithClasses(k), with the last axis divided by k. Its
+// gradients are
 //
 //	dKL/dqᵢ = softmax(q)ᵢ (log softmax(q)ᵢ − log softmax(p)ᵢ − KL)
 //	dKL/dpᵢ = softmax(p)ᵢ − softmax(q)ᵢ
 //
-// The gradients lie in memory that the next run writes again: see Linear.
+// Options: WithAxis, WithClasses.
 //
-// A run ends with an error where a logit is NaN or +Inf, where a distribution
-// is masked whole, and where p masks a class that q does not, since the
-// divergence is infinite. Options: WithAxis, WithClasses.
+// A run returns an InputError if a logit is NaN or +Inf, if every class of a
+// distribution is masked, or if p masks a class that q does not, because the
+// divergence is then infinite.
 //
 // Source: Kullback and Leibler, On Information and Sufficiency (1951).
-func CategoricalKL(q, p *G.Node, opts ...Option) (*G.Node, error) {
+func CategoricalKL(q, p *G.Node, opts ...DistributionOption) (*G.Node, error) {
 	const op = "CategoricalKL"
-	dt, err := floatType(op, q, "q")
+	dt, err := node.FloatType(q, "q")
+	inputs := []node.Input{node.In("q", q, 0)}
+	if err == nil && p != nil {
+		err = node.SameArray(p, "p", q, "q")
+		inputs = append(inputs, node.In("p", p, 1))
+	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("ops: %s: %w", op, err)
 	}
-	children := G.Nodes{q}
-	if p != nil {
-		if err := sameArray(op, p, "p", q, "q"); err != nil {
-			return nil, err
-		}
-		children = append(children, p)
-	}
-	c, err := configure(op, opts, "WithAxis", "WithClasses")
+	c, err := configure(op, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -51,68 +50,36 @@ func CategoricalKL(q, p *G.Node, opts ...Option) (*G.Node, error) {
 		return nil, err
 	}
 	if dist.Classes == 0 {
-		return nil, fmt.Errorf("ops: %s: q has shape %v: a distribution needs a class", op, q.Shape())
+		return nil, c.errorf("q has shape %v, want at least one class", q.Shape())
 	}
-	b := newBase(op, dt, dist.Reduced(), children...)
-	if dt == tensor.Float32 {
-		return apply(&categoricalKL[float32]{b, dist}, children...)
-	}
-	return apply(&categoricalKL[float64]{b, dist}, children...)
+	return add(node.Spec{Name: op, Dtype: dt, Shape: dist.Reduced(), Distributions: dist, Inputs: inputs},
+		categoricalKL[float32]{dist.Dims}, categoricalKL[float64]{dist.Dims})
 }
 
-// categoricalKL takes q and, unless that is uniform, p.
-type categoricalKL[T layout.Float] struct {
-	base
-	dist layout.Distributions
+type categoricalKL[T kernel.Float] struct{ dims kernel.Dims }
+
+func (categoricalKL[T]) Saves(func(int) bool) int { return 0 }
+
+func (o categoricalKL[T]) Forward(a node.Args[T], out, _ []T) error {
+	return kernel.KL(out, a.In("q"), a.In("p"), o.dims)
 }
 
-// run reads the inputs and makes dst out of them by f.
-func (o *categoricalKL[T]) run(dst []T, in []G.Value, f func(dst, q, p []T, d kernel.Dims) error) error {
-	q, err := read[T](&o.base, "q", in[0], o.dist.Shape)
-	if err != nil {
-		return err
+func (o categoricalKL[T]) Backward(a node.Args[T], gradient int, dst, _, grad []T) error {
+	f := kernel.GradKLQ[T]
+	if gradient == 1 {
+		f = kernel.GradKLP[T]
 	}
-	var p []T
-	if len(in) > 1 {
-		if p, err = read[T](&o.base, "p", in[1], o.dist.Shape); err != nil {
-			return err
-		}
+	return f(dst, a.In("q"), a.In("p"), grad, o.dims)
+}
+
+func (o categoricalKL[T]) Plan(d node.Device, out plan.Pointer) []plan.Launch {
+	return []plan.Launch{plan.KL(plan.FloatOf[T](), out, d.In("q"), d.In("p"), o.dims, d.Status())}
+}
+
+func (o categoricalKL[T]) PlanBackward(d node.Device, gradient int, dst, grad plan.Pointer) []plan.Launch {
+	f := plan.GradKLQ
+	if gradient == 1 {
+		f = plan.GradKLP
 	}
-	if err := f(dst, q, p, dims(o.dist)); err != nil {
-		return o.inputError(err, o.dist, "q", "p")
-	}
-	return nil
-}
-
-func (o *categoricalKL[T]) Do(in ...G.Value) (G.Value, error) {
-	out := make([]T, layout.Size(o.shape))
-	if err := o.run(out, in, kernel.KL[T]); err != nil {
-		return nil, err
-	}
-	return layout.Value(o.shape, out), nil
-}
-
-// grad sets dst to the gradient to an input, given that to the divergences.
-func (o *categoricalKL[T]) grad(which int, dst []T, in []G.Value, grad []T) error {
-	f := [...]func(dst, q, p, grad []T, d kernel.Dims) error{kernel.GradKLQ[T], kernel.GradKLP[T]}[which]
-	return o.run(dst, in, func(dst, q, p []T, d kernel.Dims) error { return f(dst, q, p, grad, d) })
-}
-
-func (o *categoricalKL[T]) gradients() differentiable[T] {
-	return differentiable[T]{&o.base, o.grad, o}
-}
-
-func (o *categoricalKL[T]) DiffWRT(inputs int) []bool { return []bool{true, true}[:inputs] }
-
-func (o *categoricalKL[T]) SymDiff(in G.Nodes, _, grad *G.Node) (G.Nodes, error) {
-	return symDiff(in, grad, o.gradients())
-}
-
-// DoDiff is backward on a LispMachine.
-func (o *categoricalKL[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) error {
-	grad, err := gradient[T](&o.base, out)
-	if err != nil {
-		return err
-	}
-	return doDiff(o.gradients(), in, grad)
+	return []plan.Launch{f(plan.FloatOf[T](), dst, d.In("q"), d.In("p"), grad, o.dims, d.Status())}
 }

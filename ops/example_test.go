@@ -213,28 +213,6 @@ func ExampleCategoricalKL() {
 	// [0.000 0.462] [0.000 0.111]
 }
 
-func ExampleLinear() {
-	g := G.NewGraph()
-	x, w := matrix(g, "x", 2, 2, 1, 2, 3, 4), matrix(g, "W", 2, 3, 1, 0, -1, 0, 1, -1)
-	b := G.NewVector(g, tensor.Float64, G.WithName("b"), G.WithShape(3), G.WithInit(G.Ones()))
-	y := must(ops.Linear(x, w, b, ops.ReLU))
-	if _, err := G.Grad(must(G.Sum(y)), w, b); err != nil {
-		log.Fatal(err)
-	}
-	m := G.NewTapeMachine(g, G.BindDualValues(w, b))
-	defer m.Close()
-	if err := m.RunAll(); err != nil {
-		log.Fatal(err)
-	}
-	dw, _ := w.Grad()
-	db, _ := b.Grad()
-	fmt.Println(y.Value().Data())
-	fmt.Println(dw.Data(), db.Data())
-	// Output:
-	// [2 3 0 4 5 0]
-	// [4 4 0 6 6 0] [2 2 0]
-}
-
 // A source's state outlives its process: the draws go on where they stopped.
 func ExampleNewSource() {
 	build := func(src *ops.Source) (*G.Node, G.VM) {

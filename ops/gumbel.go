@@ -8,20 +8,20 @@ import (
 	"gorgonia.org/tensor"
 
 	"github.com/gumbel-go/gumbel/internal/kernel"
-	"github.com/gumbel-go/gumbel/internal/layout"
+	"github.com/gumbel-go/gumbel/internal/node"
+	"github.com/gumbel-go/gumbel/internal/plan"
 )
 
-// Gumbel is a node of Gumbel noise of a dtype and a shape, drawn anew in each
-// run:
+// Gumbel is Gumbel noise of a dtype and a shape, drawn anew in each run:
 //
 //	x = loc + scale·g,  g = −log(−log u),  u uniform on (0, 1)
 //
-// u has 32 random bits and both tails full relative precision: g lies between
-// −3.13 and 22.87 and is never infinite. Options: WithSource, WithLoc,
-// WithScale. It has no inputs that a gradient could flow to.
+// u has 32 random bits and full relative precision in both tails: g lies between
+// −3.13 and 22.87 and is never infinite. The node has no inputs that a gradient
+// could reach. Options: WithLoc, WithScale, WithSource.
 //
 // Source: E. J. Gumbel, Statistical Theory of Extreme Values (1954).
-func Gumbel(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts ...Option) (*G.Node, error) {
+func Gumbel(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts ...NoiseOption) (*G.Node, error) {
 	const op = "Gumbel"
 	if g == nil {
 		return nil, fmt.Errorf("ops: %s: the graph is nil", op)
@@ -31,68 +31,57 @@ func Gumbel(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts ...Option)
 			return nil, fmt.Errorf("ops: %s: shape %v has a negative dimension", op, shape)
 		}
 	}
-	if err := checkDtype(op, "the noise", dt); err != nil {
-		return nil, err
+	if err := node.CheckFloat(dt, "the noise"); err != nil {
+		return nil, fmt.Errorf("ops: %s: %w", op, err)
 	}
-	c, err := configure(op, opts, gumbelOptions...)
+	c, err := configure(op, opts)
 	if err != nil {
 		return nil, err
 	}
-	// Gorgonia applies an op to children only, and compiles no graph that
-	// has no inputs.
-	anchor := G.NewScalar(g, tensor.Int64, G.WithName(fmt.Sprintf("%s.anchor#%d", op, lastID.Add(1))), G.WithValue(int64(0)))
-	return gumbelFrom(anchor, dt, shape, c)
+	// Gorgonia applies an op to children only, and compiles no graph without
+	// inputs.
+	anchor := G.NewScalar(g, tensor.Int64, G.WithName(fmt.Sprintf("%s.anchor#%d", op, node.NewID())), G.WithValue(int64(0)))
+	return c.gumbel(anchor, dt, shape)
 }
 
-// GumbelLike is Gumbel with the graph, the dtype and the shape of a node. No
-// gradient flows to that.
-func GumbelLike(x *G.Node, opts ...Option) (*G.Node, error) {
+// GumbelLike is Gumbel with the graph, the dtype and the shape of x. No gradient
+// flows to x.
+func GumbelLike(x *G.Node, opts ...NoiseOption) (*G.Node, error) {
 	const op = "GumbelLike"
-	dt, err := floatType(op, x, "x")
+	dt, err := node.FloatType(x, "x")
+	if err != nil {
+		return nil, fmt.Errorf("ops: %s: %w", op, err)
+	}
+	c, err := configure(op, opts)
 	if err != nil {
 		return nil, err
 	}
-	c, err := configure(op, opts, gumbelOptions...)
-	if err != nil {
-		return nil, err
-	}
-	return gumbelFrom(x, dt, x.Shape(), c)
+	return c.gumbel(x, dt, x.Shape())
 }
 
-var gumbelOptions = []string{"WithSource", "WithLoc", "WithScale"}
-
-func gumbelFrom(anchor *G.Node, dt tensor.Dtype, shape tensor.Shape, c config) (*G.Node, error) {
+func (c config) gumbel(anchor *G.Node, dt tensor.Dtype, shape tensor.Shape) (*G.Node, error) {
 	most := math.MaxFloat64
 	if dt == tensor.Float32 {
 		most = math.MaxFloat32
 	}
 	if reach := math.Abs(c.loc) + 23*c.scale; reach > most {
-		return nil, fmt.Errorf("ops: %s: noise of location %v and scale %v leaves the range of %v", c.op, c.loc, c.scale, dt)
+		return nil, c.errorf("noise of location %v and scale %v leaves the range of %v", c.loc, c.scale, dt)
 	}
-	d, s, err := newDraw(c.op, anchor, c)
-	if err != nil {
-		return nil, err
-	}
-	b := newBase(c.op, dt, shape, d)
-	if dt == tensor.Float32 {
-		return apply(&gumbel[float32]{b, s, c.loc, c.scale}, d)
-	}
-	return apply(&gumbel[float64]{b, s, c.loc, c.scale}, d)
+	s := node.Spec{Name: c.op, Dtype: dt, Shape: shape, Anchor: anchor}
+	n := c.addStream(&s)
+	return add(s, gumbel[float32]{n, c.loc, c.scale}, gumbel[float64]{n, c.loc, c.scale})
 }
 
-// gumbel takes a draw.
-type gumbel[T layout.Float] struct {
-	base
+type gumbel[T kernel.Float] struct {
 	stream     *stream
 	loc, scale float64
 }
 
-func (o *gumbel[T]) Do(in ...G.Value) (G.Value, error) {
-	number, err := drawNumber(&o.base, in[0])
-	if err != nil {
-		return nil, err
-	}
-	noise := make([]T, layout.Size(o.shape))
-	kernel.Gumbel(noise, *o.stream.at(uint64(number)), o.loc, o.scale)
-	return layout.Value(o.shape, noise), nil
+func (o gumbel[T]) Forward(a node.Args[T], out, _ []T) error {
+	kernel.Gumbel(out, *o.stream.at(uint64(a.Draw())), o.loc, o.scale)
+	return nil
+}
+
+func (o gumbel[T]) Plan(d node.Device, out plan.Pointer) []plan.Launch {
+	return []plan.Launch{plan.Gumbel(plan.FloatOf[T](), out, d.In("draw"), o.stream.key(), d.Size(), o.loc, o.scale)}
 }

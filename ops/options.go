@@ -1,9 +1,9 @@
 package ops
 
 import (
+	"errors"
 	"fmt"
 	"math"
-	"slices"
 
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -11,17 +11,72 @@ import (
 	"github.com/gumbel-go/gumbel/internal/layout"
 )
 
-// An Option changes how a node is built. One that does not apply to an op is
-// an error of its constructor.
-type Option struct {
+// A GumbelSoftmaxOption is an option of GumbelSoftmax: any SampleOption or
+// DistributionOption.
+type GumbelSoftmaxOption interface {
+	option() option
+	gumbelSoftmax()
+}
+
+// A CategoricalOption is an option of Categorical: any DrawOption or
+// DistributionOption.
+type CategoricalOption interface {
+	GumbelSoftmaxOption
+	categorical()
+}
+
+// A DistributionOption says where the distributions lie in an array. Every op
+// that has distributions takes it. By default the classes lie along the last
+// axis.
+type DistributionOption interface {
+	CategoricalOption
+	distribution()
+}
+
+// A SampleOption is an option of a sample, wherever its distributions lie.
+// GumbelSoftmax and layers.NewCategoricalLatent take it.
+type SampleOption interface {
+	GumbelSoftmaxOption
+	sample()
+}
+
+// A DrawOption says how a sample is drawn. Every op that samples takes it.
+type DrawOption interface {
+	SampleOption
+	CategoricalOption
+}
+
+// A SourceOption selects the source of random numbers. Every random op takes it.
+type SourceOption interface {
+	DrawOption
+	NoiseOption
+}
+
+// A NoiseOption is an option of Gumbel and GumbelLike: WithLoc, WithScale or
+// WithSource.
+type NoiseOption interface {
+	option() option
+	noise()
+}
+
+// An option is every kind of option. The functions below return it as those that
+// it is.
+type option struct {
 	name  string
 	apply func(*config) error
 }
 
-// config is what the options of a constructor come to.
+func (o option) option() option { return o }
+func (option) gumbelSoftmax()   {}
+func (option) categorical()     {}
+func (option) distribution()    {}
+func (option) sample()          {}
+func (option) noise()           {}
+
+// config holds the options of a constructor.
 type config struct {
 	op                string
-	source            *Source
+	source            *Source // nil: the default source
 	axis              int
 	classes           int
 	hard              bool
@@ -30,56 +85,57 @@ type config struct {
 	loc, scale        float64
 }
 
-// WithSource takes the node's random choices from a source, in place of the
-// package's own, which is randomly seeded.
-func WithSource(s *Source) Option {
-	return Option{"WithSource", func(c *config) error {
+// WithSource takes the node's random numbers from a source. By default they come
+// from a source of the package, which is randomly seeded.
+func WithSource(s *Source) SourceOption {
+	return option{"WithSource", func(c *config) error {
 		if s == nil {
-			return fmt.Errorf("the source is nil: make one with NewSource")
+			return errors.New("the source is nil: create one with NewSource")
 		}
 		c.source = s
 		return nil
 	}}
 }
 
-// WithAxis lays the classes of a distribution along an axis; a negative one
-// counts from the end. The default is -1, the last.
-func WithAxis(axis int) Option {
-	return Option{"WithAxis", func(c *config) error {
+// WithAxis puts the classes along an axis; a negative axis counts from the end.
+// The default is -1, the last.
+func WithAxis(axis int) DistributionOption {
+	return option{"WithAxis", func(c *config) error {
 		c.axis = axis
 		return nil
 	}}
 }
 
-// WithClasses makes blocks of k consecutive classes out of the last axis, each
-// a distribution of its own: logits of shape (B, N·k) are N distributions a
-// row.
-func WithClasses(k int) Option {
-	return Option{"WithClasses", func(c *config) error {
+// WithClasses makes each block of k consecutive elements of the last axis a
+// distribution: logits of shape (B, N·k) are N distributions per row.
+func WithClasses(k int) DistributionOption {
+	return option{"WithClasses", func(c *config) error {
 		if k < 1 {
-			return fmt.Errorf("a distribution of %d classes: give at least 1", k)
+			return fmt.Errorf("k is %d, want at least 1", k)
 		}
 		c.classes = k
 		return nil
 	}}
 }
 
-// WithHard makes the sample exactly one-hot going forward and leaves it the
-// soft sample's gradient: the straight-through estimator (Jang, Gu and Poole
+// WithHard makes the sample exactly one-hot in the forward pass and keeps the
+// gradient of the soft sample: the straight-through estimator (Jang, Gu and Poole
 // 2017, section 2.2).
-func WithHard() Option {
-	return Option{"WithHard", func(c *config) error {
+func WithHard() SampleOption {
+	return option{"WithHard", func(c *config) error {
 		c.hard = true
 		return nil
 	}}
 }
 
-// WithNoise adds a node's values in place of drawn noise: frozen, shared or
-// imported noise, of the logits' shape and dtype. It gets the logits' gradient.
-func WithNoise(noise *G.Node) Option {
-	return Option{"WithNoise", func(c *config) error {
+// WithNoise adds the values of a node instead of drawn noise: frozen, shared or
+// imported noise, of the logits' shape and dtype. The node receives the logits'
+// gradient, and a gradient of 0 in a run without noise. WithSource beside it is
+// an error, because nothing is drawn.
+func WithNoise(noise *G.Node) DrawOption {
+	return option{"WithNoise", func(c *config) error {
 		if noise == nil {
-			return fmt.Errorf("the noise is nil")
+			return errors.New("the noise is nil")
 		}
 		c.noise = noise
 		return nil
@@ -87,58 +143,66 @@ func WithNoise(noise *G.Node) Option {
 }
 
 // WithDeterministicEval leaves the noise out under gorgonia.EvalMode: a soft
-// sample is then softmax(logits/tau), a hard one the mode. Gorgonia keeps the
-// mode in the op, set by the last machine made: give training and evaluation
-// graphs of their own, and not by Clone or SubgraphRoots, which share the ops.
-func WithDeterministicEval() Option {
-	return Option{"WithDeterministicEval", func(c *config) error {
+// sample is then softmax(logits/tau), a hard one the mode. The machine created
+// last decides EvalMode for the whole graph: build one graph for training and
+// another for evaluation. Clone and SubgraphRoots do not help, because they share
+// the ops.
+func WithDeterministicEval() DrawOption {
+	return option{"WithDeterministicEval", func(c *config) error {
 		c.deterministicEval = true
 		return nil
 	}}
 }
 
-// WithLoc adds a location to the noise of Gumbel and GumbelLike. The default
-// is 0.
-func WithLoc(loc float64) Option {
-	return Option{"WithLoc", func(c *config) error {
+// WithLoc adds a location to the noise. The default is 0.
+func WithLoc(loc float64) NoiseOption {
+	return option{"WithLoc", func(c *config) error {
 		if math.IsNaN(loc) || math.IsInf(loc, 0) {
-			return fmt.Errorf("the location is %v: give a finite number", loc)
+			return fmt.Errorf("the location is %v, want a finite number", loc)
 		}
 		c.loc = loc
 		return nil
 	}}
 }
 
-// WithScale multiplies the noise of Gumbel and GumbelLike. The default is 1.
-func WithScale(scale float64) Option {
-	return Option{"WithScale", func(c *config) error {
+// WithScale multiplies the noise. The default is 1.
+func WithScale(scale float64) NoiseOption {
+	return option{"WithScale", func(c *config) error {
 		if !(scale > 0) || math.IsInf(scale, 0) {
-			return fmt.Errorf("the scale is %v: give a positive, finite number", scale)
+			return fmt.Errorf("the scale is %v, want a positive, finite number", scale)
 		}
 		c.scale = scale
 		return nil
 	}}
 }
 
-// configure applies the options of an op, which takes those of the names.
-func configure(op string, opts []Option, names ...string) (config, error) {
-	c := config{op: op, source: defaultSource, axis: -1, scale: 1}
-	for _, opt := range opts {
-		if !slices.Contains(names, opt.name) {
-			return c, fmt.Errorf("ops: %s: option %q does not apply to it; these do: %v", op, opt.name, names)
+// configure applies the options of an op.
+func configure[O interface{ option() option }](op string, opts []O) (config, error) {
+	c := config{op: op, axis: -1, scale: 1}
+	for i, o := range opts {
+		if any(o) == nil {
+			return c, c.errorf("option %d is nil", i)
 		}
-		if err := opt.apply(&c); err != nil {
-			return c, fmt.Errorf("ops: %s: %s: %w", op, opt.name, err)
+		if err := o.option().apply(&c); err != nil {
+			return c, c.errorf("%s: %w", o.option().name, err)
 		}
+	}
+	if c.noise != nil && c.source != nil {
+		return c, c.errorf("WithSource has no effect beside WithNoise: leave one out")
 	}
 	return c, nil
 }
 
-// distributions lays the distributions in an array.
+// errorf returns an error of the constructor.
+func (c config) errorf(format string, args ...any) error {
+	return fmt.Errorf("ops: "+c.op+": "+format, args...)
+}
+
+// distributions says where the distributions lie in an array.
 func (c config) distributions(shape tensor.Shape) (layout.Distributions, error) {
 	d, err := layout.Along(shape, c.axis, c.classes)
 	if err != nil {
-		return d, fmt.Errorf("ops: %s: %w", c.op, err)
+		return d, c.errorf("%w", err)
 	}
 	return d, nil
 }

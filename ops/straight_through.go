@@ -1,29 +1,31 @@
 package ops
 
 import (
+	"fmt"
+
 	G "gorgonia.org/gorgonia"
-	"gorgonia.org/tensor"
 
 	"github.com/gumbel-go/gumbel/internal/kernel"
-	"github.com/gumbel-go/gumbel/internal/layout"
+	"github.com/gumbel-go/gumbel/internal/node"
+	"github.com/gumbel-go/gumbel/internal/plan"
 )
 
-// StraightThrough is the one-hot of the argmax of soft, of soft's shape, going
-// forward and the identity going backward; the lowest class on a tie. It makes
-// any relaxed sample hard. Options: WithAxis, WithClasses.
+// StraightThrough is the one-hot of the argmax of soft in the forward pass, the
+// lowest class on a tie, and the identity in the backward pass. It has the shape
+// of soft and makes any relaxed sample hard. Options: WithAxis, WithClasses.
 //
-// A run ends with an error where soft is NaN or +Inf, or a distribution is all
-// -Inf.
+// A run returns an InputError if an element of soft is NaN or +Inf, or if a
+// distribution is all -Inf.
 //
 // Source: Bengio, Léonard and Courville, Estimating or Propagating Gradients
 // Through Stochastic Neurons for Conditional Computation (2013), section 4.
-func StraightThrough(soft *G.Node, opts ...Option) (*G.Node, error) {
+func StraightThrough(soft *G.Node, opts ...DistributionOption) (*G.Node, error) {
 	const op = "StraightThrough"
-	dt, err := floatType(op, soft, "soft")
+	dt, err := node.FloatType(soft, "soft")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("ops: %s: %w", op, err)
 	}
-	c, err := configure(op, opts, "WithAxis", "WithClasses")
+	c, err := configure(op, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -31,41 +33,18 @@ func StraightThrough(soft *G.Node, opts ...Option) (*G.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := newBase(op, dt, soft.Shape(), soft)
-	if dt == tensor.Float32 {
-		return apply(&straightThrough[float32]{b, dist}, soft)
-	}
-	return apply(&straightThrough[float64]{b, dist}, soft)
+	return add(node.Spec{
+		Name: op, Dtype: dt, Shape: soft.Shape(), Distributions: dist,
+		Inputs: []node.Input{node.In("soft", soft, 0)}, PassesGradient: true,
+	}, straightThrough[float32]{dist.Dims}, straightThrough[float64]{dist.Dims})
 }
 
-type straightThrough[T layout.Float] struct {
-	base
-	dist layout.Distributions
+type straightThrough[T kernel.Float] struct{ dims kernel.Dims }
+
+func (o straightThrough[T]) Forward(a node.Args[T], out, _ []T) error {
+	return kernel.Sampler[T]{Dims: o.dims, Logits: a.In("soft")}.Hard(out, nil)
 }
 
-func (o *straightThrough[T]) Do(in ...G.Value) (G.Value, error) {
-	soft, err := read[T](&o.base, "soft", in[0], o.shape)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]T, len(soft))
-	if err := (kernel.Sampler[T]{Dims: dims(o.dist), Logits: soft}).Hard(out, nil); err != nil {
-		return nil, o.inputError(err, o.dist, "soft", "")
-	}
-	return layout.Value(o.shape, out), nil
-}
-
-func (o *straightThrough[T]) DiffWRT(int) []bool { return []bool{true} }
-
-func (o *straightThrough[T]) SymDiff(_ G.Nodes, _, grad *G.Node) (G.Nodes, error) {
-	return G.Nodes{grad}, nil
-}
-
-// DoDiff is backward on a LispMachine.
-func (o *straightThrough[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) error {
-	grad, err := gradient[T](&o.base, out)
-	if err != nil {
-		return err
-	}
-	return accumulate(&o.base, in[0], grad)
+func (o straightThrough[T]) Plan(d node.Device, out plan.Pointer) []plan.Launch {
+	return []plan.Launch{planSample[T](d, out, "soft", o.dims, nil).Hard()}
 }

@@ -232,7 +232,7 @@ func TestInputDtype(t *testing.T) {
 	if err := G.Let(x, float32(1)); err != nil {
 		t.Fatal(err)
 	}
-	wantErrors(t, m.RunAll(), "x holds float32 in place of float64")
+	wantErrors(t, m.RunAll(), "x holds float32, want float64")
 }
 
 func TestInputLayout(t *testing.T) {
@@ -252,7 +252,7 @@ func TestInputLayout(t *testing.T) {
 	if err := G.Let(x, pending); err != nil {
 		t.Fatal(err)
 	}
-	wantErrors(t, m.RunAll(), "x does not lie in memory row by row")
+	wantErrors(t, m.RunAll(), "x is not contiguous in row-major order")
 	if err := G.Let(x, pending.Materialize()); err != nil {
 		t.Fatal(err)
 	}

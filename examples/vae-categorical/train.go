@@ -91,7 +91,7 @@ func (t *trainer) lossNodes(g *G.ExprGraph) (G.Nodes, error) {
 		return nil, err
 	}
 	t.learnables = append(encoder.Model(), decoder.Model()...)
-	options := []ops.Option{ops.WithSource(t.source)}
+	options := []ops.SampleOption{ops.WithSource(t.source)}
 	if s.Hard {
 		options = append(options, ops.WithHard())
 	}

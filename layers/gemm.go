@@ -1,19 +1,19 @@
-package ops
+package layers
 
 import (
 	"gonum.org/v1/gonum/blas"
 	"gorgonia.org/tensor"
 
-	"github.com/gumbel-go/gumbel/internal/layout"
+	"github.com/gumbel-go/gumbel/internal/kernel"
 )
 
-// gemm sets c, m×n, to the product of a, m×k, and b, k×n, either of which may
-// lie transposed in memory. It is the BLAS of tensor.Use that computes it.
-func gemm[T layout.Float](transA, transB blas.Transpose, m, n, k int, a, b, c []T) {
+// gemm sets c, m×n, to the product of a, m×k, and b, k×n. Either factor may be
+// stored transposed. The BLAS that gorgonia.Use sets computes it.
+func gemm[T kernel.Float](transA, transB blas.Transpose, m, n, k int, a, b, c []T) {
 	if m == 0 || n == 0 {
 		return
 	}
-	if k == 0 { // gonum's BLAS panics
+	if k == 0 { // at which gonum's BLAS panics
 		clear(c)
 		return
 	}

@@ -1,6 +1,6 @@
 //go:build cuda
 
-package ops
+package node
 
 import (
 	"github.com/chewxy/hm"
@@ -23,17 +23,17 @@ type operation interface {
 
 func (b *base) common() *base { return b }
 
-// deviceGradient is what a device wants of an op with gradients.
-type deviceGradient interface {
-	// gradLaunches write to out the gradient to input which, given the
-	// addresses of the inputs and of the gradient to the output.
-	gradLaunches(p *plan.Plan, which int, out plan.Pointer, in []plan.Pointer, grad plan.Pointer) []plan.Launch
+// place wraps an op so that it runs on the device.
+var place = onDevice
+
+// OnCPU calls f; the nodes that f builds run on the CPU. It is for tests that
+// compare the two.
+func OnCPU(f func()) {
+	place = func(o operation, _ G.Nodes) (G.Op, error) { return o, nil }
+	defer func() { place = onDevice }()
+	f()
 }
 
-// placed is the op as the machine shall run it. Tests put onCPU in its place.
-var placed = onDevice
-
-// onDevice makes an op run on the device.
 func onDevice(o operation, children G.Nodes) (G.Op, error) {
 	shapes := []tensor.Shape{o.common().shape}
 	for _, child := range children {
@@ -41,7 +41,7 @@ func onDevice(o operation, children G.Nodes) (G.Op, error) {
 	}
 	for _, shape := range shapes {
 		if layout.Size(shape) == 0 {
-			return nil, o.common().errorf("an array of shape %v, without elements: Gorgonia's CUDA machine panics at those; leave the node out", shape)
+			return nil, o.common().errorf("shape %v is empty, and Gorgonia's CUDA machine panics on empty arrays: leave the node out", shape)
 		}
 	}
 	if d, ok := o.(*draw); ok {
@@ -50,18 +50,18 @@ func onDevice(o operation, children G.Nodes) (G.Op, error) {
 	return &device{o, children}, nil
 }
 
-// device is an op that a tape machine runs on the GPU. It alone has a CUDADo:
-// Gorgonia sends every op with that method there, an op that embeds another
-// included.
+// device is an op that a tape machine runs on the GPU. Only device and deviceDraw
+// have a CUDADo, and no op embeds them: Gorgonia sends every op with that method
+// to the GPU, also an op that inherits it.
 type device struct {
 	operation
 	children G.Nodes
 }
 
-// CallsExtern spares a flush before each op: it comes with its own.
+// CallsExtern is true to prevent a flush before each op: CUDADo flushes.
 func (d *device) CallsExtern() bool { return true }
 
-// CUDADo is forward on the device. The machine has set no output aside, for
+// CUDADo is forward on the device. The machine has allocated no output, because
 // ReturnsPtr is false.
 func (d *device) CUDADo(extern G.External, dev G.Device, _ G.Value, in ...G.Value) (G.Value, error) {
 	b := d.common()
@@ -72,7 +72,7 @@ func (d *device) CUDADo(extern G.External, dev G.Device, _ G.Value, in ...G.Valu
 	if err := d.checkInputs(); err != nil {
 		return nil, err
 	}
-	out, err := call.Output(b.dt, b.shape)
+	out, err := call.Output(b.dtype, b.shape)
 	if err != nil {
 		return nil, b.errorf("%w", err)
 	}
@@ -80,18 +80,18 @@ func (d *device) CUDADo(extern G.External, dev G.Device, _ G.Value, in ...G.Valu
 	for i, v := range in {
 		addresses[i] = cuda.Address(v)
 	}
-	refused, err := call.Run(func(p *plan.Plan) []plan.Launch { return d.launches(p, cuda.Address(out), addresses) })
+	rejected, err := call.Run(func(p *plan.Plan) []plan.Launch { return d.launches(p, cuda.Address(out), addresses) })
 	if err != nil {
 		return nil, b.errorf("%w", err)
 	}
-	if refused {
-		return nil, d.refusal(in)
+	if rejected {
+		return nil, d.rejection(in)
 	}
 	return out, nil
 }
 
-// checkInputs checks the values that the user has bound, which the machine
-// copies to the device as their bytes lie.
+// checkInputs checks the values that the user has bound, whose bytes the machine
+// copies to the device as they are.
 func (d *device) checkInputs() error {
 	for _, child := range d.children {
 		if child.Op() != nil {
@@ -104,9 +104,9 @@ func (d *device) checkInputs() error {
 	return nil
 }
 
-// refusal words the error about an input that a kernel has refused: it does
-// the work again on the CPU, which says what is wrong.
-func (d *device) refusal(in []G.Value) error {
+// rejection explains why a kernel rejected its input, by running the op again on
+// the CPU.
+func (d *device) rejection(in []G.Value) error {
 	host := make([]G.Value, len(in))
 	for i, v := range in {
 		host[i] = onHost(v, d.children[i].Shape())
@@ -114,10 +114,10 @@ func (d *device) refusal(in []G.Value) error {
 	if _, err := d.Do(host...); err != nil {
 		return err
 	}
-	return d.common().errorf("the device refuses an input that the CPU takes")
+	return d.common().errorf("the device rejects an input that the CPU accepts")
 }
 
-// onHost copies a value from the device. Its own shape does not count: a
+// onHost copies a value from the device. It ignores the value's shape, because a
 // Reshape node changes the shape of the value that it is given.
 func onHost(v G.Value, shape tensor.Shape) G.Value {
 	switch data := v.Data().(type) {
@@ -131,28 +131,28 @@ func onHost(v G.Value, shape tensor.Shape) G.Value {
 	return v
 }
 
-// deviceDraw is a draw whose number goes to the device, as the first of many:
-// Gorgonia sets aside 2.5 times the bytes of all values, but no value takes less
-// than 32 bytes. In a graph of little else than scalars, the bytes to spare make
-// up for that.
+// deviceDraw is a draw whose number goes to the device, as the first element of a
+// large array. Gorgonia reserves 2.5 times the bytes of all values, but no value
+// takes less than 32 bytes: in a graph of little else than scalars, the unused
+// bytes of this array make up the difference.
 type deviceDraw struct{ *draw }
 
 var drawShape = tensor.Shape{256}
 
 func (d *deviceDraw) Type() hm.Type {
-	return hm.NewFnType(d.inputs[0], G.TensorType{Dims: 1, Of: d.dt})
+	return hm.NewFnType(d.inputs[0], G.TensorType{Dims: 1, Of: d.dtype})
 }
 
 func (d *deviceDraw) InferShape(...G.DimSizer) (tensor.Shape, error) { return drawShape.Clone(), nil }
 func (d *deviceDraw) CallsExtern() bool                              { return true }
 
-// CUDADo begins a draw and copies its number to the device.
+// CUDADo starts a draw and copies its number to the device.
 func (d *deviceDraw) CUDADo(extern G.External, dev G.Device, _ G.Value, _ ...G.Value) (G.Value, error) {
 	call, err := cuda.Begin(extern, dev)
 	if err != nil {
 		return nil, d.errorf("%w", err)
 	}
-	out, err := call.Output(d.dt, drawShape)
+	out, err := call.Output(d.dtype, drawShape)
 	if err != nil {
 		return nil, d.errorf("%w", err)
 	}
