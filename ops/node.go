@@ -52,7 +52,7 @@ func (c config) addStream(s *node.Spec) *stream {
 	if source == nil {
 		source = defaultSource
 	}
-	n := source.newStream()
+	n := source.get().newStream()
 	s.Draw = &node.Draw{Next: n.next, Deterministic: c.deterministicEval}
 	return n
 }

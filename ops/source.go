@@ -1,7 +1,9 @@
 package ops
 
 import (
+	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -12,54 +14,105 @@ import (
 	"github.com/gumbel-go/gumbel/internal/philox"
 )
 
-// A Source is behind every random choice of the nodes built from it. Each of
-// them draws from a stream of its own, numbered in the order in which they
-// were built, so that a program that builds the same graph from the same seed
+// A Source is behind every random choice of the nodes built from it. Each node
+// draws from its own stream, and the streams are numbered in the order in which
+// the nodes are built. So a program that builds the same graph from the same seed
 // draws the same samples, bit for bit.
 //
-// Its methods may be called from several goroutines, but a state taken or set
-// while a machine runs may lie between that run's nodes.
-type Source struct {
+// The state of a source is the seed and the number of draws that each node has
+// made. MarshalBinary and MarshalJSON return it, and encoding/gob uses the
+// former. The state grows with each node. A program that builds graphs again and
+// again, such as an evaluation graph per epoch or a graph per step for a
+// LispMachine, gives each of them the source that Spawn returns:
+//
+//	y, err := ops.GumbelSoftmax(logits, tau, ops.WithSource(src.Spawn()))
+//
+// The methods may be called from several goroutines. A state that is read or set
+// while a machine runs may fall between two nodes of that run.
+//
+// A copy of a Source is the same source.
+type Source struct{ shared *source }
+
+// source is what copies of a Source share. Its methods lock it.
+type source struct {
 	mu      sync.Mutex
 	seed    uint64
 	streams []*stream
+	spawned uint64   // sources made by Spawn
 	pending []uint64 // draws of streams whose nodes are still to be built
-	unkept  uint64   // streams of the default source
+	missing atomic.Int64
+	unkept  uint64 // streams of the default source
 }
 
 // stream is a node's part of a source.
 type stream struct {
-	source *Source
+	source *source
 	number uint64
 	draws  atomic.Uint64 // made so far
 }
 
-// defaultSource serves the nodes that are given none.
+// defaultSource serves the nodes built without WithSource.
 var defaultSource = NewSource(rand.Uint64())
 
 // NewSource returns a source with a seed, before its first draw.
-func NewSource(seed uint64) *Source { return &Source{seed: seed} }
+func NewSource(seed uint64) *Source { return &Source{&source{seed: seed}} }
+
+// get returns what copies of s share. The zero Source has the seed 0.
+func (s *Source) get() *source {
+	if s.shared == nil {
+		s.shared = &source{}
+	}
+	return s.shared
+}
+
+// Spawn returns an independent source, for a graph that the program builds and
+// drops while s lives on. The n-th source that s spawns depends on the seed of s
+// and on n alone. The state of s counts them and holds nothing else of them, so
+// it stays small, and after s is restored in a new process, the next Spawn
+// continues where the last process stopped: no draw repeats. To resume in the
+// middle of a graph's life, save the spawned source too.
+func (s *Source) Spawn() *Source { return s.get().spawn() }
+
+func (s *source) spawn() *Source {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// Streams are numbered from 0 up and never reach the upper half.
+	key := philox.DeriveKey(s.seed, 1<<63|s.spawned)
+	s.spawned++
+	return NewSource(uint64(key[0]) | uint64(key[1])<<32)
+}
 
 // newStream returns the next stream of the source.
-func (s *Source) newStream() *stream {
+func (s *source) newStream() *stream {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := &stream{source: s, number: uint64(len(s.streams))}
-	if s == defaultSource { // nobody can ask for its state: keep none
+	if s == defaultSource.shared { // nobody can ask for its state: keep none
 		n.number = s.unkept
 		s.unkept++
 		return n
 	}
 	if len(s.pending) > 0 {
 		n.draws.Store(s.pending[0])
-		s.pending = s.pending[1:]
+		s.setPending(s.pending[1:])
 	}
 	s.streams = append(s.streams, n)
 	return n
 }
 
-// next begins a draw and returns its number.
-func (n *stream) next() uint64 { return n.draws.Add(1) - 1 }
+func (s *source) setPending(draws []uint64) {
+	s.pending = draws
+	s.missing.Store(int64(len(draws)))
+}
+
+// next starts a draw and returns its number. A node that draws while others of
+// the restored state are missing shows that another graph was built.
+func (n *stream) next() (uint64, error) {
+	if missing := n.source.missing.Load(); missing > 0 {
+		return 0, fmt.Errorf("the state of its source has %d nodes more than were built from the source: build all nodes before the first run, in the same order as when the state was saved", missing)
+	}
+	return n.draws.Add(1) - 1, nil
+}
 
 // key selects the stream's random words.
 func (n *stream) key() philox.Key {
@@ -71,64 +124,139 @@ func (n *stream) key() philox.Key {
 // at returns the random words of a draw.
 func (n *stream) at(draw uint64) *kernel.Stream { return &kernel.Stream{Key: n.key(), Draw: draw} }
 
-// sourceMagic begins the state of a source; its last byte is the version.
-const sourceMagic = "gumbel.Source\x01"
+// sourceState is what a state holds.
+type sourceState struct {
+	Seed    uint64   `json:"seed"`
+	Draws   []uint64 `json:"draws"` // by node
+	Spawned uint64   `json:"spawned"`
+}
 
-// MarshalBinary returns the seed and the number of draws that each node has
-// made so far.
-func (s *Source) MarshalBinary() ([]byte, error) {
+func (s *source) state() sourceState {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	data := []byte(sourceMagic)
-	data = binary.LittleEndian.AppendUint64(data, s.seed)
-	data = binary.LittleEndian.AppendUint64(data, uint64(len(s.streams)+len(s.pending)))
+	state := sourceState{Seed: s.seed, Draws: make([]uint64, 0, len(s.streams)+len(s.pending)), Spawned: s.spawned}
 	for _, n := range s.streams {
-		data = binary.LittleEndian.AppendUint64(data, n.draws.Load())
+		state.Draws = append(state.Draws, n.draws.Load())
 	}
-	for _, draws := range s.pending {
+	state.Draws = append(state.Draws, s.pending...)
+	return state
+}
+
+// restore checks a state and takes it over. An error leaves s as it was.
+func (s *source) restore(state sourceState) error {
+	for i, draws := range state.Draws {
+		if draws > math.MaxInt64 {
+			return fmt.Errorf("ops: Source: node %d has made %d draws, want at most %d: the state is damaged", i, draws, int64(math.MaxInt64))
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	draws := state.Draws
+	if len(draws) == 0 { // saved before any node was built: back to the start
+		draws = make([]uint64, len(s.streams))
+	}
+	if len(s.streams) > 0 && len(s.streams) != len(draws) {
+		return fmt.Errorf("ops: Source: the state has %d nodes but %d were built from this source: build the same graph", len(draws), len(s.streams))
+	}
+	s.seed, s.spawned = state.Seed, state.Spawned
+	if len(s.streams) == 0 {
+		s.setPending(draws)
+		return nil
+	}
+	s.setPending(nil)
+	for i, n := range s.streams {
+		n.draws.Store(draws[i])
+	}
+	return nil
+}
+
+// A binary state is one of these, little-endian: the first byte after the name is
+// the version.
+//
+//	version 1: seed, count, count numbers of draws
+//	version 2: seed, spawned, count, count numbers of draws
+const (
+	sourceName    = "gumbel.Source"
+	sourceVersion = 2
+)
+
+// MarshalBinary returns the state of the source.
+func (s Source) MarshalBinary() ([]byte, error) {
+	state := s.get().state()
+	data := append([]byte(sourceName), sourceVersion)
+	data = binary.LittleEndian.AppendUint64(data, state.Seed)
+	data = binary.LittleEndian.AppendUint64(data, state.Spawned)
+	data = binary.LittleEndian.AppendUint64(data, uint64(len(state.Draws)))
+	for _, draws := range state.Draws {
 		data = binary.LittleEndian.AppendUint64(data, draws)
 	}
 	return data, nil
 }
 
-// UnmarshalBinary takes over a state, so that the draws go on from it, bit for
-// bit. The same nodes have to be built from this source as from the other, in
-// the same order: all of them before the call, or all after it. A state taken
-// before any was built is the start of each. An error leaves the source as it
-// was.
+// UnmarshalBinary restores a state that MarshalBinary returned, of this version
+// or an earlier one, so that the draws continue bit for bit. Build the same nodes
+// from this source as from the saved one, in the same order: all of them before
+// the call, or all of them after it and before the first run. A state that was
+// saved before any node was built takes every node back to its start. An error
+// leaves the source as it was.
 func (s *Source) UnmarshalBinary(data []byte) error {
-	const header = len(sourceMagic) + 16
-	if len(data) < header || string(data[:len(sourceMagic)]) != sourceMagic {
-		return fmt.Errorf("ops: Source: these %d bytes are not the state of a source", len(data))
+	state, err := readSource(data)
+	if err != nil {
+		return fmt.Errorf("ops: Source: %w", err)
 	}
-	seed := binary.LittleEndian.Uint64(data[len(sourceMagic):])
-	count := binary.LittleEndian.Uint64(data[header-8:])
-	data = data[header:]
-	if len(data)%8 != 0 || uint64(len(data)/8) != count {
-		return fmt.Errorf("ops: Source: the state should hold %d nodes in %d bytes: it is damaged", count, len(data))
-	}
-	draws := make([]uint64, count)
-	for i := range draws {
-		draws[i] = binary.LittleEndian.Uint64(data[8*i:])
-		if draws[i] > math.MaxInt64 {
-			return fmt.Errorf("ops: Source: node %d should have made %d draws: the state is damaged", i, draws[i])
-		}
-	}
+	return s.get().restore(state)
+}
 
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(draws) == 0 { // taken before any node was built: back to the start
-		draws = make([]uint64, len(s.streams))
+func readSource(data []byte) (state sourceState, err error) {
+	if len(data) <= len(sourceName) || string(data[:len(sourceName)]) != sourceName {
+		return state, fmt.Errorf("%d bytes are not the state of a source", len(data))
 	}
-	if len(s.streams) > 0 && len(s.streams) != len(draws) {
-		return fmt.Errorf("ops: Source: the state is of %d nodes, but %d were built from this source: build the same graph", len(draws), len(s.streams))
+	version, data := data[len(sourceName)], data[len(sourceName)+1:]
+	var fields []*uint64
+	var count uint64
+	switch version {
+	case 1:
+		fields = []*uint64{&state.Seed, &count}
+	case 2:
+		fields = []*uint64{&state.Seed, &state.Spawned, &count}
+	default:
+		return state, fmt.Errorf("the state has version %d, want 1 or %d", version, sourceVersion)
 	}
-	s.seed, s.pending = seed, nil
-	if len(s.streams) == 0 {
-		s.pending = draws
+	if len(data) < 8*len(fields) {
+		return state, fmt.Errorf("the state ends after %d bytes: it is damaged", len(data))
 	}
-	for i, n := range s.streams {
-		n.draws.Store(draws[i])
+	for _, field := range fields {
+		*field, data = binary.LittleEndian.Uint64(data), data[8:]
 	}
-	return nil
+	if len(data)%8 != 0 || uint64(len(data)/8) != count {
+		return state, fmt.Errorf("the state holds %d nodes in %d bytes, want 8 bytes per node: it is damaged", count, len(data))
+	}
+	state.Draws = make([]uint64, count)
+	for i := range state.Draws {
+		state.Draws[i] = binary.LittleEndian.Uint64(data[8*i:])
+	}
+	return state, nil
+}
+
+// MarshalJSON returns the state of the source: {"seed":42,"draws":[7],"spawned":0},
+// with the number of draws of each node.
+func (s Source) MarshalJSON() ([]byte, error) { return json.Marshal(s.get().state()) }
+
+// UnmarshalJSON restores a state that MarshalJSON returned: see UnmarshalBinary.
+// All three fields must be there.
+func (s *Source) UnmarshalJSON(data []byte) error {
+	var state struct {
+		Seed    *uint64   `json:"seed"`
+		Draws   *[]uint64 `json:"draws"`
+		Spawned *uint64   `json:"spawned"`
+	}
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&state); err != nil {
+		return fmt.Errorf("ops: Source: %w", err)
+	}
+	if state.Seed == nil || state.Draws == nil || state.Spawned == nil {
+		return fmt.Errorf("ops: Source: the state %s lacks a field, want seed, draws and spawned", data)
+	}
+	return s.get().restore(sourceState{*state.Seed, *state.Draws, *state.Spawned})
 }

@@ -156,7 +156,11 @@ func (d *deviceDraw) CUDADo(extern G.External, dev G.Device, _ G.Value, _ ...G.V
 	if err != nil {
 		return nil, d.errorf("%w", err)
 	}
-	if err := call.Store(out, d.next()); err != nil {
+	number, err := d.next()
+	if err != nil {
+		return nil, err
+	}
+	if err := call.Store(out, number); err != nil {
 		return nil, d.errorf("%w", err)
 	}
 	return out, nil

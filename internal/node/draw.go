@@ -22,8 +22,8 @@ type draw struct {
 
 // A Draw says how a sampler draws.
 type Draw struct {
-	Next          func() uint64 // returns the number of the next draw; nil if the noise is given
-	Deterministic bool          // no noise under gorgonia.EvalMode
+	Next          func() (uint64, error) // returns the number of the next draw; nil if the noise is given
+	Deterministic bool                   // no noise under gorgonia.EvalMode
 }
 
 func newDraw(s *Spec, child *G.Node) (*G.Node, error) {
@@ -38,19 +38,27 @@ func (d *draw) SetTraining(isTraining bool) error {
 }
 
 func (d *draw) Do(...G.Value) (G.Value, error) {
+	number, err := d.next()
+	if err != nil {
+		return nil, err
+	}
 	// A tensor, not a gorgonia.I64: a machine WithNaNWatch panics at that.
-	return tensor.New(tensor.FromScalar(d.next())), nil
+	return tensor.New(tensor.FromScalar(number)), nil
 }
 
 // next starts a draw and returns its number.
-func (d *draw) next() int64 {
+func (d *draw) next() (int64, error) {
 	switch {
 	case d.Deterministic && d.eval.Load():
-		return -d.noiseless.Add(1)
+		return -d.noiseless.Add(1), nil
 	case d.Next == nil:
-		return d.noiseless.Add(1)
+		return d.noiseless.Add(1), nil
 	}
-	return int64(d.Next())
+	number, err := d.Next()
+	if err != nil {
+		return 0, d.errorf("%w", err)
+	}
+	return int64(number), nil
 }
 
 // readDraw reads the value of a draw.
