@@ -278,13 +278,13 @@ func TestJoinErrors(t *testing.T) {
 		schedules  []Schedule
 		want       string
 	}{
-		{nil, nil, "0 schedules for 0 boundaries; want one schedule more"},
+		{nil, nil, "0 schedules for 0 boundaries, want one schedule more"},
 		{[]int{1}, []Schedule{c}, "1 schedules for 1 boundaries"},
 		{[]int{1}, []Schedule{c, c, c}, "3 schedules for 1 boundaries"},
-		{[]int{0}, []Schedule{c, c}, "boundaries[0] is 0; want a step above 0"},
-		{[]int{-5}, []Schedule{c, c}, "boundaries[0] is -5; want a step above 0"},
-		{[]int{5, 5}, []Schedule{c, c, c}, "boundaries[1] is 5; want a step above 5"},
-		{[]int{5, 9, 7}, []Schedule{c, c, c, c}, "boundaries[2] is 7; want a step above 9"},
+		{[]int{0}, []Schedule{c, c}, "boundaries[0] is 0, want a step above 0"},
+		{[]int{-5}, []Schedule{c, c}, "boundaries[0] is -5, want a step above 0"},
+		{[]int{5, 5}, []Schedule{c, c, c}, "boundaries[1] is 5, want a step above 5"},
+		{[]int{5, 9, 7}, []Schedule{c, c, c, c}, "boundaries[2] is 7, want a step above 9"},
 		{[]int{5}, []Schedule{c, nil}, "schedules[1] is nil"},
 		{nil, []Schedule{nil}, "schedules[0] is nil"},
 	}

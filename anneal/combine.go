@@ -29,25 +29,25 @@ func (s Schedule) AtLeast(v float64) Schedule {
 	return func(step int) float64 { return max(s(step), v) }
 }
 
-// Join returns one schedule made of several in turn. The first runs up to step
-// boundaries[0]; schedule i+1 runs from boundaries[i] on, and sees the steps
-// since then:
+// Join returns a schedule that follows several schedules in turn. The first runs
+// up to step boundaries[0]; schedule i+1 starts at boundaries[i] and is given the
+// number of steps since then:
 //
 //	s(t) = schedules[0](t)                       for t < boundaries[0]
 //	s(t) = schedules[i+1](t − boundaries[i])     for boundaries[i] ≤ t < boundaries[i+1]
 //
-// There is one schedule more than boundaries; boundaries are above 0 and each
-// is above the one before it; no schedule is nil. Anything else is an error.
+// There must be one schedule more than boundaries, the boundaries must be above 0
+// and increase, and no schedule may be nil.
 // Source: join_schedules of optax.
 func Join(boundaries []int, schedules ...Schedule) (Schedule, error) {
 	if len(schedules) != len(boundaries)+1 {
-		return nil, fmt.Errorf("anneal: Join: %d schedules for %d boundaries; want one schedule more than boundaries",
+		return nil, fmt.Errorf("anneal: Join: %d schedules for %d boundaries, want one schedule more than boundaries",
 			len(schedules), len(boundaries))
 	}
 	last := 0
 	for i, b := range boundaries {
 		if b <= last {
-			return nil, fmt.Errorf("anneal: Join: boundaries[%d] is %d; want a step above %d", i, b, last)
+			return nil, fmt.Errorf("anneal: Join: boundaries[%d] is %d, want a step above %d", i, b, last)
 		}
 		last = b
 	}

@@ -12,8 +12,8 @@ import (
 //
 //	exp(1,3e-5).every(1000).atleast(0.5)
 //
-// A spec is one schedule, then any number of changes to it, applied from left
-// to right:
+// A spec is a schedule, followed by any number of changes that apply from left to
+// right:
 //
 //	spec     = schedule { "." change } .
 //	schedule = "constant" "(" value ")"
@@ -31,8 +31,8 @@ import (
 //	digit  = "0" … "9" .
 //
 // The parts are the functions of this package: exp is [Exponential], poly is
-// [Polynomial]. Names are in lower case. Spaces, tabs and line ends may stand
-// between names, numbers and marks. Numbers are decimal and finite: no NaN, no
+// [Polynomial]. Names are in lower case. Spaces, tabs and line ends are
+// allowed between names, numbers and marks. Numbers are decimal and finite: no NaN, no
 // Inf, no hexadecimal, no underscores; one too small for a float64 is 0. Steps
 // and n are at least 1.
 //
@@ -83,7 +83,7 @@ type parser struct {
 
 func (p *parser) schedule() (Schedule, error) {
 	if text := p.peek(wordChars); isNumber(text) {
-		return nil, fmt.Errorf("at byte %d: found a bare number; for a fixed value write constant(%s)", p.pos, text)
+		return nil, fmt.Errorf("at byte %d: found a bare number; write constant(%s)", p.pos, text)
 	}
 	s, err := p.call(nil, scheduleForms)
 	for err == nil && p.accept(".") {
@@ -224,7 +224,7 @@ func (p *parser) accept(mark string) bool {
 	return true
 }
 
-// expected makes the error that says what comes next in place of want.
+// expected returns the error that what comes next is not what is wanted.
 func (p *parser) expected(want string) error {
 	found := "the end"
 	if text := p.peek(wordChars); text != "" {

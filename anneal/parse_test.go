@@ -56,8 +56,8 @@ func TestParseErrors(t *testing.T) {
 	tests := []struct{ spec, want string }{
 		{"", `at byte 0: found the end, ` + aSchedule},
 		{"  ", `at byte 2: found the end, ` + aSchedule},
-		{"0.5", `at byte 0: found a bare number; for a fixed value write constant(0.5)`},
-		{" -3e-5 ", `at byte 1: found a bare number; for a fixed value write constant(-3e-5)`},
+		{"0.5", `at byte 0: found a bare number; write constant(0.5)`},
+		{" -3e-5 ", `at byte 1: found a bare number; write constant(-3e-5)`},
 		{"0.5.every(10)", `at byte 0: found "0.5.every", ` + aSchedule},
 		{"expo(1,2)", `at byte 0: found "expo", ` + aSchedule},
 		{"Exp(1,2)", `at byte 0: found "Exp", ` + aSchedule},

@@ -2,10 +2,9 @@ package anneal
 
 import "math"
 
-// Jang returns the schedule that brought in the Gumbel-softmax, held for n
-// steps at a time:
+// Jang returns the schedule of the Gumbel-softmax paper, updated every n steps:
 //
-//	s(t) = max(0.5, exp(−rate·t))   updated every n steps
+//	s(t) = max(0.5, exp(−rate·t))
 //
 // Source: Jang, Gu & Poole, "Categorical Reparameterization with
 // Gumbel-Softmax" (2017), section 4.2, with rate 1e-5 or 1e-4 and n 500 or
@@ -14,7 +13,7 @@ func Jang(rate float64, n int) Schedule {
 	return Exponential(1, rate).AtLeast(0.5).Every(n)
 }
 
-// Wav2Vec2 returns the schedule of wav2vec 2.0's base model, one step an update:
+// Wav2Vec2 returns the schedule of wav2vec 2.0's base model, with one step per update:
 //
 //	s(t) = max(2·0.999995^t, 0.5)
 //
@@ -26,8 +25,8 @@ func Wav2Vec2() Schedule {
 	return Exponential(2, -math.Log(0.999995)).AtLeast(0.5)
 }
 
-// DALLE returns the schedule of the discrete VAE of DALL-E, one step an update:
-// a cosine from 1 to 1/16 over 150,000 updates.
+// DALLE returns the schedule of the discrete VAE of DALL-E, with one step per
+// update: a cosine from 1 to 1/16 over 150,000 updates.
 //
 // Source: Ramesh et al., "Zero-Shot Text-to-Image Generation" (2021),
 // appendix A.2.

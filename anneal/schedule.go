@@ -1,12 +1,13 @@
-// Package anneal gives temperature schedules, and the Gorgonia node that follows one, for training that lowers a temperature as it goes.
+// Package anneal provides temperature schedules, and a Gorgonia node that follows
+// one, because training with Gumbel-softmax samples usually lowers the temperature.
 package anneal
 
 import "math"
 
-// Schedule gives a value, such as a temperature or a learning rate, for each
-// step of training. A Schedule is pure: it keeps no state, so the same step
-// gives the same value in any order of calls, and a resumed run needs only its
-// step number. The schedules of this package take a negative step as 0.
+// Schedule returns a value, such as a temperature or a learning rate, for each
+// step of training. A Schedule is pure: it keeps no state, so the same step has
+// the same value in any order of calls, and a resumed run needs only its step
+// number. The schedules of this package take a negative step as 0.
 //
 // The constructors accept any arguments and return no error. A Temperature
 // checks the values when they are used.
@@ -17,7 +18,7 @@ func Constant(v float64) Schedule {
 	return func(int) float64 { return v }
 }
 
-// Exponential returns exponential decay without an end:
+// Exponential returns an exponential decay:
 //
 //	s(t) = from · exp(−rate·t)
 //
@@ -31,10 +32,10 @@ func Exponential(from, rate float64) Schedule {
 // Linear returns a straight line, then its end value:
 //
 //	s(t) = to + (from − to)·(1 − t/steps)   for t < steps
-//	s(t) = to                               from then on
+//	s(t) = to                               after that
 //
-// The end values s(0) = from and s(steps) = to are exact. With steps ≤ 0 the
-// schedule is to at once.
+// The end values s(0) = from and s(steps) = to are exact. If steps ≤ 0, the
+// schedule is to from the start.
 func Linear(from, to float64, steps int) Schedule {
 	return between(from, to, steps, func(done float64) float64 { return 1 - done })
 }
@@ -42,10 +43,10 @@ func Linear(from, to float64, steps int) Schedule {
 // Cosine returns half a period of a cosine, then its end value:
 //
 //	s(t) = to + (from − to)·(1 + cos(π·t/steps))/2   for t < steps
-//	s(t) = to                                        from then on
+//	s(t) = to                                        after that
 //
-// The end values s(0) = from and s(steps) = to are exact. With steps ≤ 0 the
-// schedule is to at once. Source: Loshchilov & Hutter, "SGDR: Stochastic
+// The end values s(0) = from and s(steps) = to are exact. If steps ≤ 0, the
+// schedule is to from the start. Source: Loshchilov & Hutter, "SGDR: Stochastic
 // Gradient Descent with Warm Restarts" (2017), equation 5, without restarts.
 func Cosine(from, to float64, steps int) Schedule {
 	return between(from, to, steps, func(done float64) float64 {
@@ -56,10 +57,10 @@ func Cosine(from, to float64, steps int) Schedule {
 // Polynomial returns polynomial decay, then its end value:
 //
 //	s(t) = to + (from − to)·(1 − t/steps)^power   for t < steps
-//	s(t) = to                                     from then on
+//	s(t) = to                                     after that
 //
-// The end values s(0) = from and s(steps) = to are exact. With steps ≤ 0 the
-// schedule is to at once. A power of 1 is Linear. A power ≤ 0 follows the
+// The end values s(0) = from and s(steps) = to are exact. If steps ≤ 0, the
+// schedule is to from the start. A power of 1 is Linear. A power ≤ 0 follows the
 // formula but does not approach to; it jumps there. Source: polynomial_schedule
 // of optax.
 func Polynomial(from, to, power float64, steps int) Schedule {
@@ -69,8 +70,8 @@ func Polynomial(from, to, power float64, steps int) Schedule {
 }
 
 // between goes from one value to the other as left, of the fraction of the
-// steps done, falls from 1 to 0. The ends are set apart because rounding, or a
-// left that does not fall, would miss them.
+// steps done, falls from 1 to 0. The ends are set
+// explicitly because rounding, or a left that does not fall, would miss them.
 func between(from, to float64, steps int, left func(done float64) float64) Schedule {
 	return func(step int) float64 {
 		step = max(step, 0)

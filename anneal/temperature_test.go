@@ -1,7 +1,10 @@
 package anneal
 
 import (
+	"bytes"
+	"encoding/gob"
 	"encoding/json"
+	"errors"
 	"math"
 	"strings"
 	"testing"
@@ -146,16 +149,16 @@ func TestNewTemperatureErrors(t *testing.T) {
 		want string
 	}{
 		{nil, f64, Constant(1), "the graph is nil"},
-		{g, tensor.Int, Constant(1), "dtype is int; want float32 or float64"},
-		{g, tensor.Dtype{}, Constant(1), "dtype is <nil>; want float32 or float64"},
+		{g, tensor.Int, Constant(1), "the dtype is int, want float32 or float64"},
+		{g, tensor.Dtype{}, Constant(1), "the dtype is <nil>, want float32 or float64"},
 		{g, f64, nil, "the schedule is nil"},
 		{g, f64, Schedule(nil).AtLeast(1).Every(10), "the schedule is nil"},
-		{g, f64, Constant(0), "at step 0 the schedule gives 0; want a finite temperature above 0"},
-		{g, f64, Constant(-2), "at step 0 the schedule gives -2; want a finite temperature above 0"},
-		{g, f64, Constant(math.NaN()), "at step 0 the schedule gives NaN; want a finite temperature above 0"},
-		{g, f64, Constant(math.Inf(1)), "at step 0 the schedule gives +Inf; want a finite temperature above 0"},
-		{g, f32, Constant(1e-60), "at step 0 the schedule gives 1e-60, as a float32 0; want a finite temperature above 0"},
-		{g, f32, Constant(1e60), "at step 0 the schedule gives 1e+60, as a float32 +Inf; want a finite temperature above 0"},
+		{g, f64, Constant(0), "at step 0 the schedule is 0, want a finite temperature above 0"},
+		{g, f64, Constant(-2), "at step 0 the schedule is -2, want a finite temperature above 0"},
+		{g, f64, Constant(math.NaN()), "at step 0 the schedule is NaN, want a finite temperature above 0"},
+		{g, f64, Constant(math.Inf(1)), "at step 0 the schedule is +Inf, want a finite temperature above 0"},
+		{g, f32, Constant(1e-60), "at step 0 the schedule is 1e-60, which is 0 in float32, want a finite temperature above 0"},
+		{g, f32, Constant(1e60), "at step 0 the schedule is 1e+60, which is +Inf in float32, want a finite temperature above 0"},
 	}
 	for _, test := range tests {
 		temp, err := NewTemperature(test.g, test.dt, test.s)
@@ -177,14 +180,14 @@ func TestStepErrors(t *testing.T) {
 		-1:          "-1",
 		math.Inf(1): "+Inf",
 		math.NaN():  "NaN",
-		1e-60:       "1e-60, as a float32 0",
+		1e-60:       "1e-60, which is 0 in float32",
 	} {
 		s := must(Join([]int{2}, Linear(3, 2, 2), Constant(bad)))
 		temp := newTemperature(t, G.NewGraph(), tensor.Float32, s)
 		if err := temp.Step(); err != nil {
 			t.Fatal(err)
 		}
-		want = "anneal: Temperature.Step: at step 2 the schedule gives " + want + "; want a finite temperature above 0"
+		want = "anneal: Temperature.Step: at step 2 the schedule is " + want + ", want a finite temperature above 0"
 		for range 2 { // the second shows that the step stayed
 			if err := temp.Step(); err == nil || err.Error() != want {
 				t.Errorf("\n got %v\nwant %s", err, want)
@@ -208,7 +211,7 @@ func TestStepStopsAtTheLastInt(t *testing.T) {
 func checkState(t *testing.T, temp *Temperature, step int, value float64) {
 	t.Helper()
 	if temp.step != step || temp.Value() != value || held(t, temp) != value {
-		t.Errorf("step %d, value %v, node %v; want step %d and %v", temp.step, temp.Value(), held(t, temp), step, value)
+		t.Errorf("step %d, value %v, node %v, want step %d and %v", temp.step, temp.Value(), held(t, temp), step, value)
 	}
 }
 
@@ -236,7 +239,7 @@ func TestResume(t *testing.T) {
 			}
 			for step := stop; step <= last; step++ {
 				if resumed.Value() != values[step] || held(t, resumed) != nodes[step] {
-					t.Errorf("%v: stopped at %d: step %d: value %v, node %v; want %v and %v",
+					t.Errorf("%v: stopped at %d: step %d: value %v, node %v, want %v and %v",
 						dt, stop, step, resumed.Value(), held(t, resumed), values[step], nodes[step])
 				}
 				if err := resumed.Step(); err != nil {
@@ -274,7 +277,7 @@ func TestResumeFromACheckpoint(t *testing.T) {
 }
 
 func TestUnmarshalErrors(t *testing.T) {
-	const whole = "; want a whole number from 0 to "
+	const whole = ", want a whole number from 0 to "
 	s := must(Join([]int{100}, Linear(3, 1, 50), Constant(0)))
 	tests := []struct{ text, want string }{
 		{`{"step":-1}`, "step is -1" + whole},
@@ -287,14 +290,14 @@ func TestUnmarshalErrors(t *testing.T) {
 		{`{"step":[5]}`, "step is [5]" + whole},
 		{`{}`, "step is missing"},
 		{`null`, "step is missing"},
-		{`{"STEP":5}`, `unknown field "STEP"; only step is known`},
-		{`{"step":5,"value":1}`, `unknown field "value"; only step is known`},
-		{`5`, `not of the form {"step":N}: `},
-		{`[5]`, `not of the form {"step":N}: `},
-		{`{"step":5`, `not of the form {"step":N}: `},
-		{`{"step":5}{}`, `not of the form {"step":N}: `},
-		{``, `not of the form {"step":N}: `},
-		{`{"step":100}`, "at step 100 the schedule gives 0; want a finite temperature above 0"},
+		{`{"STEP":5}`, `field "STEP" is unknown, want step alone`},
+		{`{"step":5,"value":1}`, `field "value" is unknown, want step alone`},
+		{`5`, `the state is not of the form {"step":N}: `},
+		{`[5]`, `the state is not of the form {"step":N}: `},
+		{`{"step":5`, `the state is not of the form {"step":N}: `},
+		{`{"step":5}{}`, `the state is not of the form {"step":N}: `},
+		{``, `the state is not of the form {"step":N}: `},
+		{`{"step":100}`, "at step 100 the schedule is 0, want a finite temperature above 0"},
 	}
 	for _, test := range tests {
 		temp := newTemperature(t, G.NewGraph(), tensor.Float64, s)
@@ -317,9 +320,85 @@ func TestUnmadeTemperature(t *testing.T) {
 		"MarshalJSON":   marshal,
 		"UnmarshalJSON": temp.UnmarshalJSON([]byte(`{"step":1}`)),
 	} {
-		want := "anneal: Temperature." + name + ": no node; make the Temperature with NewTemperature"
+		want := "anneal: Temperature." + name + ": it has no node: create it with NewTemperature"
 		if err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}
+	}
+}
+
+// Every codec carries the step, of a pointer and of a copy, into a Temperature of
+// the same schedule.
+func TestTemperatureCodecs(t *testing.T) {
+	type pointer struct{ T *Temperature }
+	type copied struct{ T Temperature }
+	encodeGob := func(v any) (*bytes.Buffer, error) {
+		var b bytes.Buffer
+		return &b, gob.NewEncoder(&b).Encode(v)
+	}
+	for name, codec := range map[string]func(from, to *Temperature) error{
+		"binary": func(from, to *Temperature) error {
+			data, err := from.MarshalBinary()
+			return errors.Join(err, to.UnmarshalBinary(data))
+		},
+		"JSON": func(from, to *Temperature) error {
+			data, err := json.Marshal(pointer{from})
+			return errors.Join(err, json.Unmarshal(data, &pointer{to}))
+		},
+		"JSON of a copy": func(from, to *Temperature) error {
+			data, err := json.Marshal(copied{*from})
+			return errors.Join(err, json.Unmarshal(data, &pointer{to}))
+		},
+		"gob": func(from, to *Temperature) error {
+			data, err := encodeGob(pointer{from})
+			return errors.Join(err, gob.NewDecoder(data).Decode(&pointer{to}))
+		},
+		"gob of a copy": func(from, to *Temperature) error {
+			data, err := encodeGob(copied{*from})
+			return errors.Join(err, gob.NewDecoder(data).Decode(&pointer{to}))
+		},
+	} {
+		s := Exponential(1, 0.01)
+		from, to := newTemperature(t, G.NewGraph(), tensor.Float32, s), newTemperature(t, G.NewGraph(), tensor.Float32, s)
+		for range 7 {
+			if err := from.Step(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := codec(from, to); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if to.step != 7 || held(t, to) != held(t, from) {
+			t.Errorf("%s: step %d, node %v; want 7, %v", name, to.step, held(t, to), held(t, from))
+		}
+	}
+}
+
+func TestTemperatureBadBinary(t *testing.T) {
+	temp := newTemperature(t, G.NewGraph(), tensor.Float64, Linear(1, 0, 10))
+	good, err := temp.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	late, negative := bytes.Clone(good), bytes.Clone(good)
+	late[len(late)-8] = 10
+	negative[len(negative)-1] = 0x80
+	for name, data := range map[string][]byte{
+		"nil": nil, "short": good[:len(good)-1], "long": append(bytes.Clone(good), 0), "foreign": append([]byte("x"), good[1:]...),
+		"a step without a temperature": late, "a negative step": negative,
+	} {
+		if err := temp.UnmarshalBinary(data); err == nil || !strings.HasPrefix(err.Error(), "anneal: Temperature.UnmarshalBinary: ") {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+	if temp.step != 0 {
+		t.Errorf("a bad state moved to step %d", temp.step)
+	}
+	var unmade Temperature
+	if _, err := unmade.MarshalBinary(); err == nil {
+		t.Error("a Temperature without a node marshals")
+	}
+	if err := unmade.UnmarshalBinary(good); err == nil {
+		t.Error("a Temperature without a node unmarshals")
 	}
 }
