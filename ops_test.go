@@ -13,7 +13,7 @@ import (
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
-	"github.com/gumbel-go/gumbel/internal/gradcheck"
+	"github.com/gumbel-go/gumbel/gradcheck"
 	"github.com/gumbel-go/gumbel/ops"
 )
 
