@@ -104,26 +104,34 @@ func (e env) weighSquare(y *G.Node) *G.Node { return e.weigh(G.Must(G.Square(y))
 
 func (e env) kl(q, p *G.Node) *G.Node { return G.Must(ops.CategoricalKL(q, p, e.options()...)) }
 
+// variable is an input of a cost.
+type variable struct {
+	name  string
+	shape tensor.Shape // empty for a scalar
+	data  floats
+	fixed bool // not differentiated by
+}
+
 // data returns numbers for the input called name, the same for each name and shape.
-func (l layout) data(name string) gradcheck.Input {
+func (l layout) data(name string) variable {
 	h := fnv.New64a()
 	fmt.Fprint(h, name, l.shape)
 	rng := rand.New(rand.NewPCG(h.Sum64(), 1))
 	switch name {
 	case "tau":
-		return gradcheck.Input{Name: name, Data: []float64{0.8}}
+		return variable{name: name, data: floats{0.8}}
 	case "theta":
-		return gradcheck.Input{Name: name, Data: []float64{-0.4}}
+		return variable{name: name, data: floats{-0.4}}
 	}
-	in := gradcheck.Input{Name: name, Shape: l.shape, Data: make([]float64, l.shape.TotalSize())}
-	for i := range in.Data {
-		in.Data[i] = rng.NormFloat64()
+	in := variable{name: name, shape: l.shape, data: make(floats, l.shape.TotalSize())}
+	for i := range in.data {
+		in.data[i] = rng.NormFloat64()
 		if name == "targets" {
-			in.Data[i] = rng.Float64()
+			in.data[i] = rng.Float64()
 		}
 	}
 	if name == "masked" || name == "maskedToo" {
-		l.mask(in.Data)
+		l.mask(in.data)
 	}
 	return in
 }
@@ -307,35 +315,31 @@ func TestGradients(t *testing.T) {
 }
 
 func (tt gradientTest) check(t *testing.T, l layout) {
-	var inputs []gradcheck.Input
+	var variables []variable
 	for _, name := range tt.inputs {
-		inputs = append(inputs, l.data(name))
+		variables = append(variables, l.data(name))
 	}
-	var surrogate gradcheck.Build
+	var opts []gradcheck.Option
 	if tt.surrogate != nil {
-		surrogate = tt.build(l, tt.surrogate)
+		opts = append(opts, gradcheck.WithSurrogate(l.build(variables, tt.surrogate)))
 	}
-	if err := gradcheck.Check(tt.build(l, tt.cost), surrogate, inputs); err != nil {
+	if err := gradcheck.Check(l.build(variables, tt.cost), opts...); err != nil {
 		t.Error(err)
 	}
 }
 
-// build freezes the noise: each graph has its own source of one seed, put back before each run.
-func (tt gradientTest) build(l layout, cost func(env) *G.Node) gradcheck.Build {
-	return func(g *G.ExprGraph, in G.Nodes) (c *G.Node, rewind func() error, err error) {
-		// G.Must panics with a constructor's error.
-		defer func() {
-			if r := recover(); r != nil {
-				err = fmt.Errorf("%v", r)
+func (l layout) build(variables []variable, cost func(env) *G.Node) gradcheck.Build {
+	return func(g *G.ExprGraph, src *ops.Source) (*G.Node, G.Nodes, error) {
+		e := env{layout: l, g: g, in: make(map[string]*G.Node), source: src}
+		var wrt G.Nodes
+		for _, in := range variables {
+			n := input(g, tensor.Float64, in.name, in.shape, in.data)
+			e.in[in.name] = n
+			if !in.fixed {
+				wrt = append(wrt, n)
 			}
-		}()
-		e := env{layout: l, g: g, in: make(map[string]*G.Node), source: ops.NewSource(11)}
-		for i, name := range tt.inputs {
-			e.in[name] = in[i]
 		}
-		c = cost(e)
-		state, err := e.source.MarshalBinary()
-		return c, func() error { return e.source.UnmarshalBinary(state) }, err
+		return cost(e), wrt, nil
 	}
 }
 
@@ -375,18 +379,14 @@ func TestLinearGradients(t *testing.T) {
 		for _, act := range []ops.Activation{ops.Identity, ops.ReLU, ops.Tanh, ops.Sigmoid} {
 			for _, s := range linearSizes {
 				t.Run(fmt.Sprintf("%s/%v/%v", tt.name, act, s), func(t *testing.T) {
-					var inputs []gradcheck.Input
+					var variables []variable
 					for name, shape := range map[string]tensor.Shape{"x": {s[0], s[1]}, "W": {s[1], s[2]}, "b": {s[2]}} {
 						in := layout{shape: shape}.data(name)
-						in.Fixed = name == tt.fixed
-						inputs = append(inputs, in)
+						in.fixed = name == tt.fixed
+						variables = append(variables, in)
 					}
-					names := make([]string, len(inputs))
-					for i, in := range inputs {
-						names[i] = in.Name
-					}
-					build := gradientTest{inputs: names}.build(layout{}, func(e env) *G.Node { return tt.cost(e, act) })
-					if err := gradcheck.Check(build, nil, inputs); err != nil {
+					build := layout{}.build(variables, func(e env) *G.Node { return tt.cost(e, act) })
+					if err := gradcheck.Check(build); err != nil {
 						t.Error(err)
 					}
 				})
@@ -420,7 +420,7 @@ func TestLinearProducts(t *testing.T) {
 	g := G.NewGraph()
 	node := func(name string, shape ...int) *G.Node {
 		l := layout{shape: shape}
-		return input(g, tensor.Float64, name, shape, l.data(name).Data)
+		return input(g, tensor.Float64, name, shape, l.data(name).data)
 	}
 	w1, b1, w2, b2 := node("w1", 4, 5), node("b1", 5), node("w2", 5, 2), node("b2", 2)
 	hidden := G.Must(ops.Linear(node("x", 3, 4), w1, b1, ops.ReLU))

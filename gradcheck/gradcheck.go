@@ -1,202 +1,222 @@
-// Package gradcheck holds the gradients of a float64 graph against central finite
-// differences of its cost. It is for tests.
+// Package gradcheck checks the gradients of a Gorgonia graph against finite
+// differences, as torch.autograd.gradcheck does for PyTorch.
+//
+// A test hands Check a function that builds a graph:
+//
+//	func TestGradients(t *testing.T) {
+//		if err := gradcheck.Check(func(g *G.ExprGraph, src *ops.Source) (*G.Node, G.Nodes, error) {
+//			logits := G.NewMatrix(g, G.Float64, G.WithShape(2, 3), G.WithName("logits"), G.WithInit(G.Gaussian(0, 1)))
+//			tau := G.NewScalar(g, G.Float64, G.WithName("tau"), G.WithValue(0.7))
+//			y, err := ops.GumbelSoftmax(logits, tau, ops.WithSource(src))
+//			if err != nil {
+//				return nil, nil, err
+//			}
+//			return G.Must(G.Sum(G.Must(G.Square(y)))), G.Nodes{logits, tau}, nil
+//		}); err != nil {
+//			t.Error(err)
+//		}
+//	}
+//
+// If a derivative is wrong, the error is a [Mismatch], which names the machine,
+// the input, the element, both values and the tolerance.
+//
+// # What is checked
+//
+// Check builds the graph three times: for finite differences, for a TapeMachine
+// and for a LispMachine. Each machine is opened once. The gradients are
+//
+//   - those that the TapeMachine's first run leaves in the dual values, which
+//     gorgonia.BindDualValues provides for a solver;
+//   - the values of the nodes that gorgonia.Grad returns, in the second run of
+//     the same machine, which finds state that an op kept from the first run;
+//   - those of the LispMachine.
+//
+// Each of them is compared with the central difference
+//
+//	(cost(x+h) − cost(x−h)) / 2h
+//
+// and may differ from it by the tolerance times max(1, |central difference|).
+// An element that is infinite, such as the logit of a masked class, has no
+// central difference: its gradient must be exactly 0. It is also an error if a
+// run changes the value of an input, if a gradient has another shape than its
+// input, or if the cost is not the same in every run.
+//
+// # Random graphs
+//
+// Finite differences need a cost that depends on the inputs alone. Check makes
+// the source of random numbers from a fixed seed and rewinds it before each
+// run, so build must give it to every random node, with ops.WithSource. The
+// inputs to differentiate by may be initialised at random, because Check copies
+// their values from the first graph into the others. All other data must be the
+// same in every call of build.
+//
+// A straight-through sample has jumps, so its gradient is not its derivative.
+// Compare it with the smooth function whose gradient it borrows: see
+// [WithSurrogate].
+//
+// # Precision
+//
+// Graphs must be float64; float32 is too coarse for finite differences. A
+// derivative cannot be checked where the cost has a kink within a step of the
+// input, as ReLU has at 0: choose other values. Very large or very small inputs
+// need another step: see [WithStep].
+//
+// # Large models
+//
+// Each element costs two runs of the forward graph. [WithMaxElements] limits
+// the number of elements per input.
+//
+// # Machines
+//
+// The LispMachine backpropagates from every node that no other node uses. It
+// takes only graphs in which the cost is the only such node; for others use
+// [WithoutLispMachine].
+//
+// Built with the tag cuda, Check takes the TapeMachine's second run alone,
+// because Gorgonia's dual values and LispMachine do not work on a GPU.
+//
+// Check returns the panics of build and of Gorgonia as errors. It cannot do
+// that for an op that panics while a machine runs, because machines run ops on
+// a goroutine of their own.
+//
+// # Coming from PyTorch
+//
+//	torch.autograd.gradcheck         here
+//	eps                              WithStep
+//	atol, rtol                       WithTolerance
+//	fast_mode                        WithMaxElements
+//	nondet_tol                       not needed: the source is rewound
+//	raise_exception                  Check returns an error
+//	module.eval()                    WithEvalMode
+//	inputs with requires_grad        the nodes that build returns as wrt
 package gradcheck
 
 import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
+	"runtime"
+	"runtime/debug"
 
-	"gonum.org/v1/gonum/diff/fd"
 	G "gorgonia.org/gorgonia"
-	"gorgonia.org/tensor"
 
-	"github.com/gumbel-go/gumbel/vm"
+	"github.com/gumbel-go/gumbel/ops"
 )
 
-// Tolerance is the most by which an analytic derivative may differ from the numeric
-// one, relative to the larger of 1 and the numeric one.
-const Tolerance = 1e-6
-
-// Input is a leaf of the graph under check.
-type Input struct {
-	Name  string
-	Shape tensor.Shape // empty for a scalar
-	Data  []float64    // row-major; an infinite element stays as it is, and its gradient must be exactly 0
-	Fixed bool         // held constant: its gradient is neither asked for nor checked
-}
-
-// Build makes a scalar cost from inputs, which come in the order of the list given to
-// Check. A graph that draws random numbers also returns rewind, called before each of
-// its runs, that puts its source back to where it stood after Build; otherwise nil.
-// Build is called once for each machine, and must then draw the same numbers.
-type Build func(g *G.ExprGraph, in G.Nodes) (cost *G.Node, rewind func() error, err error)
-
-// Check differentiates the cost of build with respect to every input that is not fixed, on
-// a TapeMachine (two runs: the gradients that BindDualValues leaves for a solver, and then
-// the value of the nodes that Grad returns) and on a LispMachine. Built for CUDA, it takes
-// the second run alone: the rest is not to be had there. It returns an error
-// for the worst derivative that finite differences do not confirm, and when the cost
-// itself differs from run to run or from machine to machine.
+// A Build makes a graph in g. It returns the scalar float64 cost and the inputs
+// to differentiate it by: float64 variables that hold a value, such as those
+// made with gorgonia.WithValue or gorgonia.WithInit. Every random node must
+// draw from src.
 //
-// The finite differences are taken of build's cost, or of surrogate's where that is not
-// nil: a straight-through op is held against the smooth function whose gradient it borrows.
-func Check(build, surrogate Build, inputs []Input) error {
-	if surrogate == nil {
-		surrogate = build
-	}
-	p, err := newPoint(inputs)
-	if err != nil {
+// Check calls it once per machine. Each call must build the same graph and list
+// the same inputs in the same order. It may panic, as gorgonia.Must does: Check
+// then returns the panic as an error.
+type Build func(g *G.ExprGraph, src *ops.Source) (cost *G.Node, wrt G.Nodes, err error)
+
+// Check returns nil if finite differences confirm the gradients of build's cost
+// on every machine. If they do not, the error is a *[Mismatch] for the worst
+// element, which errors.As finds. Any other error says why the graph cannot be
+// checked. The package documentation has the details.
+func Check(build Build, opts ...Option) error {
+	if err := check(build, opts); err != nil {
 		return fmt.Errorf("gradcheck: Check: %w", err)
 	}
-	want, err := numeric(surrogate, p)
-	if err != nil {
-		return fmt.Errorf("gradcheck: Check: finite differences: %w", err)
-	}
-	runs, err := tape(build, p)
-	if err != nil {
-		return fmt.Errorf("gradcheck: Check: tape machine: %w", err)
-	}
-	if !G.CUDA {
-		last, err := lisp(build, p)
-		if err != nil {
-			return fmt.Errorf("gradcheck: Check: lisp machine: %w", err)
-		}
-		runs = append(runs, last)
-	}
-	for _, r := range runs {
-		if !near(r.cost, runs[0].cost) {
-			return fmt.Errorf("gradcheck: Check: %s: the cost is %v, and was %v in the first run: rewind the source", r.name, r.cost, runs[0].cost)
-		}
-	}
-	for _, r := range runs {
-		if err := r.compare(p, want); err != nil {
-			return fmt.Errorf("gradcheck: Check: %s: %w", r.name, err)
-		}
-	}
 	return nil
 }
 
-// coordinate is one number that the cost is differentiated by.
-type coordinate struct{ input, element int }
+const (
+	onTape = "tape machine"
+	onLisp = "lisp machine"
+	byHand = "finite differences"
+)
 
-// point is where the gradient is checked.
-type point struct {
-	inputs []Input
-	free   []coordinate
-}
-
-func newPoint(inputs []Input) (*point, error) {
-	p := &point{inputs: inputs}
-	for i, in := range inputs {
-		if n := in.Shape.TotalSize(); n != len(in.Data) {
-			return nil, fmt.Errorf("input %q: %d values for shape %v: give %d", in.Name, len(in.Data), in.Shape, n)
-		}
-		for e, v := range in.Data {
-			if !in.Fixed && !math.IsInf(v, 0) {
-				p.free = append(p.free, coordinate{i, e})
-			}
-		}
-	}
-	if len(p.free) == 0 {
-		return nil, errors.New("no input to differentiate by: give one that is not fixed")
-	}
-	return p, nil
-}
-
-// at returns the free coordinates of values, one slice for each input.
-func (p *point) at(values [][]float64) []float64 {
-	x := make([]float64, len(p.free))
-	for i, c := range p.free {
-		x[i] = values[c.input][c.element]
-	}
-	return x
-}
-
-// values returns the data of every input, freshly allocated, with the free coordinates at x.
-func (p *point) values(x []float64) [][]float64 {
-	vs := p.origin()
-	for i, c := range p.free {
-		vs[c.input][c.element] = x[i]
-	}
-	return vs
-}
-
-func (p *point) origin() [][]float64 {
-	vs := make([][]float64, len(p.inputs))
-	for i, in := range p.inputs {
-		vs[i] = slices.Clone(in.Data)
-	}
-	return vs
-}
-
-// numeric returns the derivative of the cost by each free coordinate.
-func numeric(build Build, p *point) ([]float64, error) {
-	gr, err := newGraph(build, p)
+func check(build Build, opts []Option) error {
+	c, err := newConfig(build, opts)
 	if err != nil {
-		return nil, err
-	}
-	read := gr.readCost()
-	m, err := vm.New(gr.g)
-	if err != nil {
-		return nil, err
-	}
-	defer m.Close()
-	cost := func(x []float64) float64 {
-		if err != nil {
-			return 0
-		}
-		if err = gr.run(m, p.values(x)); err != nil {
-			return 0
-		}
-		defer m.Reset()
-		return read()
-	}
-	want := fd.Gradient(nil, cost, p.at(p.origin()), &fd.Settings{Formula: fd.Central})
-	return want, err
-}
-
-// run is what one run of one machine gave.
-type run struct {
-	name      string
-	cost      float64
-	gradients [][]float64 // one for each input; nil for a fixed one
-}
-
-func (r run) compare(p *point, want []float64) error {
-	if err := r.masked(p); err != nil {
 		return err
 	}
-	worst, at := 0.0, -1
-	for i, got := range p.at(r.gradients) {
-		miss := math.Abs(got-want[i]) / math.Max(1, math.Abs(want[i]))
-		if math.IsNaN(miss) {
-			miss = math.Inf(1)
+	var (
+		gr   *graph
+		p    *point
+		want [][]float64
+		runs []run
+	)
+	if err := attempt(onTape, func() (err error) {
+		if gr, err = c.newGraph(build); err == nil {
+			p, err = newPoint(gr, c.maxElements)
 		}
-		if miss > worst {
-			worst, at = miss, i
+		return err
+	}); err != nil {
+		return err
+	}
+	if err := attempt(byHand, func() (err error) {
+		want, runs, err = c.numeric(p)
+		return err
+	}); err != nil {
+		return err
+	}
+	if c.surrogate != nil {
+		runs = nil // of another cost
+	}
+	if err := attempt(onTape, func() error {
+		r, err := c.tape(gr, p)
+		runs = append(runs, r...)
+		return err
+	}); err != nil {
+		return err
+	}
+	if c.lisp {
+		if err := attempt(onLisp, func() error {
+			r, err := c.runLisp(p)
+			runs = append(runs, r)
+			return err
+		}); err != nil {
+			return err
 		}
 	}
-	if worst <= Tolerance {
-		return nil
+	if err := sameCosts(runs); err != nil {
+		return err
 	}
-	c := p.free[at]
-	return fmt.Errorf("the derivative by %s[%d] is %v, by finite differences %v",
-		p.inputs[c.input].Name, c.element, r.gradients[c.input][c.element], want[at])
-}
-
-// masked checks that an infinite element has no gradient.
-func (r run) masked(p *point) error {
-	for i, in := range p.inputs {
-		for e, v := range in.Data {
-			if !in.Fixed && math.IsInf(v, 0) && r.gradients[i][e] != 0 {
-				return fmt.Errorf("the derivative by %s[%d], which is %v, is %v and not 0", in.Name, e, v, r.gradients[i][e])
-			}
+	for _, r := range runs {
+		if m := r.mismatch(p, want, c.tolerance); m != nil {
+			return m
 		}
 	}
 	return nil
 }
 
-// near reports whether a and b are one number but for the order of a sum.
-func near(a, b float64) bool { return math.Abs(a-b) <= 1e-12*math.Max(1, math.Abs(b)) }
+// attempt calls f and returns its error, or its panic, with the stage's name.
+func attempt(stage string, f func() error) (err error) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case runtime.Error: // a bug: show where it is
+			err = fmt.Errorf("%s: panic: %w\n%s", stage, r, debug.Stack())
+		case error:
+			err = fmt.Errorf("%s: %w", stage, r)
+		default:
+			err = fmt.Errorf("%s: panic: %v", stage, r)
+		}
+	}()
+	if err := f(); err != nil {
+		return fmt.Errorf("%s: %w", stage, err)
+	}
+	return nil
+}
+
+// sameCosts checks that the cost is finite and the same in all runs but for the
+// order of a sum.
+func sameCosts(runs []run) error {
+	first := runs[0]
+	for _, r := range runs {
+		if math.IsNaN(r.cost) || math.IsInf(r.cost, 0) {
+			return fmt.Errorf("%s: the cost is %v, want a finite number", r.name, r.cost)
+		}
+		if math.Abs(r.cost-first.cost) > 1e-12*math.Max(1, math.Abs(first.cost)) {
+			return fmt.Errorf("%s: the cost is %v, but %v in %s: %w", r.name, r.cost, first.cost, first.name, errVaries)
+		}
+	}
+	return nil
+}
+
+var errVaries = errors.New("give the source to every random node with ops.WithSource, and use the same data in every call of build")

@@ -1,136 +1,100 @@
 package gradcheck
 
 import (
-	"fmt"
-	"slices"
+	"errors"
 
+	"gonum.org/v1/gonum/diff/fd"
 	G "gorgonia.org/gorgonia"
-	"gorgonia.org/tensor"
 
 	"github.com/gumbel-go/gumbel/vm"
 )
 
-// graph is a cost built from inputs, ready for a machine.
-type graph struct {
-	g      *G.ExprGraph
-	in     G.Nodes
-	cost   *G.Node
-	rewind func() error
-}
-
-func newGraph(build Build, p *point) (*graph, error) {
-	gr := &graph{g: G.NewGraph()}
-	for _, in := range p.inputs {
-		gr.in = append(gr.in, leaf(gr.g, in))
+// numeric returns the central difference of each checked element of each input,
+// and the runs at the point itself, before and after.
+func (c *config) numeric(p *point) (want [][]float64, at []run, err error) {
+	build := c.build
+	if c.surrogate != nil {
+		build = c.surrogate
 	}
-	var err error
-	gr.cost, gr.rewind, err = build(gr.g, gr.in)
+	gr, err := c.newGraph(build)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if !gr.cost.IsScalar() {
-		return nil, fmt.Errorf("the cost has shape %v: reduce it to a scalar", gr.cost.Shape())
+	if err := gr.bind(p); err != nil {
+		return nil, nil, err
 	}
-	return gr, nil
-}
+	f := &function{gr: gr}
+	gr.read(gr.cost, &f.cost)
+	if f.m, err = vm.New(gr.g, c.machine...); err != nil {
+		return nil, nil, err
+	}
+	defer f.m.Close()
 
-func leaf(g *G.ExprGraph, in Input) *G.Node {
-	if in.Shape.IsScalar() {
-		return G.NewScalar(g, G.Float64, G.WithName(in.Name))
+	at = []run{{name: byHand + ", first run", cost: f.value()}}
+	if f.err == nil {
+		f.err = errors.Join(gr.checkUntouched(p), sameCosts(at))
 	}
-	return G.NewTensor(g, G.Float64, in.Shape.Dims(), G.WithShape(in.Shape...), G.WithName(in.Name))
-}
-
-// run rewinds the source, binds the inputs and runs the machine, which the caller resets.
-func (gr *graph) run(m G.VM, values [][]float64) error {
-	if gr.rewind != nil {
-		if err := gr.rewind(); err != nil {
-			return fmt.Errorf("rewind: %w", err)
-		}
-	}
-	for i, n := range gr.in {
-		if err := bind(n, values[i]); err != nil {
-			return err
-		}
-	}
-	return m.RunAll()
-}
-
-func bind(n *G.Node, data []float64) error {
-	if n.IsScalar() {
-		return G.Let(n, data[0])
-	}
-	return G.Let(n, tensor.New(tensor.WithShape(n.Shape()...), tensor.WithBacking(data)))
-}
-
-// readCost keeps the cost of a tape machine's last run, for the function that it returns.
-func (gr *graph) readCost() func() float64 {
-	cost := new(G.Value)
-	G.Read(gr.cost, cost)
-	return func() float64 { return (*cost).Data().(float64) }
-}
-
-// gradients calls read with each input that is not fixed and copies what it returns.
-func (gr *graph) gradients(p *point, read func(i int) (G.Value, error)) ([][]float64, error) {
-	out := make([][]float64, len(gr.in))
 	for i, in := range p.inputs {
-		if in.Fixed {
-			continue
-		}
-		v, err := read(i)
-		if err != nil {
-			return nil, fmt.Errorf("the gradient of %s: %w", in.Name, err)
-		}
-		if out[i], err = floats(v, len(in.Data)); err != nil {
-			return nil, fmt.Errorf("the gradient of %s: %w", in.Name, err)
-		}
+		want = append(want, f.differences(gr.leaves[i], in, c.step))
 	}
-	return out, nil
+	at = append(at, run{name: byHand + ", last run", cost: f.value()})
+	if f.err == nil {
+		f.err = sameCosts(at)
+	}
+	return want, at, f.err
 }
 
-func floats(v G.Value, n int) ([]float64, error) {
-	if v == nil {
-		return nil, fmt.Errorf("no value")
-	}
-	switch d := v.Data().(type) {
-	case float64:
-		if n == 1 {
-			return []float64{d}, nil
-		}
-	case []float64:
-		if n == len(d) {
-			return slices.Clone(d), nil
-		}
-	}
-	return nil, fmt.Errorf("%T of shape %v: want %d float64 values", v, v.Shape(), n)
+// function is the cost as a function of the inputs. After an error it is 0.
+type function struct {
+	gr   *graph
+	m    G.VM
+	cost G.Value
+	err  error
 }
 
-// tape runs one TapeMachine twice.
-func tape(build Build, p *point) ([]run, error) {
-	gr, err := newGraph(build, p)
+func (f *function) value() float64 {
+	if f.err != nil {
+		return 0
+	}
+	if f.err = f.gr.run(f.m); f.err != nil {
+		return 0
+	}
+	defer f.m.Reset()
+	return f.cost.Data().(float64)
+}
+
+// differences returns the central difference of each checked element.
+func (f *function) differences(l leaf, in *input, step float64) []float64 {
+	all := make([]float64, len(in.checked))
+	for k, e := range in.checked {
+		all[k] = fd.Derivative(func(x float64) float64 {
+			l.set(e, x)
+			return f.value()
+		}, in.values[e], &fd.Settings{Formula: fd.Central, Step: step})
+		l.set(e, in.values[e])
+	}
+	return all
+}
+
+// tape runs a TapeMachine twice: for the dual values, which it has on the CPU
+// alone, and for the nodes of gorgonia.Grad.
+func (c *config) tape(gr *graph, p *point) ([]run, error) {
+	if err := gr.bind(p); err != nil {
+		return nil, err
+	}
+	nodes, err := G.Grad(gr.cost, gr.wrt...)
 	if err != nil {
 		return nil, err
 	}
-	var wrt G.Nodes
-	nodes := make(map[int]int) // input to its place in wrt
-	for i, in := range p.inputs {
-		if !in.Fixed {
-			nodes[i] = len(wrt)
-			wrt = append(wrt, gr.in[i])
-		}
+	values := make([]G.Value, len(nodes))
+	for i, n := range nodes {
+		gr.read(n, &values[i])
 	}
-	grads, err := G.Grad(gr.cost, wrt...)
-	if err != nil {
-		return nil, err
-	}
-	values := make([]G.Value, len(grads))
-	for i, n := range grads {
-		G.Read(n, &values[i])
-	}
-	cost := gr.readCost()
-	var opts []G.VMOpt
+	var cost G.Value
+	gr.read(gr.cost, &cost)
+	opts := c.machine
 	if !G.CUDA {
-		opts = append(opts, G.BindDualValues(wrt...))
+		opts = append(opts[:len(opts):len(opts)], G.BindDualValues(gr.wrt...))
 	}
 	m, err := vm.New(gr.g, opts...)
 	if err != nil {
@@ -140,41 +104,57 @@ func tape(build Build, p *point) ([]run, error) {
 
 	var runs []run
 	if !G.CUDA {
-		first := run{name: "tape machine, dual values"}
-		if first.gradients, err = gr.runAndRead(m, p, func(i int) (G.Value, error) { return gr.in[i].Grad() }); err != nil {
+		first, err := gr.differentiate(m, p, &cost, gr.dualValue)
+		if err != nil {
 			return nil, err
 		}
-		first.cost = cost()
-		m.Reset()
+		first.name = onTape + ", dual values"
 		runs = append(runs, first)
+		m.Reset()
 	}
-	second := run{name: "tape machine, second run"}
-	if second.gradients, err = gr.runAndRead(m, p, func(i int) (G.Value, error) { return values[nodes[i]], nil }); err != nil {
-		return nil, err
-	}
-	second.cost = cost()
-	return append(runs, second), nil
+	second, err := gr.differentiate(m, p, &cost, func(i int) (G.Value, error) { return values[i], nil })
+	second.name = onTape + ", second run"
+	return append(runs, second), err
 }
 
-// lisp runs a LispMachine, which can run once only and takes no graph that holds Grad's nodes.
-func lisp(build Build, p *point) (run, error) {
-	r := run{name: "lisp machine"}
-	gr, err := newGraph(build, p)
+// runLisp runs a LispMachine, which can run only once, on a graph of its own,
+// because it refuses the nodes of gorgonia.Grad.
+func (c *config) runLisp(p *point) (run, error) {
+	gr, err := c.newGraph(c.build)
 	if err != nil {
-		return r, err
+		return run{}, err
 	}
-	m := G.NewLispMachine(gr.g)
+	if err := gr.bind(p); err != nil {
+		return run{}, err
+	}
+	if err := gr.checkRoots(); err != nil {
+		return run{}, err
+	}
+	m := G.NewLispMachine(gr.g, c.machine...)
 	defer m.Close()
-	if r.gradients, err = gr.runAndRead(m, p, func(i int) (G.Value, error) { return gr.in[i].Grad() }); err != nil {
-		return r, err
-	}
-	r.cost = gr.cost.Value().Data().(float64)
-	return r, nil
+	r, err := gr.differentiate(m, p, nil, gr.dualValue)
+	r.name = onLisp
+	return r, err
 }
 
-func (gr *graph) runAndRead(m G.VM, p *point, read func(i int) (G.Value, error)) ([][]float64, error) {
-	if err := gr.run(m, p.origin()); err != nil {
-		return nil, err
+func (gr *graph) dualValue(i int) (G.Value, error) { return gr.wrt[i].Grad() }
+
+// differentiate runs a machine once. The cost is what a Read of it has left, or
+// the value of its node.
+func (gr *graph) differentiate(m G.VM, p *point, cost *G.Value, gradient func(i int) (G.Value, error)) (run, error) {
+	if err := gr.run(m); err != nil {
+		return run{}, err
 	}
-	return gr.gradients(p, read)
+	if err := gr.checkUntouched(p); err != nil {
+		return run{}, err
+	}
+	gradients, err := gr.gradients(p, gradient)
+	if err != nil {
+		return run{}, err
+	}
+	value := gr.cost.Value()
+	if cost != nil {
+		value = *cost
+	}
+	return run{cost: value.Data().(float64), gradients: gradients}, nil
 }
