@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/gumbel-go/gumbel/solver"
 )
 
 // checkpoint is all that a run needs to go on as if it had not stopped.
@@ -17,7 +19,7 @@ type checkpoint struct {
 	Images      uint32 // checksum of the dataset
 	Total       int    // steps asked for
 	Weights     [][]float32
-	Adam        adamState
+	Adam        *solver.Adam
 	Source      []byte
 	Temperature []byte
 	History     []record // one a step, so it tells the step too
@@ -32,7 +34,7 @@ type checkpointHeader struct {
 }
 
 const (
-	checkpointVersion = 1
+	checkpointVersion = 2
 	maxCheckpoint     = 1 << 30 // bytes
 )
 
@@ -88,8 +90,10 @@ func decodeCheckpoint(r io.Reader, size int64) (*checkpoint, error) {
 	switch {
 	case h.Magic != checkpointMagic:
 		return nil, errForeign
-	case h.Version != checkpointVersion:
-		return nil, fmt.Errorf("version %d of the format, this program reads version %d", h.Version, checkpointVersion)
+	case h.Version < checkpointVersion:
+		return nil, fmt.Errorf("format version %d, want %d: an older version of this program wrote it", h.Version, checkpointVersion)
+	case h.Version > checkpointVersion:
+		return nil, fmt.Errorf("format version %d, want %d: a newer version of this program wrote it", h.Version, checkpointVersion)
 	case h.Length > maxCheckpoint:
 		return nil, fmt.Errorf("damaged: says it holds %d bytes", h.Length)
 	case got != int64(h.Length):
@@ -122,21 +126,34 @@ func (c *checkpoint) check() error {
 			return fmt.Errorf("hidden layers of %v", c.Settings.Hidden)
 		}
 	}
-	if steps := len(c.History); c.Adam.Steps != steps || c.Total < steps {
-		return fmt.Errorf("%d steps of %d, %d by Adam", steps, c.Total, c.Adam.Steps)
+	if c.Adam == nil {
+		return errors.New("no solver")
+	}
+	if steps := len(c.History); c.Adam.Steps() != steps || c.Total < steps {
+		return fmt.Errorf("%d steps of %d, %d by Adam", steps, c.Total, c.Adam.Steps())
+	}
+	var weights, moments []int
+	for _, w := range c.Weights {
+		weights = append(weights, len(w))
+	}
+	for _, shape := range c.Adam.Shapes() {
+		moments = append(moments, shape.TotalSize())
 	}
 	want := c.Settings.sizes()
-	for _, t := range []struct {
-		name   string
-		slices [][]float32
-	}{{"weights", c.Weights}, {"Adam's means", c.Adam.Mean}, {"Adam's squares", c.Adam.Square}} {
-		if len(t.slices) != len(want) {
-			return fmt.Errorf("%s of %d tensors, want %d", t.name, len(t.slices), len(want))
-		}
-		for i, s := range t.slices {
-			if len(s) != want[i] {
-				return fmt.Errorf("%s: tensor %d has %d elements, want %d", t.name, i, len(s), want[i])
-			}
+	if err := checkSizes("weights", weights, want); err != nil || len(c.History) == 0 {
+		return err
+	}
+	return checkSizes("Adam's moments", moments, want)
+}
+
+// checkSizes compares the numbers of elements of tensors.
+func checkSizes(name string, sizes, want []int) error {
+	if len(sizes) != len(want) {
+		return fmt.Errorf("%s of %d tensors, want %d", name, len(sizes), len(want))
+	}
+	for i, n := range sizes {
+		if n != want[i] {
+			return fmt.Errorf("%s: tensor %d has %d elements, want %d", name, i, n, want[i])
 		}
 	}
 	return nil

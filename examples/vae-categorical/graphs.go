@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"math"
 	"slices"
 
@@ -39,6 +40,19 @@ func read(n *G.Node) *result {
 }
 
 func (r *result) floats() []float32 { return r.value.Data().([]float32) }
+
+// floats returns the elements of a dense float32 tensor, not a copy.
+func floats(v G.Value) ([]float32, error) {
+	d, ok := v.(*tensor.Dense)
+	if !ok {
+		return nil, fmt.Errorf("value is a %T, want a dense tensor", v)
+	}
+	f, ok := d.Data().([]float32)
+	if !ok {
+		return nil, fmt.Errorf("tensor of %v, want float32", d.Dtype())
+	}
+	return f, nil
+}
 
 // input adds a float32 matrix to a graph and returns the slice that holds it:
 // what is written there is what the next run reads.

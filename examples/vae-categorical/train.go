@@ -12,6 +12,7 @@ import (
 	"github.com/gumbel-go/gumbel/anneal"
 	"github.com/gumbel-go/gumbel/layers"
 	"github.com/gumbel-go/gumbel/ops"
+	"github.com/gumbel-go/gumbel/solver"
 	"github.com/gumbel-go/gumbel/vm"
 )
 
@@ -22,7 +23,7 @@ type trainer struct {
 	source      *ops.Source
 	temperature *anneal.Temperature
 	rate        anneal.Schedule
-	adam        *adam
+	adam        *solver.Adam
 	history     []record
 
 	machine
@@ -50,7 +51,9 @@ func newTrainer(s settings, train *images) (*trainer, error) {
 		batches:  newBatches(train, s.Batch, s.Seed),
 		source:   ops.NewSource(s.Seed),
 		rate:     anneal.Exponential(s.LR, -math.Log(0.9)/1000).Every(1000),
-		adam:     newAdam(s.sizes()),
+	}
+	if t.adam, err = solver.NewAdam(); err != nil {
+		return nil, err
 	}
 	g := G.NewGraph()
 	if t.temperature, err = anneal.NewTemperature(g, tensor.Float32, tau); err != nil {
@@ -134,7 +137,9 @@ func (t *trainer) step() error {
 	if v := r.nelbo(); math.IsNaN(v) || math.IsInf(v, 0) {
 		return fmt.Errorf("step %d: -ELBO is %v: try a smaller -lr", step+1, v)
 	}
-	t.adam.rate = t.rate(step)
+	if err := t.adam.SetLearningRate(t.rate(step)); err != nil {
+		return err
+	}
 	if err := t.adam.Step(t.gradients.ValueGrads()); err != nil {
 		return err
 	}
@@ -180,7 +185,7 @@ func (t *trainer) parameters() (*parameters, error) {
 // checkpoint is the run as it stands. It shares slices with the trainer: write
 // it before the next step.
 func (t *trainer) checkpoint(total int, images uint32) (*checkpoint, error) {
-	c := &checkpoint{Settings: t.settings, Images: images, Total: total, Adam: t.adam.state, History: t.history}
+	c := &checkpoint{Settings: t.settings, Images: images, Total: total, Adam: t.adam, History: t.history}
 	for _, n := range t.learnables {
 		w, err := floats(n.Value())
 		if err != nil {
@@ -205,7 +210,7 @@ func (t *trainer) restore(c *checkpoint) error {
 		}
 		copy(w, c.Weights[i])
 	}
-	t.adam.state, t.history = c.Adam, c.History
+	t.adam, t.history = c.Adam, c.History
 	if err := t.source.UnmarshalBinary(c.Source); err != nil {
 		return err
 	}
