@@ -13,19 +13,20 @@ import (
 	"github.com/gumbel-go/gumbel/solver"
 )
 
-// checkpoint is all that a run needs to go on as if it had not stopped.
+// checkpoint is all that a run needs to continue as if it had not stopped.
 type checkpoint struct {
 	Settings    settings
 	Images      uint32 // checksum of the dataset
-	Total       int    // steps asked for
+	Total       int    // steps to train for
 	Weights     [][]float32
 	Adam        *solver.Adam
 	Source      []byte
 	Temperature []byte
-	History     []record // one a step, so it tells the step too
+	History     []record // one record per step taken
 }
 
-// A checkpoint file is this header, big-endian, and a gob of the checkpoint.
+// A checkpoint file is this header, in big-endian order, and a gob of the
+// checkpoint.
 type checkpointHeader struct {
 	Magic   [16]byte
 	Version uint32
@@ -42,7 +43,7 @@ var checkpointMagic = [16]byte([]byte("gumbel vae ckpt\n"))
 
 var errForeign = errors.New("not a checkpoint of this program")
 
-// write replaces the file at path.
+// write writes the checkpoint to path and replaces an older one.
 func (c *checkpoint) write(path string) error {
 	var payload bytes.Buffer
 	if err := gob.NewEncoder(&payload).Encode(c); err != nil {
@@ -51,7 +52,7 @@ func (c *checkpoint) write(path string) error {
 	return replaceFile(path, func(w io.Writer) error { return seal(w, payload.Bytes()) })
 }
 
-// seal writes the header and the payload.
+// seal writes a header and the payload.
 func seal(w io.Writer, payload []byte) error {
 	h := checkpointHeader{checkpointMagic, checkpointVersion, uint64(len(payload)), sha256.Sum256(payload)}
 	if err := binary.Write(w, binary.BigEndian, h); err != nil {
@@ -61,7 +62,7 @@ func seal(w io.Writer, payload []byte) error {
 	return err
 }
 
-// readCheckpoint reads and checks the file at path; it never changes it.
+// readCheckpoint reads and validates the file at path. It never changes the file.
 func readCheckpoint(path string) (*checkpoint, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -79,8 +80,8 @@ func readCheckpoint(path string) (*checkpoint, error) {
 	return c, nil
 }
 
-// decodeCheckpoint reads a file of the given size. It allocates no more than
-// that size calls for, whatever the bytes are.
+// decodeCheckpoint reads a file of the given size. The memory that it allocates
+// is limited by that size, even for a damaged file.
 func decodeCheckpoint(r io.Reader, size int64) (*checkpoint, error) {
 	var h checkpointHeader
 	if err := binary.Read(r, binary.BigEndian, &h); err != nil {
@@ -95,9 +96,9 @@ func decodeCheckpoint(r io.Reader, size int64) (*checkpoint, error) {
 	case h.Version > checkpointVersion:
 		return nil, fmt.Errorf("format version %d, want %d: a newer version of this program wrote it", h.Version, checkpointVersion)
 	case h.Length > maxCheckpoint:
-		return nil, fmt.Errorf("damaged: says it holds %d bytes", h.Length)
+		return nil, fmt.Errorf("damaged: its header claims %d bytes", h.Length)
 	case got != int64(h.Length):
-		return nil, fmt.Errorf("damaged: holds %d bytes of %d", got, h.Length)
+		return nil, fmt.Errorf("damaged: it holds %d of %d bytes", got, h.Length)
 	}
 	payload := make([]byte, h.Length)
 	if _, err := io.ReadFull(r, payload); err != nil {
@@ -116,21 +117,21 @@ func decodeCheckpoint(r io.Reader, size int64) (*checkpoint, error) {
 	return c, nil
 }
 
-// check holds what the file must satisfy before anything is built from it.
+// check validates the checkpoint before anything is built from it.
 func (c *checkpoint) check() error {
 	if err := c.Settings.check(); err != nil {
 		return err
 	}
 	for _, h := range c.Settings.Hidden {
 		if h < 1 || h > maxCode {
-			return fmt.Errorf("hidden layers of %v", c.Settings.Hidden)
+			return fmt.Errorf("hidden layers of %v units, want 1 to %d", c.Settings.Hidden, maxCode)
 		}
 	}
 	if c.Adam == nil {
 		return errors.New("no solver")
 	}
 	if steps := len(c.History); c.Adam.Steps() != steps || c.Total < steps {
-		return fmt.Errorf("%d steps of %d, %d by Adam", steps, c.Total, c.Adam.Steps())
+		return fmt.Errorf("%d of %d steps, but %d by Adam", steps, c.Total, c.Adam.Steps())
 	}
 	var weights, moments []int
 	for _, w := range c.Weights {

@@ -94,7 +94,7 @@ func TestCheckpointRoundTrip(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "checkpoint")
 	want := savedRun()
-	for range 2 { // the second time there is a file to replace
+	for range 2 { // the second time replaces a file
 		if err := want.write(path); err != nil {
 			t.Fatal(err)
 		}
@@ -142,12 +142,12 @@ func TestCheckpointDamage(t *testing.T) {
 		{"empty", nil, "not a checkpoint of this program"},
 		{"foreign", bytes.Repeat([]byte("\x89PNG\r\n"), 100), "not a checkpoint of this program"},
 		{"short header", good[:head-1], "not a checkpoint of this program"},
-		{"header only", good[:head], "holds 0 bytes of"},
-		{"truncated", good[:len(good)-1], "damaged: holds"},
-		{"too long", append(slices.Clone(good), 0), "damaged: holds"},
+		{"header only", good[:head], "damaged: it holds 0 of"},
+		{"truncated", good[:len(good)-1], "damaged: it holds"},
+		{"too long", append(slices.Clone(good), 0), "damaged: it holds"},
 		{"older version", changed(good, 19, 1), "format version 1, want 2: an older version"},
 		{"later version", changed(good, 19, 3), "format version 3, want 2: a newer version"},
-		{"length of 2⁶³", changed(good, 20, 0x80), "damaged: says it holds"},
+		{"length of 2⁶³", changed(good, 20, 0x80), "damaged: its header claims"},
 		{"payload bit", changed(good, len(good)-9, good[len(good)-9]^1), "damaged: the checksum differs"},
 		{"checksum bit", changed(good, head-1, good[head-1]^1), "damaged: the checksum differs"},
 		{"not a gob", notGob.Bytes(), "unreadable"},
@@ -157,10 +157,10 @@ func TestCheckpointDamage(t *testing.T) {
 		{"weights missing", inconsistent(func(c *checkpoint) { c.Weights = c.Weights[1:] }), "weights of 11 tensors, want 12"},
 		{"moments missing", inconsistent(func(c *checkpoint) { c.Adam = stepped(c.Settings.sizes()[1:], 2) }), "moments of 11 tensors, want 12"},
 		{"moments of another model", inconsistent(func(c *checkpoint) { c.Adam = stepped(slices.Repeat([]int{3}, 12), 2) }), "moments: tensor 0 has 3 elements, want 1568"},
-		{"no moments", inconsistent(func(c *checkpoint) { c.Adam = stepped(nil, 0) }), "2 steps of 10, 0 by Adam"},
+		{"no moments", inconsistent(func(c *checkpoint) { c.Adam = stepped(nil, 0) }), "2 of 10 steps, but 0 by Adam"},
 		{"no solver", inconsistent(func(c *checkpoint) { c.Adam = nil }), "no solver"},
-		{"steps", inconsistent(func(c *checkpoint) { c.Adam = stepped(c.Settings.sizes(), 3) }), "2 steps of 10, 3 by Adam"},
-		{"total", inconsistent(func(c *checkpoint) { c.Total = 1 }), "2 steps of 1"},
+		{"steps", inconsistent(func(c *checkpoint) { c.Adam = stepped(c.Settings.sizes(), 3) }), "2 of 10 steps, but 3 by Adam"},
+		{"total", inconsistent(func(c *checkpoint) { c.Total = 1 }), "2 of 1 steps"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "checkpoint")
@@ -179,24 +179,24 @@ func TestCheckpointDamage(t *testing.T) {
 	}
 }
 
-// No byte of a small file may be turned without an error.
+// No byte of a small file can change without an error.
 func TestCheckpointEveryByteMatters(t *testing.T) {
 	good := fileOf(t, savedRun())
 	for i := 0; i < len(good); i += 7 {
 		if _, err := decode(changed(good, i, good[i]^0x10)); err == nil {
-			t.Fatalf("byte %d of %d was turned and nothing was said", i, len(good))
+			t.Fatalf("byte %d of %d was changed without an error", i, len(good))
 		}
 	}
 }
 
-// A disk that is full, or a folder that cannot be written, must not cost the
-// checkpoint that is there.
+// A full disk, or a folder that cannot be written, must not destroy the existing
+// checkpoint.
 func TestFailedWriteKeepsTheOldFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "checkpoint")
 	if err := savedRun().write(path); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Mkdir(path+".tmp", 0o777); err != nil { // in the way, whoever runs the test
+	if err := os.Mkdir(path+".tmp", 0o777); err != nil { // blocks the temporary file, even for root
 		t.Fatal(err)
 	}
 	c := savedRun()
@@ -221,7 +221,7 @@ func FuzzCheckpoint(f *testing.F) {
 	}
 	f.Add(big.Bytes())
 	f.Fuzz(func(t *testing.T, file []byte) {
-		// As it is, and as a payload with a right header, which gets further.
+		// As it is, and as a payload with a valid header, which gets further.
 		var sealed bytes.Buffer
 		if err := seal(&sealed, file); err != nil {
 			t.Fatal(err)
@@ -230,7 +230,7 @@ func FuzzCheckpoint(f *testing.F) {
 		runtime.ReadMemStats(&before)
 		for _, b := range [][]byte{file, sealed.Bytes()} {
 			if c, err := decode(b); err == nil && c.check() != nil {
-				t.Error("accepted a checkpoint that does not hold together")
+				t.Error("accepted an inconsistent checkpoint")
 			}
 		}
 		runtime.ReadMemStats(&after)
