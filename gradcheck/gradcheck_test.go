@@ -194,6 +194,8 @@ func TestWrongGradientsFail(t *testing.T) {
 			want: Mismatch{Machine: dual, Input: "x", Index: []int{0}, Value: -inf, Analytic: -0.5}},
 		{name: "one element of a matrix", build: wrongMatrix,
 			want: Mismatch{Machine: dual, Input: "m", Index: []int{1, 2}, Value: 6, Analytic: 13, Numeric: 12, Tolerance: 12e-6, Wrong: 1, Checked: 6}},
+		{name: "in training alone", build: fresh(func() G.Op { return &square{trains: true} }, 1, -2, 3),
+			want: Mismatch{Machine: dual, Input: "x", Index: []int{1}, Value: -2, Analytic: -4, Numeric: -2, Tolerance: 2e-6, Wrong: 3, Checked: 3}},
 		{name: "scalar", build: wrongScalar,
 			want: Mismatch{Machine: dual, Input: "s", Index: []int{}, Value: 3, Analytic: 7, Numeric: 6, Tolerance: 6e-6, Wrong: 1, Checked: 1}},
 	} {
@@ -521,6 +523,34 @@ func TestMaxElements(t *testing.T) {
 	var m *Mismatch
 	if !errors.As(err, &m) || m.Value != wrong || m.Checked != size-1 {
 		t.Errorf("all elements: error %v", err)
+	}
+}
+
+// Check builds one graph per machine, however many elements it checks.
+func TestBuildsPerCheck(t *testing.T) {
+	for _, tt := range []struct {
+		opts  []Option
+		tapes int
+		lisp  bool
+	}{
+		{nil, 2, true},
+		{[]Option{WithoutLispMachine()}, 2, false},
+		{[]Option{WithSurrogate(model)}, 1, true},
+	} {
+		builds := 0
+		if err := Check(func(g *G.ExprGraph, src *ops.Source) (*G.Node, G.Nodes, error) {
+			builds++
+			return model(g, src)
+		}, tt.opts...); err != nil {
+			t.Error(err)
+		}
+		want := tt.tapes
+		if tt.lisp && !G.CUDA {
+			want++
+		}
+		if builds != want {
+			t.Errorf("%d builds, want %d", builds, want)
+		}
 	}
 }
 
