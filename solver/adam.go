@@ -18,8 +18,9 @@ import (
 //	s ← β₂·s + (1 − β₂)·g²
 //	w ← w − rate · m/(1 − β₁ᵗ) / (√(s/(1 − β₂ᵗ)) + ε)
 //
-// for each weight w, in the dtype of the weights, float32 or float64. The
-// result has the same bits on every processor and for any number of threads.
+// for each weight w, in the dtype of the weights, float32 or float64. The bits
+// of the result depend neither on the number of threads nor on the vector
+// instructions in use.
 //
 // Make one with [NewAdam]. A copy of an Adam is the same solver: both share one
 // state. An Adam is for one goroutine at a time.
