@@ -154,6 +154,9 @@ func (gr *graph) gradients(p *point, read func(i int) (G.Value, error)) ([][]flo
 		if err != nil {
 			return nil, fmt.Errorf("the gradient of %s: %w", in.name, err)
 		}
+		if v == nil {
+			return nil, fmt.Errorf("the gradient of %s has no value", in.name)
+		}
 		gradient, err := layout.Slice[float64](v, in.shape)
 		if err != nil {
 			return nil, fmt.Errorf("the gradient of %s %w", in.name, err)

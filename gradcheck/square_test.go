@@ -29,7 +29,6 @@ type square struct {
 	trains     bool                    // the gradient is wrong unless evaluated
 	writes     bool                    // overwrites its input
 	fails      error                   // what Do returns
-	shape      tensor.Shape            // of the tape machine's gradient; nil: the input's
 
 	training          bool
 	values, gradients int // how many have been computed
@@ -144,11 +143,7 @@ func (d *squareDiff) Do(in ...G.Value) (G.Value, error) {
 		scale(dx, float64(int(1)<<d.s.gradients))
 	}
 	d.s.gradients++
-	shape := in[0].Shape()
-	if d.s.shape != nil {
-		shape = d.s.shape
-	}
-	return layout.Value(shape, dx), nil
+	return layout.Value(in[0].Shape(), dx), nil
 }
 
 // symbolicOnly hides DoDiff: the lisp machine then silently passes no gradient on.
