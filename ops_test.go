@@ -5,12 +5,13 @@ import (
 	"hash/fnv"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
-	"github.com/gumbel-go/gumbel/internal/gradcheck"
+	"github.com/gumbel-go/gumbel/gradcheck"
 	"github.com/gumbel-go/gumbel/ops"
 )
 
@@ -121,26 +122,34 @@ func (e env) weighSquare(y *G.Node) *G.Node { return e.weigh(G.Must(G.Square(y))
 
 func (e env) kl(q, p *G.Node) *G.Node { return G.Must(ops.CategoricalKL(q, p, e.options()...)) }
 
+// variable is an input of a cost.
+type variable struct {
+	name  string
+	shape tensor.Shape // empty for a scalar
+	data  floats
+	fixed bool // not differentiated by
+}
+
 // data returns numbers for the input called name, the same for each name and shape.
-func (l layout) data(name string) gradcheck.Input {
+func (l layout) data(name string) variable {
 	h := fnv.New64a()
 	fmt.Fprint(h, name, l.shape)
 	rng := rand.New(rand.NewPCG(h.Sum64(), 1))
 	switch name {
 	case "tau":
-		return gradcheck.Input{Name: name, Data: []float64{0.8}}
+		return variable{name: name, data: floats{0.8}}
 	case "theta":
-		return gradcheck.Input{Name: name, Data: []float64{-0.4}}
+		return variable{name: name, data: floats{-0.4}}
 	}
-	in := gradcheck.Input{Name: name, Shape: l.shape, Data: make([]float64, l.shape.TotalSize())}
-	for i := range in.Data {
-		in.Data[i] = rng.NormFloat64()
+	in := variable{name: name, shape: l.shape, data: make(floats, l.shape.TotalSize())}
+	for i := range in.data {
+		in.data[i] = rng.NormFloat64()
 		if name == "targets" {
-			in.Data[i] = rng.Float64()
+			in.data[i] = rng.Float64()
 		}
 	}
 	if name == "masked" || name == "maskedToo" {
-		l.mask(in.Data)
+		l.mask(in.data)
 	}
 	return in
 }
@@ -324,34 +333,73 @@ func TestGradients(t *testing.T) {
 }
 
 func (tt gradientTest) check(t *testing.T, l layout) {
-	var inputs []gradcheck.Input
+	var variables []variable
 	for _, name := range tt.inputs {
-		inputs = append(inputs, l.data(name))
+		variables = append(variables, l.data(name))
 	}
-	var surrogate gradcheck.Build
+	var opts []gradcheck.Option
 	if tt.surrogate != nil {
-		surrogate = tt.build(l, tt.surrogate)
+		opts = append(opts, gradcheck.WithSurrogate(l.build(variables, tt.surrogate)))
 	}
-	if err := gradcheck.Check(tt.build(l, tt.cost), surrogate, inputs); err != nil {
+	if err := gradcheck.Check(l.build(variables, tt.cost), opts...); err != nil {
 		t.Error(err)
 	}
 }
 
-// build freezes the noise: each graph has its own source of one seed, put back before each run.
-func (tt gradientTest) build(l layout, cost func(env) *G.Node) gradcheck.Build {
-	return func(g *G.ExprGraph, in G.Nodes) (c *G.Node, rewind func() error, err error) {
-		// G.Must panics with a constructor's error.
-		defer func() {
-			if r := recover(); r != nil {
-				err = fmt.Errorf("%v", r)
+func (l layout) build(variables []variable, cost func(env) *G.Node) gradcheck.Build {
+	return func(g *G.ExprGraph, src *ops.Source) (*G.Node, G.Nodes, error) {
+		e := env{layout: l, g: g, in: make(map[string]*G.Node), source: src}
+		var wrt G.Nodes
+		for _, in := range variables {
+			n := input(g, tensor.Float64, in.name, in.shape, in.data)
+			e.in[in.name] = n
+			if !in.fixed {
+				wrt = append(wrt, n)
 			}
-		}()
-		e := env{layout: l, g: g, in: make(map[string]*G.Node), source: ops.NewSource(11)}
-		for i, name := range tt.inputs {
-			e.in[name] = in[i]
 		}
-		c = cost(e)
-		state, err := e.source.MarshalBinary()
-		return c, func() error { return e.source.UnmarshalBinary(state) }, err
+		return cost(e), wrt, nil
+	}
+}
+
+// Ops without a gradient refuse one on a TapeMachine, which asks, and pass none on on a
+// LispMachine, which does not.
+func TestNoGradient(t *testing.T) {
+	tests := []struct {
+		name string
+		op   func(x *G.Node) (*G.Node, error)
+	}{
+		{"Categorical", func(x *G.Node) (*G.Node, error) {
+			return ops.Categorical(x, ops.WithSource(ops.NewSource(1)))
+		}},
+		{"GumbelLike", func(x *G.Node) (*G.Node, error) {
+			return ops.GumbelLike(x, ops.WithSource(ops.NewSource(1)))
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			build := func() (x, cost *G.Node) {
+				x = input(G.NewGraph(), tensor.Float64, "x", tensor.Shape{2, 3}, floats{1, 2, 3, 4, 5, 6})
+				y, err := tt.op(x)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return x, dot(y, y)
+			}
+			x, cost := build()
+			if _, err := G.Grad(cost, x); err == nil {
+				t.Error("G.Grad gave a gradient")
+			}
+			if G.CUDA {
+				return
+			}
+			x, cost = build()
+			grads, err := backpropagate(t, x.Graph(), cost, G.Nodes{x}, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if slices.ContainsFunc(elements(grads[0]), func(v float64) bool { return v != 0 }) {
+				t.Errorf("the lisp machine's gradient is %v", elements(grads[0]))
+			}
+		})
 	}
 }

@@ -173,8 +173,7 @@ func TestLatentFwdIsIndependent(t *testing.T) {
 }
 
 func TestLatentGradients(t *testing.T) {
-	checkGradients(t, func(t *testing.T) net {
-		g := G.NewGraph()
+	checkGradients(t, func(g *G.ExprGraph) (*G.Node, G.Nodes) {
 		x := input(g, "x", 2, 3)
 		l := linear(t, g, "l", 3, 6)
 		z := latent(t, temperature(g, 0.7), 2, 3, ops.WithNoise(input(g, "noise", 2, 6)))
@@ -185,7 +184,7 @@ func TestLatentGradients(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return net{G.Must(G.Add(weigh(y), weigh(kl))), s.Model()}
+		return G.Must(G.Add(weigh(y), weigh(kl))), s.Model()
 	})
 }
 

@@ -21,15 +21,16 @@ func isOnDevice(n *G.Node) bool {
 	return ok
 }
 
-// onDevice tells whether a graph has anything to do on the device.
+// onDevice reports whether a graph has a node that runs on the device.
 func onDevice(g *G.ExprGraph) bool { return slices.ContainsFunc(g.AllNodes(), isOnDevice) }
 
-// reads tells whether a graph has a Read.
+// reads reports whether a graph has a Read.
 func reads(g *G.ExprGraph) bool {
 	return slices.ContainsFunc(g.AllNodes(), func(n *G.Node) bool { return opName(n) == "gorgonia.readOp" })
 }
 
-// opName is the type of a node's op, as Gorgonia's unexported ones are known.
+// opName is the type of a node's op. Gorgonia's own types are unexported, so
+// they are known by their names.
 func opName(n *G.Node) string { return strings.TrimPrefix(fmt.Sprintf("%T", n.Op()), "*") }
 
 func children(n *G.Node) G.Nodes {
@@ -40,7 +41,7 @@ func children(n *G.Node) G.Nodes {
 	return all
 }
 
-// deviceInputs are the variables that nodes on the device take.
+// deviceInputs returns the variables that nodes on the device use.
 func deviceInputs(g *G.ExprGraph) G.Nodes {
 	var all G.Nodes
 	for _, n := range g.AllNodes() {
@@ -57,15 +58,15 @@ func deviceInputs(g *G.ExprGraph) G.Nodes {
 }
 
 var refused = map[string]string{
-	"BindDualValues":  "it leaves zeros for the gradients of tensors: use ReadGradients",
+	"BindDualValues":  "the gradients of tensors would be 0: use ReadGradients",
 	"WithPrecompiled": "CompileFunction reserves no memory on the device: leave it out, and New compiles the graph",
-	"WithNaNWatch":    "it looks at values before the device has computed them: leave it out",
-	"WithInfWatch":    "it looks at values before the device has computed them: leave it out",
-	"TraceExec":       "it copies values before the device has computed them: use Read",
+	"WithNaNWatch":    "it reads values before the device has computed them: leave it out",
+	"WithInfWatch":    "it reads values before the device has computed them: leave it out",
+	"TraceExec":       "it copies values before the device has computed them: use gorgonia.Read",
 }
 
-// checkOptions refuses options by the names of the functions that made them,
-// which is all that can be seen of an option.
+// checkOptions rejects options by the names of the functions that made them,
+// because an option shows nothing else of itself.
 func checkOptions(opts []G.VMOpt) error {
 	for _, o := range opts {
 		path := runtime.FuncForPC(reflect.ValueOf(o).Pointer()).Name() // ends in TraceExec.func1
@@ -78,20 +79,20 @@ func checkOptions(opts []G.VMOpt) error {
 	return nil
 }
 
-// Gorgonia queues calls to the driver. At the 64th a second thread begins to
-// make them, with no lock between the two: calls are lost.
+// Gorgonia queues calls to the driver. From the 64th on, a second thread makes
+// calls too, without a lock, and calls are lost.
 const (
 	queueLimit   = 63
-	builtinCalls = 3 // a copy, a launch, a wait
+	builtinCalls = 3 // of an elementwise node: a copy, a launch, a wait
 )
 
-// checkGraph refuses what the machine would compute wrongly, or not at all.
+// checkGraph rejects what the machine would compute wrongly or cannot compute.
 func checkGraph(g *G.ExprGraph) error {
 	nodes, err := G.Sort(g)
 	if err != nil {
 		return err
 	}
-	slices.Reverse(nodes) // into the order in which the machine runs them
+	slices.Reverse(nodes) // now in the order in which the machine runs them
 	for _, check := range []func(G.Nodes) error{checkOperands, checkReshapes, checkQueue} {
 		if err := check(nodes); err != nil {
 			return err
@@ -100,7 +101,7 @@ func checkGraph(g *G.ExprGraph) error {
 	return nil
 }
 
-// checkOperands refuses what Gorgonia's own nodes have no kernel for.
+// checkOperands rejects operands for which Gorgonia's own nodes have no kernel.
 func checkOperands(nodes G.Nodes) error {
 	for _, n := range nodes {
 		op := opName(n)
@@ -110,31 +111,31 @@ func checkOperands(nodes G.Nodes) error {
 			continue
 		}
 		if op == "gorgonia.linAlgBinOp" && n.IsScalar() {
-			return fmt.Errorf("%v is a product of two vectors, for which Gorgonia has no kernel: Sum their HadamardProd", n)
+			return fmt.Errorf("%v is a product of two vectors, for which Gorgonia has no kernel on the device: use the Sum of their HadamardProd", n)
 		}
 		for _, of := range append(children(n), n) {
 			if dt := of.Dtype(); dt != tensor.Float32 && dt != tensor.Float64 {
-				return fmt.Errorf("%v is of %v: on the device Gorgonia's own nodes are of float32 and float64 alone; a comparison is if its retSame is true", of, dt)
+				return fmt.Errorf("%v is of %v: on the device, Gorgonia's own nodes support only float32 and float64 (for a comparison, pass retSame = true)", of, dt)
 			}
 		}
 	}
 	return nil
 }
 
-// checkReshapes refuses a Reshape, which broadcasting has in it, of what other
-// nodes take too. Its result is the same memory, under another shape, and is
-// freed as if it were not. All nodes on the device have one copy of a value that
-// comes from the host; where that is of less than the smallest block, its memory
-// is of no use to another value.
+// checkReshapes rejects a Reshape of a node that other nodes also use;
+// broadcasting includes a Reshape. The result shares the node's memory under
+// another shape, but Gorgonia frees that memory as if it were not shared. An
+// input from the host has one copy on the device, which all nodes use. Freeing
+// it does no harm if it is smaller than a block, because no other value fits.
 func checkReshapes(nodes G.Nodes) error {
-	reshaped := map[*G.Node]bool{} // on the host, its copy reshaped
+	reshaped := map[*G.Node]bool{} // inputs from the host whose copy was reshaped
 	for _, n := range nodes {
 		if !isOnDevice(n) {
 			continue
 		}
 		for _, c := range children(n) {
 			if reshaped[c] {
-				return fmt.Errorf("%v takes %v after a Reshape or a broadcast of that, whose result is the same memory on the device: give one of the two a copy of it", n, c)
+				return fmt.Errorf("%v uses %v after a Reshape or a broadcast of it, which shares its memory on the device: give one of the two a copy", n, c)
 			}
 		}
 		if opName(n) != "gorgonia.reshapeOp" {
@@ -142,38 +143,38 @@ func checkReshapes(nodes G.Nodes) error {
 		}
 		c := children(n)[0]
 		if isOnDevice(c) && c.Graph().To(c.ID()).Len() > 1 {
-			return fmt.Errorf("a Reshape or a broadcast of %v changes that value itself on the device, and another node takes it too: compute it twice", c)
+			return fmt.Errorf("a Reshape or a broadcast of %v changes its value on the device, and another node also uses it: compute it twice", c)
 		}
 		reshaped[c] = !isOnDevice(c) && n.Shape().TotalSize()*int(n.Dtype().Size()) >= kernels.LeastBlock
 	}
 	return nil
 }
 
-// checkQueue counts calls between the nodes that empty the queue.
+// checkQueue counts the calls between nodes that empty the queue.
 func checkQueue(nodes G.Nodes) error {
 	queue, moved := 0, map[*G.Node]bool{}
 	for _, n := range nodes {
-		on := isOnDevice(n)
+		device := isOnDevice(n)
 		emptied := false
 		for _, c := range children(n) {
-			if isOnDevice(c) == on || moved[c] {
+			if isOnDevice(c) == device || moved[c] {
 				continue
 			}
 			moved[c] = true
 			queue++
-			emptied = !on
+			emptied = !device
 		}
 		switch op := opName(n); {
 		case op == "gorgonia.readOp", emptied:
 			queue = 0
-		case !on, op == "gorgonia.reshapeOp":
+		case !device, op == "gorgonia.reshapeOp":
 		case op == "gorgonia.linAlgBinOp", !strings.HasPrefix(op, "gorgonia."):
 			queue = 0
 		default:
 			queue += builtinCalls
 		}
 		if queue > queueLimit {
-			return fmt.Errorf("there are more than %d of Gorgonia's own elementwise nodes in a row, up to %v, which overruns its queue of calls to the driver: Read one in between", queueLimit/builtinCalls, n)
+			return fmt.Errorf("more than %d of Gorgonia's own elementwise nodes in a row, up to %v, overrun its queue of calls to the driver: Read one in between", queueLimit/builtinCalls, n)
 		}
 	}
 	return nil

@@ -11,16 +11,16 @@ import (
 
 const modulePath = "github.com/gumbel-go/gumbel"
 
-// Gradients are those of a graph's cost to its learnables, for a solver. They
-// take the place of gorgonia.BindDualValues, which on CUDA gives zeros.
+// Gradients holds the gradients of a cost by the learnables of a graph, for a
+// solver. It replaces gorgonia.BindDualValues, whose gradients are 0 on CUDA.
 type Gradients struct{ all []G.ValueGrad }
 
-// ReadGradients makes machines of the learnables' graph keep the gradients to
-// them. Call it after gorgonia.Grad or gorgonia.Backpropagate and before
+// ReadGradients makes the machines of a graph keep the gradients to its
+// learnables. Call it after gorgonia.Grad or gorgonia.Backpropagate and before
 // New. The learnables are variables of one graph.
 //
-// In contrast to BindDualValues, the gradients are those of the last run alone,
-// whether or not a solver has set them to zero.
+// Unlike those of BindDualValues, the gradients are those of the last run
+// alone: they do not add up over runs, even if no solver sets them to zero.
 func ReadGradients(learnables ...*G.Node) (*Gradients, error) {
 	r := &Gradients{}
 	for i, n := range learnables {
@@ -28,7 +28,7 @@ func ReadGradients(learnables ...*G.Node) (*Gradients, error) {
 			return nil, fmt.Errorf("vm: ReadGradients: learnable %d: %w", i, err)
 		}
 		p := &gradient{learnable: n}
-		if lasting(n) {
+		if ownsValue(n) {
 			p.node = n.Deriv()
 		} else {
 			G.Read(n.Deriv(), &p.value)
@@ -45,36 +45,40 @@ func checkLearnable(n *G.Node) error {
 	case !n.IsVar():
 		return fmt.Errorf("%v is not a variable", n)
 	case n.Deriv() == nil:
-		return fmt.Errorf("%s has no gradient: give it to gorgonia.Grad or gorgonia.Backpropagate first", n.Name())
+		return fmt.Errorf("%s has no gradient: pass it to gorgonia.Grad or gorgonia.Backpropagate first", n.Name())
 	}
 	return nil
 }
 
-// lasting tells whether a solver may work on the value of a gradient's node, for
-// which nothing need be copied: it lies on the host, and nobody else reads that
-// memory. Ops of this module see to the latter. Those of Gorgonia may return
-// what they were given, even an input of the graph.
-func lasting(n *G.Node) bool {
+// ownsValue reports whether a solver may change the value of the learnable's
+// gradient node, so that no copy is needed. It may if the value is on the host
+// and nothing else uses its memory. Ops of this module ensure the latter;
+// Gorgonia's may return one of their inputs, even one of the graph's.
+func ownsValue(n *G.Node) bool {
 	grad := n.Deriv()
 	t := reflect.TypeOf(grad.Op())
 	ours := t != nil && t.Kind() == reflect.Pointer && strings.HasPrefix(t.Elem().PkgPath(), modulePath+"/")
 	return !G.CUDA && ours && len(grad.DerivOf()) == 1
 }
 
-// ValueGrads are the learnables with their gradients, in the order in which
-// they were given, for gorgonia.Solver. They stay valid from run to run.
-//
-// All of Gorgonia's solvers take them but AdamW, which wants nodes.
+// ValueGrads returns the learnables with their gradients, in the order of
+// ReadGradients, for a solver: solver.Adam, or any of Gorgonia's except AdamW,
+// which needs nodes. They stay valid from run to run.
 func (r *Gradients) ValueGrads() []G.ValueGrad { return append([]G.ValueGrad(nil), r.all...) }
 
-// gradient is a learnable with its gradient: the value of a node, or a copy.
+// gradient is a learnable with its gradient.
 type gradient struct {
-	learnable, node *G.Node
-	value           G.Value
+	learnable *G.Node
+	node      *G.Node // holds the gradient; nil: value does
+	value     G.Value
 }
 
 func (p *gradient) Name() string   { return p.learnable.Name() }
 func (p *gradient) Value() G.Value { return p.learnable.Value() }
+
+// FreshGradient tells solver.Adam that each run overwrites the gradient, so that
+// it need not be set to zero.
+func (p *gradient) FreshGradient() bool { return true }
 
 func (p *gradient) Grad() (G.Value, error) {
 	v := p.value
@@ -82,7 +86,7 @@ func (p *gradient) Grad() (G.Value, error) {
 		v = p.node.Value()
 	}
 	if v == nil {
-		return nil, fmt.Errorf("vm: the gradient to %s is not computed yet: run the machine first", p.Name())
+		return nil, fmt.Errorf("vm: the gradient of %s is not computed yet: run the machine first", p.Name())
 	}
 	return v, nil
 }

@@ -16,8 +16,8 @@ type byHand struct{ value, grad G.Value }
 func (p byHand) Value() G.Value         { return p.value }
 func (p byHand) Grad() (G.Value, error) { return p.grad, nil }
 
-// Solvers change the weights as they do given the gradients by hand, and the
-// next run takes the changed weights. The cost is s·Σ(w−t)².
+// Solvers change the weights as they do with gradients computed by hand, and the
+// next run uses the changed weights. The cost is s·Σ(w−t)².
 func TestSolvers(t *testing.T) {
 	target := []float64{0.5, -1, 2, 0}
 	all := map[string]func() G.Solver{
@@ -90,8 +90,8 @@ func handGradients(t *testing.T, dt tensor.Dtype, hand []byHand, target []float6
 	return model
 }
 
-// What a solver does to a gradient touches neither another learnable's nor an
-// input, though all three are one node.
+// A solver may change a gradient: that changes neither another learnable's
+// gradient nor an input, although all three are one node.
 func TestGradientsShareNothing(t *testing.T) {
 	g := G.NewGraph()
 	vector := func(name string, values ...float64) *G.Node {

@@ -7,21 +7,23 @@ import (
 	G "gorgonia.org/gorgonia"
 )
 
-// Machine is a tape machine. Like the graph that it was made for, it is for one
-// goroutine at a time. Close it when it has done its work.
+// Machine is a tape machine. Like its graph, it is for one goroutine at a time.
+// Close it after use.
 type Machine struct {
 	device
-	broken error // why the device can be used no more
+	broken error // why the device can no longer be used
 }
 
 var _ G.VM = (*Machine)(nil)
 
-// New compiles a graph and opens a machine for it, with the options of
-// NewTapeMachine. All nodes must be in the graph by then: gradients, Reads and
-// ReadGradients.
+// New compiles a graph and opens a machine for it. It takes the options of
+// gorgonia.NewTapeMachine. All nodes must be in the graph by then: gradients,
+// Reads and ReadGradients.
+//
+// The error is a [DeviceError] if the CUDA device cannot be used.
 func New(g *G.ExprGraph, opts ...G.VMOpt) (*Machine, error) {
 	if g == nil {
-		return nil, errors.New("vm: the graph is nil")
+		return nil, errors.New("vm: New: the graph is nil")
 	}
 	m, err := open(g, opts)
 	if err != nil {
@@ -30,8 +32,8 @@ func New(g *G.ExprGraph, opts ...G.VMOpt) (*Machine, error) {
 	return m, nil
 }
 
-// panicked makes an error of a panic, in which Gorgonia's errors come.
-func panicked(err *error) {
+// recoverError turns a panic, by which Gorgonia reports errors, into *err.
+func recoverError(err *error) {
 	switch p := recover().(type) {
 	case nil:
 	case error:
@@ -41,27 +43,29 @@ func panicked(err *error) {
 	}
 }
 
-// RunAll runs the graph once. Reset must come before the next run.
+// RunAll runs the graph once. Call Reset before the next run.
 //
-// After an error of a node, such as a bad input, the machine can be reset and
-// run again. After an error of the CUDA driver it cannot: then RunAll returns
-// errors alone, and another machine must be opened.
+// If a node fails, because of a bad input for example, the error has Gorgonia's
+// message, and errors.As finds the node's own error in it. The machine can then
+// be reset and run again. If the CUDA device fails, the error is a
+// [DeviceError], and so is that of every later run: close the machine and open
+// another.
 func (m *Machine) RunAll() error {
 	switch {
 	case m.vm == nil:
 		return errors.New("vm: RunAll: the machine is closed")
 	case m.broken != nil:
-		return fmt.Errorf("vm: RunAll: the device failed in an earlier run (%w): close this machine and open a new one", m.broken)
+		return fmt.Errorf("vm: RunAll: %w", &DeviceError{"the device failed in an earlier run: close this machine and open a new one", m.broken})
 	}
 	if err := m.prepare(); err != nil {
 		return fmt.Errorf("vm: RunAll: %w", err)
 	}
-	err := m.vm.RunAll()
+	err := unwrappable(m.vm.RunAll())
 	if err == nil {
 		return nil
 	}
 	if m.broken = m.failure(err); m.broken != nil {
-		return fmt.Errorf("vm: RunAll: the device failed: close this machine and open a new one: %w", err)
+		return fmt.Errorf("vm: RunAll: %w", &DeviceError{"the device failed: close this machine and open a new one", causedBy{err, m.broken}})
 	}
 	return err
 }
@@ -73,7 +77,10 @@ func (m *Machine) Reset() {
 	}
 }
 
-// Close frees what the machine holds on the device. It may be called twice.
+// Close frees what the machine holds on the device. Further calls do nothing.
+//
+// If the error is a [DeviceError], the device's memory stays taken until the
+// program ends.
 func (m *Machine) Close() error {
 	if m.vm == nil {
 		return nil
@@ -81,7 +88,7 @@ func (m *Machine) Close() error {
 	err := m.close()
 	m.vm = nil
 	if err != nil {
-		return fmt.Errorf("vm: Close: %w; its memory on the device is free when the program ends", err)
+		return fmt.Errorf("vm: Close: %w", err)
 	}
 	return nil
 }

@@ -13,25 +13,25 @@ import (
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/gorgonia/cuda"
 
-	kernels "github.com/gumbel-go/gumbel/internal/cuda" // registers those of Gorgonia's own nodes too
+	kernels "github.com/gumbel-go/gumbel/internal/cuda" // also registers the kernels of Gorgonia's nodes
 	"github.com/gumbel-go/gumbel/internal/layout"
 )
 
-// Gorgonia's engine waits for ever where one of its goroutines has ended, or
-// was never started. The first machine of a process waits for the driver to
-// compile all kernels, which takes seconds.
+// Gorgonia's engine waits forever if one of its goroutines has ended or never
+// started. Opening takes seconds in a process's first machine, while the driver
+// compiles the kernels.
 var (
 	openLimit  = 2 * time.Minute
 	closeLimit = 10 * time.Second
 )
 
-// device is a GPU, if the graph has anything to do there.
+// device is a GPU, if the graph has a node that runs there.
 type device struct {
-	vm      G.VM // nil once closed
-	engines []cuda.Engine
-	inputs  G.Nodes // what is copied to the device
-	blocks  int     // of the arena to take before a run: see prepare
-	taken   bool
+	vm       G.VM // nil once closed
+	engines  []cuda.Engine
+	inputs   G.Nodes // those that are copied to the device
+	blocks   int     // of the arena, to reserve before a run: see prepare
+	reserved bool
 }
 
 func open(g *G.ExprGraph, opts []G.VMOpt) (*Machine, error) {
@@ -45,47 +45,47 @@ func open(g *G.ExprGraph, opts []G.VMOpt) (*Machine, error) {
 		}
 		m.inputs, m.blocks = deviceInputs(g), 2*len(g.AllNodes())
 	} else if reads(g) {
-		return nil, errors.New("a Read of a graph that has nothing to do on the device makes Gorgonia's machine panic: take the node's Value, or build without -tags cuda")
+		return nil, errors.New("the graph has a Read but no node on the device, and Gorgonia's machine panics on such a Read: use the node's Value, or build without -tags cuda")
 	}
 	err := within(openLimit, func() error { return m.compile(g, opts) })
 	switch {
-	case errors.Is(err, errLate):
-		return nil, fmt.Errorf("the CUDA device did not come up: %w; Gorgonia hangs so where the device has too little free memory, of which it takes 2.5 times what the graph's values need", err)
+	case errors.Is(err, errTimeout):
+		return nil, &DeviceError{"the CUDA device did not start; Gorgonia hangs if the device has too little free memory, of which it takes 2.5 times the size of the graph's values", err}
 	case driverError(err) != nil:
-		return nil, fmt.Errorf("the CUDA device cannot be used; see whether nvidia-smi lists one, with free memory and a driver of CUDA 11.8 or newer, or build without -tags cuda: %w", err)
+		return nil, &DeviceError{"the CUDA device cannot be used: check that nvidia-smi lists it with free memory and a driver for CUDA 11.8 or newer, or build without -tags cuda", err}
 	case err != nil:
 		return nil, err
 	}
 	m.engines = m.vm.(G.CUDAMachine).Engines()
-	if err := m.settle(); err != nil {
+	if err := m.awaitEngines(); err != nil {
 		return nil, err
 	}
 	return m, nil
 }
 
 func (d *device) compile(g *G.ExprGraph, opts []G.VMOpt) (err error) {
-	defer panicked(&err)
+	defer recoverError(&err)
 	program, registers, err := G.Compile(g)
 	if err != nil {
 		return err
 	}
 	if d.blocks > 0 {
-		enlarge(program, arenaRoom+arenaRoomNode*int64(len(g.AllNodes())))
+		enlarge(program, arenaExtra+arenaExtraPerNode*int64(len(g.AllNodes())))
 	}
 	d.vm = G.NewTapeMachine(g, append([]G.VMOpt{G.WithPrecompiled(program, registers)}, opts...)...)
 	return nil
 }
 
-// Gorgonia's arena on the device has 2.5 times the size of the values, which is
-// too little where these are small: each takes 32 bytes at least. What was given
-// back must not be needed again in a run: see prepare.
+// Gorgonia's arena on the device is 2.5 times the size of the values. That is
+// too little if they are small, because each takes at least 32 bytes. The arena
+// must also be large enough without the memory that a run frees: see prepare.
 const (
-	arenaRoom     = 64 << 10
-	arenaRoomNode = 4 << 10
+	arenaExtra        = 64 << 10 // bytes
+	arenaExtraPerNode = 4 << 10
 )
 
-// enlarge adds to the size of the values of a program, which is a field that
-// only Gorgonia can set. A test sees to it that it is there.
+// enlarge adds to the size of a program's values. Only Gorgonia can set that
+// field; a test checks that it still exists.
 func enlarge(program any, bytes int64) {
 	sizes := reflect.ValueOf(program).Elem().FieldByName("gpumem")
 	if sizes.Kind() == reflect.Slice && sizes.Len() > 0 && sizes.Type().Elem().Kind() == reflect.Int64 {
@@ -93,35 +93,35 @@ func enlarge(program any, bytes int64) {
 	}
 }
 
-// prepare is for each run.
+// prepare checks the inputs of a run and protects the arena.
 //
-// The arena joins neighbouring free blocks once three quarters of those taken
-// have been given back, and mixes up its list then: it may crash, or give the
-// same memory out twice. So a number of blocks is taken that are not given back
-// before the run ends, more than nodes give back: they do so with their value, and
-// at most with the copy of an input.
+// The arena joins neighbouring free blocks once three quarters of all blocks
+// taken have been freed, and then corrupts its list: it may crash or hand the
+// same memory out twice. prepare therefore reserves blocks until the end of the
+// run. They outnumber the blocks that nodes free, of which there are at most two
+// per node: its value, and a copy of an input.
 func (d *device) prepare() error {
-	if err := d.checkInputs(); err != nil || d.taken {
+	if err := d.checkInputs(); err != nil || d.reserved {
 		return err
 	}
 	for range d.blocks {
 		if _, err := d.vm.(G.CUDAMachine).Get(0, kernels.LeastBlock); err != nil {
-			return fmt.Errorf("memory on the device: %w", err)
+			return &DeviceError{"the device's memory for this graph is used up", err}
 		}
 	}
-	d.taken = true
+	d.reserved = true
 	return nil
 }
 
 func (d *device) reset() {
 	d.vm.Reset()
-	d.taken = false
+	d.reserved = false
 }
 
-var errLate = errors.New("no answer")
+var errTimeout = errors.New("no answer")
 
-// within calls f on an OS thread of its own, for Gorgonia's contexts belong to
-// threads, and waits no longer than it may take.
+// within calls f on an OS thread of its own, because Gorgonia's contexts belong
+// to threads, and waits for it at most limit.
 func within(limit time.Duration, f func() error) error {
 	done := make(chan error, 1)
 	go func() {
@@ -133,12 +133,12 @@ func within(limit time.Duration, f func() error) error {
 	case err := <-done:
 		return err
 	case <-time.After(limit):
-		return fmt.Errorf("%w in %v", errLate, limit)
+		return fmt.Errorf("%w within %v", errTimeout, limit)
 	}
 }
 
-// checkInputs finds inputs that would be misread: Gorgonia copies their memory
-// as it lies.
+// checkInputs finds inputs that the device would misread, because Gorgonia
+// copies their memory as it is.
 func (d *device) checkInputs() error {
 	for _, n := range d.inputs {
 		if err := layout.CheckRaw(n); err != nil {
@@ -148,8 +148,8 @@ func (d *device) checkInputs() error {
 	return nil
 }
 
-// failure tells why the device can no longer be used after a run that ended in
-// err, or nil if it can.
+// failure returns why the device cannot be used after a run that ended in err,
+// or nil if it can.
 func (d *device) failure(err error) error {
 	if cause := driverError(err); cause != nil {
 		return cause
@@ -161,15 +161,12 @@ func (d *device) failure(err error) error {
 			return err
 		}
 	}
-	return d.settle()
+	return d.awaitEngines()
 }
 
-// driverError finds what the driver has said in an error of Gorgonia's.
+// driverError returns what the driver reported in an error of Gorgonia's, or
+// nil.
 func driverError(err error) error {
-	// An error of a tape machine does not unwrap by itself.
-	if e, ok := err.(interface{ Err() error }); ok {
-		err = e.Err()
-	}
 	if code := cu.Success; errors.As(err, &code) {
 		return code
 	}
@@ -179,35 +176,39 @@ func driverError(err error) error {
 	return nil
 }
 
-// settle waits until the goroutine of each engine is at its work. Before that,
+// awaitEngines waits until each engine's goroutine takes work. Before that,
 // closing an engine hangs, and Gorgonia copies what the goroutine still writes.
-func (d *device) settle() error {
+func (d *device) awaitEngines() error {
 	for i := range d.engines {
 		ctx := d.engines[i].Context()
 		err := within(closeLimit, func() error { return ctx.Do(func() error { return nil }) })
 		if err != nil {
-			return fmt.Errorf("the CUDA engine: %w", err)
+			return &DeviceError{"the CUDA engine does not respond", err}
 		}
 	}
 	return nil
 }
 
-// close closes the engines themselves, where the tape machine's own Close would
-// close copies of them, locks and all, and drop the errors.
+// close closes the engines themselves. The tape machine's own Close would close
+// copies of them, including their locks, and drop the errors.
 func (d *device) close() error {
 	if len(d.engines) == 0 {
 		return d.vm.Close()
 	}
 	d.reset()
 	runtime.SetFinalizer(d.vm, nil) // it would close the engines again
-	if err := d.settle(); err != nil {
+	if err := d.awaitEngines(); err != nil {
 		return err
 	}
-	return within(closeLimit, func() error {
+	err := within(closeLimit, func() error {
 		var all []error
 		for i := range d.engines {
 			all = append(all, d.engines[i].Close())
 		}
 		return errors.Join(all...)
 	})
+	if err != nil {
+		return &DeviceError{"the CUDA engine did not close, so its memory stays taken until the program ends", err}
+	}
+	return nil
 }

@@ -25,7 +25,7 @@ func vector() *G.Node {
 	return G.NewVector(G.NewGraph(), tensor.Float32, G.WithShape(n), G.WithName("x"), G.WithInit(G.Ones()))
 }
 
-// onDeviceMachine opens a machine that takes a square on the device.
+// onDeviceMachine opens a machine that computes a square on the device.
 func onDeviceMachine(t *testing.T) (m *Machine, y *G.Value) {
 	t.Helper()
 	y = new(G.Value)
@@ -50,6 +50,31 @@ func wantErrors(t *testing.T, err error, parts ...string) {
 	}
 }
 
+func wantDeviceError(t *testing.T, err error) {
+	t.Helper()
+	if device := (*DeviceError)(nil); !errors.As(err, &device) || device.Err == nil {
+		t.Errorf("%v is no DeviceError with a cause", err)
+	}
+}
+
+// A bad input or graph is not the device's fault.
+func TestNoDeviceError(t *testing.T) {
+	g := G.NewGraph()
+	x := G.NewScalar(g, tensor.Float64, G.WithName("x"))
+	G.Must(G.Square(x))
+	m, err := New(g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	_, refused := New(g, G.BindDualValues())
+	for _, err := range []error{m.RunAll(), refused} {
+		if device := (*DeviceError)(nil); err == nil || errors.As(err, &device) {
+			t.Errorf("%v is a DeviceError", err)
+		}
+	}
+}
+
 // shorten makes the time limits short for a test.
 func shorten(t *testing.T) {
 	open, close := openLimit, closeLimit
@@ -57,8 +82,8 @@ func shorten(t *testing.T) {
 	t.Cleanup(func() { openLimit, closeLimit = open, close })
 }
 
-// Closing hangs where an engine's goroutine has not begun, so half of the
-// machines are closed at once.
+// Closing would hang if an engine's goroutine had not started, so half of the
+// machines are closed immediately.
 func TestFiftyMachines(t *testing.T) {
 	for i := range 50 {
 		m, y := onDeviceMachine(t)
@@ -78,8 +103,8 @@ func TestFiftyMachines(t *testing.T) {
 	}
 }
 
-// duplicate is an op that copies its input by way of scratch memory, unless it
-// is to make the driver fail.
+// duplicate is an op that copies its input through scratch memory. With fails
+// it makes the driver fail.
 type duplicate struct {
 	id, size int
 	fails    bool
@@ -131,10 +156,17 @@ func TestDriverFailure(t *testing.T) {
 	}
 	m.Reset()
 	o.fails = true
-	wantErrors(t, m.RunAll(), "device failed", "open a new one", "Duplicate0")
+	err = m.RunAll()
+	wantErrors(t, err, "device failed", "open a new one", "Duplicate0")
+	wantDeviceError(t, err)
+	if !errors.Is(err, cu.InvalidValue) {
+		t.Errorf("%v does not unwrap to the driver's error", err)
+	}
 	m.Reset()
 	o.fails = false
-	wantErrors(t, m.RunAll(), "failed in an earlier run", cu.InvalidValue.Error(), "open a new one")
+	err = m.RunAll()
+	wantErrors(t, err, "failed in an earlier run", cu.InvalidValue.Error(), "open a new one")
+	wantDeviceError(t, err)
 	if err := m.Close(); err != nil {
 		t.Error(err)
 	}
@@ -150,13 +182,15 @@ func TestDriverFailure(t *testing.T) {
 	}
 }
 
-// An engine whose goroutine has ended, as it does after an error, does not make
-// Close wait for ever.
+// Close does not wait forever for an engine whose goroutine has ended, as it
+// does after an error.
 func TestCloseOfDeadEngine(t *testing.T) {
 	shorten(t)
 	m, _ := onDeviceMachine(t)
 	m.engines[0].Context().Do(func() error { return errors.New("of cuBLAS") })
-	wantErrors(t, m.Close(), "vm: Close", "no answer")
+	err := m.Close()
+	wantErrors(t, err, "vm: Close", "no answer")
+	wantDeviceError(t, err)
 	if err := m.Close(); err != nil {
 		t.Errorf("closed again: %v", err)
 	}
@@ -169,6 +203,7 @@ func TestNoMemory(t *testing.T) {
 	G.Must(G.Square(x))
 	_, err := New(g)
 	wantErrors(t, err, "vm: New", "no answer", "too little free memory")
+	wantDeviceError(t, err)
 }
 
 func TestRefusedOptions(t *testing.T) {
@@ -194,7 +229,7 @@ func TestRefusedOptions(t *testing.T) {
 	wantErrors(t, err, "WithPrecompiled does not work on CUDA")
 }
 
-// Without anything on the device, all options are as good as ever.
+// Without a node on the device, all options work.
 func TestOptionsOnHost(t *testing.T) {
 	x := vector()
 	G.Must(G.Sum(x))
@@ -215,7 +250,7 @@ func TestReadWithoutDevice(t *testing.T) {
 	var sum G.Value
 	G.Read(G.Must(G.Sum(x)), &sum)
 	_, err := New(x.Graph())
-	wantErrors(t, err, "a Read of a graph that has nothing to do on the device")
+	wantErrors(t, err, "the graph has a Read but no node on the device")
 }
 
 func TestInputDtype(t *testing.T) {
@@ -264,8 +299,8 @@ func TestInputLayout(t *testing.T) {
 	}
 }
 
-// Chains of arrays of many sizes, all of which are to be read in the end, need
-// more of the arena than Gorgonia takes, and give back most of it on the way.
+// Chains of arrays of many sizes, all read in the end, need more of the arena
+// than Gorgonia reserves, and free most of it on the way.
 func TestArena(t *testing.T) {
 	const length, kept = 60, 20
 	sizes := []int{1, 2, 7, 33, 100, 1000}
@@ -328,7 +363,7 @@ func TestEnlarge(t *testing.T) {
 	}
 }
 
-// chain squares an input so many times, on the device.
+// chain squares an input the given number of times, on the device.
 func chain(times int) (g *G.ExprGraph, y *G.Value) {
 	x := vector()
 	end := x
@@ -378,7 +413,7 @@ func TestReshapeOfUsedNode(t *testing.T) {
 	_, err = New(x.Graph())
 	wantErrors(t, err, "Reshape", "another node")
 
-	// An input too: all nodes on the device have one copy of it.
+	// The same holds for an input: all nodes on the device use one copy of it.
 	b := vector()
 	w := G.NewMatrix(b.Graph(), tensor.Float32, G.WithShape(n, n), G.WithName("w"))
 	h := G.Must(G.BroadcastAdd(w, b, nil, []byte{0}))

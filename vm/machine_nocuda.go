@@ -8,7 +8,7 @@ import G "gorgonia.org/gorgonia"
 type device struct{ vm G.VM } // nil once closed
 
 func open(g *G.ExprGraph, opts []G.VMOpt) (m *Machine, err error) {
-	defer panicked(&err)
+	defer recoverError(&err)
 	return &Machine{device: device{G.NewTapeMachine(g, opts...)}}, nil
 }
 

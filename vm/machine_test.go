@@ -13,11 +13,11 @@ import (
 	"github.com/gumbel-go/gumbel/vm"
 )
 
-// These tests run in both builds. What they expect is computed in Go, for there
-// is no CPU's result to compare with in a build for CUDA.
+// These tests run in both builds. They compute what they expect in Go, because a
+// build for CUDA has no result of the CPU to compare with.
 
-// mixed is a graph of Gorgonia's own nodes, with elementwise ones and products,
-// which run on the device, and sums and means, which do not:
+// mixed is a graph of Gorgonia's own nodes: elementwise ones and products, which
+// run on the device, and sums and means, which do not:
 //
 //	h = tanh(x·w),  q = (exp(h)⊙h + h)²,  cost = mean(q) + s·sum(h)
 type mixed struct {
@@ -173,8 +173,8 @@ func eachDtype(t *testing.T, f func(t *testing.T, dt tensor.Dtype)) {
 	}
 }
 
-// Gradients read what Grad has made, run after run, and what is done to them
-// and to an input in between shows in the next run alone.
+// Gradients are those of each run, whatever happens to them and to an input in
+// between.
 func TestRuns(t *testing.T) {
 	eachDtype(t, func(t *testing.T, dt tensor.Dtype) {
 		g := newMixed(t, dt)
@@ -212,7 +212,7 @@ func TestRuns(t *testing.T) {
 }
 
 // Machines of graphs that share their weights, as training and evaluation do,
-// run in turn and one after the other.
+// can take turns and be closed one by one.
 func TestMachinesInTurn(t *testing.T) {
 	one, two := newMixed(t, tensor.Float32), newMixed(t, tensor.Float32)
 	if err := G.Let(two.w, one.w.Value()); err != nil {
@@ -232,7 +232,7 @@ func TestMachinesInTurn(t *testing.T) {
 	near(t, "the second", floats(t, two.q), q, two.tolerance)
 }
 
-// A bad input is an error that the machine outlives.
+// The machine can run again after the error of a bad input.
 func TestErrorThenReuse(t *testing.T) {
 	g := G.NewGraph()
 	logits := G.NewMatrix(g, tensor.Float32, G.WithShape(2, 3), G.WithName("logits"), G.WithInit(G.Zeroes()))

@@ -2,7 +2,7 @@ package main
 
 import "math/rand/v2"
 
-// What a random stream is for. Stream 0 of a seed draws the initial weights.
+// Purposes of random streams. Stream 0 of a seed draws the initial weights.
 const (
 	forBatches = 1 + iota
 	forPixels
@@ -10,19 +10,19 @@ const (
 	forPictures
 )
 
-// newRand returns one of the independent streams of a seed.
+// newRand returns one of a seed's independent streams.
 func newRand(seed uint64, purpose, n int) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, uint64(purpose)<<32|uint64(n)))
 }
 
-// batches deals the training images out, in a new order each epoch. What is
-// left when the batch does not divide the images is dropped. The order is a
-// function of seed and epoch, so that the step is all that resuming needs.
+// batches splits the training images into batches, in a new order for each epoch.
+// It drops the images that do not fill a batch. The order depends only on seed
+// and epoch, so a resumed run needs no more than the step.
 type batches struct {
 	images *images
 	size   int
 	seed   uint64
-	epoch  int // the epoch that order is for
+	epoch  int // the epoch of order
 	order  []int
 }
 
@@ -30,10 +30,10 @@ func newBatches(im *images, size int, seed uint64) *batches {
 	return &batches{images: im, size: size, seed: seed, epoch: -1}
 }
 
-// perEpoch is the number of whole batches.
+// perEpoch returns the number of batches per epoch.
 func (b *batches) perEpoch() int { return b.images.n / b.size }
 
-// fill writes the batch of a step, counted from 0, to x as values in [0, 1].
+// fill writes the batch of a step, counted from 0, to x, as values in [0, 1].
 func (b *batches) fill(x []float32, step int) {
 	epoch, i := step/b.perEpoch(), step%b.perEpoch()
 	if epoch != b.epoch {
@@ -44,7 +44,7 @@ func (b *batches) fill(x []float32, step int) {
 	}
 }
 
-// scale turns bytes into values in [0, 1].
+// scale converts bytes to values in [0, 1].
 func scale(x []float32, raw []byte) {
 	for i, p := range raw {
 		x[i] = float32(p) / 255

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// dealt returns the images that a step gets. Image i has the first pixel i.
+// dealt returns the images in the batch of a step. Image i has first pixel i.
 func dealt(b *batches, step int) []int {
 	x := make([]float32, b.size*pixels)
 	b.fill(x, step)

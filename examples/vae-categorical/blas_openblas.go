@@ -10,6 +10,6 @@ import (
 	G "gorgonia.org/gorgonia"
 )
 
-// OpenBLAS computes the matrix products in place of gonum's BLAS. It stands in
-// a file of its own, so that nothing else needs cgo.
+// OpenBLAS computes the matrix products instead of gonum's BLAS. It has a separate
+// file because it needs cgo.
 func init() { G.Use(netlib.Implementation{}) }

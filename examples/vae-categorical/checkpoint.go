@@ -9,21 +9,24 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/gumbel-go/gumbel/solver"
 )
 
-// checkpoint is all that a run needs to go on as if it had not stopped.
+// checkpoint is all that a run needs to continue as if it had not stopped.
 type checkpoint struct {
 	Settings    settings
 	Images      uint32 // checksum of the dataset
-	Total       int    // steps asked for
+	Total       int    // steps to train for
 	Weights     [][]float32
-	Adam        adamState
+	Adam        *solver.Adam
 	Source      []byte
 	Temperature []byte
-	History     []record // one a step, so it tells the step too
+	History     []record // one record per step taken
 }
 
-// A checkpoint file is this header, big-endian, and a gob of the checkpoint.
+// A checkpoint file is this header, in big-endian order, and a gob of the
+// checkpoint.
 type checkpointHeader struct {
 	Magic   [16]byte
 	Version uint32
@@ -32,7 +35,7 @@ type checkpointHeader struct {
 }
 
 const (
-	checkpointVersion = 1
+	checkpointVersion = 2
 	maxCheckpoint     = 1 << 30 // bytes
 )
 
@@ -40,7 +43,7 @@ var checkpointMagic = [16]byte([]byte("gumbel vae ckpt\n"))
 
 var errForeign = errors.New("not a checkpoint of this program")
 
-// write replaces the file at path.
+// write writes the checkpoint to path and replaces an older one.
 func (c *checkpoint) write(path string) error {
 	var payload bytes.Buffer
 	if err := gob.NewEncoder(&payload).Encode(c); err != nil {
@@ -49,7 +52,7 @@ func (c *checkpoint) write(path string) error {
 	return replaceFile(path, func(w io.Writer) error { return seal(w, payload.Bytes()) })
 }
 
-// seal writes the header and the payload.
+// seal writes a header and the payload.
 func seal(w io.Writer, payload []byte) error {
 	h := checkpointHeader{checkpointMagic, checkpointVersion, uint64(len(payload)), sha256.Sum256(payload)}
 	if err := binary.Write(w, binary.BigEndian, h); err != nil {
@@ -59,7 +62,7 @@ func seal(w io.Writer, payload []byte) error {
 	return err
 }
 
-// readCheckpoint reads and checks the file at path; it never changes it.
+// readCheckpoint reads and validates the file at path. It never changes the file.
 func readCheckpoint(path string) (*checkpoint, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -77,8 +80,8 @@ func readCheckpoint(path string) (*checkpoint, error) {
 	return c, nil
 }
 
-// decodeCheckpoint reads a file of the given size. It allocates no more than
-// that size calls for, whatever the bytes are.
+// decodeCheckpoint reads a file of the given size. The memory that it allocates
+// is limited by that size, even for a damaged file.
 func decodeCheckpoint(r io.Reader, size int64) (*checkpoint, error) {
 	var h checkpointHeader
 	if err := binary.Read(r, binary.BigEndian, &h); err != nil {
@@ -88,12 +91,14 @@ func decodeCheckpoint(r io.Reader, size int64) (*checkpoint, error) {
 	switch {
 	case h.Magic != checkpointMagic:
 		return nil, errForeign
-	case h.Version != checkpointVersion:
-		return nil, fmt.Errorf("version %d of the format, this program reads version %d", h.Version, checkpointVersion)
+	case h.Version < checkpointVersion:
+		return nil, fmt.Errorf("format version %d, want %d: an older version of this program wrote it", h.Version, checkpointVersion)
+	case h.Version > checkpointVersion:
+		return nil, fmt.Errorf("format version %d, want %d: a newer version of this program wrote it", h.Version, checkpointVersion)
 	case h.Length > maxCheckpoint:
-		return nil, fmt.Errorf("damaged: says it holds %d bytes", h.Length)
+		return nil, fmt.Errorf("damaged: its header claims %d bytes", h.Length)
 	case got != int64(h.Length):
-		return nil, fmt.Errorf("damaged: holds %d bytes of %d", got, h.Length)
+		return nil, fmt.Errorf("damaged: it holds %d of %d bytes", got, h.Length)
 	}
 	payload := make([]byte, h.Length)
 	if _, err := io.ReadFull(r, payload); err != nil {
@@ -112,31 +117,44 @@ func decodeCheckpoint(r io.Reader, size int64) (*checkpoint, error) {
 	return c, nil
 }
 
-// check holds what the file must satisfy before anything is built from it.
+// check validates the checkpoint before anything is built from it.
 func (c *checkpoint) check() error {
 	if err := c.Settings.check(); err != nil {
 		return err
 	}
 	for _, h := range c.Settings.Hidden {
 		if h < 1 || h > maxCode {
-			return fmt.Errorf("hidden layers of %v", c.Settings.Hidden)
+			return fmt.Errorf("hidden layers of %v units, want 1 to %d", c.Settings.Hidden, maxCode)
 		}
 	}
-	if steps := len(c.History); c.Adam.Steps != steps || c.Total < steps {
-		return fmt.Errorf("%d steps of %d, %d by Adam", steps, c.Total, c.Adam.Steps)
+	if c.Adam == nil {
+		return errors.New("no solver")
+	}
+	if steps := len(c.History); c.Adam.Steps() != steps || c.Total < steps {
+		return fmt.Errorf("%d of %d steps, but %d by Adam", steps, c.Total, c.Adam.Steps())
+	}
+	var weights, moments []int
+	for _, w := range c.Weights {
+		weights = append(weights, len(w))
+	}
+	for _, shape := range c.Adam.Shapes() {
+		moments = append(moments, shape.TotalSize())
 	}
 	want := c.Settings.sizes()
-	for _, t := range []struct {
-		name   string
-		slices [][]float32
-	}{{"weights", c.Weights}, {"Adam's means", c.Adam.Mean}, {"Adam's squares", c.Adam.Square}} {
-		if len(t.slices) != len(want) {
-			return fmt.Errorf("%s of %d tensors, want %d", t.name, len(t.slices), len(want))
-		}
-		for i, s := range t.slices {
-			if len(s) != want[i] {
-				return fmt.Errorf("%s: tensor %d has %d elements, want %d", t.name, i, len(s), want[i])
-			}
+	if err := checkSizes("weights", weights, want); err != nil || len(c.History) == 0 {
+		return err
+	}
+	return checkSizes("Adam's moments", moments, want)
+}
+
+// checkSizes compares the numbers of elements of tensors.
+func checkSizes(name string, sizes, want []int) error {
+	if len(sizes) != len(want) {
+		return fmt.Errorf("%s of %d tensors, want %d", name, len(sizes), len(want))
+	}
+	for i, n := range sizes {
+		if n != want[i] {
+			return fmt.Errorf("%s: tensor %d has %d elements, want %d", name, i, n, want[i])
 		}
 	}
 	return nil

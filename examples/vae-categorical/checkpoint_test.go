@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/gob"
+	"errors"
 	"math"
 	"os"
 	"path/filepath"
@@ -12,6 +13,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"github.com/gumbel-go/gumbel/solver"
 )
 
 // savedRun is a checkpoint of 2 steps of a small model.
@@ -24,16 +30,46 @@ func savedRun() *checkpoint {
 		Temperature: []byte(`{"step":2}`),
 		History:     []record{{1, 500.5, 0.25, 0.1}, {1, 1.0 / 3, math.Nextafter(7, 8), 0.2}},
 	}
-	c.Adam.Steps = 2
+	c.Adam = stepped(c.Settings.sizes(), 2)
 	for i, n := range c.Settings.sizes() {
-		w, m, s := make([]float32, n), make([]float32, n), make([]float32, n)
+		w := make([]float32, n)
 		for j := range w {
-			w[j], m[j], s[j] = float32(i)+float32(j)/3, -float32(j)*1e-20, math.SmallestNonzeroFloat32
+			w[j] = float32(i) + float32(j)/3
 		}
 		w[0] = float32(math.Copysign(0, -1))
-		c.Weights, c.Adam.Mean, c.Adam.Square = append(c.Weights, w), append(c.Adam.Mean, m), append(c.Adam.Square, s)
+		c.Weights = append(c.Weights, w)
 	}
 	return c
+}
+
+// weight is a tensor with its gradient, as a solver sees them.
+type weight struct{ value, gradient *tensor.Dense }
+
+func (w weight) Value() G.Value         { return w.value }
+func (w weight) Grad() (G.Value, error) { return w.gradient, nil }
+
+// stepped is an Adam after some steps of tensors of the given sizes, with tiny
+// moments.
+func stepped(sizes []int, steps int) *solver.Adam {
+	a, err := solver.NewAdam()
+	for range steps {
+		var model []G.ValueGrad
+		for _, n := range sizes {
+			gradient := make([]float32, n)
+			for j := range gradient {
+				gradient[j] = -float32(j) * 1e-20
+			}
+			model = append(model, weight{
+				tensor.New(tensor.WithShape(n), tensor.WithBacking(make([]float32, n))),
+				tensor.New(tensor.WithShape(n), tensor.WithBacking(gradient)),
+			})
+		}
+		err = errors.Join(err, a.Step(model))
+	}
+	if err != nil {
+		panic(err)
+	}
+	return a
 }
 
 // fileOf returns the bytes of a checkpoint's file.
@@ -58,7 +94,7 @@ func TestCheckpointRoundTrip(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "checkpoint")
 	want := savedRun()
-	for range 2 { // the second time there is a file to replace
+	for range 2 { // the second time replaces a file
 		if err := want.write(path); err != nil {
 			t.Fatal(err)
 		}
@@ -106,11 +142,12 @@ func TestCheckpointDamage(t *testing.T) {
 		{"empty", nil, "not a checkpoint of this program"},
 		{"foreign", bytes.Repeat([]byte("\x89PNG\r\n"), 100), "not a checkpoint of this program"},
 		{"short header", good[:head-1], "not a checkpoint of this program"},
-		{"header only", good[:head], "holds 0 bytes of"},
-		{"truncated", good[:len(good)-1], "damaged: holds"},
-		{"too long", append(slices.Clone(good), 0), "damaged: holds"},
-		{"later version", changed(good, 19, 2), "version 2 of the format, this program reads version 1"},
-		{"length of 2⁶³", changed(good, 20, 0x80), "damaged: says it holds"},
+		{"header only", good[:head], "damaged: it holds 0 of"},
+		{"truncated", good[:len(good)-1], "damaged: it holds"},
+		{"too long", append(slices.Clone(good), 0), "damaged: it holds"},
+		{"older version", changed(good, 19, 1), "format version 1, want 2: an older version"},
+		{"later version", changed(good, 19, 3), "format version 3, want 2: a newer version"},
+		{"length of 2⁶³", changed(good, 20, 0x80), "damaged: its header claims"},
 		{"payload bit", changed(good, len(good)-9, good[len(good)-9]^1), "damaged: the checksum differs"},
 		{"checksum bit", changed(good, head-1, good[head-1]^1), "damaged: the checksum differs"},
 		{"not a gob", notGob.Bytes(), "unreadable"},
@@ -118,9 +155,12 @@ func TestCheckpointDamage(t *testing.T) {
 		{"huge layer", inconsistent(func(c *checkpoint) { c.Settings.Hidden[1] = math.MaxInt }), "hidden layers"},
 		{"other model", inconsistent(func(c *checkpoint) { c.Settings.Latents = 2 }), "weights: tensor 4 has"},
 		{"weights missing", inconsistent(func(c *checkpoint) { c.Weights = c.Weights[1:] }), "weights of 11 tensors, want 12"},
-		{"moments missing", inconsistent(func(c *checkpoint) { c.Adam.Square[3] = nil }), "squares: tensor 3 has 0 elements"},
-		{"steps", inconsistent(func(c *checkpoint) { c.Adam.Steps = 3 }), "2 steps of 10, 3 by Adam"},
-		{"total", inconsistent(func(c *checkpoint) { c.Total = 1 }), "2 steps of 1"},
+		{"moments missing", inconsistent(func(c *checkpoint) { c.Adam = stepped(c.Settings.sizes()[1:], 2) }), "moments of 11 tensors, want 12"},
+		{"moments of another model", inconsistent(func(c *checkpoint) { c.Adam = stepped(slices.Repeat([]int{3}, 12), 2) }), "moments: tensor 0 has 3 elements, want 1568"},
+		{"no moments", inconsistent(func(c *checkpoint) { c.Adam = stepped(nil, 0) }), "2 of 10 steps, but 0 by Adam"},
+		{"no solver", inconsistent(func(c *checkpoint) { c.Adam = nil }), "no solver"},
+		{"steps", inconsistent(func(c *checkpoint) { c.Adam = stepped(c.Settings.sizes(), 3) }), "2 of 10 steps, but 3 by Adam"},
+		{"total", inconsistent(func(c *checkpoint) { c.Total = 1 }), "2 of 1 steps"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "checkpoint")
@@ -139,24 +179,24 @@ func TestCheckpointDamage(t *testing.T) {
 	}
 }
 
-// No byte of a small file may be turned without an error.
+// No byte of a small file can change without an error.
 func TestCheckpointEveryByteMatters(t *testing.T) {
 	good := fileOf(t, savedRun())
 	for i := 0; i < len(good); i += 7 {
 		if _, err := decode(changed(good, i, good[i]^0x10)); err == nil {
-			t.Fatalf("byte %d of %d was turned and nothing was said", i, len(good))
+			t.Fatalf("byte %d of %d was changed without an error", i, len(good))
 		}
 	}
 }
 
-// A disk that is full, or a folder that cannot be written, must not cost the
-// checkpoint that is there.
+// A full disk, or a folder that cannot be written, must not destroy the existing
+// checkpoint.
 func TestFailedWriteKeepsTheOldFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "checkpoint")
 	if err := savedRun().write(path); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Mkdir(path+".tmp", 0o777); err != nil { // in the way, whoever runs the test
+	if err := os.Mkdir(path+".tmp", 0o777); err != nil { // blocks the temporary file, even for root
 		t.Fatal(err)
 	}
 	c := savedRun()
@@ -181,7 +221,7 @@ func FuzzCheckpoint(f *testing.F) {
 	}
 	f.Add(big.Bytes())
 	f.Fuzz(func(t *testing.T, file []byte) {
-		// As it is, and as a payload with a right header, which gets further.
+		// As it is, and as a payload with a valid header, which gets further.
 		var sealed bytes.Buffer
 		if err := seal(&sealed, file); err != nil {
 			t.Fatal(err)
@@ -190,7 +230,7 @@ func FuzzCheckpoint(f *testing.F) {
 		runtime.ReadMemStats(&before)
 		for _, b := range [][]byte{file, sealed.Bytes()} {
 			if c, err := decode(b); err == nil && c.check() != nil {
-				t.Error("accepted a checkpoint that does not hold together")
+				t.Error("accepted an inconsistent checkpoint")
 			}
 		}
 		runtime.ReadMemStats(&after)

@@ -10,8 +10,8 @@ import (
 	"github.com/gumbel-go/gumbel/anneal"
 )
 
-// settings are all that the numbers of a run depend on, besides the images and
-// the count of steps. A checkpoint holds them.
+// settings is all that the results of a run depend on, except the images and the
+// number of steps. A checkpoint holds it.
 type settings struct {
 	Hidden   [2]int // widths of the encoder's hidden layers; the decoder mirrors them
 	Batch    int
@@ -24,55 +24,55 @@ type settings struct {
 	Binarize bool
 }
 
-// String says what a run is, in a line.
+// String describes a run in one line.
 func (s *settings) String() string {
 	samples := "soft samples"
 	if s.Hard {
 		samples = "straight-through samples"
 	}
-	return fmt.Sprintf("%d-%d-%d, %d latents of %d classes, %s, %d images a step, seed %d",
+	return fmt.Sprintf("%d-%d-%d, %d latents of %d classes, %s, %d images per step, seed %d",
 		pixels, s.Hidden[0], s.Hidden[1], s.Latents, s.Classes, samples, s.Batch, s.Seed)
 }
 
-// config is what the command line says.
+// config is the parsed command line.
 type config struct {
 	settings
 	steps, epochs int
 	evalSamples   int
 	out, data     string
 	resume, quiet bool
-	given         map[string]bool // the flags that were set
+	given         map[string]bool // the flags that the command line sets
 }
 
 const (
 	maxSteps = 10_000_000
-	maxCode  = 16_384 // latents·classes; hidden layers of 512 and 256 carry no more
+	maxCode  = 16_384 // latents·classes; more is of no use with hidden layers of 512 and 256
 
 	jangTau = "exp(1,3e-5).every(1000).atleast(0.5)"
 )
 
-// parseFlags reads the command line, without the program's name. With -h it
-// prints help to w and returns flag.ErrHelp.
+// parseFlags reads the command line without the program's name. With -h it prints
+// help to w and returns flag.ErrHelp.
 func parseFlags(args []string, w io.Writer) (*config, error) {
 	c := &config{settings: settings{Hidden: [2]int{512, 256}}, given: map[string]bool{}}
 	fs := flag.NewFlagSet(program, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.Usage = func() {}
-	fs.IntVar(&c.steps, "steps", 5000, "train up to step `N`, counted from the start of the run, not from -resume")
-	fs.IntVar(&c.epochs, "epochs", 0, "give the steps as `N` passes over the training images instead")
-	fs.IntVar(&c.Batch, "batch", 100, "images `N` a step")
-	fs.IntVar(&c.Latents, "latents", 30, "categorical latents `N`")
-	fs.IntVar(&c.Classes, "classes", 10, "classes `K` of each latent")
-	fs.BoolVar(&c.Hard, "hard", false, "train with straight-through one-hot samples instead of soft ones")
+	fs.IntVar(&c.steps, "steps", 5000, "train up to step `N`, counted from the start of the run, even with -resume")
+	fs.IntVar(&c.epochs, "epochs", 0, "train for `N` passes over the training images, instead of -steps")
+	fs.IntVar(&c.Batch, "batch", 100, "`N` images per step")
+	fs.IntVar(&c.Latents, "latents", 30, "number `N` of categorical latents")
+	fs.IntVar(&c.Classes, "classes", 10, "number `K` of classes per latent")
+	fs.BoolVar(&c.Hard, "hard", false, "train with straight-through one-hot samples instead of soft samples")
 	fs.StringVar(&c.Tau, "tau", jangTau, "temperature schedule `SPEC` for anneal.Parse")
-	fs.Float64Var(&c.LR, "lr", 1e-3, "Adam's learning `RATE` at the start, multiplied by 0.9 every 1000 steps")
-	fs.Uint64Var(&c.Seed, "seed", 0, "seed `N` of weights, batches, samples and binarisation")
-	fs.BoolVar(&c.Binarize, "binarize", false, "make each pixel black or white once, at random, instead of keeping greys")
-	fs.IntVar(&c.evalSamples, "eval-samples", 0, "also print the bound with `M` samples an image (slow); 0 skips it")
-	fs.StringVar(&c.out, "out", "out", "write checkpoint, metrics and pictures to `DIR`; an older run's are replaced")
-	fs.StringVar(&c.data, "data", "", "read MNIST's .gz files from `DIR` (default: those of the GoMNIST module)")
-	fs.BoolVar(&c.resume, "resume", false, "go on from the checkpoint in -out; flags not given are as it has them")
-	fs.BoolVar(&c.quiet, "quiet", false, "print the final lines only")
+	fs.Float64Var(&c.LR, "lr", 1e-3, "initial learning `RATE` of Adam, multiplied by 0.9 every 1000 steps")
+	fs.Uint64Var(&c.Seed, "seed", 0, "seed `N` of the weights, batches, samples and binarisation")
+	fs.BoolVar(&c.Binarize, "binarize", false, "make each pixel black or white at random, once, instead of keeping greys")
+	fs.IntVar(&c.evalSamples, "eval-samples", 0, "also print the bound from `M` samples per image (slow); 0 skips it")
+	fs.StringVar(&c.out, "out", "out", "write checkpoint, metrics and pictures to `DIR`, replacing an older run's")
+	fs.StringVar(&c.data, "data", "", "read the .gz files of MNIST from `DIR` (default: those of the GoMNIST module)")
+	fs.BoolVar(&c.resume, "resume", false, "continue from the checkpoint in -out, with its settings for all flags not given")
+	fs.BoolVar(&c.quiet, "quiet", false, "print only the final results")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			printHelp(fs, w)
@@ -80,7 +80,7 @@ func parseFlags(args []string, w io.Writer) (*config, error) {
 		return nil, err
 	}
 	if fs.NArg() > 0 {
-		return nil, fmt.Errorf("unexpected argument %q: every setting is a flag", fs.Arg(0))
+		return nil, fmt.Errorf("unexpected argument %q: use flags for all settings", fs.Arg(0))
 	}
 	fs.Visit(func(f *flag.Flag) { c.given[f.Name] = true })
 	return c, c.check()
@@ -98,11 +98,11 @@ func printHelp(fs *flag.FlagSet, w io.Writer) {
 	})
 }
 
-// check holds what can be said of the flags before any file is read.
+// check validates the flags as far as possible before any file is read.
 func (c *config) check() error {
 	switch {
 	case c.given["epochs"] && c.given["steps"]:
-		return errors.New("-steps and -epochs are both given: give one")
+		return errors.New("-steps and -epochs are both given: use one")
 	case c.given["epochs"] && (c.epochs < 1 || c.epochs > maxSteps):
 		return fmt.Errorf("-epochs %d: must be 1 to %d", c.epochs, maxSteps)
 	case c.evalSamples < 0:
@@ -111,7 +111,7 @@ func (c *config) check() error {
 		return errors.New("-out is empty: name a folder")
 	}
 	if c.resume {
-		return nil // the settings will be the checkpoint's: see adopt
+		return nil // adopt checks the settings of the checkpoint
 	}
 	if err := c.settings.check(); err != nil {
 		return err
@@ -138,8 +138,9 @@ func (s *settings) check() error {
 	return nil
 }
 
-// checkSteps resolves -epochs, which needs the final -batch, and walks the
-// temperature, so that a bad one shows now and not after an hour.
+// checkSteps resolves -epochs, which needs the final -batch. It also computes the
+// temperature of every step, so that an invalid one is reported now and not after
+// an hour of training.
 func (c *config) checkSteps() error {
 	if c.given["epochs"] {
 		c.steps = c.epochs * (trainImages / c.Batch)
@@ -151,8 +152,8 @@ func (c *config) checkSteps() error {
 	if err != nil {
 		return fmt.Errorf("-tau: %w", err)
 	}
-	for step := range c.steps + 1 { // Temperature moves on after the last step too
-		// Training is in float32, where a temperature may still become 0 or Inf.
+	for step := range c.steps + 1 { // the temperature advances after the last step too
+		// In float32, in which training runs, a temperature may round to 0 or Inf.
 		if v := float32(tau(step)); !(v > 0) || math.IsInf(float64(v), 0) {
 			return fmt.Errorf("-tau %q: is %v at step %d; must be finite and above 0, which .atleast(0.5) ensures", c.Tau, v, step)
 		}
@@ -160,8 +161,8 @@ func (c *config) checkSteps() error {
 	return nil
 }
 
-// adopt takes the settings of a checkpoint that is to be resumed. A flag that
-// was given must agree with it.
+// adopt takes the settings from a checkpoint to resume. Flags that were given
+// must agree with them.
 func (c *config) adopt(from *checkpoint) error {
 	s := from.Settings
 	for _, f := range []struct {
@@ -178,11 +179,11 @@ func (c *config) adopt(from *checkpoint) error {
 		{"binarize", c.Binarize, s.Binarize},
 	} {
 		if c.given[f.name] && f.mine != f.saved {
-			return fmt.Errorf("-resume: -%s is %v, but the checkpoint was made with %v: leave the flag out, or start afresh in another -out", f.name, f.mine, f.saved)
+			return fmt.Errorf("-resume: -%s is %v, but the checkpoint was made with %v: leave the flag out, or start a new run in another -out", f.name, f.mine, f.saved)
 		}
 	}
 	if s.Hidden != c.Hidden {
-		return fmt.Errorf("-resume: the checkpoint has hidden layers of %v, this program of %v", s.Hidden, c.Hidden)
+		return fmt.Errorf("-resume: the checkpoint has hidden layers of %v, want %v", s.Hidden, c.Hidden)
 	}
 	c.settings = s
 	if !c.given["steps"] && !c.given["epochs"] {
@@ -192,7 +193,7 @@ func (c *config) adopt(from *checkpoint) error {
 		return err
 	}
 	if done := len(from.History); done > c.steps {
-		return fmt.Errorf("-resume: the checkpoint is at step %d, past the %d asked for: raise -steps", done, c.steps)
+		return fmt.Errorf("-resume: the checkpoint is at step %d, past -steps %d: raise -steps", done, c.steps)
 	}
 	return nil
 }

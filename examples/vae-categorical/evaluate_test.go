@@ -11,8 +11,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// enumerable is a model of 2 latents of 2 classes, so that sums over its codes
-// have 4 terms, with posteriors that are neither flat nor certain.
+// enumerable is a model of 2 latents with 2 classes each, so that it has 4 codes.
+// Its posteriors are neither uniform nor certain.
 func enumerable(t *testing.T) *parameters {
 	t.Helper()
 	s := settings{Hidden: [2]int{6, 5}, Batch: 1, Latents: 2, Classes: 2, Tau: jangTau, LR: 1e-3, Seed: 3}
@@ -26,7 +26,7 @@ func enumerable(t *testing.T) *parameters {
 		t.Fatal(err)
 	}
 	copy(values(p.encoder[5]), []float32{0.7, -0.7, 1, -1})
-	for i, w := range values(p.decoder[0]) { // codes that differ by a few nats
+	for i, w := range values(p.decoder[0]) { // so that codes differ by a few nats
 		values(p.decoder[0])[i] = 5 * w
 	}
 	for i := range values(p.decoder[3]) {
@@ -37,7 +37,7 @@ func enumerable(t *testing.T) *parameters {
 
 func values(d *tensor.Dense) []float32 { return d.Data().([]float32) }
 
-// halves is n images, one in the first half and another in the second.
+// halves returns n images: one image in the first half, another in the second.
 func halves(n int) *images {
 	im := &images{n: n, pixels: make([]byte, 0, n*pixels)}
 	r := rand.New(rand.NewPCG(1, 1))
@@ -51,7 +51,7 @@ func halves(n int) *images {
 	return im
 }
 
-// perceptronByHand is what a sequence of weights and biases makes of x.
+// perceptronByHand applies a sequence of weights and biases to x.
 func perceptronByHand(x []float64, weights []*tensor.Dense) []float64 {
 	for layer := 0; layer < len(weights); layer += 2 {
 		w, b := values(weights[layer]), values(weights[layer+1])
@@ -70,8 +70,8 @@ func perceptronByHand(x []float64, weights []*tensor.Dense) []float64 {
 	return x
 }
 
-// outcomes are the 4 codes of an image: how likely q(z|x) makes each, and its
-// weight log p(x|z) + log p(z) − log q(z|x).
+// outcomes holds, for each of the 4 codes of an image, q(z|x) and
+// w = log p(x|z) + log p(z) − log q(z|x).
 type outcomes struct{ q, w [4]float64 }
 
 func enumerate(p *parameters, image []byte) (o outcomes) {
@@ -93,7 +93,7 @@ func enumerate(p *parameters, image []byte) (o outcomes) {
 	return o
 }
 
-// bound is mean and variance of −log (1/m) Σ exp(w) over all ways to draw m.
+// bound returns mean and variance of −log (1/m) Σ exp(w) over all draws of m codes.
 func (o outcomes) bound(m int) (mean, variance float64) {
 	ways := 1 << (2 * m)
 	for way := range ways {
@@ -110,7 +110,7 @@ func (o outcomes) bound(m int) (mean, variance float64) {
 	return mean, variance - mean*mean
 }
 
-// exact is −log p(x).
+// exact returns −log p(x).
 func (o outcomes) exact() float64 {
 	var total float64
 	for code := range 4 {
@@ -119,8 +119,8 @@ func (o outcomes) exact() float64 {
 	return -o.w[0] - math.Log(total)
 }
 
-// expected is what the mean over halves of images should be, and the standard
-// error of a mean over n.
+// expected returns the expected bound over images made by halves, and its standard
+// error.
 func expected(p *parameters, im *images, m int) (mean, deviation float64) {
 	var variance float64
 	for kind := range 2 {
@@ -130,13 +130,13 @@ func expected(p *parameters, im *images, m int) (mean, deviation float64) {
 	return mean, math.Sqrt(variance / float64(im.n))
 }
 
-const rounding = 2e-3 // of float32 losses, in nats an image
+const rounding = 2e-3 // of float32 losses, in nats per image
 
 func TestScoresAgainstEnumeration(t *testing.T) {
 	p := enumerable(t)
 	im := halves(2 * evaluationBatch)
 	want, deviation := expected(p, im, 1)
-	// At a temperature near 0 soft samples are one-hot too.
+	// At a temperature near 0, soft samples are nearly one-hot.
 	e, err := evaluate(context.Background(), p, im, 1e-4, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -146,7 +146,7 @@ func TestScoresAgainstEnumeration(t *testing.T) {
 			t.Errorf("%s: %.4f, want %.4f ± %.4f", name, got, want, deviation)
 		}
 	}
-	// A soft sample at temperature 10 is near uniform, whatever the posterior.
+	// At temperature 10, soft samples are nearly uniform for any posterior.
 	warm, err := evaluate(context.Background(), p, im, 10, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -159,7 +159,7 @@ func TestScoresAgainstEnumeration(t *testing.T) {
 	}
 }
 
-// The bound comes down to −log p(x) as samples are added.
+// The bound falls to −log p(x) as the number of samples grows.
 func TestBoundAgainstEnumeration(t *testing.T) {
 	p := enumerable(t)
 	im := halves(evaluationBatch)
@@ -167,7 +167,7 @@ func TestBoundAgainstEnumeration(t *testing.T) {
 	for _, m := range []int{1, 2, 4} {
 		want, deviation := expected(p, im, m)
 		if above-want < 5*deviation {
-			t.Fatalf("m = %d: %.4f and %.4f are too near to be told apart, at a deviation of %.4f", m, above, want, deviation)
+			t.Fatalf("m = %d: %.4f and %.4f are too close for a deviation of %.4f", m, above, want, deviation)
 		}
 		above = want
 		e, err := evaluate(context.Background(), p, im, 1, m)

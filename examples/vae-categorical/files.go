@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 )
 
-// replaceFile writes a file under a temporary name in the same folder and
-// renames it, so that at any time the old file or the new one is there, whole.
+// replaceFile writes a file under a temporary name in the same folder and renames
+// it, so that either the old or the new file is there, complete, at any time.
 func replaceFile(path string, write func(io.Writer) error) (err error) {
 	f, err := os.Create(path + ".tmp")
 	if err != nil {
@@ -41,8 +41,8 @@ func replaceFile(path string, write func(io.Writer) error) (err error) {
 	return syncFolder(filepath.Dir(path))
 }
 
-// syncFolder makes a rename last through a power cut. A file system that cannot
-// do that for a folder says so with an error, which is no reason to fail.
+// syncFolder makes a rename survive a power failure. It ignores the error of a
+// file system that cannot sync folders.
 func syncFolder(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

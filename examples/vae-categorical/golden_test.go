@@ -11,11 +11,11 @@ import (
 	G "gorgonia.org/gorgonia"
 )
 
-var update = flag.Bool("update", false, "write testdata/steps.json anew, in the build without tags")
+var update = flag.Bool("update", false, "rewrite testdata/steps.json, in the build without tags")
 
-// The losses of the first training steps are those that were recorded on a CPU,
-// on whatever the steps are taken now: the samples are the same bits, and the
-// rest differs by roundings.
+// The losses of the first training steps equal those that were recorded on a CPU,
+// on any machine: the samples have the same bits, and the rest differs by rounding
+// errors.
 func TestSteps(t *testing.T) {
 	path := filepath.Join("testdata", "steps.json")
 	got := map[string][]float64{"soft": firstSteps(t, false), "hard": firstSteps(t, true)}
@@ -39,7 +39,7 @@ func TestSteps(t *testing.T) {
 	for _, name := range []string{"soft", "hard"} {
 		losses := want[name]
 		if len(losses) != 10 {
-			t.Errorf("%s: %d steps are recorded, not 10", name, len(losses))
+			t.Errorf("%s: %d steps are recorded, want 10", name, len(losses))
 		}
 		for i, w := range losses {
 			if g := got[name][i]; !(math.Abs(g-w) <= 1e-5*w) {
@@ -49,7 +49,7 @@ func TestSteps(t *testing.T) {
 	}
 }
 
-// firstSteps are the losses of ten.
+// firstSteps returns the losses of ten steps.
 func firstSteps(t *testing.T, hard bool) []float64 {
 	t.Helper()
 	d, err := fakeImages("")

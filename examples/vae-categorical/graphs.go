@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"math"
 	"slices"
 
@@ -11,10 +12,10 @@ import (
 	"github.com/gumbel-go/gumbel/vm"
 )
 
-// The graphs of this file evaluate a model. Each has a batch size of its own,
-// as Gorgonia wants, and shares the weights of the training graph.
+// The graphs of this file evaluate a model. Each has a fixed batch size, as
+// Gorgonia requires, and shares the weights of the training graph.
 
-// machine runs a graph, as often as asked: on the GPU with the tag cuda.
+// machine runs a graph any number of times: with the tag cuda, on the GPU.
 type machine struct{ vm *vm.Machine }
 
 func newMachine(g *G.ExprGraph) (machine, error) {
@@ -23,13 +24,13 @@ func newMachine(g *G.ExprGraph) (machine, error) {
 }
 
 func (m machine) run() error {
-	defer m.vm.Reset() // without it, the next run would do nothing
+	defer m.vm.Reset() // without Reset, the next run would do nothing
 	return m.vm.RunAll()
 }
 
 func (m machine) close() { m.vm.Close() }
 
-// result is what a run leaves of a node. The next run overwrites it.
+// result is the value of a node in the last run. The next run overwrites it.
 type result struct{ value G.Value }
 
 func read(n *G.Node) *result {
@@ -40,15 +41,28 @@ func read(n *G.Node) *result {
 
 func (r *result) floats() []float32 { return r.value.Data().([]float32) }
 
-// input adds a float32 matrix to a graph and returns the slice that holds it:
-// what is written there is what the next run reads.
+// floats returns the elements of a dense float32 tensor, not a copy.
+func floats(v G.Value) ([]float32, error) {
+	d, ok := v.(*tensor.Dense)
+	if !ok {
+		return nil, fmt.Errorf("value is a %T, want a dense tensor", v)
+	}
+	f, ok := d.Data().([]float32)
+	if !ok {
+		return nil, fmt.Errorf("tensor of %v, want float32", d.Dtype())
+	}
+	return f, nil
+}
+
+// input adds a float32 matrix to a graph. It returns the matrix's memory too: the
+// next run reads what is written there.
 func input(g *G.ExprGraph, name string, rows, columns int) (*G.Node, []float32) {
 	data := make([]float32, rows*columns)
 	value := tensor.New(tensor.WithShape(rows, columns), tensor.WithBacking(data))
 	return G.NewMatrix(g, tensor.Float32, G.WithShape(rows, columns), G.WithName(name), G.WithValue(value)), data
 }
 
-// constant adds a matrix of one value to a graph.
+// constant adds a matrix whose elements are all v to a graph.
 func constant(g *G.ExprGraph, name string, shape tensor.Shape, v float32) *G.Node {
 	n, data := input(g, name, shape[0], shape[1])
 	for i := range data {
@@ -57,7 +71,7 @@ func constant(g *G.ExprGraph, name string, shape tensor.Shape, v float32) *G.Nod
 	return n
 }
 
-// encoderGraph gives q(z|x) for a batch of images.
+// encoderGraph computes q(z|x) for a batch of images.
 type encoderGraph struct {
 	machine
 	x          []float32
@@ -88,13 +102,13 @@ func newEncoderGraph(p *parameters, batch int) (*encoderGraph, error) {
 	return e, err
 }
 
-// encode runs the batch of images that begins at first.
+// encode runs the batch of images that starts at first.
 func (e *encoderGraph) encode(im *images, first int) error {
 	scale(e.x, im.pixels[first*pixels:first*pixels+len(e.x)])
 	return e.run()
 }
 
-// likelyCodes are the most likely classes of each latent, for the first images.
+// likelyCodes returns the most likely class of each latent, for the first images.
 func (e *encoderGraph) likelyCodes(im *images) ([][]int, error) {
 	if err := e.encode(im, 0); err != nil {
 		return nil, err
@@ -117,7 +131,7 @@ type decoderGraph struct {
 	sample, losses *result // z, and −log p of each pixel
 }
 
-// sampler adds samples of the distributions that logits hold to a graph.
+// sampler adds samples of the distributions with the given logits to their graph.
 type sampler func(logits *G.Node) (*G.Node, error)
 
 func softSamples(s *settings, source *ops.Source, tau float64) sampler {
@@ -154,7 +168,7 @@ func newDecoderGraph(p *parameters, batch int, draw sampler) (*decoderGraph, err
 	return d, err
 }
 
-// decodeWith adds a decoder that shares the weights of p.
+// decodeWith adds a decoder with the weights of p to the graph of z.
 func decodeWith(p *parameters, z *G.Node) (*G.Node, error) {
 	net, err := newDecoder(z.Graph(), p.settings, G.Zeroes())
 	if err != nil {
@@ -166,14 +180,14 @@ func decodeWith(p *parameters, z *G.Node) (*G.Node, error) {
 	return forward(net, z)
 }
 
-// decode runs the batch of images that begins at first, given its logits.
+// decode runs the batch of images that starts at first, with its logits.
 func (d *decoderGraph) decode(logits []float32, im *images, first int) error {
 	copy(d.logits, logits)
 	scale(d.x, im.pixels[first*pixels:first*pixels+len(d.x)])
 	return d.run()
 }
 
-// generator makes pictures from codes.
+// generator decodes codes into pictures.
 type generator struct {
 	machine
 	latents, classes int
@@ -195,8 +209,8 @@ func newGenerator(p *parameters) (*generator, error) {
 	return d, err
 }
 
-// pictures are the means of p(x|z), of values in [0, 1], for codes of one class
-// a latent.
+// pictures returns the means of p(x|z), with values in [0, 1]. A code has one
+// class per latent.
 func (d *generator) pictures(codes [][]int) ([][]float32, error) {
 	var made [][]float32
 	for some := range slices.Chunk(codes, generatorBatch) {

@@ -1,33 +1,41 @@
 // Command vae-categorical trains a categorical variational autoencoder on MNIST
-// with Gumbel-softmax samples, and shows what it has learnt.
+// with Gumbel-softmax samples and draws what it has learned.
 //
 //	go run ./examples/vae-categorical
 //
-// The model is that of Jang, Gu & Poole, "Categorical Reparameterization with
-// Gumbel-Softmax" (2017): an encoder 784-512-256 gives the logits of 30 latents
-// of 10 classes, a sample of them goes through the mirrored decoder. -h lists
-// the flags. The folder of -out gets
+// The model is that of Jang, Gu and Poole, "Categorical Reparameterization with
+// Gumbel-Softmax" (2017). An encoder with layers of 784, 512 and 256 units
+// computes the logits of 30 latents with 10 classes each, and the mirrored
+// decoder reconstructs the image from a sample of them.
 //
-//	metrics.csv          a row a step: −ELBO and its parts, in nats an image
+// -h lists the flags. The program writes these files to the folder -out:
+//
+//	metrics.csv          one row per step: −ELBO and its parts, in nats per image
 //	curves.png           −ELBO and temperature over the steps
-//	reconstructions.png  test images over their reconstructions
+//	reconstructions.png  test images above their reconstructions
 //	samples.png          images from the prior
-//	latents.png          what each class of some latents changes
-//	checkpoint           what -resume goes on from
+//	latents.png          how each class of some latents changes an image
+//	checkpoint           the state from which -resume continues
 //
 // With OpenBLAS (Debian's libopenblas-dev, and cgo) a step takes less than half
-// the time; OPENBLAS_NUM_THREADS sets the threads of its own:
+// the time. OPENBLAS_NUM_THREADS sets the number of its threads:
 //
 //	go run -tags openblas ./examples/vae-categorical
 //
-// With the tag cuda it trains and evaluates on an NVIDIA GPU: see the README of
-// the repository.
+// With the tag cuda the program trains and evaluates on an NVIDIA GPU: see the
+// README of the repository.
 //
 //	go run -tags cuda ./examples/vae-categorical
 //
-// A first Ctrl-C finishes the step and writes all of these, a second one ends
-// the program at once. Exit codes: 0 done, 1 an error, 2 a bad flag, 130
-// interrupted.
+// The first Ctrl-C finishes the current step and writes all files; the second
+// ends the program immediately.
+//
+// Exit codes:
+//
+//	0    success
+//	1    an error
+//	2    an invalid flag
+//	130  interrupted
 package main
 
 import (
@@ -47,19 +55,20 @@ const (
 	exitDone        = 0
 	exitError       = 1
 	exitUsage       = 2
-	exitInterrupted = 130 // 128 + SIGINT, as shells have it
+	exitInterrupted = 130 // 128 + SIGINT, as in shells
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // from then on a signal kills
+	context.AfterFunc(ctx, stop) // the second signal kills the program
 	os.Exit(run(ctx, os.Args[1:], loadMNIST, os.Stdout, os.Stderr))
 }
 
-// usageError is one that a change of flags mends.
+// usageError is an error that other flags would avoid.
 type usageError struct{ error }
 
-// run is the program: results go to stdout, all else to stderr.
+// run is the whole program. It writes results to stdout and everything else to
+// stderr.
 func run(ctx context.Context, args []string, load func(dir string) (*dataset, error), stdout, stderr io.Writer) int {
 	c, err := parseFlags(args, stdout)
 	if err == nil {
@@ -70,7 +79,7 @@ func run(ctx context.Context, args []string, load func(dir string) (*dataset, er
 	return exitCode(err, stderr)
 }
 
-// exitCode says what went wrong, where that was not said yet.
+// exitCode prints the error, unless the program has already reported it.
 func exitCode(err error, stderr io.Writer) int {
 	var usage usageError
 	switch {

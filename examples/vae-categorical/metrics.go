@@ -8,16 +8,16 @@ import (
 	"strconv"
 )
 
-// record is what is known of one training step; its number is its place in the
-// history, counted from 1.
+// record holds the measurements of one training step. Steps are numbered by their
+// position in the history, counted from 1.
 type record struct {
 	Tau            float64
-	Reconstruction float64 // nats an image
-	KL             float64 // nats an image
-	Seconds        float64 // spent training up to the end of the step
+	Reconstruction float64 // nats per image
+	KL             float64 // nats per image
+	Seconds        float64 // training time up to the end of the step
 }
 
-// nelbo is the negative evidence lower bound, in nats an image.
+// nelbo returns the negative evidence lower bound, in nats per image.
 func (r record) nelbo() float64 { return r.Reconstruction + r.KL }
 
 const metricsHeader = "step,tau,train_nelbo,reconstruction,kl,seconds\n"
@@ -29,9 +29,8 @@ func writeRecord(w io.Writer, step int, r record) error {
 	return err
 }
 
-// createMetrics writes the header and the history so far and leaves the file
-// open. Each later record is written at once, so that nothing is lost when the
-// program is killed.
+// createMetrics writes the header and the history so far, and leaves the file open.
+// Later records are not buffered, so that none is lost if the program is killed.
 func createMetrics(path string, history []record) (_ *os.File, err error) {
 	f, err := os.Create(path)
 	if err != nil {
@@ -54,7 +53,7 @@ func createMetrics(path string, history []record) (_ *os.File, err error) {
 	return f, nil
 }
 
-// recent is the mean of the last n records.
+// recent returns the mean of the last n records.
 func recent(history []record, n int) record {
 	history = history[max(0, len(history)-n):]
 	var mean record

@@ -9,14 +9,14 @@ import (
 	"github.com/gumbel-go/gumbel/layers"
 )
 
-// widths are those of the encoder, from pixels to logits. The decoder goes the
-// same way back.
+// widths returns the widths of the encoder's layers, from pixels to logits. The
+// decoder has them in reverse order.
 func (s *settings) widths() []int {
 	return []int{pixels, s.Hidden[0], s.Hidden[1], s.Latents * s.Classes}
 }
 
-// sizes are the numbers of weights and biases of each layer, encoder first: the
-// lengths of the learnable tensors in their order.
+// sizes returns the numbers of weights and biases of each layer, encoder first:
+// the sizes of the learnable tensors, in their order.
 func (s *settings) sizes() []int {
 	var n []int
 	for _, w := range [][]int{s.widths(), reversed(s.widths())} {
@@ -45,7 +45,7 @@ func newDecoder(g *G.ExprGraph, s *settings, init G.InitWFn) (*layers.Sequential
 	return perceptron(g, "decoder", reversed(s.widths()), init)
 }
 
-// perceptron has ReLU between its layers and nothing after the last.
+// perceptron has ReLU after each layer except the last.
 func perceptron(g *G.ExprGraph, name string, widths []int, init G.InitWFn) (*layers.Sequential, error) {
 	var all []layers.Layer
 	for i := range len(widths) - 1 {
@@ -72,14 +72,14 @@ func forward(l layers.Layer, x *G.Node) (*G.Node, error) {
 	return y.Node(), nil
 }
 
-// parameters are a model apart from any graph. Graphs that evaluate it share
-// the tensors with the one that trains it.
+// parameters is a model without a graph. The graphs that evaluate a model share
+// their tensors with the graph that trains it.
 type parameters struct {
 	settings         *settings
 	encoder, decoder []*tensor.Dense
 }
 
-// share makes the learnable nodes of a layer hold the given tensors.
+// share binds the given tensors to the learnable nodes of a layer.
 func share(l layers.Layer, weights []*tensor.Dense) error {
 	for i, n := range l.Model() {
 		if err := G.Let(n, weights[i]); err != nil {

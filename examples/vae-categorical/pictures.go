@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	zoom     = 2  // screen pixels a pixel
+	zoom     = 2  // screen pixels per pixel
 	gap      = 4  // between pictures
-	groupGap = 10 // between groups of rows, besides gap
+	groupGap = 10 // between groups of rows, in addition to gap
 
-	pairRows      = 3 // of originals over reconstructions
+	pairRows      = 3 // of originals above reconstructions
 	pairColumns   = 14
 	sampleRows    = 8
 	sampleColumns = 14
@@ -30,7 +30,8 @@ var (
 	mark  = color.Gray{Y: 0x30}
 )
 
-// sheet is a page of pictures of 28×28 values in [0, 1], drawn as ink on paper.
+// sheet is a page of pictures. A picture has 28×28 values in [0, 1], where 1 is
+// black.
 type sheet struct {
 	*image.Gray
 	group int // rows that belong together
@@ -44,7 +45,7 @@ func newSheet(rows, columns, group int) *sheet {
 	return s
 }
 
-// cell is where a picture goes.
+// cell returns the rectangle of a picture.
 func (s *sheet) cell(row, column int) image.Rectangle {
 	x := gap + column*(side*zoom+gap)
 	y := gap + row*(side*zoom+gap) + row/s.group*groupGap
@@ -61,7 +62,7 @@ func (s *sheet) put(row, column int, values []float32) {
 	}
 }
 
-// frame marks a picture, which must be put after.
+// frame draws a frame. Call it before put, which draws over its inside.
 func (s *sheet) frame(row, column int) {
 	draw.Draw(s, s.cell(row, column).Inset(-gap/2), image.NewUniform(mark), image.Point{}, draw.Src)
 }
@@ -105,8 +106,8 @@ func drawPictures(p *parameters, test *images, dir string) error {
 	return nil
 }
 
-// drawReconstructions shows the first test images over what the decoder makes
-// of their codes.
+// drawReconstructions shows the first test images above their reconstructions
+// from the most likely codes.
 func drawReconstructions(g *generator, codes [][]int, test *images) (*sheet, error) {
 	made, err := g.pictures(codes)
 	if err != nil {
@@ -124,7 +125,7 @@ func drawReconstructions(g *generator, codes [][]int, test *images) (*sheet, err
 	return s, nil
 }
 
-// drawSamples shows what the decoder makes of codes from the uniform prior.
+// drawSamples shows decoded codes from the uniform prior.
 func drawSamples(g *generator, seed uint64) (*sheet, error) {
 	r := newRand(seed, forPictures, 0)
 	codes := make([][]int, sampleRows*sampleColumns)
@@ -145,9 +146,9 @@ func drawSamples(g *generator, seed uint64) (*sheet, error) {
 	return s, nil
 }
 
-// drawLatents shows, a row each, what becomes of an image when one latent goes
-// through its classes and the others stay as they are. The latents are those
-// that change the picture the most; frames mark the class of the image itself.
+// drawLatents shows how an image changes if one latent takes each of its classes
+// while the others keep theirs, one latent per row. It shows the latents that
+// change the image most. Frames mark the class that the image itself has.
 func drawLatents(g *generator, code []int) (*sheet, error) {
 	sweeps := make([]sweep, g.latents)
 	for l := range sweeps {
@@ -172,7 +173,7 @@ func drawLatents(g *generator, code []int) (*sheet, error) {
 
 // sweep is one latent's row of latents.png.
 type sweep struct {
-	made   [][]float32 // a picture a class
+	made   [][]float32 // one picture per class
 	own    int         // the class of the image itself
 	change float64     // variance over the classes, summed over the pixels
 }
@@ -187,7 +188,7 @@ func newSweep(g *generator, code []int, latent int) (sweep, error) {
 	return sweep{made: made, own: code[latent], change: variance(made)}, err
 }
 
-// variance over the pictures, summed over the pixels.
+// variance returns the variance over the pictures, summed over the pixels.
 func variance(made [][]float32) float64 {
 	var total float64
 	for i := range pixels {

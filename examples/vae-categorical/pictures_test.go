@@ -29,7 +29,7 @@ func grey(m image.Image, x, y int) uint8 {
 	return color.GrayModel.Convert(m.At(x, y)).(color.Gray).Y
 }
 
-// tones counts the greys inside a rectangle.
+// tones returns the number of different greys in a rectangle.
 func tones(m image.Image, r image.Rectangle) int {
 	seen := map[uint8]bool{}
 	for y := r.Min.Y; y < r.Max.Y; y++ {
@@ -53,13 +53,13 @@ func untrained(t *testing.T, s settings) *parameters {
 		t.Fatal(err)
 	}
 	for i := range values(p.decoder[4]) {
-		values(p.decoder[4])[i] *= 20 // contrast, which training would bring
+		values(p.decoder[4])[i] *= 20 // for contrast, which training would produce
 	}
 	return p
 }
 
-// A cell is 60 pixels with the gap after it, of which the page has one before
-// all else, and groups of rows are 10 apart.
+// A cell takes 60 pixels with the gap after it. The page starts with a gap, and
+// there are 10 more pixels between groups of rows.
 func TestPictures(t *testing.T) {
 	for _, tc := range []struct {
 		name                             string
@@ -84,10 +84,10 @@ func TestPictures(t *testing.T) {
 					t.Errorf("%s is of %v pixels, want %v", name, m.Bounds().Size(), size)
 				}
 				if first := image.Rect(gap, gap, gap+side*zoom, gap+side*zoom); tones(m, first) < 10 {
-					t.Errorf("%s begins with a picture of %d greys", name, tones(m, first))
+					t.Errorf("%s starts with a picture of %d greys", name, tones(m, first))
 				}
 				if corner := grey(m, 0, 0); corner != page.Y {
-					t.Errorf("%s has a page of grey %d", name, corner)
+					t.Errorf("%s has a background of grey %d", name, corner)
 				}
 			}
 		})
@@ -113,8 +113,8 @@ func TestReconstructionsShowOriginals(t *testing.T) {
 	}
 }
 
-// Latents come in the order of how much they change; the class that the image
-// has is framed.
+// Latents are sorted by how much they change the image. The class of the image
+// itself has a frame.
 func TestLatents(t *testing.T) {
 	p := untrained(t, settings{Latents: 3, Classes: 4})
 	first := values(p.decoder[0]) // (latents·classes, 5)
@@ -162,7 +162,7 @@ func TestLatents(t *testing.T) {
 	}
 }
 
-// A code's picture does not depend on the codes beside it, nor on the batch.
+// A code's picture depends neither on the other codes nor on the batch.
 func TestGenerator(t *testing.T) {
 	p := untrained(t, settings{Latents: 2, Classes: 3})
 	g, err := newGenerator(p)
@@ -179,7 +179,7 @@ func TestGenerator(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(made) != len(codes) {
-		t.Fatalf("%d pictures of %d codes", len(made), len(codes))
+		t.Fatalf("%d pictures for %d codes", len(made), len(codes))
 	}
 	for i, m := range made {
 		z := make([]float64, 6)
@@ -222,10 +222,10 @@ func TestWindow(t *testing.T) {
 	values[0] = 540
 	low, high := window(values)
 	if low < 98 || low > 100.2 || high < 119.7 || high > 122 {
-		t.Errorf("a window of %v to %v, want a little more than 100.2 to 119.7", low, high)
+		t.Errorf("window of %v to %v, want slightly more than 100.2 to 119.7", low, high)
 	}
 	if low, high := window([]float64{7}); !(low < 7 && high > 7) {
-		t.Errorf("of one value: %v to %v", low, high)
+		t.Errorf("for one value: window of %v to %v", low, high)
 	}
 }
 

@@ -11,20 +11,20 @@ import (
 )
 
 const (
-	smoothing    = 100 // steps that a shown −ELBO is the mean of
+	smoothing    = 100 // steps over which the −ELBO shown is averaged
 	refreshEvery = 100 * time.Millisecond
-	plainLines   = 20 // in a whole run
+	plainLines   = 20 // per run
 	separator    = "  "
 )
 
-// progress reports training: one line that is updated on a terminal, a plain
-// line now and then elsewhere.
+// progress reports training: on a terminal with one line that it updates,
+// otherwise with about 20 plain lines per run.
 type progress struct {
 	w        io.Writer
-	width    func() int // of the terminal, 0 when there is none
+	width    func() int // of the terminal; 0 without one
 	now      func() time.Time
 	total    int
-	first    int // steps done before this session
+	first    int // steps taken before this session
 	started  time.Time
 	shown    time.Time
 	openLine bool
@@ -36,8 +36,8 @@ func newProgress(w io.Writer, total, first int) *progress {
 	return p
 }
 
-// terminalWidth returns a function that tells the width of w at each call, as
-// a window may be resized.
+// terminalWidth returns a function that returns the current width of w, because
+// windows can be resized.
 func terminalWidth(w io.Writer) func() int {
 	f, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
@@ -66,7 +66,7 @@ func (p *progress) report(history []record) {
 	}
 }
 
-// end closes the line, so that what comes next begins its own.
+// end ends the line, so that later output starts a new one.
 func (p *progress) end() {
 	if p.openLine {
 		fmt.Fprintln(p.w)
@@ -90,10 +90,11 @@ func (p *progress) text(history []record) string {
 	return strings.Join(fields, separator)
 }
 
-// fit puts a bar before the text when the width allows, and leaves out the last
-// fields of a text that is too long: half a number would be another number.
+// fit puts a bar before the text if there is space, and drops the last fields of a
+// text that is too long. It drops whole fields, because half a number would be
+// another number.
 func fit(done float64, text string, width int) string {
-	const shortest, longest = 4, 40 // 80 columns leave 6 in a run of 5000 steps
+	const shortest, longest = 4, 40 // 80 columns leave 6 for a run of 5000 steps
 	bar := min(width-len(text)-len("[] "), longest)
 	if bar >= shortest {
 		full := int(done * float64(bar))

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// reported is what progress writes in a run where a step takes 10 ms.
+// reported returns what progress writes in a run whose steps take 10 ms.
 func reported(width, total, first int) string {
 	var w bytes.Buffer
 	clock := time.Unix(0, 0)
@@ -41,7 +41,7 @@ func TestProgressWithoutTerminal(t *testing.T) {
 	if want := "100/200  -ELBO 69.50  KL 20.00  tau 0.500  100.0 steps/s  1s left\n"; !strings.Contains(got, want) {
 		t.Errorf("got %q, want %q in it", got, want)
 	}
-	// The rate is that of this session, which began at step 100.
+	// The rate is that of this session, which started at step 100.
 	if got, want := reported(0, 200, 100), "150/200  -ELBO 72.25  KL 10.00  tau 0.500  100.0 steps/s  1s left\n"; !strings.Contains(got, want) {
 		t.Errorf("got %q, want %q in it", got, want)
 	}
@@ -63,7 +63,7 @@ func TestProgressOnTerminal(t *testing.T) {
 			}
 		}
 	}
-	// A narrow terminal shows whole fields only, one of 80 columns a bar too.
+	// A narrow terminal shows whole fields only; 80 columns suffice for a bar.
 	if got, want := fit(0.5, "2500/5000  -ELBO 110.25  KL 21.50", 30), "2500/5000  -ELBO 110.25"; got != want {
 		t.Errorf("30 columns: %q, want %q", got, want)
 	}
@@ -72,6 +72,6 @@ func TestProgressOnTerminal(t *testing.T) {
 		t.Errorf("80 columns: %q, want %q", got, want)
 	}
 	if got := reported(120, 300, 0); !strings.Contains(got, "[=====") || !strings.Contains(got, "=] 300/300") {
-		t.Errorf("no bar that fills up: %q", got)
+		t.Errorf("the bar does not fill: %q", got)
 	}
 }

@@ -10,11 +10,11 @@ import (
 	"path/filepath"
 )
 
-// session is one call of the program.
+// session is one run of the program.
 type session struct {
 	*config
 	ctx            context.Context
-	stdout, stderr io.Writer // results, and all else
+	stdout, stderr io.Writer // for results, and for everything else
 	images         *dataset
 	checksum       uint32
 	trainer        *trainer
@@ -26,14 +26,14 @@ func newSession(ctx context.Context, c *config, stdout, stderr io.Writer) *sessi
 
 func (s *session) path(name string) string { return filepath.Join(s.out, name) }
 
-// say tells what goes on, unless -quiet.
+// say prints a message, unless -quiet is set.
 func (s *session) say(format string, args ...any) {
 	if !s.quiet {
 		fmt.Fprintf(s.stderr, format+"\n", args...)
 	}
 }
 
-// run trains, draws and evaluates. Interrupted, it returns context.Canceled.
+// run trains, draws and evaluates. If interrupted, it returns context.Canceled.
 func (s *session) run(load func(dir string) (*dataset, error)) error {
 	saved, err := s.saved()
 	if err != nil {
@@ -59,17 +59,17 @@ func (s *session) run(load func(dir string) (*dataset, error)) error {
 	return err
 }
 
-// saved reads the checkpoint that -resume asks for and takes on its settings.
+// saved reads the checkpoint for -resume and adopts its settings.
 func (s *session) saved() (*checkpoint, error) {
 	if !s.resume {
 		return nil, nil
 	}
 	saved, err := readCheckpoint(s.path("checkpoint"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("-resume: %w: leave -resume out to start, or name the run's folder with -out", err)
+		return nil, fmt.Errorf("-resume: %w: leave -resume out to start a run, or pass the folder of the run as -out", err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("-resume: %w; the file is left as it is: start afresh in another -out", err)
+		return nil, fmt.Errorf("-resume: %w; the file is unchanged: start a new run in another -out", err)
 	}
 	if err := s.adopt(saved); err != nil {
 		return nil, usageError{err}
@@ -87,7 +87,7 @@ func (s *session) prepare(load func(dir string) (*dataset, error), saved *checkp
 	}
 	s.checksum = s.images.checksum()
 	if saved != nil && saved.Images != s.checksum {
-		return errors.New("-resume: the images are not those that the checkpoint was trained on: name their folder with -data")
+		return errors.New("-resume: the images differ from those that the checkpoint was trained on: pass their folder as -data")
 	}
 	if s.trainer, err = newTrainer(s.settings, s.images.train); err != nil {
 		return err
@@ -98,8 +98,8 @@ func (s *session) prepare(load func(dir string) (*dataset, error), saved *checkp
 	return nil
 }
 
-// train takes the steps that are left, or as many as it can until interrupted.
-// The checkpoint is written at each epoch's end and at the end.
+// train takes the remaining steps, until it is interrupted. It writes a checkpoint
+// after each epoch and at the end.
 func (s *session) train() (err error) {
 	t := s.trainer
 	if err := os.MkdirAll(s.out, 0o777); err != nil {
@@ -112,7 +112,7 @@ func (s *session) train() (err error) {
 	defer func() { err = errors.Join(err, metrics.Close()) }()
 	s.say("%v; writing to %s", &t.settings, s.out)
 	if done := len(t.history); done > 0 {
-		s.say("going on after step %d", done)
+		s.say("continuing after step %d", done)
 	}
 	p := newProgress(s.stderr, s.steps, len(t.history))
 	defer p.end()
@@ -177,7 +177,8 @@ func (s *session) evaluate() error {
 	return s.print(e)
 }
 
-// print writes the results, which are not to be lost in silence.
+// print writes the results. It returns write errors, so that results are not lost
+// silently.
 func (s *session) print(e *scores) error {
 	var bound string
 	switch {
@@ -191,13 +192,13 @@ func (s *session) print(e *scores) error {
 	return err
 }
 
-// interrupted says how to go on, even with -quiet.
+// interrupted prints how to continue, even with -quiet.
 func (s *session) interrupted() error {
 	step := len(s.trainer.history)
 	if step == 0 {
 		fmt.Fprintf(s.stderr, "%s: interrupted before the first step\n", program)
 	} else {
-		fmt.Fprintf(s.stderr, "%s: interrupted after step %d of %d; go on with -resume -out %s\n", program, step, s.steps, s.out)
+		fmt.Fprintf(s.stderr, "%s: interrupted after step %d of %d; continue with -resume -out %s\n", program, step, s.steps, s.out)
 	}
 	return context.Canceled
 }

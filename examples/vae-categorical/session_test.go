@@ -15,13 +15,16 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/gumbel-go/gumbel/solver"
 )
 
-// fresh starts a run with 3 steps an epoch, the temperature another at each.
+// fresh holds the flags of a new run with 3 steps per epoch and a new temperature
+// in each step.
 const fresh = "-batch 4 -latents 3 -classes 4 -tau exp(1,0.1).atleast(0.1) "
 
-// fakeImages are 14 to train on, of which 2 are left over in each epoch, and 10
-// to test.
+// fakeImages returns 14 images to train on, of which each epoch drops 2, and 10 to
+// test on.
 func fakeImages(string) (*dataset, error) {
 	r := rand.New(rand.NewPCG(5, 6))
 	grey := func(n int) *images {
@@ -34,7 +37,7 @@ func fakeImages(string) (*dataset, error) {
 	return &dataset{train: grey(14), test: grey(10)}, nil
 }
 
-// watched keeps what is written and calls do when a write contains text.
+// watched keeps what is written, and calls do if a write contains text.
 type watched struct {
 	bytes.Buffer
 	text string
@@ -48,7 +51,7 @@ func (w *watched) Write(p []byte) (int, error) {
 	return w.Buffer.Write(p)
 }
 
-// call is one of the program, with hidden layers small enough for a test.
+// call is a run of the program with small hidden layers.
 type call struct {
 	ctx    context.Context
 	load   func(string) (*dataset, error)
@@ -71,7 +74,7 @@ func (c *call) run(t *testing.T, out, args string) (code int, stdout, stderr str
 	return code, fmt.Sprint(c.stdout), c.stderr.String()
 }
 
-// finish makes a call that must succeed and returns its final lines.
+// finish runs a call that must succeed, and returns the final lines.
 func finish(t *testing.T, out, args string) string {
 	t.Helper()
 	code, stdout, stderr := newCall().run(t, out, args)
@@ -81,7 +84,7 @@ func finish(t *testing.T, out, args string) string {
 	return stdout
 }
 
-// interrupt makes a call that is interrupted once stderr says text.
+// interrupt runs a call and interrupts it when stderr has the text.
 func interrupt(t *testing.T, out, args, text string) (stdout, stderr string) {
 	t.Helper()
 	c := newCall()
@@ -94,7 +97,7 @@ func interrupt(t *testing.T, out, args, text string) (stdout, stderr string) {
 	return stdout, stderr
 }
 
-// files are the contents of a folder; none when there is no such folder.
+// files returns the contents of a folder, which may not exist.
 func files(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -141,22 +144,29 @@ func sameBits(a, b [][]float32) bool {
 	})
 }
 
+// stateOf returns the whole state of a solver.
+func stateOf(t *testing.T, a *solver.Adam) []byte {
+	t.Helper()
+	state, err := a.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return state
+}
+
 var secondsColumn = regexp.MustCompile(`(?m),[^,\n]*$`)
 
-// wantSameRun holds all that two runs left against each other, but for the
-// seconds they took.
+// wantSameRun compares all files of two runs, except for the seconds in them.
 func wantSameRun(t *testing.T, got, want string) {
 	t.Helper()
 	a, b := saved(t, got), saved(t, want)
 	for part, same := range map[string]bool{
-		"settings":       a.Settings == b.Settings && a.Images == b.Images && a.Total == b.Total,
-		"weights":        sameBits(a.Weights, b.Weights),
-		"Adam's steps":   a.Adam.Steps == b.Adam.Steps,
-		"Adam's means":   sameBits(a.Adam.Mean, b.Adam.Mean),
-		"Adam's squares": sameBits(a.Adam.Square, b.Adam.Square),
-		"source":         bytes.Equal(a.Source, b.Source),
-		"temperature":    bytes.Equal(a.Temperature, b.Temperature),
-		"history":        slices.Equal(a.History, b.History),
+		"settings":    a.Settings == b.Settings && a.Images == b.Images && a.Total == b.Total,
+		"weights":     sameBits(a.Weights, b.Weights),
+		"Adam":        bytes.Equal(stateOf(t, a.Adam), stateOf(t, b.Adam)),
+		"source":      bytes.Equal(a.Source, b.Source),
+		"temperature": bytes.Equal(a.Temperature, b.Temperature),
+		"history":     slices.Equal(a.History, b.History),
 	} {
 		if !same {
 			t.Errorf("checkpoints: %s differ", part)
@@ -201,13 +211,13 @@ func TestResumeIsExact(t *testing.T) {
 			want := finish(t, whole, fmt.Sprint(fresh, tc.args, " -steps ", tc.steps[len(tc.steps)-1]))
 			wantSameRun(t, parts, whole)
 			if got != want {
-				t.Errorf("resumed it ends with %q, at once with %q", got, want)
+				t.Errorf("the resumed run prints %q, the uninterrupted one %q", got, want)
 			}
 		})
 	}
 }
 
-// A killed run leaves the checkpoint of the last epoch's end, and metrics of
+// A killed run leaves the checkpoint of the last complete epoch, and metrics of the
 // steps after it.
 func TestResumeAfterKill(t *testing.T) {
 	killed, whole := t.TempDir(), t.TempDir()
@@ -238,21 +248,21 @@ func TestSeeds(t *testing.T) {
 	}
 	wantSameRun(t, dirs[1], dirs[0])
 	if lines[0] != lines[1] {
-		t.Errorf("one seed, two results: %q and %q", lines[0], lines[1])
+		t.Errorf("equal seeds printed %q and %q", lines[0], lines[1])
 	}
 	a, b := strings.Split(lines[0], "\n"), strings.Split(lines[2], "\n")
 	for i := range 3 {
 		if a[i] == b[i] {
-			t.Errorf("two seeds, one result: %q", a[i])
+			t.Errorf("different seeds both printed %q", a[i])
 		}
 	}
 	if sameBits(saved(t, dirs[0]).Weights, saved(t, dirs[2]).Weights) {
-		t.Error("two seeds, the same weights")
+		t.Error("different seeds made equal weights")
 	}
 }
 
-// Straight-through samples are what soft ones become near temperature 0, by the
-// same noise; the encoder's KL knows nothing of either at the first step.
+// With the same noise, soft samples approach straight-through samples as the
+// temperature approaches 0. The KL of the first step does not depend on samples.
 func TestHardSamplesInTraining(t *testing.T) {
 	first := func(args string) record {
 		out := t.TempDir()
@@ -275,11 +285,11 @@ func TestInterrupt(t *testing.T) {
 	whole := t.TempDir()
 	want := finish(t, whole, fresh+"-steps 8 -hard")
 	for _, tc := range []struct {
-		when string // stderr says so
+		when string // stderr has this text
 		step int
 	}{
 		{"1/8", 1},
-		{"3/8", 3}, // an epoch's end
+		{"3/8", 3}, // the end of an epoch
 		{"5/8", 5},
 		{"8/8", 8},
 		{"evaluating 10 test images", 8},
@@ -290,7 +300,7 @@ func TestInterrupt(t *testing.T) {
 			if stdout != "" {
 				t.Errorf("stdout %q", stdout)
 			}
-			message := fmt.Sprintf("vae-categorical: interrupted after step %d of 8; go on with -resume -out %s\n", tc.step, out)
+			message := fmt.Sprintf("vae-categorical: interrupted after step %d of 8; continue with -resume -out %s\n", tc.step, out)
 			if !strings.HasSuffix(stderr, "\n"+message) {
 				t.Errorf("stderr ends %q, want %q", stderr[max(0, len(stderr)-200):], message)
 			}
@@ -299,14 +309,14 @@ func TestInterrupt(t *testing.T) {
 				t.Errorf("the checkpoint is of step %d", done)
 			}
 			if got := finish(t, out, "-resume"); got != want {
-				t.Errorf("resumed it ends with %q, uninterrupted with %q", got, want)
+				t.Errorf("the resumed run prints %q, the uninterrupted one %q", got, want)
 			}
 			wantSameRun(t, out, whole)
 		})
 	}
 }
 
-// Even with -quiet, an interrupted run says so, and how to go on.
+// Even with -quiet, an interrupted run prints how to continue.
 func TestInterruptBeforeFirstStep(t *testing.T) {
 	cancelled, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -318,7 +328,7 @@ func TestInterruptBeforeFirstStep(t *testing.T) {
 		t.Errorf("exit code %d, stdout %q, stderr %q, want %q", code, stdout, stderr, want)
 	}
 	if _, err := os.Stat(filepath.Join(out, "checkpoint")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a checkpoint of nothing: %v", err)
+		t.Errorf("a checkpoint without steps: %v", err)
 	}
 
 	finish(t, out, fresh+"-steps 2")
@@ -326,7 +336,7 @@ func TestInterruptBeforeFirstStep(t *testing.T) {
 	c = newCall()
 	c.ctx = cancelled
 	code, _, stderr = c.run(t, out, "-quiet -resume -steps 4")
-	want := fmt.Sprintf("vae-categorical: interrupted after step 2 of 4; go on with -resume -out %s\n", out)
+	want := fmt.Sprintf("vae-categorical: interrupted after step 2 of 4; continue with -resume -out %s\n", out)
 	if code != exitInterrupted || stderr != want {
 		t.Errorf("exit code %d, stderr %q, want %q", code, stderr, want)
 	}
@@ -344,14 +354,14 @@ func TestResumeErrors(t *testing.T) {
 		changed["checkpoint"] = string(change([]byte(good["checkpoint"])))
 		return changed
 	}
-	damaged := []string{"-resume: ", "checkpoint: ", "the file is left as it is: start afresh in another -out"}
+	damaged := []string{"-resume: ", "checkpoint: ", "the file is unchanged: start a new run in another -out"}
 	for _, tc := range []struct {
 		name, args string
 		files      map[string]string
 		code       int
 		want       []string
 	}{
-		{"nothing", "", nil, exitError, []string{"-resume: ", "checkpoint: no such file", "leave -resume out to start"}},
+		{"nothing", "", nil, exitError, []string{"-resume: ", "checkpoint: no such file", "leave -resume out to start a run"}},
 		{"empty", "", checkpoint(func([]byte) []byte { return nil }), exitError, damaged},
 		{"cut", "", checkpoint(func(f []byte) []byte { return f[:len(f)/2] }), exitError, damaged},
 		{"turned bit", "", checkpoint(func(f []byte) []byte { return changed(f, len(f)/2, f[len(f)/2]^1) }), exitError, damaged},
@@ -364,7 +374,7 @@ func TestResumeErrors(t *testing.T) {
 		{"tau", "-tau constant(1)", good, exitUsage, []string{"-resume: -tau is constant(1),", "made with exp(1,0.1).atleast(0.1):"}},
 		{"lr", "-lr 0.1", good, exitUsage, []string{"-resume: -lr is 0.1,", "made with 0.001:"}},
 		{"seed", "-seed 9", good, exitUsage, []string{"-resume: -seed is 9,", "made with 0:"}},
-		{"steps", "-steps 1", good, exitUsage, []string{"at step 2,", "past the 1 asked for"}},
+		{"steps", "-steps 1", good, exitUsage, []string{"at step 2,", "past -steps 1"}},
 		{"no steps", "-steps 0", good, exitUsage, []string{"-steps 0: must be"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -396,7 +406,7 @@ func TestResumeErrors(t *testing.T) {
 	}
 }
 
-// wantMessage wants one line, from the program, that holds all parts.
+// wantMessage checks that stderr is one line of the program with all parts.
 func wantMessage(t *testing.T, stderr string, parts ...string) {
 	t.Helper()
 	if !strings.HasPrefix(stderr, "vae-categorical: ") || strings.Count(stderr, "\n") != 1 {
@@ -423,13 +433,13 @@ func TestResumeOnOtherImages(t *testing.T) {
 	if code != exitError {
 		t.Errorf("exit code %d", code)
 	}
-	wantMessage(t, stderr, "-resume: the images are not those", "-data")
+	wantMessage(t, stderr, "-resume: the images differ", "-data")
 	if !maps.Equal(files(t, out), before) {
 		t.Error("the folder has changed")
 	}
 }
 
-// The final lines are all that goes to stdout, and all there is with -quiet.
+// Only the final lines go to stdout. With -quiet there is no other output.
 func TestOutput(t *testing.T) {
 	out := t.TempDir()
 	plain := finish(t, out, fresh+"-steps 3")
@@ -441,7 +451,7 @@ func TestOutput(t *testing.T) {
 		t.Errorf("got %q, want %q", plain, want)
 	}
 	if e.soft == e.discrete || e.bound == e.discrete {
-		t.Errorf("scores that cannot be told apart: %+v", e)
+		t.Errorf("the scores do not differ: %+v", e)
 	}
 	bound := fmt.Sprintf("test bound %.2f nats (discrete, 5 samples)\n", e.bound)
 	if got, want := finish(t, out, "-resume -eval-samples 5"), soft+bound+discrete; got != want {
@@ -485,7 +495,7 @@ func scoresOf(t *testing.T, c *checkpoint, samples int) *scores {
 func TestReport(t *testing.T) {
 	out := t.TempDir()
 	_, _, stderr := newCall().run(t, out, fresh+"-steps 2")
-	want := regexp.MustCompile(`^784-8-5, 3 latents of 4 classes, soft samples, 4 images a step, seed 0; writing to ` + regexp.QuoteMeta(out) + `
+	want := regexp.MustCompile(`^784-8-5, 3 latents of 4 classes, soft samples, 4 images per step, seed 0; writing to ` + regexp.QuoteMeta(out) + `
 1/2  -ELBO \d+\.\d\d  KL \d+\.\d\d  tau 1.000  .*
 2/2  -ELBO \d+\.\d\d  KL \d+\.\d\d  tau 0.905  .*
 evaluating 10 test images
@@ -494,7 +504,7 @@ $`)
 		t.Errorf("stderr is %q, want %v", stderr, want)
 	}
 	_, _, stderr = newCall().run(t, out, "-steps 3 -resume")
-	if want := "\ngoing on after step 2\n3/3  "; !strings.Contains(stderr, want) {
+	if want := "\ncontinuing after step 2\n3/3  "; !strings.Contains(stderr, want) {
 		t.Errorf("stderr is %q, want %q in it", stderr, want)
 	}
 }
@@ -524,8 +534,8 @@ func TestFailures(t *testing.T) {
 		{name: "pictures", prepare: inTheWay("latents.png"), want: []string{"latents.png"}},
 		{name: "images", want: []string{"no images here"},
 			load: func(string) (*dataset, error) { return nil, errors.New("no images here") }},
-		{name: "few images", args: "-batch 15", want: []string{"-batch 15: more than the 14 training images"}},
-		{name: "divergence", args: "-lr 1e30", want: []string{"step 2: ", "try a smaller -lr"}},
+		{name: "few images", args: "-batch 15", want: []string{"-batch 15: must be at most 14, the number of training images"}},
+		{name: "divergence", args: "-lr 1e30", want: []string{"step 2: ", "use a smaller -lr"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "out")
@@ -575,8 +585,8 @@ func TestLearningRate(t *testing.T) {
 		if err := tr.step(); err != nil {
 			t.Fatal(err)
 		}
-		if math.Abs(tr.adam.rate-want) > 1e-12 {
-			t.Errorf("after %d steps the rate is %v, want %v", done, tr.adam.rate, want)
+		if got := tr.adam.LearningRate(); math.Abs(got-want) > 1e-12 {
+			t.Errorf("after %d steps the rate is %v, want %v", done, got, want)
 		}
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// BenchmarkStep is one training step of the default model on batches of made-up
-// images, of whose pixels a fifth is white. bench/step runs it beside PyTorch.
+// BenchmarkStep is one training step of the default model, on random images with a
+// fifth of their pixels white. bench/step compares it with PyTorch.
 func BenchmarkStep(b *testing.B) {
 	c, err := parseFlags(nil, io.Discard)
 	if err != nil {
@@ -34,7 +34,7 @@ func BenchmarkStep(b *testing.B) {
 		}
 		return time.Since(began)
 	}
-	for range 5 { // the first ones allocate
+	for range 5 { // the first steps allocate
 		step()
 	}
 	var times []time.Duration

@@ -12,23 +12,24 @@ import (
 	"github.com/gumbel-go/gumbel/anneal"
 	"github.com/gumbel-go/gumbel/layers"
 	"github.com/gumbel-go/gumbel/ops"
+	"github.com/gumbel-go/gumbel/solver"
 	"github.com/gumbel-go/gumbel/vm"
 )
 
-// trainer holds a run: the graph that trains the model, and where it stands.
+// trainer is a training run: the graph of the model and the progress so far.
 type trainer struct {
 	settings    settings
 	batches     *batches
 	source      *ops.Source
 	temperature *anneal.Temperature
 	rate        anneal.Schedule
-	adam        *adam
+	adam        *solver.Adam
 	history     []record
 
 	machine
 	x          []float32
-	losses, kl *result // of each pixel, and of each latent
-	learnables G.Nodes // the encoder's, then the decoder's
+	losses, kl *result // one per pixel, and one per latent
+	learnables G.Nodes // of the encoder, then of the decoder
 	gradients  *vm.Gradients
 }
 
@@ -36,10 +37,10 @@ type trainer struct {
 //
 //	−ELBO = (1/B) Σ BCE(decoder(z), x) + (1/B) Σ KL(softmax(logits) || uniform)
 //
-// with logits = encoder(x) and z a Gumbel-softmax sample, and of its gradients.
+// with logits = encoder(x) and a Gumbel-softmax sample z, and of its gradients.
 func newTrainer(s settings, train *images) (*trainer, error) {
 	if train.n < s.Batch {
-		return nil, fmt.Errorf("-batch %d: more than the %d training images", s.Batch, train.n)
+		return nil, fmt.Errorf("-batch %d: must be at most %d, the number of training images", s.Batch, train.n)
 	}
 	tau, err := anneal.Parse(s.Tau)
 	if err != nil {
@@ -50,7 +51,9 @@ func newTrainer(s settings, train *images) (*trainer, error) {
 		batches:  newBatches(train, s.Batch, s.Seed),
 		source:   ops.NewSource(s.Seed),
 		rate:     anneal.Exponential(s.LR, -math.Log(0.9)/1000).Every(1000),
-		adam:     newAdam(s.sizes()),
+	}
+	if t.adam, err = solver.NewAdam(); err != nil {
+		return nil, err
 	}
 	g := G.NewGraph()
 	if t.temperature, err = anneal.NewTemperature(g, tensor.Float32, tau); err != nil {
@@ -60,8 +63,8 @@ func newTrainer(s settings, train *images) (*trainer, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Given the gradient of −ELBO to each loss, 1/B, the graph need not take
-	// the sums, nor spread a scalar's gradient over them again.
+	// The gradient of −ELBO by each loss is 1/B. With that as an input, the graph
+	// needs neither the sums nor their gradients.
 	var shares G.Nodes
 	for i, n := range losses {
 		shares = append(shares, constant(g, fmt.Sprint("share", i), n.Shape(), 1/float32(s.Batch)))
@@ -76,7 +79,7 @@ func newTrainer(s settings, train *images) (*trainer, error) {
 	return t, err
 }
 
-// lossNodes builds the graph up to the loss of each pixel and of each latent.
+// lossNodes builds the graph up to the losses of the pixels and of the latents.
 func (t *trainer) lossNodes(g *G.ExprGraph) (G.Nodes, error) {
 	s := &t.settings
 	x, data := input(g, "x", s.Batch, pixels)
@@ -124,7 +127,7 @@ func (t *trainer) step() error {
 	began, step := time.Now(), len(t.history)
 	t.batches.fill(t.x, step)
 	if err := t.run(); err != nil {
-		return fmt.Errorf("step %d: %w: if training diverged, try a smaller -lr", step+1, err)
+		return fmt.Errorf("step %d: %w: if training diverged, use a smaller -lr", step+1, err)
 	}
 	r := record{
 		Tau:            t.temperature.Value(),
@@ -132,9 +135,11 @@ func (t *trainer) step() error {
 		KL:             sum(t.kl.floats()) / float64(t.settings.Batch),
 	}
 	if v := r.nelbo(); math.IsNaN(v) || math.IsInf(v, 0) {
-		return fmt.Errorf("step %d: -ELBO is %v: try a smaller -lr", step+1, v)
+		return fmt.Errorf("step %d: -ELBO is %v: use a smaller -lr", step+1, v)
 	}
-	t.adam.rate = t.rate(step)
+	if err := t.adam.SetLearningRate(t.rate(step)); err != nil {
+		return err
+	}
 	if err := t.adam.Step(t.gradients.ValueGrads()); err != nil {
 		return err
 	}
@@ -146,7 +151,7 @@ func (t *trainer) step() error {
 	return nil
 }
 
-// tau is the temperature of the last step taken.
+// tau returns the temperature of the last step.
 func (t *trainer) tau() float64 {
 	if n := len(t.history); n > 0 {
 		return t.history[n-1].Tau
@@ -154,7 +159,7 @@ func (t *trainer) tau() float64 {
 	return t.temperature.Value()
 }
 
-// weights returns the learnable tensors themselves.
+// weights returns the learnable tensors, not copies.
 func (t *trainer) weights() ([]*tensor.Dense, error) {
 	all := make([]*tensor.Dense, len(t.learnables))
 	for i, n := range t.learnables {
@@ -167,7 +172,7 @@ func (t *trainer) weights() ([]*tensor.Dense, error) {
 	return all, nil
 }
 
-// parameters shares the weights with other graphs.
+// parameters returns the weights, to share them with other graphs.
 func (t *trainer) parameters() (*parameters, error) {
 	all, err := t.weights()
 	if err != nil {
@@ -177,10 +182,10 @@ func (t *trainer) parameters() (*parameters, error) {
 	return &parameters{settings: &t.settings, encoder: all[:half], decoder: all[half:]}, nil
 }
 
-// checkpoint is the run as it stands. It shares slices with the trainer: write
-// it before the next step.
+// checkpoint returns the current state of the run. It shares memory with the
+// trainer: write it before the next step.
 func (t *trainer) checkpoint(total int, images uint32) (*checkpoint, error) {
-	c := &checkpoint{Settings: t.settings, Images: images, Total: total, Adam: t.adam.state, History: t.history}
+	c := &checkpoint{Settings: t.settings, Images: images, Total: total, Adam: t.adam, History: t.history}
 	for _, n := range t.learnables {
 		w, err := floats(n.Value())
 		if err != nil {
@@ -196,7 +201,7 @@ func (t *trainer) checkpoint(total int, images uint32) (*checkpoint, error) {
 	return c, err
 }
 
-// restore puts a new trainer where a checkpoint with the same settings stood.
+// restore sets a new trainer to the state of a checkpoint with the same settings.
 func (t *trainer) restore(c *checkpoint) error {
 	for i, n := range t.learnables {
 		w, err := floats(n.Value())
@@ -205,7 +210,7 @@ func (t *trainer) restore(c *checkpoint) error {
 		}
 		copy(w, c.Weights[i])
 	}
-	t.adam.state, t.history = c.Adam, c.History
+	t.adam, t.history = c.Adam, c.History
 	if err := t.source.UnmarshalBinary(c.Source); err != nil {
 		return err
 	}

@@ -5,28 +5,37 @@ import (
 	"fmt"
 	"hash"
 	"hash/fnv"
+	"slices"
 
 	"github.com/chewxy/hm"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
+
+	"github.com/gumbel-go/gumbel/internal/layout"
 )
 
-// square is an elementwise op on vectors, x² if nothing else is asked for, that can be
-// made wrong in the ways that ops go wrong.
+// square is an elementwise op, x² unless it is told otherwise, that can be wrong
+// in the ways in which ops go wrong.
 type square struct {
 	id         int
+	rank       int                     // of its input; 0: 1
+	scalar     bool                    // its input is a scalar
 	value      func(x float64) float64 // nil: x²
 	gradient   func(x float64) float64 // nil: 2x
 	lispFactor float64                 // times the gradient, added to it on the lisp machine
 	sets       bool                    // the lisp machine's gradient is set, not added to
 	ages       bool                    // the tape machine's gradient doubles at each run
-	random     bool                    // value and gradient are times the number of values so far
+	random     bool                    // value and gradient are multiplied by the number of runs
+	trains     bool                    // the gradient is wrong unless evaluated
+	writes     bool                    // overwrites its input
+	fails      error                   // what Do returns
 
+	training          bool
 	values, gradients int // how many have been computed
 }
 
 func (s *square) Arity() int    { return 1 }
-func (s *square) Type() hm.Type { return vectors(1) }
+func (s *square) Type() hm.Type { return s.arrays(1) }
 func (s *square) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
 	return in[0].(tensor.Shape).Clone(), nil
 }
@@ -43,6 +52,9 @@ func (s *square) SymDiff(in G.Nodes, _, grad *G.Node) (G.Nodes, error) {
 }
 
 func (s *square) Do(in ...G.Value) (G.Value, error) {
+	if s.fails != nil {
+		return nil, s.fails
+	}
 	x := elements(in[0])
 	y := make([]float64, len(x))
 	for i, v := range x {
@@ -53,7 +65,10 @@ func (s *square) Do(in ...G.Value) (G.Value, error) {
 	}
 	s.values++
 	scale(y, s.factor())
-	return tensor.New(tensor.WithShape(len(y)), tensor.WithBacking(y)), nil
+	if s.writes {
+		x[0] = 1000
+	}
+	return layout.Value(in[0].Shape(), y), nil
 }
 
 func (s *square) backward(x, grad []float64) []float64 {
@@ -65,7 +80,15 @@ func (s *square) backward(x, grad []float64) []float64 {
 		}
 	}
 	scale(d, s.factor())
+	if s.training && s.trains {
+		scale(d, 2)
+	}
 	return d
+}
+
+func (s *square) SetTraining(isTraining bool) error {
+	s.training = isTraining
+	return nil
 }
 
 func (s *square) factor() float64 {
@@ -84,21 +107,22 @@ func (s *square) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) error {
 	if err != nil {
 		return err
 	}
-	into := elements(dx)
-	for i, d := range s.backward(elements(in[0].Value()), elements(grad)) {
-		if s.sets {
-			into[i] = 0
+	d := s.backward(elements(in[0].Value()), elements(grad))
+	return layout.Accumulate(dx, dx.Shape(), func(into []float64) {
+		for i, d := range d {
+			if s.sets {
+				into[i] = 0
+			}
+			into[i] += d + s.lispFactor*d
 		}
-		into[i] += d + s.lispFactor*d
-	}
-	return nil
+	})
 }
 
 // squareDiff is the gradient of square: x, dcost/dy -> dcost/dx.
 type squareDiff struct{ s *square }
 
 func (d *squareDiff) Arity() int    { return 2 }
-func (d *squareDiff) Type() hm.Type { return vectors(2) }
+func (d *squareDiff) Type() hm.Type { return d.s.arrays(2) }
 func (d *squareDiff) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
 	return in[0].(tensor.Shape).Clone(), nil
 }
@@ -119,19 +143,19 @@ func (d *squareDiff) Do(in ...G.Value) (G.Value, error) {
 		scale(dx, float64(int(1)<<d.s.gradients))
 	}
 	d.s.gradients++
-	return tensor.New(tensor.WithShape(len(dx)), tensor.WithBacking(dx)), nil
+	return layout.Value(in[0].Shape(), dx), nil
 }
 
-// symbolicOnly hides DoDiff: the lisp machine then passes no gradient on, and says nothing.
+// symbolicOnly hides DoDiff: the lisp machine then silently passes no gradient on.
 type symbolicOnly struct{ G.SDOp }
 
-func vectors(inputs int) hm.Type {
-	v := G.TensorType{Dims: 1, Of: hm.TypeVariable('a')}
-	ts := []hm.Type{v}
-	for range inputs {
-		ts = append(ts, v)
+// arrays is the type of a function of inputs like the op's, to one like them.
+func (s *square) arrays(inputs int) hm.Type {
+	var t hm.Type = G.TensorType{Dims: max(s.rank, 1), Of: hm.TypeVariable('a')}
+	if s.scalar {
+		t = hm.TypeVariable('a')
 	}
-	return hm.NewFnType(ts...)
+	return hm.NewFnType(slices.Repeat([]hm.Type{t}, inputs+1)...)
 }
 
 func scale(x []float64, by float64) {
