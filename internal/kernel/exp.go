@@ -1,6 +1,10 @@
 package kernel
 
-import "math"
+import (
+	"math"
+
+	"github.com/gumbel-go/gumbel/internal/coeff"
+)
 
 // The float32 kernels use their own exponential and logarithm. Those of
 // chewxy/math32 take longer (BenchmarkExp), have assembly on some platforms, so
@@ -13,28 +17,17 @@ const expUnderflow = -104
 // exp32 returns e^x for x ≤ 88, 0 for -Inf, to about one unit in the last
 // place. The polynomial is that of expf in the Cephes library (S. Moshier).
 func exp32(x float32) float32 {
-	const (
-		log2e = 1.44269504088896341
-		ln2Hi = 0.693359375
-		ln2Lo = -2.12194440e-4
-		c0    = 5.0000001201e-1
-		c1    = 1.6666665459e-1
-		c2    = 4.1665795894e-2
-		c3    = 8.3334519073e-3
-		c4    = 1.3981999507e-3
-		c5    = 1.9875691500e-4
-	)
 	if !(x > expUnderflow) {
 		return 0
 	}
 	// Adding and taking away 1.5·2²³ rounds to the nearest integer.
 	const round = 3 << 22
-	n := float32(float32(x*log2e)+round) - round
-	r := float32(x-float32(n*ln2Hi)) - float32(n*ln2Lo)
+	n := float32(float32(x*math.Log2E)+round) - round
+	r := float32(x-float32(n*coeff.ExpfLn2Hi)) - float32(n*coeff.ExpfLn2Lo)
 	z := float32(r * r)
-	p01 := float32(c0 + float32(c1*r))
-	p23 := float32(c2 + float32(c3*r))
-	p45 := float32(c4 + float32(c5*r))
+	p01 := float32(coeff.ExpfC0 + float32(coeff.ExpfC1*r))
+	p23 := float32(coeff.ExpfC2 + float32(coeff.ExpfC3*r))
+	p45 := float32(coeff.ExpfC4 + float32(coeff.ExpfC5*r))
 	p := float32(p01 + float32(z*float32(p23+float32(z*p45))))
 	y := float32(float32(p*z)+r) + 1
 	e := int32(n)

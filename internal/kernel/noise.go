@@ -3,6 +3,7 @@ package kernel
 import (
 	"math"
 
+	"github.com/gumbel-go/gumbel/internal/coeff"
 	"github.com/gumbel-go/gumbel/internal/philox"
 )
 
@@ -144,22 +145,13 @@ func reduce32(bits uint32) (m uint32, e int32) {
 // Every product is converted before it is added, which forbids the compiler to
 // fuse the two.
 func minusLogs32(x []float32, k *[philox.Group]float32) {
-	const (
-		c0 = 0.33333471417427063
-		c1 = -0.24996361136436462
-		c2 = 0.19982320070266724
-		c3 = -0.16788817942142487
-		c4 = 0.14904440939426422
-		c5 = -0.12114135921001434
-		c6 = 0.05559724196791649
-	)
 	for i, f := range x {
 		z := float32(f * f)
-		p01 := float32(c0 + float32(c1*f))
-		p23 := float32(c2 + float32(c3*f))
-		p45 := float32(c4 + float32(c5*f))
+		p01 := float32(coeff.LogRelativeC0 + float32(coeff.LogRelativeC1*f))
+		p23 := float32(coeff.LogRelativeC2 + float32(coeff.LogRelativeC3*f))
+		p45 := float32(coeff.LogRelativeC4 + float32(coeff.LogRelativeC5*f))
 		p03 := float32(p01 + float32(p23*z))
-		p46 := float32(p45 + float32(c6*z))
+		p46 := float32(p45 + float32(coeff.LogRelativeC6*z))
 		p := float32(p03 + float32(p46*float32(z*z)))
 		tail := float32(z * float32(0.5-float32(f*p)))
 		x[i] = float32(tail-f) - float32(k[i%philox.Group]*math.Ln2)
@@ -169,19 +161,11 @@ func minusLogs32(x []float32, k *[philox.Group]float32) {
 // minusLogsOfE32 is minusLogs32 for the second logarithm, of which only the
 // absolute error matters: its P is of a degree less, for 5.5e-8.
 func minusLogsOfE32(x []float32, k *[philox.Group]float32) {
-	const (
-		c0 = 0.3332992494106293
-		c1 = -0.24984413385391235
-		c2 = 0.2012445479631424
-		c3 = -0.1731603890657425
-		c4 = 0.13895100355148315
-		c5 = -0.06423308700323105
-	)
 	for i, f := range x {
 		z := float32(f * f)
-		p01 := float32(c0 + float32(c1*f))
-		p23 := float32(c2 + float32(c3*f))
-		p45 := float32(c4 + float32(c5*f))
+		p01 := float32(coeff.LogAbsoluteC0 + float32(coeff.LogAbsoluteC1*f))
+		p23 := float32(coeff.LogAbsoluteC2 + float32(coeff.LogAbsoluteC3*f))
+		p45 := float32(coeff.LogAbsoluteC4 + float32(coeff.LogAbsoluteC5*f))
 		p03 := float32(p01 + float32(p23*z))
 		p := float32(p03 + float32(p45*float32(z*z)))
 		tail := float32(z * float32(0.5-float32(f*p)))
@@ -221,23 +205,12 @@ func reduce64(bits uint64) (m uint64, e int32) {
 // FreeBSD's e_log.c (Sun Microsystems): log(1+f) = f − f²/2 + s·(f²/2 + R(s))
 // with s = f/(2+f).
 func minusLog64(f, k float64) float64 {
-	const (
-		ln2Hi = 6.93147180369123816490e-01 // few bits: its product with k is exact
-		ln2Lo = 1.90821492927058770002e-10
-		l1    = 6.666666666666735130e-01
-		l2    = 3.999999999940941908e-01
-		l3    = 2.857142874366239149e-01
-		l4    = 2.222219843214978396e-01
-		l5    = 1.818357216161805012e-01
-		l6    = 1.531383769920937332e-01
-		l7    = 1.479819860511658591e-01
-	)
 	s := f / (2 + f)
 	z := s * s
 	w := z * z
-	t1 := float64(w * (l2 + float64(w*(l4+float64(w*l6)))))
-	t2 := float64(z * (l1 + float64(w*(l3+float64(w*(l5+float64(w*l7)))))))
+	t1 := float64(w * (coeff.LogL2 + float64(w*(coeff.LogL4+float64(w*coeff.LogL6)))))
+	t2 := float64(z * (coeff.LogL1 + float64(w*(coeff.LogL3+float64(w*(coeff.LogL5+float64(w*coeff.LogL7)))))))
 	half := float64(0.5 * float64(f*f))
-	tail := float64(s*(half+float64(t1+t2))) + float64(k*ln2Lo)
-	return float64(float64(half-tail)-f) - float64(k*ln2Hi)
+	tail := float64(s*(half+float64(t1+t2))) + float64(k*coeff.LogLn2Lo)
+	return float64(float64(half-tail)-f) - float64(k*coeff.LogLn2Hi)
 }

@@ -1,6 +1,10 @@
 package kernel
 
-import "math"
+import (
+	"math"
+
+	"github.com/gumbel-go/gumbel/internal/coeff"
+)
 
 // Noise is what is added to the logits: the array Given, else the noise of a
 // Stream, else nothing.
@@ -242,14 +246,7 @@ func softmax[T Float](dst, logits, noise []T, top peak[T], tau float64) {
 // is for peaks that are not so much greater than tau that float64 would not
 // tell their neighbours apart.
 func softmax32(dst, logits, noise []float32, top, rate float64) (sum float64) {
-	const (
-		round = 3 << 51 // adding and taking away 1.5·2⁵² rounds to an integer
-		c1    = 0.6931470036506653
-		c2    = 0.24022242426872253
-		c3    = 0.05550733581185341
-		c4    = 0.009671512991189957
-		c5    = 0.001326472731307149
-	)
+	const round = 3 << 51 // adding and taking away 1.5·2⁵² rounds to an integer
 	noise, dst = noise[:len(logits)], dst[:len(logits)]
 	for i, logit := range logits {
 		x := (float64(logit) + float64(noise[i]) - top) * rate
@@ -260,7 +257,7 @@ func softmax32(dst, logits, noise []float32, top, rate float64) (sum float64) {
 		n := x + round - round
 		r := float32(x - n)
 		z := r * r
-		y := 1 + r*c1 + z*(c2+r*c3+z*(c4+r*c5))
+		y := 1 + r*coeff.Exp2C1 + z*(coeff.Exp2C2+r*coeff.Exp2C3+z*(coeff.Exp2C4+r*coeff.Exp2C5))
 		if n < -126 {
 			y = y * exp2(int32(n)+64) * exp2(-64)
 		} else {

@@ -7,6 +7,8 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+
+	"github.com/gumbel-go/gumbel/internal/coeff"
 )
 
 // noise32 generates
@@ -223,8 +225,7 @@ func (l level) gumbel32(b []reg.VecVirtual) []reg.VecVirtual {
 	for i := range x {
 		VCVTDQ2PS(e[i], k[i])
 	}
-	return l.minusLogPolynomials(m, k, 0.3332992494106293, -0.24984413385391235,
-		0.2012445479631424, -0.1731603890657425, 0.13895100355148315, -0.06423308700323105)
+	return l.minusLogPolynomials(m, k, coeff.LogAbsolute)
 }
 
 // foldWide sets f and k for the first logarithm of words: see fold and gumbel32
@@ -304,12 +305,11 @@ func (l level) reduce32(x, m []reg.VecVirtual) (e []reg.VecVirtual) {
 
 // minusLogs32 returns −log(2^k·(1+f)): see minusLogs32 in noise.go.
 func (l level) minusLogs32(f, k []reg.VecVirtual) []reg.VecVirtual {
-	return l.minusLogPolynomials(f, k, 0.33333471417427063, -0.24996361136436462,
-		0.19982320070266724, -0.16788817942142487, 0.14904440939426422, -0.12114135921001434, 0.05559724196791649)
+	return l.minusLogPolynomials(f, k, coeff.LogRelative)
 }
 
 // minusLogPolynomials takes the six or seven coefficients of its polynomial.
-func (l level) minusLogPolynomials(f, k []reg.VecVirtual, c ...float64) []reg.VecVirtual {
+func (l level) minusLogPolynomials(f, k []reg.VecVirtual, c []float64) []reg.VecVirtual {
 	n := len(f)
 	z, w := l.regs(n), l.regs(n)
 	each := func(op func(i int)) {
@@ -433,9 +433,9 @@ func (l level) minusLog64(f, k reg.VecVirtual) reg.VecVirtual {
 	}
 	// t2 comes first, so that z is free for t1: AVX2 has 16 registers, and avo
 	// would take some of AVX-512's.
-	t2 := horner(6.666666666666735130e-01, 2.857142874366239149e-01, 1.818357216161805012e-01, 1.479819860511658591e-01)
+	t2 := horner(coeff.LogL1, coeff.LogL3, coeff.LogL5, coeff.LogL7)
 	VMULPD(z, t2, t2)
-	t1 := horner(3.999999999940941908e-01, 2.222219843214978396e-01, 1.531383769920937332e-01)
+	t1 := horner(coeff.LogL2, coeff.LogL4, coeff.LogL6)
 	VMULPD(w, t1, t1)
 	r := YMM()
 	VADDPD(t2, t1, r)
@@ -445,11 +445,11 @@ func (l level) minusLog64(f, k reg.VecVirtual) reg.VecVirtual {
 	VADDPD(r, half, r)
 	VMULPD(s, r, r)
 	t := YMM()
-	VMULPD(f64(1.90821492927058770002e-10), k, t)
+	VMULPD(f64(coeff.LogLn2Lo), k, t)
 	VADDPD(t, r, r)       // tail
 	VSUBPD(r, half, half) // half − tail
 	VSUBPD(f, half, half)
-	VMULPD(f64(6.93147180369123816490e-01), k, t)
+	VMULPD(f64(coeff.LogLn2Hi), k, t)
 	VSUBPD(t, half, half)
 	return half
 }

@@ -6,6 +6,8 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+
+	"github.com/gumbel-go/gumbel/internal/coeff"
 )
 
 // What the arrays that kernels share with their callers hold, and where. In
@@ -139,13 +141,19 @@ func (l level) exp2(d, e reg.VecVirtual, at scale) reg.VecVirtual {
 	l.round(n)
 	VSUBPS(n, r, r)
 	VFMADD231PS(at.hi, e, r) // once more, for x is rounded
-	VMOVUPS(f32(0.001326472731307149), y)
-	for _, c := range []float64{0.009671512991189957, 0.05550733581185341, 0.24022242426872253, 0.6931470036506653, 1} {
-		VFMADD213PS(f32(c), r, y)
-	}
+	l.horner(y, r, coeff.Exp2)
 	y = l.powerOf2(y, n)
 	l.keep(l.compare(greaterOrEqual, x, f32(-151)), y, y)
 	return y
+}
+
+// horner sets p to the polynomial of x with coefficients c, from degree 0 on.
+func (l level) horner(p, x reg.VecVirtual, c []float64) {
+	last := len(c) - 1
+	VMOVUPS(l.number(c[last]), p)
+	for i := last - 1; i >= 0; i-- {
+		l.fmadd213(l.number(c[i]), x, p)
+	}
 }
 
 func (l level) round(x reg.VecVirtual) {
@@ -171,9 +179,9 @@ func (l level) exponent(x reg.VecVirtual) (n reg.VecVirtual) {
 // exact.
 func (l level) log2() (hi, lo Mem) {
 	if l.double {
-		return f64(6.93145751953125e-1), f64(1.42860682030941723212e-6)
+		return f64(coeff.ExpLn2Hi), f64(coeff.ExpLn2Lo)
 	}
-	return f32(0.693359375), f32(-2.12194440e-4)
+	return f32(coeff.ExpfLn2Hi), f32(coeff.ExpfLn2Lo)
 }
 
 // underflow is a number under which e^x is 0.
@@ -192,10 +200,7 @@ func (l level) expPolynomial(r, n reg.VecVirtual) reg.VecVirtual {
 	}
 	z, p := l.reg(), l.reg()
 	VMULPS(r, r, z)
-	VMOVUPS(f32(1.9875691500e-4), p)
-	for _, c := range []float64{1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1} {
-		VFMADD213PS(f32(c), r, p)
-	}
+	l.horner(p, r, coeff.Expf)
 	VFMADD213PS(r, z, p)
 	VADDPS(f32(1), p, p)
 	return l.powerOf2(p, n)
@@ -223,15 +228,9 @@ func (l level) powerOf2(p, n reg.VecVirtual) reg.VecVirtual {
 func (l level) expRational(r reg.VecVirtual) reg.VecVirtual {
 	z, p, q := l.reg(), l.reg(), l.reg()
 	VMULPD(r, r, z)
-	horner := func(x reg.VecVirtual, c ...float64) {
-		VMOVUPS(f64(c[0]), x)
-		for _, c := range c[1:] {
-			VFMADD213PD(f64(c), z, x)
-		}
-	}
-	horner(p, 1.26177193074810590878e-4, 3.02994407707441961300e-2, 9.99999999999999999910e-1)
+	l.horner(p, z, coeff.ExpP)
 	VMULPD(r, p, p)
-	horner(q, 3.00198505138664455042e-6, 2.52448340349684104192e-3, 2.27265548208155028766e-1, 2.00000000000000000009e0)
+	l.horner(q, z, coeff.ExpQ)
 	VSUBPD(p, q, q)
 	VDIVPD(q, p, p)
 	VADDPD(p, p, p)

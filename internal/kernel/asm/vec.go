@@ -78,13 +78,14 @@ func (l level) iota() Mem {
 
 // Arithmetic of either element type, with the operands in the assembler's
 // order: sub is c = b − a, div c = b/a; of the fused ones, fmadd231 is
-// c = b·a + c, fnmadd231 c = c − b·a, fmsub213 c = b·c − a.
+// c = b·a + c, fmadd213 c = b·c + a, fnmadd231 c = c − b·a, fmsub213 c = b·c − a.
 
 func (l level) add(a Op, b, c reg.VecVirtual)       { l.either(VADDPS, VADDPD)(a, b, c) }
 func (l level) sub(a Op, b, c reg.VecVirtual)       { l.either(VSUBPS, VSUBPD)(a, b, c) }
 func (l level) mul(a Op, b, c reg.VecVirtual)       { l.either(VMULPS, VMULPD)(a, b, c) }
 func (l level) div(a Op, b, c reg.VecVirtual)       { l.either(VDIVPS, VDIVPD)(a, b, c) }
 func (l level) fmadd231(a Op, b, c reg.VecVirtual)  { l.either(VFMADD231PS, VFMADD231PD)(a, b, c) }
+func (l level) fmadd213(a Op, b, c reg.VecVirtual)  { l.either(VFMADD213PS, VFMADD213PD)(a, b, c) }
 func (l level) fnmadd231(a Op, b, c reg.VecVirtual) { l.either(VFNMADD231PS, VFNMADD231PD)(a, b, c) }
 func (l level) fmsub213(a Op, b, c reg.VecVirtual)  { l.either(VFMSUB213PS, VFMSUB213PD)(a, b, c) }
 func (l level) addWords(a Op, b, c reg.VecVirtual)  { l.either(VPADDD, VPADDQ)(a, b, c) }
