@@ -7,15 +7,29 @@ import (
 	"github.com/gumbel-go/gumbel/internal/philox"
 )
 
-// Stream is a sequence of draws of random words: draw number Draw of the
-// sequence that Key selects.
+// Stream is one draw of random words: number Draw of the sequence that Key
+// selects. An array begins at element First of the draw: its element i has the
+// word of element First+i. So a share of a batch has the noise that it has in the
+// whole. First plus the array's size is at most 2⁶⁴.
 type Stream struct {
-	Key  philox.Key
-	Draw uint64
+	Key   philox.Key
+	Draw  uint64
+	First uint64
+}
+
+// Sub returns number n of the streams that belong to s, for noise beside the
+// stream's own, such as noise that is conditional on it. Draw and First stay the
+// same. The key is philox.DeriveKey(k, ^n), where k is s.Key as a number, low word
+// first: the first two words of the block with counter 2⁶⁴−1−n in draw 0 of s.
+// A draw's elements use the counters below 2⁶², so the key is not among the words
+// of s for any n below 3·2⁶².
+func (s Stream) Sub(n uint64) Stream {
+	s.Key = philox.DeriveKey(uint64(s.Key[1])<<32|uint64(s.Key[0]), ^n)
+	return s
 }
 
 // Gumbel sets dst[i] to loc + scale·g, where g is the standard Gumbel noise of
-// element i of the stream's draw.
+// element First+i of the stream's draw.
 //
 // With b the element's random word, u = (~b + 1/2)·2⁻³² is uniform on (0, 1)
 // and g = −log(−log u). Both logarithms are taken without cancellation from
@@ -37,9 +51,10 @@ func Gumbel[T Float](dst []T, s Stream, loc, scale float64) {
 	})
 }
 
-// fillNoise sets dst to the noise of the elements from start on. What is ahead,
-// of dst's length or nil, may be fetched into the cache meanwhile.
+// fillNoise sets dst to the noise of the array's elements from start on. What is
+// ahead, of dst's length or nil, may be fetched into the cache meanwhile.
 func fillNoise[T Float](dst []T, s Stream, start uint64, ahead prefetch[T]) {
+	start += s.First
 	rounds := s.Key.Rounds()
 	offset := int(start % philox.Group)
 	if offset > 0 { // a first short span puts the following ones on whole groups
