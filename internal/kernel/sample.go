@@ -1,11 +1,5 @@
 package kernel
 
-import (
-	"math"
-
-	"github.com/gumbel-go/gumbel/internal/coeff"
-)
-
 // Noise is what is added to the logits: the array Given, else the noise of a
 // Stream, else nothing.
 type Noise[T Float] struct {
@@ -75,16 +69,6 @@ func sampleRows[T Float](hard, soft, logits, noise []T, classes int, tau float64
 		}
 	}
 	return -1
-}
-
-// rowError tells what is wrong with a tile's row.
-func rowError[T Float](t *tile[T], logits, noise []T, row int) error {
-	lo := row * t.Classes
-	_, bad := findPeak(logits[lo:lo+t.Classes], noise[lo:lo+t.Classes])
-	if bad < 0 {
-		return &InputError{Index: t.index(row, 0), Problem: AllMasked}
-	}
-	return elementError(t.index(row, bad), logits[lo+bad], noise[lo+bad])
 }
 
 // GradTau returns the gradient to tau, given the soft sample and the gradient
@@ -164,107 +148,4 @@ func gradRows[T Float](dst, soft, grad []T, classes int, tau float64) {
 			}
 		}
 	}
-}
-
-// dot returns Σ yᵢgᵢ over the classes whose y is not 0.
-func dot[T Float](y, g []T) float64 {
-	var sum float64
-	for i, v := range y {
-		if v != 0 {
-			sum += float64(v) * float64(g[i])
-		}
-	}
-	return sum
-}
-
-// A peak is the greatest of the sums logit + noise of a row: its class and
-// the sum, as the rounded sum and what the rounding lost, so that sums are
-// compared exactly.
-type peak[T Float] struct {
-	class    int
-	sum, low T
-}
-
-// findPeak returns the peak of a row, its class -1 where all are masked; or
-// the first class whose sum is NaN or +Inf, else -1.
-func findPeak[T Float](logits, noise []T) (top peak[T], bad int) {
-	top = peak[T]{class: -1, sum: T(math.Inf(-1))}
-	for c, logit := range logits {
-		sum := logit + noise[c]
-		if sum < top.sum {
-			continue
-		}
-		if !(sum-sum == 0) { // NaN, or infinite
-			if sum < 0 {
-				continue
-			}
-			return top, c
-		}
-		low := lost(logit, noise[c], sum)
-		if sum > top.sum || low > top.low {
-			top = peak[T]{c, sum, low}
-		}
-	}
-	return top, -1
-}
-
-// lost returns (a + b) − sum, exactly, where sum is a + b as rounded (Knuth,
-// The Art of Computer Programming 2, 4.2.2, theorem B).
-func lost[T Float](a, b, sum T) T {
-	bb := sum - a
-	return (a - (sum - bb)) + (b - bb)
-}
-
-// below returns logit + noise − top, at most 0, -Inf where masked.
-func (top peak[T]) below(logit, noise T) float64 {
-	sum := logit + noise
-	difference := float64(sum) - float64(top.sum)
-	if math.IsInf(difference, -1) {
-		return difference
-	}
-	return difference + (float64(lost(logit, noise, sum)) - float64(top.low))
-}
-
-// softmax sets dst to the softmax of (logits + noise)/tau.
-func softmax[T Float](dst, logits, noise []T, top peak[T], tau float64) {
-	var sum float64
-	if x, ok := any(dst).([]float32); ok && math.Abs(float64(top.sum)) < tau*(1<<27) {
-		sum = softmax32(x, any(logits).([]float32), any(noise).([]float32), float64(top.sum)+float64(top.low), math.Log2E/tau)
-	} else {
-		for i, logit := range logits {
-			dst[i] = T(top.below(logit, noise[i]) / tau)
-		}
-		sum = expSum(dst)
-	}
-	scale := T(1 / sum)
-	for i := range dst {
-		dst[i] *= scale
-	}
-}
-
-// softmax32 sets dst to 2^(rate·(logits + noise − top)) and returns the sum. It
-// is for peaks that are not so much greater than tau that float64 would not
-// tell their neighbours apart.
-func softmax32(dst, logits, noise []float32, top, rate float64) (sum float64) {
-	const round = 3 << 51 // adding and taking away 1.5·2⁵² rounds to an integer
-	noise, dst = noise[:len(logits)], dst[:len(logits)]
-	for i, logit := range logits {
-		x := (float64(logit) + float64(noise[i]) - top) * rate
-		if !(x > -151) {
-			dst[i] = 0
-			continue
-		}
-		n := x + round - round
-		r := float32(x - n)
-		z := r * r
-		y := 1 + r*coeff.Exp2C1 + z*(coeff.Exp2C2+r*coeff.Exp2C3+z*(coeff.Exp2C4+r*coeff.Exp2C5))
-		if n < -126 {
-			y = y * exp2(int32(n)+64) * exp2(-64)
-		} else {
-			y *= exp2(int32(n))
-		}
-		dst[i] = y
-		sum += float64(y)
-	}
-	return sum
 }
