@@ -8,11 +8,16 @@ package philox
 
 import "math/bits"
 
+// The multipliers of a round.
 const (
-	multiplier0 = 0xD2511F53
-	multiplier1 = 0xCD9E8D57
-	weyl0       = 0x9E3779B9 // golden ratio
-	weyl1       = 0xBB67AE85 // sqrt(3) - 1
+	Multiplier0 = 0xD2511F53
+	Multiplier1 = 0xCD9E8D57
+)
+
+// What a round adds to the words of the key.
+const (
+	weyl0 = 0x9E3779B9 // golden ratio
+	weyl1 = 0xBB67AE85 // sqrt(3) - 1
 )
 
 // Key selects one of 2^64 independent sequences.
@@ -61,16 +66,16 @@ func block(c0, c1, c2, c3 uint32, key Key) (uint32, uint32, uint32, uint32) {
 const mask = 1<<32 - 1
 
 func round(c0, c1, c2, c3, k0, k1 uint32) (uint32, uint32, uint32, uint32) {
-	hi0, lo0 := bits.Mul32(multiplier0, c0)
-	hi1, lo1 := bits.Mul32(multiplier1, c2)
+	hi0, lo0 := bits.Mul32(Multiplier0, c0)
+	hi1, lo1 := bits.Mul32(Multiplier1, c2)
 	return hi1 ^ c1 ^ k0, lo1, hi0 ^ c3 ^ k1, lo0
 }
 
 const (
 	// Group is the number of elements whose words come from one run of
-	// lanes consecutive blocks: see Fill.
-	Group = 4 * lanes
-	lanes = 16
+	// consecutive blocks: see Fill. Blocks is the number of blocks in it.
+	Group  = 4 * Blocks
+	Blocks = 16
 )
 
 // Fill sets dst[i] to the random word of element start+i of a draw.
@@ -92,23 +97,22 @@ func Fill(dst []uint32, key Key, draw, start uint64) {
 // fillGroup makes the words [offset, offset+len(dst)) of a group.
 func fillGroup(dst []uint32, key Key, draw, group uint64, offset int) {
 	draw0, draw1 := uint32(draw), uint32(draw>>32)
-	first := group * lanes
+	first := group * Blocks
 	if len(dst) == Group {
 		whole := (*[Group]uint32)(dst)
-		for lane := range lanes {
-			n := first + uint64(lane)
-			whole[lane], whole[lane+lanes], whole[lane+2*lanes], whole[lane+3*lanes] =
+		for b := range Blocks {
+			n := first + uint64(b)
+			whole[b], whole[b+Blocks], whole[b+2*Blocks], whole[b+3*Blocks] =
 				block(uint32(n), uint32(n>>32), draw0, draw1, key)
 		}
 		return
 	}
-	// Short spans need only the lanes that they touch.
-	for i := 0; i < min(lanes, len(dst)); i++ {
-		lane := (offset + i) % lanes
-		n := first + uint64(lane)
+	// Short spans need only the blocks that they touch.
+	for i := 0; i < min(Blocks, len(dst)); i++ {
+		n := first + uint64((offset+i)%Blocks)
 		words := Block([4]uint32{uint32(n), uint32(n >> 32), draw0, draw1}, key)
-		for j := i; j < len(dst); j += lanes {
-			dst[j] = words[(offset+j)/lanes]
+		for j := i; j < len(dst); j += Blocks {
+			dst[j] = words[(offset+j)/Blocks]
 		}
 	}
 }
