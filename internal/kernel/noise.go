@@ -3,7 +3,6 @@ package kernel
 import (
 	"math"
 
-	"github.com/gumbel-go/gumbel/internal/coeff"
 	"github.com/gumbel-go/gumbel/internal/philox"
 )
 
@@ -59,17 +58,17 @@ func fillNoise[T Float](dst []T, s Stream, start uint64, ahead prefetch[T]) {
 	offset := int(start % philox.Group)
 	if offset > 0 { // a first short span puts the following ones on whole groups
 		n := min(philox.Group-offset, len(dst))
-		fillPart(dst[:n], s, &rounds, start/philox.Group, offset)
+		fillPartOfGroup(dst[:n], s, &rounds, start/philox.Group, offset)
 		dst, start, ahead = dst[n:], start+uint64(n), ahead.after(n)
 	}
 	whole := len(dst) / philox.Group
 	fillGroups(dst[:whole*philox.Group], s, &rounds, start/philox.Group, ahead)
 	if rest := dst[whole*philox.Group:]; len(rest) > 0 {
-		fillPart(rest, s, &rounds, start/philox.Group+uint64(whole), 0)
+		fillPartOfGroup(rest, s, &rounds, start/philox.Group+uint64(whole), 0)
 	}
 }
 
-// prefetch is two arrays that are wanted next.
+// prefetch is two arrays that are needed next.
 type prefetch[T Float] struct{ a, b []T }
 
 func (p prefetch[T]) after(n int) prefetch[T] {
@@ -82,8 +81,8 @@ func (p prefetch[T]) after(n int) prefetch[T] {
 	return p
 }
 
-// fillPart sets dst to a part of a group's noise.
-func fillPart[T Float](dst []T, s Stream, rounds *[20]uint32, group uint64, offset int) {
+// fillPartOfGroup sets dst to a part of a group's noise.
+func fillPartOfGroup[T Float](dst []T, s Stream, rounds *[20]uint32, group uint64, offset int) {
 	var all [philox.Group]T
 	fillGroups(all[:], s, rounds, group, prefetch[T]{})
 	copy(dst, all[offset:])
@@ -91,18 +90,42 @@ func fillPart[T Float](dst []T, s Stream, rounds *[20]uint32, group uint64, offs
 
 // fillGroups sets dst to the noise of whole groups.
 func fillGroups[T Float](dst []T, s Stream, rounds *[20]uint32, group uint64, ahead prefetch[T]) {
-	if len(dst) == 0 || fillGroupsSIMD(dst, s, rounds, group, ahead) {
+	if len(dst) == 0 {
 		return
 	}
+	if len(ahead.a) < len(dst) {
+		ahead.a = dst
+	}
+	if len(ahead.b) < len(dst) {
+		ahead.b = dst
+	}
+	counter := blockCounter{group * philox.Blocks, s.Draw}
+	gumbel(dst, rounds, &counter, ahead.a, ahead.b)
+}
+
+// A blockCounter is the counter of a Philox block.
+type blockCounter struct{ block, draw uint64 }
+
+// gumbelGo sets dst to the standard Gumbel noise of whole groups, of which counter
+// has the first block. keys are the words of the rounds' keys: see philox.Key.Rounds.
+// It may fetch as many elements of two more arrays into the cache.
+func gumbelGo[T Float](dst []T, keys *[20]uint32, counter *blockCounter, ahead, also []T) {
+	key := philox.Key{keys[0], keys[10]}
+	start := counter.block / philox.Blocks * philox.Group
 	var words [philox.Group]uint32
 	for lo := 0; lo < len(dst); lo += philox.Group {
-		philox.Fill(words[:], s.Key, s.Draw, (group*philox.Group)+uint64(lo))
-		switch span := any(dst[lo : lo+philox.Group]).(type) {
-		case []float32:
-			gumbel32(span, words[:])
-		case []float64:
-			gumbel64(span, words[:])
-		}
+		philox.Fill(words[:], key, counter.draw, start+uint64(lo))
+		gumbelOf(dst[lo:lo+philox.Group], words[:])
+	}
+}
+
+// gumbelOf sets dst to the standard Gumbel noise of up to philox.Group words.
+func gumbelOf[T Float](dst []T, words []uint32) {
+	switch dst := any(dst).(type) {
+	case []float32:
+		gumbel32(dst, words)
+	case []float64:
+		gumbel64(dst, words)
 	}
 }
 
@@ -143,51 +166,6 @@ func gumbel32(dst []float32, words []uint32) {
 	minusLogsOfE32(dst, &exponents)
 }
 
-// reduce32 splits a positive normal number, given and returned as bits, into
-// m·2^e with m in [¾, 1½).
-func reduce32(bits uint32) (m uint32, e int32) {
-	const threeQuarters = 0x3f400000
-	bits -= threeQuarters
-	return bits&0x007fffff + threeQuarters, int32(bits) >> 23
-}
-
-// minusLogs32 replaces f by −log(2^k·(1+f)), for 1+f in [¾, 1½):
-//
-//	log(1+f) = f − f²(½ − f·P(f))
-//
-// P is a minimax polynomial, fitted by iteratively reweighted least squares,
-// for a relative error of 4.2e-8 in log(1+f); Estrin's order has short chains.
-// Every product is converted before it is added, which forbids the compiler to
-// fuse the two.
-func minusLogs32(x []float32, k *[philox.Group]float32) {
-	for i, f := range x {
-		z := float32(f * f)
-		p01 := float32(coeff.LogRelativeC0 + float32(coeff.LogRelativeC1*f))
-		p23 := float32(coeff.LogRelativeC2 + float32(coeff.LogRelativeC3*f))
-		p45 := float32(coeff.LogRelativeC4 + float32(coeff.LogRelativeC5*f))
-		p03 := float32(p01 + float32(p23*z))
-		p46 := float32(p45 + float32(coeff.LogRelativeC6*z))
-		p := float32(p03 + float32(p46*float32(z*z)))
-		tail := float32(z * float32(0.5-float32(f*p)))
-		x[i] = float32(tail-f) - float32(k[i%philox.Group]*math.Ln2)
-	}
-}
-
-// minusLogsOfE32 is minusLogs32 for the second logarithm, of which only the
-// absolute error matters: its P is of a degree less, for 5.5e-8.
-func minusLogsOfE32(x []float32, k *[philox.Group]float32) {
-	for i, f := range x {
-		z := float32(f * f)
-		p01 := float32(coeff.LogAbsoluteC0 + float32(coeff.LogAbsoluteC1*f))
-		p23 := float32(coeff.LogAbsoluteC2 + float32(coeff.LogAbsoluteC3*f))
-		p45 := float32(coeff.LogAbsoluteC4 + float32(coeff.LogAbsoluteC5*f))
-		p03 := float32(p01 + float32(p23*z))
-		p := float32(p03 + float32(p45*float32(z*z)))
-		tail := float32(z * float32(0.5-float32(f*p)))
-		x[i] = float32(tail-f) - float32(k[i%philox.Group]*math.Ln2)
-	}
-}
-
 // gumbel64 is gumbel32 for float64.
 func gumbel64(dst []float64, words []uint32) {
 	var exponents [philox.Group]float64
@@ -207,25 +185,4 @@ func gumbel64(dst []float64, words []uint32) {
 		m, e := reduce64(math.Float64bits(x))
 		dst[i] = minusLog64(math.Float64frombits(m)-1, float64(e))
 	}
-}
-
-// reduce64 is reduce32 for float64, with m in [sqrt(½), sqrt(2)).
-func reduce64(bits uint64) (m uint64, e int32) {
-	const sqrtHalf = 0x3fe6a09e667f3bcd
-	bits -= sqrtHalf
-	return bits&(1<<52-1) + sqrtHalf, int32(int64(bits) >> 52)
-}
-
-// minusLog64 is −log(2^k·(1+f)) for 1+f in [sqrt(½), sqrt(2)), by the method and the coefficients of
-// FreeBSD's e_log.c (Sun Microsystems): log(1+f) = f − f²/2 + s·(f²/2 + R(s))
-// with s = f/(2+f).
-func minusLog64(f, k float64) float64 {
-	s := f / (2 + f)
-	z := s * s
-	w := z * z
-	t1 := float64(w * (coeff.LogL2 + float64(w*(coeff.LogL4+float64(w*coeff.LogL6)))))
-	t2 := float64(z * (coeff.LogL1 + float64(w*(coeff.LogL3+float64(w*(coeff.LogL5+float64(w*coeff.LogL7)))))))
-	half := float64(0.5 * float64(f*f))
-	tail := float64(s*(half+float64(t1+t2))) + float64(k*coeff.LogLn2Lo)
-	return float64(float64(half-tail)-f) - float64(k*coeff.LogLn2Hi)
 }

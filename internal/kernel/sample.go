@@ -1,5 +1,7 @@
 package kernel
 
+import "math"
+
 // Noise is what is added to the logits: the array Given, else the noise of a
 // Stream, else nothing.
 type Noise[T Float] struct {
@@ -52,9 +54,32 @@ func (s Sampler[T]) sample(hard, soft []T) error {
 // cleared, at the class of its peak; either may be nil. It stops at the first
 // row with an input that is not allowed and returns that, else -1.
 func sampleRows[T Float](hard, soft, logits, noise []T, classes int, tau float64) (bad int) {
-	if bad, ok := sampleRowsSIMD(hard, soft, logits, noise, classes, tau); ok {
-		return bad
+	if level == levelGo || soft != nil && !hasVector[T](tau) {
+		return sampleRowsPlain(hard, soft, logits, noise, classes, tau)
 	}
+	if x, ok := any(logits).([]float32); ok && classes <= shortRow {
+		return sampleShortRows(any(hard).([]float32), any(soft).([]float32), x, any(noise).([]float32), classes, tau)
+	}
+	var s softmaxScalars[T]
+	s.setRate(tau)
+	for lo := 0; lo < len(logits); lo += classes {
+		hi := lo + classes
+		top, isBad := vectorPeak(logits[lo:hi], noise[lo:hi])
+		if isBad {
+			return lo / classes
+		}
+		if hard != nil {
+			hard[lo+top.class] = 1
+		}
+		if soft != nil {
+			vectorSoftmax(soft[lo:hi], logits[lo:hi], noise[lo:hi], top, &s)
+		}
+	}
+	return -1
+}
+
+// sampleRowsPlain is sampleRows in plain Go.
+func sampleRowsPlain[T Float](hard, soft, logits, noise []T, classes int, tau float64) (bad int) {
 	for lo := 0; lo < len(logits); lo += classes {
 		hi := lo + classes
 		top, bad := findPeak(logits[lo:hi], noise[lo:hi])
@@ -69,6 +94,68 @@ func sampleRows[T Float](hard, soft, logits, noise []T, classes int, tau float64
 		}
 	}
 	return -1
+}
+
+// sampleShortRows is sampleRows for short rows, in vector code.
+func sampleShortRows(hard, soft, logits, noise []float32, classes int, tau float64) (bad int) {
+	var s softmaxScalars[float32]
+	s.setRate(tau)
+	c := columnsPool.Get().(*columns)
+	defer columnsPool.Put(c)
+	var target []float32
+	if soft != nil {
+		target = c.c[:]
+	}
+	bad = -1
+	c.each(classes, logits, noise, soft, func(first, rows int) bool {
+		var peaks lanePeaks[float32]
+		var found laneClasses[uint32]
+		sampleColumns(target, c.a[:], c.b[:], classes, &s, &peaks, &found)
+		for lane := range rows {
+			if found.bad>>lane&1 != 0 || !isFinite(peaks.sum[lane]) {
+				bad = first + lane
+				return false
+			}
+			if hard != nil {
+				hard[(first+lane)*classes+int(found.class[lane])] = 1
+			}
+		}
+		return true
+	})
+	return bad
+}
+
+// sampleColumnsGo finds the peak of each transposed row, its sums compared exactly,
+// and whether a sum is NaN. Unless soft is nil, it sets soft to the soft sample.
+func sampleColumnsGo(soft, logits, noise []float32, classes int, s *softmaxScalars[float32], peaks *lanePeaks[float32], found *laneClasses[uint32]) {
+	lanes := lanes[float32]()
+	for lane := range lanes {
+		top := peak[float32]{class: -1, sum: float32(math.Inf(-1))}
+		for i, c := lane, 0; c < classes; i, c = i+lanes, c+1 {
+			sum := logits[i] + noise[i]
+			low := lost(logits[i], noise[i], sum)
+			if sum != sum {
+				found.bad |= 1 << lane
+			}
+			if sum > top.sum || sum == top.sum && low > top.low {
+				top = peak[float32]{c, sum, low}
+			}
+		}
+		peaks.sum[lane], peaks.low[lane], found.class[lane] = top.sum, top.low, uint32(top.class)
+		if soft == nil {
+			continue
+		}
+		row := *s
+		row.top, row.topLow = top.sum, top.low
+		var total float64
+		for i := lane; i < classes*lanes; i += lanes {
+			soft[i] = row.exp(logits[i], noise[i])
+			total += float64(soft[i])
+		}
+		for i := lane; i < classes*lanes; i += lanes {
+			soft[i] *= float32(1 / total)
+		}
+	}
 }
 
 // GradTau returns the gradient to tau, given the soft sample and the gradient
@@ -106,14 +193,29 @@ func (s Sampler[T]) GradTau(soft, grad []T) (float64, error) {
 
 // gradTauRow returns Σᵢ xᵢ yᵢ (gᵢ − Σⱼ gⱼ yⱼ) of a row: see GradTau.
 func gradTauRow[T Float](logits, noise, soft, grad []T, top peak[T], tau float64) float64 {
-	if sum, ok := gradTauRowSIMD(logits, noise, soft, grad, top, tau); ok {
-		return sum
+	if hasVector[T](tau) {
+		s := softmaxScalars[T]{top: top.sum, topLow: top.low}
+		s.mean, s.meanLow = splitFloat[T](dot(soft, grad, soft))
+		return gradTau(logits, noise, soft, grad, &s) / tau
 	}
-	mean := dot(soft, grad)
+	mean := dotGo(soft, grad, nil)
 	var sum float64
 	for i, y := range soft {
 		if y != 0 {
 			sum += top.below(logits[i], noise[i]) / tau * (float64(y) * (float64(grad[i]) - mean))
+		}
+	}
+	return sum
+}
+
+// gradTauGo returns Σ (logit + noise − peak)·soft·(grad − mean) over the classes
+// whose soft is not 0.
+func gradTauGo[T Float](logits, noise, soft, grad []T, s *softmaxScalars[T]) (sum float64) {
+	for i, y := range soft {
+		if y != 0 {
+			z := logits[i] + noise[i]
+			below := (z - s.top) + (lost(logits[i], noise[i], z) - s.topLow)
+			sum += float64(below) * float64(centred(y, grad[i], s.mean, s.meanLow))
 		}
 	}
 	return sum
@@ -128,24 +230,79 @@ func gradTauRow[T Float](logits, noise, soft, grad []T, top peak[T], tau float64
 func Grad[T Float](dst, soft, grad []T, d Dims, tau float64) {
 	_ = eachTile(d, costOf[T](costLight), func(t *tile[T], _ int) error {
 		y, g, out := t.read(0, soft), t.read(1, grad), t.target(2, dst)
-		if !gradRowsSIMD(out, y, g, d.Classes, tau) {
-			gradRows(out, y, g, d.Classes, tau)
-		}
+		gradRows(out, y, g, d.Classes, tau)
 		t.flush(2, dst)
 		return nil
 	})
 }
 
+// gradScalars are what the vector code of Grad needs besides arrays: 1/tau, and the
+// mean gradient under the sample in two parts.
+type gradScalars[T Float] struct{ inverse, mean, meanLow T }
+
 // gradRows sets dst to the gradient to the logits of each row.
 func gradRows[T Float](dst, soft, grad []T, classes int, tau float64) {
+	if !hasVector[T](tau) {
+		gradRowsPlain(dst, soft, grad, classes, tau)
+		return
+	}
+	if y, ok := any(soft).([]float32); ok && classes <= shortRow {
+		gradShortRows(any(dst).([]float32), y, any(grad).([]float32), classes, tau)
+		return
+	}
+	s := gradScalars[T]{inverse: T(1 / tau)}
 	for lo := 0; lo < len(soft); lo += classes {
 		hi := lo + classes
-		mean := dot(soft[lo:hi], grad[lo:hi])
+		s.mean, s.meanLow = splitFloat[T](dot(soft[lo:hi], grad[lo:hi], dst[lo:hi]))
+		gradRow(dst[lo:hi], soft[lo:hi], grad[lo:hi], &s)
+	}
+}
+
+// gradRowsPlain is gradRows in plain Go.
+func gradRowsPlain[T Float](dst, soft, grad []T, classes int, tau float64) {
+	for lo := 0; lo < len(soft); lo += classes {
+		hi := lo + classes
+		mean := dotGo(soft[lo:hi], grad[lo:hi], nil)
 		for i := lo; i < hi; i++ {
 			dst[i] = 0
 			if y := soft[i]; y != 0 {
 				dst[i] = T(float64(y) * (float64(grad[i]) - mean) / tau)
 			}
+		}
+	}
+}
+
+// gradRowGo sets dst to soft·(grad − mean)/tau.
+func gradRowGo[T Float](dst, soft, grad []T, s *gradScalars[T]) {
+	for i, y := range soft {
+		dst[i] = s.inverse * centred(y, grad[i], s.mean, s.meanLow)
+	}
+}
+
+// gradShortRows is gradRows for short rows, in vector code.
+func gradShortRows(dst, soft, grad []float32, classes int, tau float64) {
+	s := gradScalars[float32]{inverse: float32(1 / tau)}
+	c := columnsPool.Get().(*columns)
+	defer columnsPool.Put(c)
+	c.each(classes, soft, grad, dst, func(_, _ int) bool {
+		gradColumns(c.c[:], c.a[:], c.b[:], classes, &s)
+		return true
+	})
+}
+
+// gradColumnsGo sets dst to soft·(grad − mean)/tau for transposed rows.
+func gradColumnsGo(dst, soft, grad []float32, classes int, s *gradScalars[float32]) {
+	lanes := lanes[float32]()
+	for lane := range lanes {
+		var mean float64
+		for i := lane; i < classes*lanes; i += lanes {
+			if soft[i] != 0 {
+				mean += float64(soft[i]) * float64(grad[i])
+			}
+		}
+		hi, lo := splitFloat[float32](mean)
+		for i := lane; i < classes*lanes; i += lanes {
+			dst[i] = s.inverse * centred(soft[i], grad[i], hi, lo)
 		}
 	}
 }

@@ -1,0 +1,71 @@
+package kernel
+
+import "sync"
+
+// Rows of few classes waste most of a vector register, so in float32 as many of them
+// as there are lanes are worked on side by side: they are transposed, so that a
+// register holds one class of each.
+
+// shortRow is the most classes for which that is done.
+const shortRow = 64
+
+// transposed has as many short rows as there are lanes, the classes one after the
+// other.
+type transposed [shortRow * 16]float32
+
+// columns is memory for transposed rows.
+type columns struct {
+	a, b, c transposed                // two inputs and an output
+	padding [3][shortRow * 16]float32 // the last rows, as they are, where they are fewer than the lanes
+}
+
+var columnsPool = sync.Pool{New: func() any { return new(columns) }}
+
+// each transposes as many rows of two arrays as there are lanes at a time into a and
+// b, calls f, and transposes c back to out unless that is nil. It stops where f
+// returns false.
+func (s *columns) each(classes int, a, b, out []float32, f func(first, rows int) bool) {
+	size := lanes[float32]() * classes
+	for lo := 0; lo < len(a); lo += size {
+		n := min(size, len(a)-lo)
+		x, y := a[lo:lo+n], b[lo:lo+n]
+		if n < size {
+			copy(s.padding[0][:], x)
+			copy(s.padding[1][:], y)
+			x, y = s.padding[0][:size], s.padding[1][:size]
+		}
+		transpose(s.a[:], x, classes)
+		transpose(s.b[:], y, classes)
+		if !f(lo/classes, n/classes) {
+			return
+		}
+		switch {
+		case out == nil:
+		case n == size:
+			untranspose(out[lo:lo+n], s.c[:], classes)
+		default:
+			untranspose(s.padding[2][:size], s.c[:], classes)
+			copy(out[lo:], s.padding[2][:n])
+		}
+	}
+}
+
+// transposeGo transposes as many rows as there are lanes.
+func transposeGo(dst, src []float32, classes int) {
+	lanes := lanes[float32]()
+	for row := range lanes {
+		for c, v := range src[row*classes : (row+1)*classes] {
+			dst[c*lanes+row] = v
+		}
+	}
+}
+
+// untransposeGo is the inverse of transposeGo.
+func untransposeGo(dst, src []float32, classes int) {
+	lanes := lanes[float32]()
+	for row := range lanes {
+		for c := range classes {
+			dst[row*classes+c] = src[c*lanes+row]
+		}
+	}
+}
