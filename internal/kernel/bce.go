@@ -2,13 +2,13 @@ package kernel
 
 import "math"
 
-// BCE sets dst to the binary cross-entropy of targets z from sigmoid(logits x),
+// BCE sets dst to the binary cross-entropy of targets z and sigmoid(logits x),
 // elementwise:
 //
 //	max(x, 0) − x·z + log(1 + e^−|x|)
 //
-// written so that for z in [0, 1] nothing cancels: |x|·(1−z) or |x|·z, plus
-// the logarithm. Finite for every finite logit.
+// It is computed as |x|·(1−z) or |x|·z plus the logarithm, so that nothing cancels for
+// z in [0, 1]. It is finite for every finite logit.
 func BCE[T Float](dst, logits, targets []T) error {
 	return eachElement(dst, logits, targets, nil, func(dst, x, z, _ []T) bool { return bce(dst, x, z) })
 }

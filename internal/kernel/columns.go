@@ -2,27 +2,25 @@ package kernel
 
 import "sync"
 
-// Rows of few classes waste most of a vector register, so in float32 as many of them
-// as there are lanes are worked on side by side: they are transposed, so that a
-// register holds one class of each.
+// A row of few classes leaves most of a vector register empty. So in float32 as many of
+// them as there are lanes are transposed, and a register holds one class of each.
 
-// shortRow is the most classes for which that is done.
+// shortRow is the greatest number of classes of a row that is transposed.
 const shortRow = 64
 
-// transposed has as many short rows as there are lanes, the classes one after the
-// other.
+// transposed holds as many short rows as there are lanes, one class after another.
 type transposed [shortRow * 16]float32
 
 // columns is memory for transposed rows.
 type columns struct {
 	a, b, c transposed                // two inputs and an output
-	padding [3][shortRow * 16]float32 // the last rows, as they are, where they are fewer than the lanes
+	padding [3][shortRow * 16]float32 // the last rows before transposition, if they are fewer than the lanes
 }
 
 var columnsPool = sync.Pool{New: func() any { return new(columns) }}
 
-// each transposes as many rows of two arrays as there are lanes at a time into a and
-// b, calls f, and transposes c back to out unless that is nil. It stops where f
+// each transposes the rows of two arrays into a and b, as many at a time as there are
+// lanes, calls f, and transposes c back to out unless out is nil. It stops when f
 // returns false.
 func (s *columns) each(classes int, a, b, out []float32, f func(first, rows int) bool) {
 	size := lanes[float32]() * classes

@@ -60,7 +60,7 @@ func gradBCE[T Float](dst, logits, targets, grad []T) (bad bool) {
 	return flags != 0
 }
 
-// adam64AVX2 is, on AVX2,
+// adam64AVX2 computes on AVX2
 //
 //	grad, mean, square = grad[:len(weights)], mean[:len(weights)], square[:len(weights)] // removes the bounds checks
 //	for i, g := range grad {
@@ -74,7 +74,7 @@ func gradBCE[T Float](dst, logits, targets, grad []T) (bad bool) {
 //go:noescape
 func adam64AVX2(weights, grad, mean, square *float64, n int, s *adamScalars[float64])
 
-// adam32AVX512 is, on AVX512,
+// adam32AVX512 computes on AVX512
 //
 //	grad, mean, square = grad[:len(weights)], mean[:len(weights)], square[:len(weights)] // removes the bounds checks
 //	for i, g := range grad {
@@ -88,7 +88,7 @@ func adam64AVX2(weights, grad, mean, square *float64, n int, s *adamScalars[floa
 //go:noescape
 func adam32AVX512(weights, grad, mean, square *float32, n int, s *adamScalars[float32])
 
-// adam32AVX2 is, on AVX2,
+// adam32AVX2 computes on AVX2
 //
 //	grad, mean, square = grad[:len(weights)], mean[:len(weights)], square[:len(weights)] // removes the bounds checks
 //	for i, g := range grad {
@@ -102,7 +102,7 @@ func adam32AVX512(weights, grad, mean, square *float32, n int, s *adamScalars[fl
 //go:noescape
 func adam32AVX2(weights, grad, mean, square *float32, n int, s *adamScalars[float32])
 
-// bce64AVX2 is, on AVX2,
+// bce64AVX2 computes on AVX2
 //
 //	for i, x := range logits {
 //		z := targets[i]
@@ -118,7 +118,7 @@ func adam32AVX2(weights, grad, mean, square *float32, n int, s *adamScalars[floa
 //go:noescape
 func bce64AVX2(dst, logits, targets *float64, n int) (bad uint32)
 
-// bce32AVX512 is, on AVX512,
+// bce32AVX512 computes on AVX512
 //
 //	for i, x := range logits {
 //		z := targets[i]
@@ -134,7 +134,7 @@ func bce64AVX2(dst, logits, targets *float64, n int) (bad uint32)
 //go:noescape
 func bce32AVX512(dst, logits, targets *float32, n int) (bad uint32)
 
-// bce32AVX2 is, on AVX2,
+// bce32AVX2 computes on AVX2
 //
 //	for i, x := range logits {
 //		z := targets[i]
@@ -150,7 +150,7 @@ func bce32AVX512(dst, logits, targets *float32, n int) (bad uint32)
 //go:noescape
 func bce32AVX2(dst, logits, targets *float32, n int) (bad uint32)
 
-// gradBCE64AVX2 is, on AVX2,
+// gradBCE64AVX2 computes on AVX2
 //
 //	for i, x := range logits {
 //		z, e := targets[i], expNegative(-max(x, -x))
@@ -166,7 +166,7 @@ func bce32AVX2(dst, logits, targets *float32, n int) (bad uint32)
 //go:noescape
 func gradBCE64AVX2(dst, logits, targets, grad *float64, n int) (bad uint32)
 
-// gradBCE32AVX512 is, on AVX512,
+// gradBCE32AVX512 computes on AVX512
 //
 //	for i, x := range logits {
 //		z, e := targets[i], expNegative(-max(x, -x))
@@ -182,7 +182,7 @@ func gradBCE64AVX2(dst, logits, targets, grad *float64, n int) (bad uint32)
 //go:noescape
 func gradBCE32AVX512(dst, logits, targets, grad *float32, n int) (bad uint32)
 
-// gradBCE32AVX2 is, on AVX2,
+// gradBCE32AVX2 computes on AVX2
 //
 //	for i, x := range logits {
 //		z, e := targets[i], expNegative(-max(x, -x))

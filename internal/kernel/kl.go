@@ -141,7 +141,7 @@ func axpbyGo[T Float](dst, x, y []T, s *axpbyScalars[T]) {
 	}
 }
 
-// unbounded returns the first class that q allows and p does not, else -1.
+// unbounded returns the first class that q allows and p masks, or -1.
 func unbounded(logQ, logP []float64) int {
 	for c, lq := range logQ {
 		if math.IsInf(logP[c], -1) && !math.IsInf(lq, -1) {
@@ -151,8 +151,8 @@ func unbounded(logQ, logP []float64) int {
 	return -1
 }
 
-// divergence returns Σ e^logQ (logQ − logP). Rounding alone could make it
-// negative.
+// divergence returns Σ e^logQ (logQ − logP), at least 0, because only rounding can make
+// it negative.
 func divergence(logQ, logP []float64) float64 {
 	var sum float64
 	for i, lq := range logQ {

@@ -7,23 +7,22 @@ import (
 	"github.com/gumbel-go/gumbel/internal/philox"
 )
 
-// reduce32 splits a positive normal number, given and returned as bits, into
-// m·2^e with m in [¾, 1½).
+// reduce32 splits a positive normal number into m·2^e with m in [¾, 1½). The number
+// and m are given as bits.
 func reduce32(bits uint32) (m uint32, e int32) {
 	const threeQuarters = 0x3f400000
 	bits -= threeQuarters
 	return bits&0x007fffff + threeQuarters, int32(bits) >> 23
 }
 
-// minusLogs32 replaces f by −log(2^k·(1+f)), for 1+f in [¾, 1½):
+// minusLogRelative32 replaces f by −log(2^k·(1+f)), for 1+f in [¾, 1½):
 //
 //	log(1+f) = f − f²(½ − f·P(f))
 //
-// P is a minimax polynomial, fitted by iteratively reweighted least squares,
-// for a relative error of 4.2e-8 in log(1+f); Estrin's order has short chains.
-// Every product is converted before it is added, which forbids the compiler to
-// fuse the two.
-func minusLogs32(x []float32, k *[philox.Group]float32) {
+// P is coeff.LogRelative, evaluated in Estrin's order, which has short chains of
+// operations. Every product is converted before it is added, so that the compiler
+// may not fuse the two.
+func minusLogRelative32(x []float32, k *[philox.Group]float32) {
 	for i, f := range x {
 		z := float32(f * f)
 		p01 := float32(coeff.LogRelativeC0 + float32(coeff.LogRelativeC1*f))
@@ -37,9 +36,9 @@ func minusLogs32(x []float32, k *[philox.Group]float32) {
 	}
 }
 
-// minusLogsOfE32 is minusLogs32 for the second logarithm, of which only the
-// absolute error matters: its P is of a degree less, for 5.5e-8.
-func minusLogsOfE32(x []float32, k *[philox.Group]float32) {
+// minusLogAbsolute32 is minusLogRelative32 with coeff.LogAbsolute, for the second
+// logarithm, of which only the absolute error matters.
+func minusLogAbsolute32(x []float32, k *[philox.Group]float32) {
 	for i, f := range x {
 		z := float32(f * f)
 		p01 := float32(coeff.LogAbsoluteC0 + float32(coeff.LogAbsoluteC1*f))
@@ -59,9 +58,8 @@ func reduce64(bits uint64) (m uint64, e int32) {
 	return bits&(1<<52-1) + sqrtHalf, int32(int64(bits) >> 52)
 }
 
-// minusLog64 is −log(2^k·(1+f)) for 1+f in [sqrt(½), sqrt(2)), by the method and the coefficients of
-// FreeBSD's e_log.c (Sun Microsystems): log(1+f) = f − f²/2 + s·(f²/2 + R(s))
-// with s = f/(2+f).
+// minusLog64 returns −log(2^k·(1+f)) for 1+f in [sqrt(½), sqrt(2)), by the method of
+// e_log.c of FreeBSD: see coeff.LogL1.
 func minusLog64(f, k float64) float64 {
 	s := f / (2 + f)
 	z := s * s
@@ -73,12 +71,12 @@ func minusLog64(f, k float64) float64 {
 	return float64(float64(half-tail)-f) - float64(k*coeff.LogLn2Hi)
 }
 
-// log1p32 returns log(1+x) for x in [0, 1]; 1+x itself is never rounded.
+// log1p32 returns log(1+x) for x in [0, 1]. It never rounds 1+x.
 func log1p32(x float32) float32 {
 	f, k := [1]float32{x}, [philox.Group]float32{}
 	if x >= 0.5 {
 		f[0], k[0] = (x-1)*0.5, 1
 	}
-	minusLogs32(f[:], &k)
+	minusLogRelative32(f[:], &k)
 	return -f[0]
 }

@@ -35,9 +35,9 @@ func (s Stream) Sub(n uint64) Stream {
 // whichever of u and 1−u is at most 1/2, so that both tails keep their full
 // relative precision and neither end needs a clamp.
 //
-// The result is the same to the bit on every platform: each operation is
-// rounded by itself (see minusLogs32 and minusLog64), and no function of package
-// math, which has assembly on some, takes part.
+// The result has the same bits on every platform: every operation is rounded
+// separately (see minusLogRelative32 and minusLog64), and package math is avoided
+// because it has assembly on some platforms.
 func Gumbel[T Float](dst []T, s Stream, loc, scale float64) {
 	split(len(dst), 1, costOf[T](costNoise), func(lo, hi int) {
 		fillNoise(dst[lo:hi], s, uint64(lo), prefetch[T]{})
@@ -50,13 +50,13 @@ func Gumbel[T Float](dst []T, s Stream, loc, scale float64) {
 	})
 }
 
-// fillNoise sets dst to the noise of the array's elements from start on. What is
-// ahead, of dst's length or nil, may be fetched into the cache meanwhile.
+// fillNoise sets dst to the noise of the array's elements from start on. It may
+// prefetch what is ahead, which has dst's length or is nil.
 func fillNoise[T Float](dst []T, s Stream, start uint64, ahead prefetch[T]) {
 	start += s.First
 	rounds := s.Key.Rounds()
 	offset := int(start % philox.Group)
-	if offset > 0 { // a first short span puts the following ones on whole groups
+	if offset > 0 { // after a first short span, the others are whole groups
 		n := min(philox.Group-offset, len(dst))
 		fillPartOfGroup(dst[:n], s, &rounds, start/philox.Group, offset)
 		dst, start, ahead = dst[n:], start+uint64(n), ahead.after(n)
@@ -68,7 +68,7 @@ func fillNoise[T Float](dst []T, s Stream, start uint64, ahead prefetch[T]) {
 	}
 }
 
-// prefetch is two arrays that are needed next.
+// prefetch holds two arrays that are needed next.
 type prefetch[T Float] struct{ a, b []T }
 
 func (p prefetch[T]) after(n int) prefetch[T] {
@@ -81,7 +81,7 @@ func (p prefetch[T]) after(n int) prefetch[T] {
 	return p
 }
 
-// fillPartOfGroup sets dst to a part of a group's noise.
+// fillPartOfGroup sets dst to the noise of a group from an offset on.
 func fillPartOfGroup[T Float](dst []T, s Stream, rounds *[20]uint32, group uint64, offset int) {
 	var all [philox.Group]T
 	fillGroups(all[:], s, rounds, group, prefetch[T]{})
@@ -106,9 +106,9 @@ func fillGroups[T Float](dst []T, s Stream, rounds *[20]uint32, group uint64, ah
 // A blockCounter is the counter of a Philox block.
 type blockCounter struct{ block, draw uint64 }
 
-// gumbelGo sets dst to the standard Gumbel noise of whole groups, of which counter
-// has the first block. keys are the words of the rounds' keys: see philox.Key.Rounds.
-// It may fetch as many elements of two more arrays into the cache.
+// gumbelGo sets dst to the standard Gumbel noise of whole groups. counter is that of
+// the first block, and keys are those of the rounds: see philox.Key.Rounds. It may
+// prefetch two more arrays, which are at least as long.
 func gumbelGo[T Float](dst []T, keys *[20]uint32, counter *blockCounter, ahead, also []T) {
 	key := philox.Key{keys[0], keys[10]}
 	start := counter.block / philox.Blocks * philox.Group
@@ -129,24 +129,24 @@ func gumbelOf[T Float](dst []T, words []uint32) {
 	}
 }
 
-// Both logarithms take their argument as 2^k·(1+f) with 1+f in [¾, 1½). The
-// first one is of u, which is so taken apart; but where v = 1−u is under ¼, u
-// is 1+f with f = −v, which v has exactly. Which it is looks random to a branch
-// predictor, so the choice is made by masks.
+// Both logarithms take their argument as 2^k·(1+f) with 1+f in [¾, 1½). The first
+// logarithm is that of u, which is split so, unless v = 1−u is below ¼. Then f is −v
+// and k is 0, because v is known exactly. A branch would be mispredicted often, so
+// masks make the choice.
 
-// seam is the least word whose v is over ¼.
+// seam is the least word whose v is above ¼.
 const seam = 1 << 30
 
-// fold returns the word of v, the number (word + ½)·2⁻³², with a mask of all
-// ones, where b is under the seam; else the word of u and no mask.
+// fold returns the word of v, which is (word + ½)·2⁻³², and a mask of ones where b is
+// below the seam; otherwise the word of u and a mask of zeros.
 func fold(b uint32) (word, isV uint32) {
 	isV = uint32((int64(b) - seam) >> 63)
 	return b ^ ^isV, isV
 }
 
 // gumbel32 sets dst to the standard Gumbel noise of up to philox.Group words.
-// It goes in stages, each a loop of short chains of operations: element by
-// element the chain is longer than a processor looks ahead.
+// It works in stages, each a loop of short chains of operations. Element by element,
+// the chain would be longer than the processor looks ahead.
 func gumbel32(dst []float32, words []uint32) {
 	var exponents [philox.Group]float32
 	for i, b := range words {
@@ -157,13 +157,13 @@ func gumbel32(dst []float32, words []uint32) {
 		dst[i] = math.Float32frombits(fOfU&^isV | math.Float32bits(-x)&isV)
 		exponents[i%philox.Group] = float32(e &^ int32(isV))
 	}
-	minusLogs32(dst, &exponents)
+	minusLogRelative32(dst, &exponents)
 	for i, x := range dst {
 		m, e := reduce32(math.Float32bits(x))
 		dst[i] = math.Float32frombits(m) - 1
 		exponents[i%philox.Group] = float32(e)
 	}
-	minusLogsOfE32(dst, &exponents)
+	minusLogAbsolute32(dst, &exponents)
 }
 
 // gumbel64 is gumbel32 for float64.

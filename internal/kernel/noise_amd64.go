@@ -20,7 +20,7 @@ func gumbel[T Float](dst []T, keys *[20]uint32, counter *blockCounter, ahead, al
 	}
 }
 
-// gumbel64AVX2 is, on AVX2,
+// gumbel64AVX2 computes on AVX2
 //
 //	key := philox.Key{keys[0], keys[10]}
 //	start := counter.block / philox.Blocks * philox.Group
@@ -33,7 +33,7 @@ func gumbel[T Float](dst []T, keys *[20]uint32, counter *blockCounter, ahead, al
 //go:noescape
 func gumbel64AVX2(dst *float64, groups int, keys *[20]uint32, counter *blockCounter, ahead, also *float64)
 
-// gumbel32AVX512 is, on AVX512,
+// gumbel32AVX512 computes on AVX512
 //
 //	key := philox.Key{keys[0], keys[10]}
 //	start := counter.block / philox.Blocks * philox.Group
@@ -46,7 +46,7 @@ func gumbel64AVX2(dst *float64, groups int, keys *[20]uint32, counter *blockCoun
 //go:noescape
 func gumbel32AVX512(dst *float32, groups int, keys *[20]uint32, counter *blockCounter, ahead, also *float32)
 
-// gumbel32AVX2 is, on AVX2,
+// gumbel32AVX2 computes on AVX2
 //
 //	key := philox.Key{keys[0], keys[10]}
 //	start := counter.block / philox.Blocks * philox.Group

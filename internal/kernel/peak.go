@@ -9,8 +9,8 @@ type peak[T Float] struct {
 	sum, low T
 }
 
-// findPeak returns the peak of a row, its class -1 where all are masked; or
-// the first class whose sum is NaN or +Inf, else -1.
+// findPeak returns the peak of a row. Its class is -1 if all are masked. bad is the first
+// class whose sum is NaN or +Inf, or -1.
 func findPeak[T Float](logits, noise []T) (top peak[T], bad int) {
 	top = peak[T]{class: -1, sum: T(math.Inf(-1))}
 	for c, logit := range logits {
@@ -32,14 +32,14 @@ func findPeak[T Float](logits, noise []T) (top peak[T], bad int) {
 	return top, -1
 }
 
-// lost returns (a + b) − sum, exactly, where sum is a + b as rounded (Knuth,
-// The Art of Computer Programming 2, 4.2.2, theorem B).
+// lost returns exactly (a + b) − sum, where sum is the rounded a + b (Knuth, The Art of
+// Computer Programming 2, 4.2.2, theorem B).
 func lost[T Float](a, b, sum T) T {
 	bb := sum - a
 	return (a - (sum - bb)) + (b - bb)
 }
 
-// below returns logit + noise − top, at most 0, -Inf where masked.
+// below returns logit + noise − top, which is at most 0, and -Inf if masked.
 func (top peak[T]) below(logit, noise T) float64 {
 	sum := logit + noise
 	difference := float64(sum) - float64(top.sum)

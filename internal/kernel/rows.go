@@ -113,7 +113,8 @@ func (w *rowWork[T]) exponentials(buffer *[]T, logits []T) (x exponentials[T], o
 	return exponentials[T]{*buffer, top.sum, exponentiate(*buffer, logits, w.zeros, &s)}, true
 }
 
-// logSoftmax sets dst to the log softmax of row r, -Inf where masked.
+// logSoftmax sets dst to the log softmax of row r, -Inf where masked. culprit is the
+// problem of an element that is not allowed.
 func logSoftmax[T Float](t *tile[T], dst []float64, row []T, r int, culprit Problem) error {
 	top := math.Inf(-1)
 	for c, v := range row {

@@ -205,7 +205,7 @@ func untranspose(dst, src []float32, classes int) {
 	}
 }
 
-// axpby64AVX2 is, on AVX2,
+// axpby64AVX2 computes on AVX2
 //
 //	for i, v := range x {
 //		dst[i] = s.alpha*v - s.minusBeta*y[i]
@@ -214,7 +214,7 @@ func untranspose(dst, src []float32, classes int) {
 //go:noescape
 func axpby64AVX2(dst, x, y *float64, n int, s *axpbyScalars[float64])
 
-// axpby32AVX512 is, on AVX512,
+// axpby32AVX512 computes on AVX512
 //
 //	for i, v := range x {
 //		dst[i] = s.alpha*v - s.minusBeta*y[i]
@@ -223,7 +223,7 @@ func axpby64AVX2(dst, x, y *float64, n int, s *axpbyScalars[float64])
 //go:noescape
 func axpby32AVX512(dst, x, y *float32, n int, s *axpbyScalars[float32])
 
-// axpby32AVX2 is, on AVX2,
+// axpby32AVX2 computes on AVX2
 //
 //	for i, v := range x {
 //		dst[i] = s.alpha*v - s.minusBeta*y[i]
@@ -232,7 +232,7 @@ func axpby32AVX512(dst, x, y *float32, n int, s *axpbyScalars[float32])
 //go:noescape
 func axpby32AVX2(dst, x, y *float32, n int, s *axpbyScalars[float32])
 
-// dot64AVX2 is, on AVX2,
+// dot64AVX2 computes on AVX2, with a sum for each lane,
 //
 //	for i, v := range x {
 //		if v != 0 {
@@ -244,7 +244,7 @@ func axpby32AVX2(dst, x, y *float32, n int, s *axpbyScalars[float32])
 //go:noescape
 func dot64AVX2(x, y *float64, n int, sum *[16]float64, ahead *float64)
 
-// dot32AVX512 is, on AVX512,
+// dot32AVX512 computes on AVX512, with a sum for each lane,
 //
 //	for i, v := range x {
 //		if v != 0 {
@@ -256,7 +256,7 @@ func dot64AVX2(x, y *float64, n int, sum *[16]float64, ahead *float64)
 //go:noescape
 func dot32AVX512(x, y *float32, n int, sum *[16]float64, ahead *float32)
 
-// dot32AVX2 is, on AVX2,
+// dot32AVX2 computes on AVX2, with a sum for each lane,
 //
 //	for i, v := range x {
 //		if v != 0 {
@@ -268,7 +268,7 @@ func dot32AVX512(x, y *float32, n int, sum *[16]float64, ahead *float32)
 //go:noescape
 func dot32AVX2(x, y *float32, n int, sum *[16]float64, ahead *float32)
 
-// dotKL64AVX2 is, on AVX2,
+// dotKL64AVX2 computes on AVX2, with a sum for each lane,
 //
 //	for i, y := range e {
 //		bad = bad || math.IsInf(float64(p[i]), -1) && !math.IsInf(float64(q[i]), -1)
@@ -281,7 +281,7 @@ func dot32AVX2(x, y *float32, n int, sum *[16]float64, ahead *float32)
 //go:noescape
 func dotKL64AVX2(e, q, p *float64, n int, s *klScalars[float64], sum *[16]float64) (bad uint32)
 
-// dotKL32AVX512 is, on AVX512,
+// dotKL32AVX512 computes on AVX512, with a sum for each lane,
 //
 //	for i, y := range e {
 //		bad = bad || math.IsInf(float64(p[i]), -1) && !math.IsInf(float64(q[i]), -1)
@@ -294,7 +294,7 @@ func dotKL64AVX2(e, q, p *float64, n int, s *klScalars[float64], sum *[16]float6
 //go:noescape
 func dotKL32AVX512(e, q, p *float32, n int, s *klScalars[float32], sum *[16]float64) (bad uint32)
 
-// dotKL32AVX2 is, on AVX2,
+// dotKL32AVX2 computes on AVX2, with a sum for each lane,
 //
 //	for i, y := range e {
 //		bad = bad || math.IsInf(float64(p[i]), -1) && !math.IsInf(float64(q[i]), -1)
@@ -307,7 +307,7 @@ func dotKL32AVX512(e, q, p *float32, n int, s *klScalars[float32], sum *[16]floa
 //go:noescape
 func dotKL32AVX2(e, q, p *float32, n int, s *klScalars[float32], sum *[16]float64) (bad uint32)
 
-// exponentiate64AVX2 is, on AVX2,
+// exponentiate64AVX2 computes on AVX2, with a sum for each lane,
 //
 //	for i, logit := range logits {
 //		dst[i] = s.exp(logit, noise[i])
@@ -318,7 +318,7 @@ func dotKL32AVX2(e, q, p *float32, n int, s *klScalars[float32], sum *[16]float6
 //go:noescape
 func exponentiate64AVX2(dst, logits, noise *float64, n int, s *softmaxScalars[float64], sum *[16]float64)
 
-// exponentiate32AVX512 is, on AVX512,
+// exponentiate32AVX512 computes on AVX512, with a sum for each lane,
 //
 //	for i, logit := range logits {
 //		dst[i] = s.exp(logit, noise[i])
@@ -329,7 +329,7 @@ func exponentiate64AVX2(dst, logits, noise *float64, n int, s *softmaxScalars[fl
 //go:noescape
 func exponentiate32AVX512(dst, logits, noise *float32, n int, s *softmaxScalars[float32], sum *[16]float64)
 
-// exponentiate32AVX2 is, on AVX2,
+// exponentiate32AVX2 computes on AVX2, with a sum for each lane,
 //
 //	for i, logit := range logits {
 //		dst[i] = s.exp(logit, noise[i])
@@ -340,7 +340,7 @@ func exponentiate32AVX512(dst, logits, noise *float32, n int, s *softmaxScalars[
 //go:noescape
 func exponentiate32AVX2(dst, logits, noise *float32, n int, s *softmaxScalars[float32], sum *[16]float64)
 
-// findPeaks64AVX2 is, on AVX2,
+// findPeaks64AVX2 computes on AVX2
 //
 //	lanes := lanes[T]()
 //	for lane := range lanes {
@@ -362,7 +362,7 @@ func exponentiate32AVX2(dst, logits, noise *float32, n int, s *softmaxScalars[fl
 //go:noescape
 func findPeaks64AVX2(logits, noise *float64, n int, peaks *lanePeaks[float64], found *laneClasses[uint64])
 
-// findPeaks32AVX512 is, on AVX512,
+// findPeaks32AVX512 computes on AVX512
 //
 //	lanes := lanes[T]()
 //	for lane := range lanes {
@@ -384,7 +384,7 @@ func findPeaks64AVX2(logits, noise *float64, n int, peaks *lanePeaks[float64], f
 //go:noescape
 func findPeaks32AVX512(logits, noise *float32, n int, peaks *lanePeaks[float32], found *laneClasses[uint32])
 
-// findPeaks32AVX2 is, on AVX2,
+// findPeaks32AVX2 computes on AVX2
 //
 //	lanes := lanes[T]()
 //	for lane := range lanes {
@@ -406,7 +406,7 @@ func findPeaks32AVX512(logits, noise *float32, n int, peaks *lanePeaks[float32],
 //go:noescape
 func findPeaks32AVX2(logits, noise *float32, n int, peaks *lanePeaks[float32], found *laneClasses[uint32])
 
-// gradColumns32AVX512 is, on AVX512,
+// gradColumns32AVX512 computes on AVX512
 //
 //	lanes := lanes[float32]()
 //	for lane := range lanes {
@@ -425,7 +425,7 @@ func findPeaks32AVX2(logits, noise *float32, n int, peaks *lanePeaks[float32], f
 //go:noescape
 func gradColumns32AVX512(dst, soft, grad *float32, classes int, s *gradScalars[float32])
 
-// gradColumns32AVX2 is, on AVX2,
+// gradColumns32AVX2 computes on AVX2
 //
 //	lanes := lanes[float32]()
 //	for lane := range lanes {
@@ -444,7 +444,7 @@ func gradColumns32AVX512(dst, soft, grad *float32, classes int, s *gradScalars[f
 //go:noescape
 func gradColumns32AVX2(dst, soft, grad *float32, classes int, s *gradScalars[float32])
 
-// gradKL64AVX2 is, on AVX2,
+// gradKL64AVX2 computes on AVX2
 //
 //	for i, y := range e {
 //		dst[i] = s.factor * centred(y, (q[i]-s.topQ)-(p[i]-s.topP), s.mean, s.meanLow)
@@ -453,7 +453,7 @@ func gradColumns32AVX2(dst, soft, grad *float32, classes int, s *gradScalars[flo
 //go:noescape
 func gradKL64AVX2(dst, e, q, p *float64, n int, s *klScalars[float64])
 
-// gradKL32AVX512 is, on AVX512,
+// gradKL32AVX512 computes on AVX512
 //
 //	for i, y := range e {
 //		dst[i] = s.factor * centred(y, (q[i]-s.topQ)-(p[i]-s.topP), s.mean, s.meanLow)
@@ -462,7 +462,7 @@ func gradKL64AVX2(dst, e, q, p *float64, n int, s *klScalars[float64])
 //go:noescape
 func gradKL32AVX512(dst, e, q, p *float32, n int, s *klScalars[float32])
 
-// gradKL32AVX2 is, on AVX2,
+// gradKL32AVX2 computes on AVX2
 //
 //	for i, y := range e {
 //		dst[i] = s.factor * centred(y, (q[i]-s.topQ)-(p[i]-s.topP), s.mean, s.meanLow)
@@ -471,7 +471,7 @@ func gradKL32AVX512(dst, e, q, p *float32, n int, s *klScalars[float32])
 //go:noescape
 func gradKL32AVX2(dst, e, q, p *float32, n int, s *klScalars[float32])
 
-// gradRow64AVX2 is, on AVX2,
+// gradRow64AVX2 computes on AVX2
 //
 //	for i, y := range soft {
 //		dst[i] = s.inverse * centred(y, grad[i], s.mean, s.meanLow)
@@ -480,7 +480,7 @@ func gradKL32AVX2(dst, e, q, p *float32, n int, s *klScalars[float32])
 //go:noescape
 func gradRow64AVX2(dst, soft, grad *float64, n int, s *gradScalars[float64])
 
-// gradRow32AVX512 is, on AVX512,
+// gradRow32AVX512 computes on AVX512
 //
 //	for i, y := range soft {
 //		dst[i] = s.inverse * centred(y, grad[i], s.mean, s.meanLow)
@@ -489,7 +489,7 @@ func gradRow64AVX2(dst, soft, grad *float64, n int, s *gradScalars[float64])
 //go:noescape
 func gradRow32AVX512(dst, soft, grad *float32, n int, s *gradScalars[float32])
 
-// gradRow32AVX2 is, on AVX2,
+// gradRow32AVX2 computes on AVX2
 //
 //	for i, y := range soft {
 //		dst[i] = s.inverse * centred(y, grad[i], s.mean, s.meanLow)
@@ -498,7 +498,7 @@ func gradRow32AVX512(dst, soft, grad *float32, n int, s *gradScalars[float32])
 //go:noescape
 func gradRow32AVX2(dst, soft, grad *float32, n int, s *gradScalars[float32])
 
-// gradTau64AVX2 is, on AVX2,
+// gradTau64AVX2 computes on AVX2, with a sum for each lane,
 //
 //	for i, y := range soft {
 //		if y != 0 {
@@ -512,7 +512,7 @@ func gradRow32AVX2(dst, soft, grad *float32, n int, s *gradScalars[float32])
 //go:noescape
 func gradTau64AVX2(logits, noise, soft, grad *float64, n int, s *softmaxScalars[float64], sum *[16]float64)
 
-// gradTau32AVX512 is, on AVX512,
+// gradTau32AVX512 computes on AVX512, with a sum for each lane,
 //
 //	for i, y := range soft {
 //		if y != 0 {
@@ -526,7 +526,7 @@ func gradTau64AVX2(logits, noise, soft, grad *float64, n int, s *softmaxScalars[
 //go:noescape
 func gradTau32AVX512(logits, noise, soft, grad *float32, n int, s *softmaxScalars[float32], sum *[16]float64)
 
-// gradTau32AVX2 is, on AVX2,
+// gradTau32AVX2 computes on AVX2, with a sum for each lane,
 //
 //	for i, y := range soft {
 //		if y != 0 {
@@ -540,7 +540,7 @@ func gradTau32AVX512(logits, noise, soft, grad *float32, n int, s *softmaxScalar
 //go:noescape
 func gradTau32AVX2(logits, noise, soft, grad *float32, n int, s *softmaxScalars[float32], sum *[16]float64)
 
-// sampleColumns32AVX512 is, on AVX512,
+// sampleColumns32AVX512 computes on AVX512
 //
 //	lanes := lanes[float32]()
 //	for lane := range lanes {
@@ -574,7 +574,7 @@ func gradTau32AVX2(logits, noise, soft, grad *float32, n int, s *softmaxScalars[
 //go:noescape
 func sampleColumns32AVX512(soft, logits, noise *float32, classes int, s *softmaxScalars[float32], peaks *lanePeaks[float32], found *laneClasses[uint32])
 
-// sampleColumns32AVX2 is, on AVX2,
+// sampleColumns32AVX2 computes on AVX2
 //
 //	lanes := lanes[float32]()
 //	for lane := range lanes {
@@ -608,7 +608,7 @@ func sampleColumns32AVX512(soft, logits, noise *float32, classes int, s *softmax
 //go:noescape
 func sampleColumns32AVX2(soft, logits, noise *float32, classes int, s *softmaxScalars[float32], peaks *lanePeaks[float32], found *laneClasses[uint32])
 
-// scale64AVX2 is, on AVX2,
+// scale64AVX2 computes on AVX2
 //
 //	for i := range dst {
 //		dst[i] *= by
@@ -617,7 +617,7 @@ func sampleColumns32AVX2(soft, logits, noise *float32, classes int, s *softmaxSc
 //go:noescape
 func scale64AVX2(dst *float64, n int, by float64)
 
-// scale32AVX512 is, on AVX512,
+// scale32AVX512 computes on AVX512
 //
 //	for i := range dst {
 //		dst[i] *= by
@@ -626,7 +626,7 @@ func scale64AVX2(dst *float64, n int, by float64)
 //go:noescape
 func scale32AVX512(dst *float32, n int, by float32)
 
-// scale32AVX2 is, on AVX2,
+// scale32AVX2 computes on AVX2
 //
 //	for i := range dst {
 //		dst[i] *= by
@@ -635,7 +635,7 @@ func scale32AVX512(dst *float32, n int, by float32)
 //go:noescape
 func scale32AVX2(dst *float32, n int, by float32)
 
-// transpose32AVX512 is, on AVX512,
+// transpose32AVX512 computes on AVX512
 //
 //	lanes := lanes[float32]()
 //	for row := range lanes {
@@ -647,7 +647,7 @@ func scale32AVX2(dst *float32, n int, by float32)
 //go:noescape
 func transpose32AVX512(dst, src *float32, classes int)
 
-// transpose32AVX2 is, on AVX2,
+// transpose32AVX2 computes on AVX2
 //
 //	lanes := lanes[float32]()
 //	for row := range lanes {
@@ -659,7 +659,7 @@ func transpose32AVX512(dst, src *float32, classes int)
 //go:noescape
 func transpose32AVX2(dst, src *float32, classes int)
 
-// untranspose32AVX512 is, on AVX512,
+// untranspose32AVX512 computes on AVX512
 //
 //	lanes := lanes[float32]()
 //	for row := range lanes {
@@ -671,7 +671,7 @@ func transpose32AVX2(dst, src *float32, classes int)
 //go:noescape
 func untranspose32AVX512(dst, src *float32, classes int)
 
-// untranspose32AVX2 is, on AVX2,
+// untranspose32AVX2 computes on AVX2
 //
 //	lanes := lanes[float32]()
 //	for row := range lanes {

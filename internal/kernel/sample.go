@@ -9,8 +9,8 @@ type Noise[T Float] struct {
 	Stream *Stream
 }
 
-// A Sampler draws from Categorical(softmax(Logits)) by the Gumbel-max trick
-// and its relaxation at temperature Tau.
+// A Sampler draws from Categorical(softmax(Logits)) by the Gumbel-max trick, and from
+// its relaxation at temperature Tau.
 type Sampler[T Float] struct {
 	Dims
 	Logits []T
@@ -50,9 +50,9 @@ func (s Sampler[T]) sample(hard, soft []T) error {
 	})
 }
 
-// sampleRows sets soft to the soft sample of each row and 1 in hard, which is
-// cleared, at the class of its peak; either may be nil. It stops at the first
-// row with an input that is not allowed and returns that, else -1.
+// sampleRows sets soft to the soft sample of each row, and in hard, which is clear, the
+// class of the row's peak to 1. Either may be nil. It stops at the first row with an
+// input that is not allowed and returns its number, otherwise -1.
 func sampleRows[T Float](hard, soft, logits, noise []T, classes int, tau float64) (bad int) {
 	if level == levelGo || soft != nil && !hasVector[T](tau) {
 		return sampleRowsPlain(hard, soft, logits, noise, classes, tau)
@@ -163,8 +163,8 @@ func sampleColumnsGo(soft, logits, noise []float32, classes int, s *softmaxScala
 //
 //	dL/dτ = −(1/τ) Σᵢ xᵢ yᵢ (gᵢ − Σⱼ gⱼ yⱼ)
 //
-// with x = (logits + noise − max)/τ in place of log y, from which it differs
-// by a constant that cancels: x is right where y underflows.
+// with x = (logits + noise − max)/τ instead of log y. They differ by a constant, which
+// cancels, but x is right where y underflows.
 func (s Sampler[T]) GradTau(soft, grad []T) (float64, error) {
 	if s.Size() == 0 {
 		return 0, nil
@@ -221,12 +221,12 @@ func gradTauGo[T Float](logits, noise, soft, grad []T, s *softmaxScalars[T]) (su
 	return sum
 }
 
-// Grad sets dst to the gradient to the logits, which is that to the noise too,
+// Grad sets dst to the gradient to the logits, which is also the gradient to the noise,
 // given the soft sample and the gradient that reaches it:
 //
 //	dL/dlᵢ = yᵢ (gᵢ − Σⱼ gⱼ yⱼ)/τ
 //
-// A class whose sample is 0 gets exactly 0, whatever reaches it.
+// It is exactly 0 for a class whose sample is 0, whatever gradient reaches it.
 func Grad[T Float](dst, soft, grad []T, d Dims, tau float64) {
 	_ = eachTile(d, costOf[T](costLight), func(t *tile[T], _ int) error {
 		y, g, out := t.read(0, soft), t.read(1, grad), t.target(2, dst)

@@ -20,9 +20,8 @@ func softmax[T Float](dst, logits, noise []T, top peak[T], tau float64) {
 	scaleGo(dst, T(1/sum))
 }
 
-// softmax32 sets dst to 2^(rate·(logits + noise − top)) and returns the sum. It
-// is for peaks that are not so much greater than tau that float64 would not
-// tell their neighbours apart.
+// softmax32 sets dst to 2^(rate·(logits + noise − top)) and returns the sum. The peak
+// must not be so much greater than tau that float64 rounds its neighbours to it.
 func softmax32(dst, logits, noise []float32, top, rate float64) (sum float64) {
 	const round = 3 << 51 // adding and subtracting 1.5·2⁵² rounds to an integer
 	noise, dst = noise[:len(logits)], dst[:len(logits)]
@@ -47,7 +46,7 @@ func softmax32(dst, logits, noise []float32, top, rate float64) (sum float64) {
 	return sum
 }
 
-// vectorSoftmax is softmax in vector code, given a rate and, in s, room for the peak.
+// vectorSoftmax is softmax in vector code. s has the rate and gets the peak.
 func vectorSoftmax[T Float](dst, logits, noise []T, top peak[T], s *softmaxScalars[T]) {
 	s.top, s.topLow = top.sum, top.low
 	sum := exponentiate(dst, logits, noise, s)
@@ -80,9 +79,9 @@ func splitFloat[T Float](x float64) (hi, lo T) {
 	return hi, T(x - float64(hi))
 }
 
-// hasVector reports whether there is vector code for a temperature. Its inverse has
-// to be far from the ends of T, and in float32 the lesser part of the rate, at most
-// 2⁻²⁴ of it, times any difference has to stay finite.
+// hasVector reports whether there is vector code for a temperature. The inverse has to
+// be far from the ends of T. In float32 the lower part of the rate, at most 2⁻²⁴ of it,
+// has to stay finite when multiplied by any difference.
 func hasVector[T Float](tau float64) bool {
 	least, most := 1e-7, 1e30
 	if !isFloat32[T]() {
@@ -122,8 +121,8 @@ func scaleGo[T Float](dst []T, by T) {
 	}
 }
 
-// dotGo returns Σ xᵢyᵢ over the i whose xᵢ is not 0. It may fetch as many elements of
-// another array into the cache.
+// dotGo returns Σ xᵢyᵢ over the i whose xᵢ is not 0. It may prefetch another array,
+// which is as long.
 func dotGo[T Float](x, y []T, ahead []T) (sum float64) {
 	for i, v := range x {
 		if v != 0 {

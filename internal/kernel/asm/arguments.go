@@ -19,8 +19,8 @@ type arguments struct {
 	loaded   map[string]reg.GPVirtual
 }
 
-// begin loads the addresses and the length, except the place for the sums, which
-// waits until the end.
+// begin loads the addresses and the length. It leaves the address for the sums until
+// the end, because registers are scarce.
 func (a *assembler) begin() {
 	for _, p := range a.assembly {
 		if p != sums && (p.typ == "int" || p.isArray() || strings.HasPrefix(p.typ, "*")) {
@@ -29,7 +29,7 @@ func (a *assembler) begin() {
 	}
 }
 
-// param returns the register of a parameter, and loads it if need be.
+// param returns the register of a parameter. It is loaded on the first use.
 func (a *assembler) param(name string) reg.GPVirtual {
 	r, ok := a.loaded[name]
 	if !ok {
@@ -40,7 +40,7 @@ func (a *assembler) param(name string) reg.GPVirtual {
 	return r
 }
 
-// address is where a number among the parameters is.
+// address returns where a parameter is that is a number.
 func (a *assembler) address(name string) Mem {
 	basic, err := a.Param(name).Resolve()
 	if err != nil {
@@ -49,7 +49,8 @@ func (a *assembler) address(name string) Mem {
 	return basic.Addr
 }
 
-// field is where a field of a struct is that a parameter points to, as in "s.top".
+// field returns where a field is: "s.top" is field top of the struct that parameter s
+// points to.
 func (a *assembler) field(path string) Mem {
 	name, field, _ := strings.Cut(path, ".")
 	offset, err := a.offset(name, field)
@@ -90,7 +91,7 @@ func (a *assembler) offset(param, field string) (int, error) {
 	return 0, fmt.Errorf("%s has no parameter %s", a.name, param)
 }
 
-// returnBad ends a function that returns bad: any of a mask's lanes.
+// returnBad ends a function that returns whether any lane of a mask is set.
 func (a *assembler) returnBad(bad mask) {
 	bits := a.maskBits(bad)
 	a.VZEROUPPER()

@@ -21,7 +21,7 @@ func emitBCE(a *assembler) {
 		a.notFinite(z, bad)
 		e, size := a.expOfMinusSize(x)
 		minus := a.minusLog1p(e)
-		a.chosen(x, z)
+		a.reflectTarget(x, z)
 		a.mul(size, z, z)
 		a.sub(minus, z, z)
 		at[0].put(z)
@@ -29,10 +29,9 @@ func emitBCE(a *assembler) {
 	a.returnBad(bad)
 }
 
-// minusLog1p returns −log(1+x) for x in [0, 1], as −log(2^k·(1+f)): 1+x itself is
-// never rounded.
+// minusLog1p returns −log(1+x) for x in [0, 1], as −log(2^k·(1+f)). It never rounds 1+x.
 func (a *assembler) minusLog1p(x reg.VecVirtual) reg.VecVirtual {
-	seam := 0.5 // up to which f is x
+	seam := 0.5 // f is x up to here
 	if a.double {
 		seam = math.Sqrt2 - 1
 	}
@@ -57,8 +56,8 @@ func (a *assembler) expOfMinusSize(x reg.VecVirtual) (e, size reg.VecVirtual) {
 	return a.exp(minus), size
 }
 
-// chosen replaces z by 1 − z where x is over 0.
-func (a *assembler) chosen(x, z reg.VecVirtual) {
+// reflectTarget replaces z by 1 − z where x is positive.
+func (a *assembler) reflectTarget(x, z reg.VecVirtual) {
 	rest, zero := a.reg(), a.reg()
 	a.clear(zero)
 	a.VMOVUPS(a.number(1), rest)
@@ -77,8 +76,8 @@ func emitGradBCE(a *assembler) {
 		q := a.reg()
 		a.add(a.number(1), e, q)
 		a.div(q, e, q)
-		a.chosen(x, z)
-		// q − z, or where x is over 0 its negative, (1 − z) − q.
+		a.reflectTarget(x, z)
+		// q − z, or, where x is positive, (1 − z) − q by negation.
 		a.sub(z, q, q)
 		positive, flip, zero := a.compare(greater, x, a.zero()), a.reg(), a.reg()
 		a.clear(zero)

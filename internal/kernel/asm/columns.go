@@ -5,10 +5,9 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// Short rows are worked on side by side, one in each lane of a register: as many
-// rows as there are lanes are transposed, so that a register holds one class of
-// each. A transposed array has the classes one after the other, and space for a
-// multiple of as many classes as there are lanes.
+// Short rows lie side by side, one in each lane of a register, after as many rows as
+// there are lanes have been transposed. A transposed array has the classes one after
+// the other, and space to round their number up to a multiple of the lanes.
 
 func init() {
 	rows.implement("transpose", emitTranspose)
@@ -38,8 +37,8 @@ func emitUntranspose(a *assembler) {
 	})
 }
 
-// transposeBlocks runs block for as many classes at a time as there are lanes, and
-// once more for those left over.
+// transposeBlocks runs block for as many classes at a time as there are lanes, and once
+// more, with the mask of their lanes, for those left over.
 func (a *assembler) transposeBlocks(transposed, plain string, block func(rows, columns, stride reg.GPVirtual, active *mask)) {
 	columns, first, left := a.param(transposed), a.param(plain), a.param("classes")
 	stride, rows := a.GP64(), a.GP64()
@@ -64,8 +63,8 @@ func (a *assembler) transposeBlocks(transposed, plain string, block func(rows, c
 	a.ret()
 }
 
-// transpose transposes as many registers as there are lanes. It loads and stores in
-// order.
+// transpose transposes a square of as many registers as there are lanes. It loads and
+// stores them in order.
 func (a *assembler) transpose(load func(i int) reg.VecVirtual, store func(i int, v reg.VecVirtual)) {
 	var quads [4][4]reg.VecVirtual // of each four rows, word i of every 128 bits
 	for g := range a.lanes / 4 {
@@ -125,7 +124,8 @@ func (a *assembler) transpose128(quads [4][4]reg.VecVirtual, i int, out []reg.Ve
 	}
 }
 
-// eachClass runs body for each class of transposed arrays. There is at least one.
+// eachClass runs body for each class of transposed arrays, of which there is at least
+// one.
 func (a *assembler) eachClass(label string, arrays []reg.GPVirtual, body func(at []span)) {
 	left := a.GP64()
 	a.MOVQ(a.param("classes"), left)

@@ -89,7 +89,7 @@ func (f function) callGo() string {
 
 func (t *traversal) writeDispatch(b *bytes.Buffer, f function) {
 	fmt.Fprintf(b, "\n// %s is %sGo at the level in use.\n%s {\n", f.name, f.name, f.header())
-	// The assembly has no other protection from arrays that are too short.
+	// The assembly does not check bounds.
 	for _, p := range f.params[min(1, f.counted):f.counted] {
 		fmt.Fprintf(b, "%s = %s[:len(%s)]\n", p.name, p.name, f.params[0].name)
 	}
@@ -151,8 +151,11 @@ func (t *traversal) callArguments(f function, l level) string {
 }
 
 func (t *traversal) writeStub(b *bytes.Buffer, f function, l level) {
-	symbol := f.symbol(l)
-	fmt.Fprintf(b, "\n// %s is, on %s,\n//\n", symbol, l.suffix)
+	symbol, sum := f.symbol(l), ""
+	if f.returns("sum") {
+		sum = ", with a sum for each lane,"
+	}
+	fmt.Fprintf(b, "\n// %s computes on %s%s\n//\n", symbol, l.suffix, sum)
 	for _, line := range f.body {
 		fmt.Fprintln(b, strings.TrimRight("//\t"+line, "\t"))
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/gumbel-go/gumbel/internal/coeff"
 )
 
-// exp returns e^x for x ≤ 0: see exp32 in exp.go of package kernel.
+// exp returns e^x for x ≤ 0: see exp32 in package kernel.
 func (a *assembler) exp(x reg.VecVirtual) reg.VecVirtual {
 	n, r := a.exponent(x), a.reg()
 	hi, lo := a.ln2()
@@ -21,7 +21,7 @@ func (a *assembler) exp(x reg.VecVirtual) reg.VecVirtual {
 	return y
 }
 
-// clearUnderflow sets y to 0 where e^x is less than every number.
+// clearUnderflow sets y to 0 where e^x is less than the least number above 0.
 func (a *assembler) clearUnderflow(x, y reg.VecVirtual) {
 	least := a.f32(-104)
 	if a.double {
@@ -113,7 +113,7 @@ func (a *assembler) scale32(p, n reg.VecVirtual) reg.VecVirtual {
 	return p
 }
 
-// scale64 returns p·2^n in float64, by two factors as well.
+// scale64 returns p·2^n in float64, by two factors, too.
 func (a *assembler) scale64(p, n reg.VecVirtual) reg.VecVirtual {
 	e, half, factor := a.XMM(), a.XMM(), a.reg()
 	a.VCVTPD2DQY(n, e)

@@ -11,7 +11,7 @@ type function struct {
 	name       string
 	typeParams []variable
 	params     []variable
-	counted    int // so many parameters, the first ones, are the arrays whose length the vector code gets
+	counted    int // how many parameters, from the first on, are arrays whose length the assembly gets
 	results    []variable
 	body       []string // of the plain Go function, by line
 }
@@ -52,8 +52,8 @@ func (f function) returns(name string) bool {
 // symbol is the name of the assembly function at a level.
 func (f function) symbol(l level) string { return fmt.Sprint(f.name, l.bits(), l.suffix) }
 
-// levels are those at which the function has vector code: float64 first, then what
-// is special, then AVX2 for the rest.
+// levels returns those at which the function has vector code, in the order in which
+// the dispatch tests for them.
 func (f function) levels() []level {
 	all := []level{avx512, avx2}
 	if f.generic() {
@@ -62,9 +62,8 @@ func (f function) levels() []level {
 	return all
 }
 
-// stub returns the parameters and the result of the assembly function at a level:
-// arrays become addresses, sum becomes a place for the sums of lanes, and bad a
-// word.
+// stub returns the parameters and the result of the assembly function at a level. Arrays
+// become addresses, sum becomes the address for the sums of lanes, and bad a word.
 func (f function) stub(t *traversal, l level) string {
 	params := f.withLength(t)
 	for i, p := range params {
@@ -79,9 +78,9 @@ func (f function) stub(t *traversal, l level) string {
 	return "(" + list(params) + ")"
 }
 
-// withLength returns the parameters together with those that assembly has besides:
-// the length of the counted arrays after these, and the place for sums before the
-// arrays that are not counted.
+// withLength returns the parameters with two that only the assembly has: the length
+// of the counted arrays, after these, and the address for the sums, before the arrays
+// that are not counted.
 func (f function) withLength(t *traversal) (params []variable) {
 	params = append(params, f.params[:f.counted]...)
 	if f.counted > 0 {

@@ -30,13 +30,9 @@ func (a *assembler) reduce32(x, m []reg.VecVirtual) (e []reg.VecVirtual) {
 	return e
 }
 
-// minusLogs32 returns −log(2^k·(1+f)): see minusLogs32 in noise.go.
-func (a *assembler) minusLogs32(f, k []reg.VecVirtual) []reg.VecVirtual {
-	return a.minusLogPolynomials(f, k, coeff.LogRelative)
-}
-
-// minusLogPolynomials takes the six or seven coefficients of its polynomial.
-func (a *assembler) minusLogPolynomials(f, k []reg.VecVirtual, c []float64) []reg.VecVirtual {
+// minusLog32 returns −log(2^k·(1+f)) of registers side by side: see minusLogRelative32 in
+// package kernel. c has the six or seven coefficients. It changes k.
+func (a *assembler) minusLog32(f, k []reg.VecVirtual, c []float64) []reg.VecVirtual {
 	n := len(f)
 	z, w := a.regs(n), a.regs(n)
 	each := func(op func(i int)) {
@@ -45,7 +41,7 @@ func (a *assembler) minusLogPolynomials(f, k []reg.VecVirtual, c []float64) []re
 		}
 	}
 	each(func(i int) { a.VMULPS(f[i], f[i], z[i]) })
-	// sum is c + d·x, add is p + q·x, into p.
+	// sum returns c + d·x, add sets p to p + q·x.
 	sum := func(c, d float64, x []reg.VecVirtual) []reg.VecVirtual {
 		p := a.regs(n)
 		each(func(i int) { a.VMULPS(a.f32(d), x[i], p[i]) })
@@ -80,20 +76,21 @@ func (a *assembler) minusLogPolynomials(f, k []reg.VecVirtual, c []float64) []re
 	return p
 }
 
-// minusLog is minusLogs32 of one register, or minusLog64. It spoils k.
+// minusLog returns −log(2^k·(1+f)) of one register of either type. It changes k.
 func (a *assembler) minusLog(f, k reg.VecVirtual) reg.VecVirtual {
 	if a.double {
 		return a.minusLog64(f, k)
 	}
-	return a.minusLogs32([]reg.VecVirtual{f}, []reg.VecVirtual{k})[0]
+	return a.minusLog32([]reg.VecVirtual{f}, []reg.VecVirtual{k}, coeff.LogRelative)[0]
 }
 
-// reduce64 is reduce32; the exponents are 32-bit.
+// reduce64 is reduce32 for float64, with m in [sqrt(1/2), sqrt(2)) and exponents of 32
+// bits.
 func (a *assembler) reduce64(x, m reg.VecVirtual) (e reg.VecVirtual) {
 	const sqrtHalf = 0x3fe6a09e667f3bcd
 	t, highs := a.YMM(), a.YMM()
 	a.VPSUBQ(a.u64(sqrtHalf), x, t)
-	a.VPSHUFD(U8(0xDD), t, highs) // the high words of each half, twice
+	a.VPSHUFD(U8(0xDD), t, highs) // the high words of each 128 bits, twice
 	a.VPERMQ(U8(0x08), highs, highs)
 	e = a.XMM()
 	a.VPSRAD(U8(20), highs.AsX(), e)
@@ -102,14 +99,14 @@ func (a *assembler) reduce64(x, m reg.VecVirtual) (e reg.VecVirtual) {
 	return e
 }
 
-// minusLog64 is minusLog32 for float64, by division.
+// minusLog64 is minusLog64 in package kernel.
 func (a *assembler) minusLog64(f, k reg.VecVirtual) reg.VecVirtual {
 	s, z, w := a.YMM(), a.YMM(), a.YMM()
 	a.VADDPD(a.f64(2), f, s)
 	a.VDIVPD(s, f, s)
 	a.VMULPD(s, s, z)
 	a.VMULPD(z, z, w)
-	// horner is c + w·(d + w·(…)).
+	// horner returns c₀ + w·(c₁ + w·(…)), each product rounded.
 	horner := func(c ...float64) reg.VecVirtual {
 		p := a.YMM()
 		a.VMULPD(a.f64(c[len(c)-1]), w, p)
@@ -120,8 +117,8 @@ func (a *assembler) minusLog64(f, k reg.VecVirtual) reg.VecVirtual {
 		a.VADDPD(a.f64(c[0]), p, p)
 		return p
 	}
-	// t2 comes first, so that z is free for t1: AVX2 has 16 registers, and avo
-	// would take some of AVX-512's.
+	// t2 comes first, because t1 can then use the register of z: AVX2 has 16 of
+	// them, and avo would take more from AVX-512.
 	t2 := horner(coeff.LogL1, coeff.LogL3, coeff.LogL5, coeff.LogL7)
 	a.VMULPD(z, t2, t2)
 	t1 := horner(coeff.LogL2, coeff.LogL4, coeff.LogL6)

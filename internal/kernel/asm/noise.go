@@ -10,9 +10,9 @@ import (
 
 func init() { noise.implement("gumbel", emitGumbel) }
 
-// emitGumbel has the operations of gumbel32 and gumbel64 in noise.go of package
-// kernel, in their order, without fused multiply-adds that would round otherwise.
-// Along the way it fetches two arrays that are wanted next into the cache.
+// emitGumbel keeps the operations of gumbel32 and gumbel64 in package kernel and their
+// order, without fused multiply-adds that would change the rounding. Along the way it
+// fetches two arrays that are needed next into the cache.
 func emitGumbel(a *assembler) {
 	a.prepare()
 	a.begin()
@@ -32,8 +32,9 @@ func emitGumbel(a *assembler) {
 	a.TESTQ(groups, groups)
 	a.JZ(LabelRef("done"))
 	for h := range halves {
-		// The rounds of the next words, a long chain, go between the logarithms
-		// of these, so that a processor sees both at a time.
+		// The rounds of the next words are one long chain of operations. They are
+		// placed between the logarithms of these words, because a processor then
+		// works on both at once.
 		var now [4]reg.VecVirtual
 		for i := range now {
 			now[i] = a.reg()
@@ -67,8 +68,8 @@ func emitGumbel(a *assembler) {
 // storeNoise writes the noise of two registers of words, the second at a distance
 // from the first.
 func (a *assembler) storeNoise(words []reg.VecVirtual, to Mem, distance int) {
-	// AVX-512 has so many registers that two chains of operations go side by side,
-	// which keeps the processor busy.
+	// AVX-512 has enough registers for two chains of operations side by side, which
+	// keep the processor busier than one.
 	together := 1
 	if a.wide {
 		together = 2
@@ -95,10 +96,10 @@ func (a *assembler) storeNoise64(words reg.VecVirtual, to Mem) {
 	}
 }
 
-// randomWords draws the words of blocks side by side, one in each 32-bit lane.
+// randomWords computes Philox blocks side by side, one in each 32-bit lane.
 type randomWords struct {
 	a            *assembler
-	keys, block  reg.GPVirtual // the words of the rounds' keys; the number of the group's first block
+	keys, block  reg.GPVirtual // the keys of the rounds; the number of the group's first block
 	draw0, draw1 reg.VecVirtual
 }
 
@@ -115,8 +116,8 @@ func (a *assembler) newWords() randomWords {
 // lanes is the number of 32-bit lanes in a register.
 func (w randomWords) lanes() int { return w.a.bytes / 4 }
 
-// draw sets c to the words of a part of the group's blocks, as many as a register
-// has lanes. It calls between after each of the ten rounds.
+// draw sets c to the words of one part of the group's blocks. A part has as many blocks
+// as a register has lanes. It calls between after each of the ten rounds.
 func (w randomWords) draw(part int, c [4]reg.VecVirtual, between func(round int)) {
 	a := w.a
 	low, high := a.GP32(), a.GP32()
@@ -177,7 +178,7 @@ func (a *assembler) philoxRound(c [4]reg.VecVirtual, k0, k1 Mem) [4]reg.VecVirtu
 	return [4]reg.VecVirtual{hi1, lo1, hi0, lo0}
 }
 
-// multiply returns the halves of the 64-bit products of c with a word.
+// multiply returns the halves of the 64-bit products of c and a word.
 func (a *assembler) multiply(c reg.VecVirtual, word uint32) (hi, lo reg.VecVirtual) {
 	m := a.u32(word)
 	even, odd := a.reg(), a.reg()
@@ -187,7 +188,7 @@ func (a *assembler) multiply(c reg.VecVirtual, word uint32) (hi, lo reg.VecVirtu
 	a.VPMULUDQ(m, odd, odd)
 	a.VPMULLD(m, c, lo)
 	if a.wide {
-		a.VPSHUFD(U8(0xF5), even, a.even, odd) // into the even lanes alone
+		a.VPSHUFD(U8(0xF5), even, a.even, odd) // only into the even lanes
 	} else {
 		a.VPSHUFD(U8(0xF5), even, even)
 		a.VPBLENDD(U8(0xAA), odd, even, odd)
@@ -195,11 +196,11 @@ func (a *assembler) multiply(c reg.VecVirtual, word uint32) (hi, lo reg.VecVirtu
 	return odd, lo
 }
 
-// seam is where fold in noise.go changes from v to u.
+// seam is that of fold in package kernel.
 const seam = 1 << 30
 
-// gumbel32 returns the noise of registers of words, worked on side by side. It
-// spoils them.
+// gumbel32 returns the noise of registers of words, computed side by side. It changes
+// the words.
 func (a *assembler) gumbel32(b []reg.VecVirtual) []reg.VecVirtual {
 	n := len(b)
 	f, k := a.regs(n), a.regs(n)
@@ -210,7 +211,7 @@ func (a *assembler) gumbel32(b []reg.VecVirtual) []reg.VecVirtual {
 			a.foldNarrow(b[i], f[i], k[i])
 		}
 	}
-	x, m := a.minusLogs32(f, k), a.regs(n)
+	x, m := a.minusLog32(f, k, coeff.LogRelative), a.regs(n)
 	e := a.reduce32(x, m)
 	for i := range x {
 		a.VSUBPS(a.f32(1), m[i], m[i])
@@ -218,11 +219,11 @@ func (a *assembler) gumbel32(b []reg.VecVirtual) []reg.VecVirtual {
 	for i := range x {
 		a.VCVTDQ2PS(e[i], k[i])
 	}
-	return a.minusLogPolynomials(m, k, coeff.LogAbsolute)
+	return a.minusLog32(m, k, coeff.LogAbsolute)
 }
 
-// foldWide sets f and k for the first logarithm of words: see fold and gumbel32
-// in noise.go.
+// foldWide sets f and k for the first logarithm of words, on AVX-512: see fold and
+// gumbel32 in package kernel.
 func (a *assembler) foldWide(b, f, k []reg.VecVirtual) {
 	n := len(b)
 	isU := make([]reg.OpmaskVirtual, n)
@@ -238,7 +239,7 @@ func (a *assembler) foldWide(b, f, k []reg.VecVirtual) {
 		a.VCVTUDQ2PS(b[i], x[i])
 	}
 	for i := range b {
-		a.VFMADD213PS(a.f32(0.5/(1<<32)), a.unit, x[i]) // rounds as the sum does: the product is exact
+		a.VFMADD213PS(a.f32(0.5/(1<<32)), a.unit, x[i]) // rounds like the sum, because the product is exact
 	}
 	e := a.reduce32(x, m)
 	for i := range b {
@@ -252,6 +253,7 @@ func (a *assembler) foldWide(b, f, k []reg.VecVirtual) {
 	}
 }
 
+// foldNarrow is foldWide on AVX2.
 func (a *assembler) foldNarrow(b, f, k reg.VecVirtual) {
 	x, m, isV, not, low := a.reg(), a.reg(), a.reg(), a.reg(), a.reg()
 	a.VPMINUD(a.u32(seam-1), b, isV)
@@ -259,7 +261,7 @@ func (a *assembler) foldNarrow(b, f, k reg.VecVirtual) {
 	a.VPCMPEQD(not, not, not)
 	a.VPXOR(isV, not, not)
 	a.VPXOR(not, b, b)
-	// The halves' floats are exact, and their sum rounds once.
+	// Each half of the word is an exact float, so only their sum is rounded.
 	a.VPAND(a.u32(0xffff), b, low)
 	a.VPSRLD(U8(16), b, x)
 	a.VCVTDQ2PS(low, low)
@@ -275,7 +277,7 @@ func (a *assembler) foldNarrow(b, f, k reg.VecVirtual) {
 	a.VBLENDVPS(isV, x, m, f)
 }
 
-// gumbel64 returns the noise of four words, for AVX2. It spoils them.
+// gumbel64 returns the noise of four words, on AVX2. It changes the words.
 func (a *assembler) gumbel64(b reg.VecVirtual) reg.VecVirtual {
 	isV, not, limit, negative := a.XMM(), a.XMM(), a.XMM(), a.XMM()
 	a.VMOVDQU(a.u32(seam-1), limit)
@@ -286,7 +288,7 @@ func (a *assembler) gumbel64(b reg.VecVirtual) reg.VecVirtual {
 	a.VPXOR(not, b, b)
 	x, m, k, mask := a.YMM(), a.YMM(), a.YMM(), a.YMM()
 	a.VCVTDQ2PD(b, x)
-	a.VPSRAD(U8(31), b, negative) // words of 2³¹ and over came out less 2³²
+	a.VPSRAD(U8(31), b, negative) // the conversion is signed: add 2³² to the words from 2³¹ on
 	a.VPMOVSXDQ(negative, mask)
 	a.VANDPD(a.f64(1<<32), mask, mask)
 	a.VADDPD(mask, x, x)

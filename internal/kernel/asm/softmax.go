@@ -15,8 +15,9 @@ func init() {
 	rows.implement("dot", emitDot)
 }
 
-// A peak is a row's greatest sum of logit and noise, top, and what its rounding has
-// lost; and 1/tau, or in float32 log2(e)/tau, as a rate in two parts.
+// A peak has the greatest sum of logit and noise in a row, as the rounded sum and what
+// the rounding lost, and the rate of the exponents in two parts: see softmaxScalars in
+// package kernel.
 type peak struct{ top, low, rate, rateLow reg.VecVirtual }
 
 // loadPeak reads the fields of the scalars s.
@@ -24,7 +25,7 @@ func (a *assembler) loadPeak() peak {
 	return peak{a.scalar("s.top"), a.scalar("s.topLow"), a.scalar("s.rate"), a.scalar("s.rateLow")}
 }
 
-// lost returns (x + y) − sum: see lost in peak.go of package kernel.
+// lost returns (x + y) − sum: see lost in package kernel.
 func (a *assembler) lost(x, y, sum reg.VecVirtual) reg.VecVirtual {
 	yy, t, e := a.reg(), a.reg(), a.reg()
 	a.sub(x, sum, yy)
@@ -57,7 +58,7 @@ func (a *assembler) expBelow(d, e reg.VecVirtual, p peak) reg.VecVirtual {
 	hi, lo := a.ln2()
 	a.mul(hi, n, q)
 	a.VMOVAPS(d, r)
-	a.fmsub213(q, p.rate, r) // the product is not rounded
+	a.fmsub213(q, p.rate, r) // fused, so the product is not rounded
 	a.fmadd231(p.rateLow, d, r)
 	a.fnmadd231(lo, n, r)
 	a.fmadd231(p.rate, e, r)
@@ -76,7 +77,7 @@ func (a *assembler) exp2Below(d, e reg.VecVirtual, p peak) reg.VecVirtual {
 	a.VMOVAPS(x, n)
 	a.round(n)
 	a.VSUBPS(n, r, r)
-	a.VFMADD231PS(p.rate, e, r) // once more, because x is rounded
+	a.VFMADD231PS(p.rate, e, r) // again, because x is rounded
 	a.horner(y, r, coeff.Exp2)
 	y = a.scale32(y, n)
 	a.keep(a.compare(greaterOrEqual, x, a.f32(-151)), y, y)
@@ -110,7 +111,7 @@ func emitScale(a *assembler) {
 	a.ret()
 }
 
-// emitDot also fetches the elements of another array into the cache.
+// emitDot also fetches another array into the cache.
 func emitDot(a *assembler) {
 	a.begin()
 	total, ahead := a.newSum(), a.param("ahead")

@@ -24,9 +24,8 @@ type kernelSource struct {
 	types     *types.Package
 }
 
-// readKernel reads the package's files that are for all platforms. They refer to
-// declarations in the generated files and in other packages, neither of which need
-// exist, so type errors are ignored.
+// readKernel reads the files of the package that are for all platforms. It ignores type
+// errors, because these files refer to generated ones, which may not exist yet.
 func readKernel(folder string) (*kernelSource, error) {
 	k := &kernelSource{files: token.NewFileSet(), functions: map[string]*ast.FuncDecl{}}
 	names, err := filepath.Glob(filepath.Join(folder, "*.go"))
@@ -54,7 +53,7 @@ func readKernel(folder string) (*kernelSource, error) {
 	return k, nil
 }
 
-// function returns the function that vector code is written for: see implement.
+// function reads nameGo: see implement.
 func (k *kernelSource) function(name string) (f function, err error) {
 	f.name = name
 	decl, ok := k.functions[name+"Go"]
@@ -64,6 +63,11 @@ func (k *kernelSource) function(name string) (f function, err error) {
 	f.typeParams, f.params, f.results = k.fields(decl.Type.TypeParams), k.fields(decl.Type.Params), k.fields(decl.Type.Results)
 	if f.params[0].isArray() && !slices.ContainsFunc(f.params, func(p variable) bool { return p.typ == "int" }) {
 		f.counted = len(decl.Type.Params.List[0].Names)
+	}
+	for _, r := range f.results {
+		if r != (variable{"sum", "float64"}) && r != (variable{"bad", "bool"}) {
+			return f, fmt.Errorf("%sGo returns %s %s, want sum float64 or bad bool", name, r.name, r.typ)
+		}
 	}
 	f.body, err = k.body(decl)
 	return f, err

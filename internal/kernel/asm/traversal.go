@@ -15,12 +15,12 @@ import (
 	"github.com/gumbel-go/gumbel/internal/philox"
 )
 
-// A traversal is a way to go through memory. The functions of one share a file of
-// assembly and a file of Go that calls it.
+// A traversal is a way to go through memory. Its functions share a file of assembly and
+// the Go files that go with it.
 type traversal struct {
 	name   string
-	unit   int    // the elements that one of its steps takes
-	length string // what its assembly calls the number of steps
+	unit   int    // the number of elements that the length counts as one
+	length string // the name of the length in the assembly
 	emit   map[string]func(a *assembler)
 }
 
@@ -36,16 +36,17 @@ func newTraversal(name string, unit int, length string) *traversal {
 	return &traversal{name, unit, length, map[string]func(a *assembler){}}
 }
 
-// implement says how to write the vector code of a function of package kernel. The
-// package has nameGo, the same in plain Go. Its signature says the rest:
+// implement gives a function of package kernel vector code, which emit writes. The
+// package has to have nameGo, which computes the same in plain Go. The generator reads
+// everything else from the signature of nameGo:
 //
-//   - If it is generic in T, it has vector code in float32 and float64, else in
-//     float32 alone. A type parameter W is the word of T's size.
-//   - The arrays that it lists first are equally long, and the assembly gets their
-//     length, unless the function has a parameter of type int instead.
-//   - Of the arrays that it lists later, the assembly gets the address alone.
-//   - Its other parameters are numbers, and pointers to structs or arrays.
-//   - It may return a sum float64, and then bad bool.
+//   - A function that is generic in T has vector code in float32 and float64, another
+//     one in float32 only. The type parameter W is a word of T's size.
+//   - The first group of parameters may be arrays of equal length. The assembly gets
+//     that length as well, unless the function has a parameter of type int.
+//   - Of later arrays the assembly gets the address only.
+//   - Other parameters are numbers, and pointers to structs or arrays.
+//   - The function may return sum float64, and then bad bool.
 func (t *traversal) implement(name string, emit func(a *assembler)) { t.emit[name] = emit }
 
 // functions returns the traversal's functions in the order of their names.
@@ -62,7 +63,7 @@ func (t *traversal) functions(k *kernelSource) ([]function, error) {
 	return functions, nil
 }
 
-// assemble writes functions at all levels.
+// assemble writes the functions at all their levels.
 func (t *traversal) assemble(k *kernelSource, functions []function) (*ir.File, error) {
 	a := assembler{Context: build.NewContext(), constants: constants{}}
 	a.ConstraintExpr("!purego")

@@ -64,7 +64,7 @@ func (a *assembler) regs(n int) []reg.VecVirtual {
 // constants are the read-only vectors of a file, each of 64 bytes.
 type constants map[string]Mem
 
-// constant returns a vector of words of a size, made if need be.
+// constant returns a vector of words of a size. It is defined on the first use.
 func (a *assembler) constant(name string, size int, word func(i int) Constant) Mem {
 	m, ok := a.constants[name]
 	if !ok {
@@ -124,8 +124,8 @@ func (a *assembler) firstLanesTable() Mem {
 	return a.constant("firstLanes", 4, func(i int) Constant { return U32(uint32(int32(i-8) >> 31)) })
 }
 
-// prepare sets constants that AVX-512 code has registers for. It has to come
-// before everything else of a function that uses the logarithm.
+// prepare loads constants into registers, where AVX-512 has enough of them. A function
+// that uses Philox or the logarithm begins with it.
 func (a *assembler) prepare() {
 	if !a.wide {
 		return
