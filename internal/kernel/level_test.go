@@ -11,7 +11,7 @@ import (
 	"github.com/gumbel-go/gumbel/internal/philox"
 )
 
-// eachLevel runs a test under every instruction set of this machine.
+// eachLevel runs a test at every level that this machine has.
 func eachLevel(t *testing.T, f func(t *testing.T)) {
 	best := level
 	defer func() { level = best }()
@@ -20,7 +20,7 @@ func eachLevel(t *testing.T, f func(t *testing.T)) {
 	}
 }
 
-// Noise has the same bits on every level.
+// Noise has the same bits at every level.
 func TestNoiseLevels(t *testing.T) {
 	t.Run("float32", testNoiseLevels[float32])
 	t.Run("float64", testNoiseLevels[float64])
@@ -37,15 +37,15 @@ func testNoiseLevels[T Float](t *testing.T) {
 				if level == levelGo {
 					want[at] = got
 				} else if !slices.Equal(got, want[at]) {
-					t.Fatalf("%d elements from %d on are others", n, start)
+					t.Fatalf("%d elements from %d on differ from plain Go", n, start)
 				}
 			}
 		}
 	})
 }
 
-// Soft samples agree between levels as far as each is accurate, and hard ones
-// to the bit, at temperatures and logits of any size.
+// For temperatures and logits of any size, soft samples agree between levels within
+// their accuracy, and hard samples to the bit.
 func TestSampleLevels(t *testing.T) {
 	t.Run("float32", testSampleLevels[float32])
 	t.Run("float64", testSampleLevels[float64])
@@ -76,7 +76,7 @@ func testSampleLevels[T Float](t *testing.T) {
 						continue
 					}
 					if !slices.Equal(got.hard, want[i].hard) {
-						t.Fatalf("%v, logits of %v: other hard samples than in plain Go", d, spread)
+						t.Fatalf("%v, logits of %v: the hard samples differ from plain Go", d, spread)
 					}
 					for j, y := range got.soft {
 						const slack = 16 // of float64's sums in another order
@@ -91,9 +91,9 @@ func testSampleLevels[T Float](t *testing.T) {
 	})
 }
 
-// AVX2 has 16 registers. With more than that in use at once, the generator
-// silently takes AVX-512's, at which a processor without AVX-512 stops, as it does
-// at an instruction of AVX-512.
+// AVX2 has 16 registers. If a function uses more than that at once, avo silently takes
+// registers of AVX-512. A processor without AVX-512 stops there, as it does at an
+// instruction of AVX-512.
 func TestAVX2Registers(t *testing.T) {
 	files, err := filepath.Glob("*_amd64.s")
 	if err != nil || len(files) < 3 {
