@@ -2,6 +2,9 @@ package kernel
 
 import (
 	"math"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"testing"
 )
@@ -9,17 +12,34 @@ import (
 // The vector code of a function computes what its plain Go does, which is also what
 // the generator copies into the comment of the assembly.
 func TestVectorCode(t *testing.T) {
+	checked := map[string]bool{"gumbel": true} // by TestNoiseLevels
 	eachLevel(t, func(t *testing.T) {
-		t.Run("float32", func(t *testing.T) { testVectorCode[float32](t, 3e-6) })
-		t.Run("float64", func(t *testing.T) { testVectorCode[float64](t, 1e-14) })
-		t.Run("transposed", testTransposedCode)
+		t.Run("float32", func(t *testing.T) { testVectorCode[float32](t, 3e-6, checked) })
+		t.Run("float64", func(t *testing.T) { testVectorCode[float64](t, 1e-14, checked) })
+		t.Run("transposed", func(t *testing.T) { testTransposedCode(t, checked) })
 	})
+	files, err := filepath.Glob("*_noasm.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	function := regexp.MustCompile(`(?m)^func (\w+)`)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range function.FindAllSubmatch(text, -1) {
+			if name := string(m[1]); !checked[name] {
+				t.Errorf("%s has vector code that is not checked here", name)
+			}
+		}
+	}
 }
 
 // The lengths leave something over, or not, for registers of 4, 8 and 16.
 var vectorLengths = []int{1, 2, 3, 4, 7, 8, 15, 16, 17, 31, 32, 100, 1000}
 
-func testVectorCode[T Float](t *testing.T, tolerance float64) {
+func testVectorCode[T Float](t *testing.T, tolerance float64, checked map[string]bool) {
 	for _, n := range vectorLengths {
 		x, y, z, g := finite[T](n, 1), finite[T](n, 2), finite[T](n, 3), finite[T](n, 4)
 		e, infinite := make([]T, n), slices.Clone(y)
@@ -35,6 +55,7 @@ func testVectorCode[T Float](t *testing.T, tolerance float64) {
 
 		check := func(name string, tolerance float64, run func(plain bool, dst []T) (sum float64, bad bool)) {
 			t.Helper()
+			checked[name] = true
 			got, want := make([]T, n), make([]T, n)
 			gotSum, gotBad := run(false, got)
 			wantSum, wantBad := run(true, want)
@@ -99,6 +120,7 @@ func testVectorCode[T Float](t *testing.T, tolerance float64) {
 			choose(plain, axpbyGo[T], axpby[T])(dst, x, y, &axpbyScalars[T]{0.6, -1.2})
 			return 0, false
 		})
+		checked["findPeaks"] = true
 		if isFloat32[T]() {
 			checkPeaks[T, uint32](t, infinite, z)
 		} else {
@@ -149,7 +171,10 @@ func checkPeaks[T Float, W word](t *testing.T, logits, noise []T) {
 }
 
 // testTransposedCode is testVectorCode for transposed rows.
-func testTransposedCode(t *testing.T) {
+func testTransposedCode(t *testing.T, checked map[string]bool) {
+	for _, name := range []string{"transpose", "untranspose", "sampleColumns", "gradColumns"} {
+		checked[name] = true
+	}
 	lanes := lanes[float32]()
 	for classes := 1; classes <= shortRow; classes++ {
 		n := classes * lanes
