@@ -41,92 +41,141 @@ var vectorLengths = []int{1, 2, 3, 4, 7, 8, 15, 16, 17, 31, 32, 100, 1000}
 
 func testVectorCode[T Float](t *testing.T, tolerance float64, checked map[string]bool) {
 	for _, n := range vectorLengths {
-		x, y, z, g := finite[T](n, 1), finite[T](n, 2), finite[T](n, 3), finite[T](n, 4)
-		e, infinite := make([]T, n), slices.Clone(y)
-		for i := range e { // some exponentials are 0: there an infinite factor does not count
-			if e[i] = T(math.Exp(float64(-max(x[i], -x[i])))); i%3 == 1 {
-				e[i], infinite[i] = 0, T(math.Inf(-1))
-			}
-		}
-		low := T(math.Ldexp(1, -28))
-		s := softmaxScalars[T]{top: 6, topLow: low, mean: 0.3, meanLow: low}
-		s.setRate(0.7)
-		kl := klScalars[T]{3, 4, -2, 0.3, low}
+		c := newVectorCheck[T](t, n, tolerance, checked)
+		c.elementwise()
+		c.rows()
+		c.kl()
+	}
+	checked["findPeaks"] = true
+}
 
-		check := func(name string, tolerance float64, run func(plain bool, dst []T) (sum float64, bad bool)) {
-			t.Helper()
-			checked[name] = true
-			got, want := make([]T, n), make([]T, n)
-			gotSum, gotBad := run(false, got)
-			wantSum, wantBad := run(true, want)
-			if gotBad != wantBad || !(math.Abs(gotSum-wantSum) <= 10*tolerance*float64(n)) {
-				t.Fatalf("%s of %d elements is %v, %v; want %v, %v", name, n, gotSum, gotBad, wantSum, wantBad)
-			}
-			for i := range got {
-				if !(math.Abs(float64(got[i]-want[i])) <= tolerance*(1+math.Abs(float64(want[i])))) {
-					t.Fatalf("%s: element %d of %d is %v, want %v", name, i, n, got[i], want[i])
-				}
-			}
-		}
-		check("scale", 0, func(plain bool, dst []T) (float64, bool) {
-			copy(dst, x)
-			choose(plain, scaleGo[T], scale[T])(dst, 0.3)
-			return 0, false
-		})
-		for out := range 3 {
-			check("adam", 0, func(plain bool, dst []T) (float64, bool) {
-				state := [3][]T{slices.Clone(x), slices.Clone(y), slices.Clone(e)}
-				state[out] = dst
-				copy(dst, [3][]T{x, y, e}[out])
-				choose(plain, adamGo[T], adam[T])(state[0], g, state[1], state[2], &adamScalars[T]{0.9, 0.1, 0.99, 0.01, 1e-8, 1e-3, 5, 50})
-				return 0, false
-			})
-		}
-		for bad := range 3 {
-			logits, targets := slices.Clone(x), slices.Clone(e)
-			*[]*T{new(T), &logits[n-1], &targets[n/2]}[bad] += []T{0, T(math.NaN()), T(math.Inf(1))}[bad]
-			check("bce", tolerance, func(plain bool, dst []T) (float64, bool) {
-				isBad := choose(plain, bceGo[T], bce[T])(dst, logits, targets)
-				return 0, clearIf(isBad, dst)
-			})
-			check("gradBCE", tolerance, func(plain bool, dst []T) (float64, bool) {
-				isBad := choose(plain, gradBCEGo[T], gradBCE[T])(dst, logits, targets, g)
-				return 0, clearIf(isBad, dst)
-			})
-		}
-		check("exponentiate", tolerance, func(plain bool, dst []T) (float64, bool) {
-			return choose(plain, exponentiateGo[T], exponentiate[T])(dst, infinite, z, &s), false
-		})
-		check("dot", tolerance, func(plain bool, _ []T) (float64, bool) {
-			return choose(plain, dotGo[T], dot[T])(e, infinite, g), false
-		})
-		check("gradTau", tolerance, func(plain bool, _ []T) (float64, bool) {
-			return choose(plain, gradTauGo[T], gradTau[T])(infinite, z, e, g, &s), false
-		})
-		check("gradRow", tolerance, func(plain bool, dst []T) (float64, bool) {
-			choose(plain, gradRowGo[T], gradRow[T])(dst, e, infinite, &gradScalars[T]{1.7, 0.3, low})
-			return 0, false
-		})
-		for _, p := range [][]T{z, infinite} { // the other one masks classes that q does not
-			check("dotKL", tolerance, func(plain bool, _ []T) (float64, bool) {
-				return choose(plain, dotKLGo[T], dotKL[T])(e, x, p, &kl)
-			})
-			check("gradKL", tolerance, func(plain bool, dst []T) (float64, bool) {
-				choose(plain, gradKLGo[T], gradKL[T])(dst, e, x, p, &kl)
-				return 0, false
-			})
-		}
-		check("axpby", tolerance, func(plain bool, dst []T) (float64, bool) {
-			choose(plain, axpbyGo[T], axpby[T])(dst, x, y, &axpbyScalars[T]{0.6, -1.2})
-			return 0, false
-		})
-		checked["findPeaks"] = true
-		if isFloat32[T]() {
-			checkPeaks[T, uint32](t, infinite, z)
-		} else {
-			checkPeaks[T, uint64](t, infinite, z)
+// A vectorCheck compares vector code with plain Go, on arrays of n elements.
+type vectorCheck[T Float] struct {
+	t          *testing.T
+	n          int
+	tolerance  float64
+	checked    map[string]bool
+	x, y, z, g []T
+	e          []T // exponentials, of which some are 0
+	infinite   []T // -Inf where e is 0, because such a factor does not count
+}
+
+func newVectorCheck[T Float](t *testing.T, n int, tolerance float64, checked map[string]bool) *vectorCheck[T] {
+	c := &vectorCheck[T]{t: t, n: n, tolerance: tolerance, checked: checked}
+	c.x, c.y, c.z, c.g = finite[T](n, 1), finite[T](n, 2), finite[T](n, 3), finite[T](n, 4)
+	c.e, c.infinite = make([]T, n), slices.Clone(c.y)
+	for i, x := range c.x {
+		if c.e[i] = T(math.Exp(float64(-max(x, -x)))); i%3 == 1 {
+			c.e[i], c.infinite[i] = 0, T(math.Inf(-1))
 		}
 	}
+	return c
+}
+
+// near checks that vector code and plain Go set dst to nearly the same and return
+// nearly the same sum and the same bad.
+func (c *vectorCheck[T]) near(name string, run func(plain bool, dst []T) (sum float64, bad bool)) {
+	c.t.Helper()
+	c.check(name, c.tolerance, run)
+}
+
+// equal checks that vector code and plain Go set dst to the same bits.
+func (c *vectorCheck[T]) equal(name string, run func(plain bool, dst []T)) {
+	c.t.Helper()
+	c.check(name, 0, func(plain bool, dst []T) (float64, bool) {
+		run(plain, dst)
+		return 0, false
+	})
+}
+
+func (c *vectorCheck[T]) check(name string, tolerance float64, run func(plain bool, dst []T) (sum float64, bad bool)) {
+	c.t.Helper()
+	c.checked[name] = true
+	got, want := make([]T, c.n), make([]T, c.n)
+	gotSum, gotBad := run(false, got)
+	wantSum, wantBad := run(true, want)
+	if gotBad != wantBad || !(math.Abs(gotSum-wantSum) <= 10*tolerance*float64(c.n)) {
+		c.t.Fatalf("%s of %d elements is %v, %v; want %v, %v", name, c.n, gotSum, gotBad, wantSum, wantBad)
+	}
+	for i := range got {
+		if !(math.Abs(float64(got[i]-want[i])) <= tolerance*(1+math.Abs(float64(want[i])))) {
+			c.t.Fatalf("%s: element %d of %d is %v, want %v", name, i, c.n, got[i], want[i])
+		}
+	}
+}
+
+func (c *vectorCheck[T]) elementwise() {
+	for out := range 3 {
+		c.equal("adam", func(plain bool, dst []T) {
+			state := [3][]T{slices.Clone(c.x), slices.Clone(c.y), slices.Clone(c.e)}
+			copy(dst, state[out])
+			state[out] = dst
+			choose(plain, adamGo[T], adam[T])(state[0], c.g, state[1], state[2], &adamScalars[T]{0.9, 0.1, 0.99, 0.01, 1e-8, 1e-3, 5, 50})
+		})
+	}
+	nan, inf := T(math.NaN()), T(math.Inf(1))
+	for _, worse := range []func(logits, targets []T){
+		func(_, _ []T) {},
+		func(logits, _ []T) { logits[c.n-1] = nan },
+		func(logits, _ []T) { logits[0] = -inf },
+		func(_, targets []T) { targets[c.n/2] = inf },
+	} {
+		logits, targets := slices.Clone(c.x), slices.Clone(c.e)
+		worse(logits, targets)
+		c.near("bce", func(plain bool, dst []T) (float64, bool) {
+			return 0, clearIf(choose(plain, bceGo[T], bce[T])(dst, logits, targets), dst)
+		})
+		c.near("gradBCE", func(plain bool, dst []T) (float64, bool) {
+			return 0, clearIf(choose(plain, gradBCEGo[T], gradBCE[T])(dst, logits, targets, c.g), dst)
+		})
+	}
+}
+
+// low is the lower part of a scalar in two parts.
+const low = 0x1p-28
+
+func (c *vectorCheck[T]) rows() {
+	s := softmaxScalars[T]{top: 6, topLow: low, mean: 0.3, meanLow: low}
+	s.setRate(0.7)
+	c.equal("scale", func(plain bool, dst []T) {
+		copy(dst, c.x)
+		choose(plain, scaleGo[T], scale[T])(dst, 0.3)
+	})
+	c.near("exponentiate", func(plain bool, dst []T) (float64, bool) {
+		return choose(plain, exponentiateGo[T], exponentiate[T])(dst, c.infinite, c.z, &s), false
+	})
+	c.near("dot", func(plain bool, _ []T) (float64, bool) {
+		return choose(plain, dotGo[T], dot[T])(c.e, c.infinite, c.g), false
+	})
+	c.near("gradTau", func(plain bool, _ []T) (float64, bool) {
+		return choose(plain, gradTauGo[T], gradTau[T])(c.infinite, c.z, c.e, c.g, &s), false
+	})
+	c.near("gradRow", func(plain bool, dst []T) (float64, bool) {
+		choose(plain, gradRowGo[T], gradRow[T])(dst, c.e, c.infinite, &gradScalars[T]{1.7, 0.3, low})
+		return 0, false
+	})
+	if isFloat32[T]() {
+		checkPeaks[T, uint32](c.t, c.infinite, c.z)
+	} else {
+		checkPeaks[T, uint64](c.t, c.infinite, c.z)
+	}
+}
+
+func (c *vectorCheck[T]) kl() {
+	s := klScalars[T]{3, 4, -2, 0.3, low}
+	for _, p := range [][]T{c.z, c.infinite} { // the other one masks classes that q does not
+		c.near("dotKL", func(plain bool, _ []T) (float64, bool) {
+			return choose(plain, dotKLGo[T], dotKL[T])(c.e, c.x, p, &s)
+		})
+		c.near("gradKL", func(plain bool, dst []T) (float64, bool) {
+			choose(plain, gradKLGo[T], gradKL[T])(dst, c.e, c.x, p, &s)
+			return 0, false
+		})
+	}
+	c.near("axpby", func(plain bool, dst []T) (float64, bool) {
+		choose(plain, axpbyGo[T], axpby[T])(dst, c.x, c.y, &axpbyScalars[T]{0.6, -1.2})
+		return 0, false
+	})
 }
 
 func choose[F any](plain bool, f, g F) F {
