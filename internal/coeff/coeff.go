@@ -1,8 +1,11 @@
-// Package coeff holds the coefficients of the library's polynomials, once for
-// the kernels in Go and for the generator of their assembly.
+// Package coeff holds the coefficients of the library's polynomials, once for the
+// kernels in Go, for the generator of their assembly and, in the generated header
+// coeff.cuh, for CUDA.
 //
 // Changing one changes the bits of noise and samples.
 package coeff
+
+//go:generate go run ./header -out ../cuda/coeff.cuh
 
 // The first logarithm of the noise, in float32: for 1+f in [3/4, 3/2),
 //
