@@ -20,10 +20,11 @@ func TestShares(t *testing.T) {
 }
 
 func testShares[T Float](t *testing.T) {
-	for _, d := range []Dims{{40, 3, 1}, {997, 10, 1}, {150, 64, 1}, {150, 65, 1}, {12, 5000, 1}, {40, 4, 5}, {9, 10, 33}, {7, 300, 40}} {
-		for _, first := range []uint64{0, 16, 12345, 1<<63 + 17} {
-			whole := Stream{Key: philox.DeriveKey(9, 1), Draw: 4, First: first}
-			want := takeShare[T](t, d, whole, 0, d.Outer)
+	for _, d := range []Dims{{40, 3, 1}, {997, 10, 1}, {150, 64, 1}, {150, 65, 1}, {5, 5000, 1}, {40, 4, 5}, {9, 10, 33}, {4, 100, 40}} {
+		in := shareInput[T]{d, finite[T](d.Size(), 1), finite[T](d.Size(), 2), Stream{}}
+		for _, first := range []uint64{0, 12345, 1<<63 + 16} {
+			in.whole = Stream{Key: philox.DeriveKey(9, 1), Draw: 4, First: first}
+			want := in.take(t, 0, d.Outer)
 			for _, cuts := range [][]int{{1}, {d.Outer / 2}, {2, 3, d.Outer - 1}} {
 				var got share[T]
 				for i, hi := range append(cuts, d.Outer) {
@@ -31,7 +32,7 @@ func testShares[T Float](t *testing.T) {
 					if i > 0 {
 						lo = cuts[i-1]
 					}
-					got.add(takeShare[T](t, d, whole, lo, hi))
+					got.add(in.take(t, lo, hi))
 				}
 				for name, arrays := range map[string][2][]T{
 					"noise": {got.noise, want.noise}, "soft sample": {got.soft, want.soft}, "hard sample": {got.hard, want.hard},
@@ -62,16 +63,24 @@ func (s *share[T]) add(o share[T]) {
 	s.size += o.size
 }
 
-// takeShare computes rows [lo, hi) of an array whose noise is that of a stream.
-func takeShare[T Float](t *testing.T, d Dims, whole Stream, lo, hi int) (s share[T]) {
+// shareInput is an array of distributions, whose noise is that of a stream.
+type shareInput[T Float] struct {
+	d                Dims
+	logits, upstream []T
+	whole            Stream
+}
+
+// take computes rows [lo, hi).
+func (in shareInput[T]) take(t *testing.T, lo, hi int) (s share[T]) {
 	t.Helper()
-	row := d.Classes * d.Inner
-	logits, upstream := finite[T](d.Size(), 1)[lo*row:hi*row], finite[T](d.Size(), 2)[lo*row:hi*row]
+	d, row := in.d, in.d.Classes*in.d.Inner
 	d.Outer = hi - lo
-	whole.First += uint64(lo * row)
+	logits, upstream := in.logits[lo*row:hi*row], in.upstream[lo*row:hi*row]
+	stream := in.whole
+	stream.First += uint64(lo * row)
 	s = share[T]{noise: make([]T, d.Size()), soft: make([]T, d.Size()), hard: make([]T, d.Size()), grad: make([]T, d.Size())}
-	Gumbel(s.noise, whole, 0, 1)
-	sampler := Sampler[T]{d, logits, Noise[T]{Stream: &whole}, 0.6}
+	Gumbel(s.noise, stream, 0, 1)
+	sampler := Sampler[T]{d, logits, Noise[T]{Stream: &stream}, 0.6}
 	if err := errors.Join(sampler.Soft(s.soft), sampler.Hard(s.hard, nil)); err != nil {
 		t.Fatal(err)
 	}
