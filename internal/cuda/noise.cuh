@@ -4,6 +4,7 @@
 // internal/kernel/noise.go.
 #pragma once
 
+#include "coeff.cuh"
 #include "device.cuh"
 
 typedef unsigned long long Word64;
@@ -99,9 +100,8 @@ __device__ inline Reduced<double> reduce(double x, unsigned is_v) {
 
 // minus_log is -log(2^k·(1+f)), the first of the two logarithms.
 __device__ inline float minus_log(Reduced<float> x) {
-  const float c0 = 0.33333471417427063f, c1 = -0.24996361136436462f, c2 = 0.19982320070266724f;
-  const float c3 = -0.16788817942142487f, c4 = 0.14904440939426422f, c5 = -0.12114135921001434f;
-  const float c6 = 0.05559724196791649f, ln2 = 0.693147180559945309417232f;
+  const float c0 = kLogRelativeC0, c1 = kLogRelativeC1, c2 = kLogRelativeC2, c3 = kLogRelativeC3;
+  const float c4 = kLogRelativeC4, c5 = kLogRelativeC5, c6 = kLogRelativeC6, ln2 = kLn2;
   const float f = x.f, z = f * f;
   const float p03 = (c0 + c1 * f) + (c2 + c3 * f) * z;
   const float p46 = (c4 + c5 * f) + c6 * z;
@@ -113,9 +113,8 @@ __device__ inline float minus_log(Reduced<float> x) {
 // minus_log_of_log is minus_log for the second one, whose relative error does
 // not matter.
 __device__ inline float minus_log_of_log(Reduced<float> x) {
-  const float c0 = 0.3332992494106293f, c1 = -0.24984413385391235f, c2 = 0.2012445479631424f;
-  const float c3 = -0.1731603890657425f, c4 = 0.13895100355148315f, c5 = -0.06423308700323105f;
-  const float ln2 = 0.693147180559945309417232f;
+  const float c0 = kLogAbsoluteC0, c1 = kLogAbsoluteC1, c2 = kLogAbsoluteC2, c3 = kLogAbsoluteC3;
+  const float c4 = kLogAbsoluteC4, c5 = kLogAbsoluteC5, ln2 = kLn2;
   const float f = x.f, z = f * f;
   const float p03 = (c0 + c1 * f) + (c2 + c3 * f) * z;
   const float p = p03 + (c4 + c5 * f) * (z * z);
@@ -124,10 +123,8 @@ __device__ inline float minus_log_of_log(Reduced<float> x) {
 }
 
 __device__ inline double minus_log(Reduced<double> x) {
-  const double ln2_hi = 6.93147180369123816490e-01, ln2_lo = 1.90821492927058770002e-10;
-  const double l1 = 6.666666666666735130e-01, l2 = 3.999999999940941908e-01, l3 = 2.857142874366239149e-01;
-  const double l4 = 2.222219843214978396e-01, l5 = 1.818357216161805012e-01, l6 = 1.531383769920937332e-01;
-  const double l7 = 1.479819860511658591e-01;
+  const double ln2_hi = kLogLn2Hi, ln2_lo = kLogLn2Lo;
+  const double l1 = kLogL1, l2 = kLogL2, l3 = kLogL3, l4 = kLogL4, l5 = kLogL5, l6 = kLogL6, l7 = kLogL7;
   const double f = x.f, s = f / (2 + f), z = s * s, w = z * z;
   const double t1 = w * (l2 + w * (l4 + w * l6));
   const double t2 = z * (l1 + w * (l3 + w * (l5 + w * l7)));

@@ -128,8 +128,7 @@ __device__ inline float power(Sum<float> d, Rate<float> rate) {
   if (!(x > -151)) return 0;
   const float shifted = x + round, n = shifted - round;
   const float r = fmaf(d.high, rate.low, fmaf(d.low, rate.high, fmaf(d.high, rate.high, -n)));
-  const float c1 = 0.6931470036506653f, c2 = 0.24022242426872253f, c3 = 0.05550733581185341f;
-  const float c4 = 0.009671512991189957f, c5 = 0.001326472731307149f;
+  const float c1 = kExp2C1, c2 = kExp2C2, c3 = kExp2C3, c4 = kExp2C4, c5 = kExp2C5;
   const float y = fmaf(r, fmaf(r, fmaf(r, fmaf(r, fmaf(r, c5, c4), c3), c2), c1), 1);
   // In two steps, so that a denormal result rounds once.
   return number_of(bits_of(y) + (bits_of(shifted) << 23) + (64u << 23)) * 0x1p-64f;
@@ -139,7 +138,7 @@ __device__ inline double power(Sum<double> d, Rate<double> rate) { return exp((d
 
 // logarithm is that of power, and right where power is 0.
 __device__ inline float logarithm(Sum<float> d, Rate<float> rate) {
-  return (d.high + d.low) * rate.high * 0.693147180559945309417232f;
+  return (d.high + d.low) * rate.high * kLn2;
 }
 
 __device__ inline double logarithm(Sum<double> d, Rate<double> rate) { return (d.high + d.low) / rate.tau; }
@@ -174,7 +173,7 @@ struct Temperature<float> {
 
   explicit __device__ Temperature(float t) : tau(t), unit(t < 0x1p-100f ? 0x1p64f : t > 0x1p100f ? 0x1p-64f : 1) {
     const float scaled = tau * unit;
-    const float log2e = 1.44269502162933349609375f, log2e_low = 1.92596299112661746887e-8f;
+    const float log2e = kLog2EHi, log2e_low = kLog2ELo;
     inverse = 1 / scaled;
     rate.high = log2e / scaled;
     rate.low = (fmaf(-rate.high, scaled, log2e) + log2e_low) / scaled;

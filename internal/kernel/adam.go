@@ -19,23 +19,26 @@ type Adam[T Float] struct {
 // The result has the same bits on every instruction set.
 func (a Adam[T]) Update(weights, grad, mean, square []T) {
 	split(len(weights), 1, costLight, func(lo, hi int) {
-		a.update(weights[lo:hi], grad[lo:hi], mean[lo:hi], square[lo:hi])
+		s := adamScalars[T]{a.Beta1, 1 - a.Beta1, a.Beta2, 1 - a.Beta2, a.Epsilon, a.Rate, a.UnbiasMean, a.UnbiasSquare}
+		adam(weights[lo:hi], grad[lo:hi], mean[lo:hi], square[lo:hi], &s)
 	})
 }
 
-// update makes one pass, because memory limits Adam's speed. The conversions
+type adamScalars[T Float] struct {
+	beta1, rest1, beta2, rest2 T // rest is 1 − β
+	epsilon, rate              T
+	unbiasMean, unbiasSquare   T
+}
+
+// adamGo makes one pass, because memory limits Adam's speed. The conversions
 // prevent the compiler from fusing products and sums.
-func (a Adam[T]) update(w, grad, mean, square []T) {
-	if a.updateSIMD(w, grad, mean, square) {
-		return
-	}
-	grad, mean, square = grad[:len(w)], mean[:len(w)], square[:len(w)] // removes the bounds checks
-	rest1, rest2 := 1-a.Beta1, 1-a.Beta2
+func adamGo[T Float](weights, grad, mean, square []T, s *adamScalars[T]) {
+	grad, mean, square = grad[:len(weights)], mean[:len(weights)], square[:len(weights)] // removes the bounds checks
 	for i, g := range grad {
-		m := T(a.Beta1*mean[i]) + T(rest1*g)
-		s := T(a.Beta2*square[i]) + T(rest2*T(g*g))
-		root := T(math.Sqrt(float64(s * a.UnbiasSquare)))
-		w[i] -= T(a.Rate*T(m*a.UnbiasMean)) / (root + a.Epsilon)
-		mean[i], square[i] = m, s
+		m := T(s.beta1*mean[i]) + T(s.rest1*g)
+		v := T(s.beta2*square[i]) + T(s.rest2*T(g*g))
+		root := T(math.Sqrt(float64(v * s.unbiasSquare)))
+		weights[i] -= T(s.rate*T(m*s.unbiasMean)) / (root + s.epsilon)
+		mean[i], square[i] = m, v
 	}
 }

@@ -6,8 +6,7 @@ import (
 	"testing"
 )
 
-// A step is algorithm 1, and has the same bits on every level and for every
-// length.
+// A step computes algorithm 1, with the same bits at every level and for every length.
 func TestAdam(t *testing.T) {
 	t.Run("float32", func(t *testing.T) { testAdam[float32](t, 1e-6) })
 	t.Run("float64", func(t *testing.T) { testAdam[float64](t, 1e-14) })
@@ -33,7 +32,7 @@ func testAdam[T Float](t *testing.T, tolerance float64) {
 			if level == levelGo {
 				want = got
 			} else if !slices.Equal(got, want) {
-				t.Fatalf("%d elements: not the bits of plain Go", n)
+				t.Fatalf("%d elements: the bits differ from plain Go", n)
 			}
 			for i, g := range grad {
 				g, beta1, beta2 := float64(g), float64(a.Beta1), float64(a.Beta2)

@@ -1,105 +1,72 @@
 package kernel
 
-import (
-	"math"
+import "math"
 
-	"github.com/gumbel-go/gumbel/internal/philox"
-)
-
-// BCE sets dst to the binary cross-entropy of targets z from sigmoid(logits x),
+// BCE sets dst to the binary cross-entropy of targets z and sigmoid(logits x),
 // elementwise:
 //
 //	max(x, 0) − x·z + log(1 + e^−|x|)
 //
-// written so that for z in [0, 1] nothing cancels: |x|·(1−z) or |x|·z, plus
-// the logarithm. Finite for every finite logit.
+// It is computed as |x|·(1−z) or |x|·z plus the logarithm, so that nothing cancels for
+// z in [0, 1]. It is finite for every finite logit.
 func BCE[T Float](dst, logits, targets []T) error {
-	return eachLogit(dst, logits, targets, nil, bceRowsSIMD, func(x, z T) T {
-		if x > 0 {
-			return T(x*(1-z)) + softplus(-x)
-		}
-		return T(-x*z) + softplus(x)
-	})
+	return eachElement(dst, logits, targets, nil, func(dst, x, z, _ []T) bool { return bce(dst, x, z) })
 }
 
 // GradBCELogits sets dst to the gradient to the logits: g (sigmoid(x) − z).
 func GradBCELogits[T Float](dst, logits, targets, grad []T) error {
-	return eachLogit(dst, logits, targets, grad, gradBCERowsSIMD, func(x, z T) T {
-		e := expNegative(-max(x, -x))
-		if x > 0 { // sigmoid(x) − z without cancellation at z = 1
-			return (1 - z) - e/(1+e)
-		}
-		return e/(1+e) - z
-	})
+	return eachElement(dst, logits, targets, grad, gradBCE[T])
 }
 
 // GradBCETargets sets dst to the gradient to the targets: −g x.
 func GradBCETargets[T Float](dst, logits, targets, grad []T) error {
-	none := func(_, _, _, _ []T) bool { return false }
-	return eachLogit(dst, logits, targets, grad, none, func(x, _ T) T { return -x })
-}
-
-// eachLogit sets dst to f of each logit and target, both of which have to be
-// finite, times grad unless that is nil. simd does it all for a part of the
-// arrays, or returns false.
-func eachLogit[T Float](dst, logits, targets, grad []T, simd func(dst, logits, targets, grad []T) bool, f func(x, z T) T) error {
-	d := Dims{len(logits), 1, 1}
-	return eachTile(d, costOf[T](costNoise), func(t *tile[T], _ int) error {
-		x, z, out := t.direct(logits), t.direct(targets), t.direct(dst)
-		var g []T
-		if grad != nil {
-			g = t.direct(grad)
+	return eachElement(dst, logits, targets, grad, func(dst, x, z, g []T) (bad bool) {
+		for i, x := range x {
+			bad = bad || !isFinite(x) || !isFinite(z[i])
+			dst[i] = -x * g[i]
 		}
-		if simd(out, x, z, g) {
-			return nil
-		}
-		for i := range x {
-			if !(x[i]-x[i] == 0) {
-				return &InputError{t.index(i, 0), BadFirst, float64(x[i])}
-			}
-			if !(z[i]-z[i] == 0) {
-				return &InputError{t.index(i, 0), BadSecond, float64(z[i])}
-			}
-			out[i] = f(x[i], z[i])
-			if g != nil {
-				out[i] *= g[i]
-			}
-		}
-		return nil
+		return bad
 	})
 }
 
-// Add adds src to dst.
-func Add[T Float](dst, src []T) {
-	for i, v := range src {
-		dst[i] += v
+func bceGo[T Float](dst, logits, targets []T) (bad bool) {
+	for i, x := range logits {
+		z := targets[i]
+		bad = bad || !isFinite(x) || !isFinite(z)
+		if x > 0 {
+			dst[i] = T(x*(1-z)) + softplus(-x)
+		} else {
+			dst[i] = T(-x*z) + softplus(x)
+		}
 	}
+	return bad
+}
+
+func gradBCEGo[T Float](dst, logits, targets, grad []T) (bad bool) {
+	for i, x := range logits {
+		z, e := targets[i], expNegative(-max(x, -x))
+		bad = bad || !isFinite(x) || !isFinite(z)
+		if x > 0 { // sigmoid(x) − z without cancellation at z = 1
+			dst[i] = ((1 - z) - e/(1+e)) * grad[i]
+		} else {
+			dst[i] = (e/(1+e) - z) * grad[i]
+		}
+	}
+	return bad
 }
 
 // expNegative returns e^x for x ≤ 0.
 func expNegative[T Float](x T) T {
-	switch x := any(x).(type) {
-	case float32:
-		return T(exp32(x))
-	default:
-		return T(math.Exp(float64(x.(T))))
+	if isFloat32[T]() {
+		return T(exp32(float32(x)))
 	}
+	return T(math.Exp(float64(x)))
 }
 
 // softplus returns log(1 + e^x) for x ≤ 0.
 func softplus[T Float](x T) T {
-	if x, ok := any(x).(float32); ok {
-		return T(log1p32(exp32(x)))
+	if isFloat32[T]() {
+		return T(log1p32(exp32(float32(x))))
 	}
 	return T(math.Log1p(math.Exp(float64(x))))
-}
-
-// log1p32 returns log(1+x) for x in [0, 1]; 1+x itself is never rounded.
-func log1p32(x float32) float32 {
-	f, k := [1]float32{x}, [philox.Group]float32{}
-	if x >= 0.5 {
-		f[0], k[0] = (x-1)*0.5, 1
-	}
-	minusLogs32(f[:], &k)
-	return -f[0]
 }

@@ -10,17 +10,17 @@ type Problem int
 
 // The problems of inputs.
 const (
-	BadFirst        Problem = iota // the first array's element (a logit) is not allowed
-	BadSecond                      // the second array's (noise, a target, a logit of p)
+	BadFirst        Problem = iota // the element of the first array (a logit) is not allowed
+	BadSecond                      // that of the second one is not (noise, a target, a logit of p)
 	Overflow                       // their sum is out of range
 	AllMasked                      // every logit of the distribution is -Inf
 	AllMaskedSecond                // every logit of p's distribution is -Inf
 	Infinite                       // q allows a class that p does not
 )
 
-// An InputError says which element of an input a kernel cannot use. Index is
-// its place in the array; where the whole distribution is meant, that of its
-// first class.
+// An InputError says which element of an input a kernel cannot use. Index is the
+// element's index in the array. If the problem is with a whole distribution, it is the
+// index of the first class.
 type InputError struct {
 	Index   int
 	Problem Problem
@@ -31,7 +31,7 @@ func (e *InputError) Error() string {
 	return fmt.Sprintf("kernel: problem %d with element %d: %v", e.Problem, e.Index, e.Value)
 }
 
-// elementError names the culprit of a sum that is NaN or +Inf.
+// elementError returns the error about a sum of logit and noise that is NaN or +Inf.
 func elementError[T Float](index int, logit, noise T) *InputError {
 	l, n := float64(logit), float64(noise)
 	switch {

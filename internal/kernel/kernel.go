@@ -1,18 +1,25 @@
-// Package kernel does the arithmetic of the library on plain slices: noise,
-// softmax samples and their gradients, argmax, losses. It knows no graph.
+// Package kernel does the arithmetic of the library on plain slices: noise, softmax
+// samples and their gradients, argmax, losses. It knows no graph.
 //
-// An array of distributions is a slice seen as outer × classes × inner in
-// row-major order: see Dims.
+// An array of distributions is a slice seen as outer × classes × inner in row-major
+// order: see Dims.
+//
+// The files are grouped by traversal, the way to go through memory: noise.go draws
+// groups of 64 elements, elementwise.go goes along arrays, and rows.go and columns.go
+// along distributions. An op has its entry points, its plain Go and the plain Go of its
+// vector code in a file. Functions whose names end in Go have vector code as well:
+// command asm generates it, the dispatch by level, such as dot for dotGo, and what
+// builds without assembly need.
 package kernel
 
 // Float is the element type of a kernel.
 type Float interface{ float32 | float64 }
 
-// Dims says where the distributions lie in a slice. Class c of distribution
-// (o, i) is element (o·Classes + c)·Inner + i.
+// Dims says where the distributions are in a slice. Class c of distribution (o, i) is
+// element (o·Classes + c)·Inner + i.
 type Dims struct{ Outer, Classes, Inner int }
 
-// Size is the number of elements, and Rows the number of distributions.
+// Size returns the number of elements, and Rows the number of distributions.
 func (d Dims) Size() int { return d.Outer * d.Classes * d.Inner }
 func (d Dims) Rows() int { return d.Outer * d.Inner }
 

@@ -2,20 +2,22 @@ package kernel
 
 import "math"
 
-// KL sets dst, one element a distribution, to the Kullback-Leibler divergence
+// KL sets dst, one element per distribution, to the Kullback-Leibler divergence
 // of softmax(q) from softmax(p):
 //
 //	KL = Σᵢ softmax(q)ᵢ (log softmax(q)ᵢ − log softmax(p)ᵢ)
 //
 // A nil p is the uniform distribution.
 func KL[T Float](dst, q, p []T, d Dims) error {
-	return eachDivergence(q, p, d, nil, divergenceKernel[T]{
-		simd: func(w *klWork[T], q, p []T, distribution int, _ []T) bool {
-			kl, ok := w.simd.kl(q, p)
-			if ok {
-				dst[distribution] = T(kl)
+	return eachDistribution(q, p, d, nil, distributionKernel[T]{
+		vector: func(w *rowWork[T], q, p []T, distribution int, _ []T) bool {
+			t, ok := newKLTerms(w, q, p)
+			if !ok {
+				return false
 			}
-			return ok
+			kl := t.mean - math.Log(t.q.sum) + math.Log(t.p.sum)
+			dst[distribution] = T(kl)
+			return kl > smallKL[T]()
 		},
 		plain: func(logQ, logP []float64, distribution int, _ []T) {
 			dst[distribution] = T(divergence(logQ, logP))
@@ -23,12 +25,27 @@ func KL[T Float](dst, q, p []T, d Dims) error {
 	})
 }
 
-// GradKLQ sets dst to the gradient to q, given that to KL, one element a
+// smallKL returns how small a divergence the vector code leaves to plain Go. The
+// difference of logarithms is off by the rounding of the exponentials, 2e-8 in
+// float32.
+func smallKL[T Float]() float64 {
+	if isFloat32[T]() {
+		return 1e-2
+	}
+	return 1e-4
+}
+
+// GradKLQ sets dst to the gradient to q, given that to KL, one element per
 // distribution: dL/dqᵢ = g softmax(q)ᵢ (log softmax(q)ᵢ − log softmax(p)ᵢ − KL).
 func GradKLQ[T Float](dst, q, p, grad []T, d Dims) error {
-	return eachDivergence(q, p, d, dst, divergenceKernel[T]{
-		simd: func(w *klWork[T], q, p []T, distribution int, out []T) bool {
-			return w.simd.gradQ(out, q, p, float64(grad[distribution]))
+	return eachDistribution(q, p, d, dst, distributionKernel[T]{
+		vector: func(w *rowWork[T], q, p []T, distribution int, out []T) bool {
+			t, ok := newKLTerms(w, q, p)
+			if ok {
+				t.s.factor = T(float64(grad[distribution]) / t.q.sum)
+				gradKL(out, t.q.e, q, t.logitsP, &t.s)
+			}
+			return ok
 		},
 		plain: func(logQ, logP []float64, distribution int, out []T) {
 			g, kl := float64(grad[distribution]), divergence(logQ, logP)
@@ -44,9 +61,14 @@ func GradKLQ[T Float](dst, q, p, grad []T, d Dims) error {
 
 // GradKLP sets dst to the gradient to p: dL/dpᵢ = g (softmax(p)ᵢ − softmax(q)ᵢ).
 func GradKLP[T Float](dst, q, p, grad []T, d Dims) error {
-	return eachDivergence(q, p, d, dst, divergenceKernel[T]{
-		simd: func(w *klWork[T], q, p []T, distribution int, out []T) bool {
-			return w.simd.gradP(out, q, p, float64(grad[distribution]))
+	return eachDistribution(q, p, d, dst, distributionKernel[T]{
+		vector: func(w *rowWork[T], q, p []T, distribution int, out []T) bool {
+			t, ok := newKLTerms(w, q, p)
+			if ok {
+				g := float64(grad[distribution])
+				axpby(out, t.p.e, t.q.e, &axpbyScalars[T]{T(g / t.p.sum), T(g / t.q.sum)})
+			}
+			return ok
 		},
 		plain: func(logQ, logP []float64, distribution int, out []T) {
 			g := float64(grad[distribution])
@@ -57,113 +79,69 @@ func GradKLP[T Float](dst, q, p, grad []T, d Dims) error {
 	})
 }
 
-// A divergenceKernel works on one distribution, whose number it is given. out
-// is its row of the array that it makes, if it makes one.
-type divergenceKernel[T Float] struct {
-	simd  func(w *klWork[T], q, p []T, distribution int, out []T) bool // false: not done
-	plain func(logQ, logP []float64, distribution int, out []T)        // given log softmax(q) and log softmax(p)
+// klTerms are what the vector code computes the divergence and its gradients from.
+type klTerms[T Float] struct {
+	q, p    exponentials[T]
+	logitsP []T
+	mean    float64 // of (q − topQ) − (p − topP) under softmax(q)
+	s       klScalars[T]
 }
 
-// eachDivergence runs a kernel for every distribution. dst is the array that it
-// makes a row of at a time, if it does.
-func eachDivergence[T Float](q, p []T, d Dims, dst []T, kernel divergenceKernel[T]) error {
-	return eachTile(d, costOf[T](costNoise), func(t *tile[T], _ int) error {
-		rowsQ := t.read(0, q)
-		var rowsP, out []T
-		if p != nil {
-			rowsP = t.read(1, p)
+// klScalars are what the vector code needs besides arrays: the greatest logits, a
+// factor, and the mean of klTerms in two parts.
+type klScalars[T Float] struct{ topQ, topP, factor, mean, meanLow T }
+
+// newKLTerms computes the terms of a distribution. A nil p is the uniform one. ok is
+// false where there is no vector code, where the input is not allowed, or where the
+// mean is not finite in T.
+func newKLTerms[T Float](w *rowWork[T], q, p []T) (t klTerms[T], ok bool) {
+	if t.q, ok = w.exponentials(&w.expQ, q); !ok {
+		return t, false
+	}
+	t.logitsP, t.p.sum = w.zeros, float64(len(q))
+	if p != nil {
+		t.logitsP = p
+		if t.p, ok = w.exponentials(&w.expP, p); !ok {
+			return t, false
 		}
-		if dst != nil {
-			out = t.target(2, dst)
-		}
-		var w klWork[T]
-		for r := range t.rows {
-			lo, hi := r*d.Classes, (r+1)*d.Classes
-			var rowP, rowOut []T
-			if p != nil {
-				rowP = rowsP[lo:hi]
-			}
-			if dst != nil {
-				rowOut = out[lo:hi]
-			}
-			if kernel.simd(&w, rowsQ[lo:hi], rowP, t.distribution(r), rowOut) {
-				continue
-			}
-			logQ, logP := w.logarithms(d.Classes), w.uniform(d.Classes)
-			if err := logSoftmax(t, logQ, rowsQ[lo:hi], r, BadFirst); err != nil {
-				return err
-			}
-			if p != nil {
-				if err := logSoftmax(t, logP, rowP, r, BadSecond); err != nil {
-					return err
-				}
-				if c := unbounded(logQ, logP); c >= 0 {
-					return &InputError{t.index(r, c), Infinite, float64(rowP[c])}
-				}
-			}
-			kernel.plain(logQ, logP, t.distribution(r), rowOut)
-		}
-		if dst != nil {
-			t.flush(2, dst)
-		}
-		return nil
-	})
+	}
+	t.s.topQ, t.s.topP = t.q.top, t.p.top
+	sum, bad := dotKL(t.q.e, q, t.logitsP, &t.s)
+	t.mean = sum / t.q.sum
+	t.s.mean, t.s.meanLow = splitFloat[T](t.mean)
+	return t, !bad && isFinite(t.s.mean)
 }
 
-// klWork is room for one distribution after the other.
-type klWork[T Float] struct {
-	logQ, logP []float64
-	simd       klBuffers[T]
-}
-
-func (w *klWork[T]) logarithms(classes int) []float64 {
-	if w.logQ == nil {
-		w.logQ = make([]float64, classes)
-	}
-	return w.logQ
-}
-
-// uniform returns room for log softmax(p), with the uniform's in it until
-// something else is written there.
-func (w *klWork[T]) uniform(classes int) []float64 {
-	if w.logP == nil {
-		w.logP = make([]float64, classes)
-		for i := range w.logP {
-			w.logP[i] = -math.Log(float64(classes))
+// dotKLGo returns Σ e·((q − topQ) − (p − topP)) over the classes whose e is not 0. It
+// reports whether p masks a class that q does not.
+func dotKLGo[T Float](e, q, p []T, s *klScalars[T]) (sum float64, bad bool) {
+	for i, y := range e {
+		bad = bad || math.IsInf(float64(p[i]), -1) && !math.IsInf(float64(q[i]), -1)
+		if y != 0 {
+			sum += float64(y) * float64((q[i]-s.topQ)-(p[i]-s.topP))
 		}
 	}
-	return w.logP
+	return sum, bad
 }
 
-// logSoftmax sets dst to the log softmax of row r, -Inf where masked.
-func logSoftmax[T Float](t *tile[T], dst []float64, row []T, r int, culprit Problem) error {
-	top := math.Inf(-1)
-	for c, v := range row {
-		if !(v-v == 0) && !(v < 0) {
-			return &InputError{t.index(r, c), culprit, float64(v)}
-		}
-		top = max(top, float64(v))
+// gradKLGo sets dst to factor·e·((q − topQ) − (p − topP) − mean), 0 where e is 0.
+func gradKLGo[T Float](dst, e, q, p []T, s *klScalars[T]) {
+	for i, y := range e {
+		dst[i] = s.factor * centred(y, (q[i]-s.topQ)-(p[i]-s.topP), s.mean, s.meanLow)
 	}
-	if math.IsInf(top, -1) {
-		problem := AllMasked
-		if culprit == BadSecond {
-			problem = AllMaskedSecond
-		}
-		return &InputError{Index: t.index(r, 0), Problem: problem}
-	}
-	var sum float64
-	for c, v := range row {
-		dst[c] = float64(v) - top
-		sum += math.Exp(dst[c])
-	}
-	shift := math.Log(sum)
-	for c := range dst {
-		dst[c] -= shift
-	}
-	return nil
 }
 
-// unbounded returns the first class that q allows and p does not, else -1.
+// axpbyScalars are the factors of axpby: α and −β.
+type axpbyScalars[T Float] struct{ alpha, minusBeta T }
+
+// axpbyGo sets dst to α·x + β·y.
+func axpbyGo[T Float](dst, x, y []T, s *axpbyScalars[T]) {
+	for i, v := range x {
+		dst[i] = s.alpha*v - s.minusBeta*y[i]
+	}
+}
+
+// unbounded returns the first class that q allows and p masks, or -1.
 func unbounded(logQ, logP []float64) int {
 	for c, lq := range logQ {
 		if math.IsInf(logP[c], -1) && !math.IsInf(lq, -1) {
@@ -173,8 +151,8 @@ func unbounded(logQ, logP []float64) int {
 	return -1
 }
 
-// divergence returns Σ e^logQ (logQ − logP). Rounding alone could make it
-// negative.
+// divergence returns Σ e^logQ (logQ − logP), at least 0, because only rounding can make
+// it negative.
 func divergence(logQ, logP []float64) float64 {
 	var sum float64
 	for i, lq := range logQ {

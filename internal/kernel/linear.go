@@ -12,7 +12,7 @@ const (
 	Sigmoid
 )
 
-// cost is that of Activate and GradActivate, in nanoseconds an element.
+// cost is that of Activate and GradActivate, in nanoseconds per element.
 func (a Activation) cost() int {
 	if a == Tanh || a == Sigmoid {
 		return costNoise
@@ -20,8 +20,8 @@ func (a Activation) cost() int {
 	return costLight
 }
 
-// Activate makes z into y = a(z + bias), the bias added to each row. Where
-// kept is not nil, it gets y too.
+// Activate replaces z by y = a(z + bias), the bias added to each row. Unless kept is
+// nil, it sets kept to y as well.
 func Activate[T Float](a Activation, z, bias, kept []T) {
 	if len(z) == 0 {
 		return
@@ -39,7 +39,7 @@ func Activate[T Float](a Activation, z, bias, kept []T) {
 }
 
 func activate[T Float](a Activation, row, bias []T) {
-	bias = bias[:len(row)] // spares the bounds checks
+	bias = bias[:len(row)] // removes the bounds checks
 	switch a {
 	case ReLU:
 		for i, z := range row {
@@ -60,8 +60,8 @@ func activate[T Float](a Activation, row, bias []T) {
 	}
 }
 
-// GradActivate sets dst to the gradient to z, given y = a(z) and the gradient
-// to that. ReLU's derivative at 0 is 0.
+// GradActivate sets dst to the gradient to z, given y = a(z) and the gradient to y. The
+// derivative of ReLU at 0 is 0.
 func GradActivate[T Float](a Activation, dst, y, grad []T) {
 	split(len(dst), 1, a.cost(), func(lo, hi int) { gradActivate(a, dst[lo:hi], y[lo:hi], grad[lo:hi]) })
 }
@@ -84,8 +84,8 @@ func gradActivate[T Float](a Activation, dst, y, grad []T) {
 	}
 }
 
-// gradReLU selects bits, which Go compiles to a conditional move where of
-// floats it makes a branch: no processor foresees the sign of an activation.
+// gradReLU selects bits, which Go compiles to a conditional move. For floats it would
+// compile a branch, which would be mispredicted half of the time.
 func gradReLU[T Float](dst, y, grad []T) {
 	if dst, ok := any(dst).([]float32); ok {
 		grad := any(grad).([]float32)
@@ -105,7 +105,7 @@ func gradReLU[T Float](dst, y, grad []T) {
 	}
 }
 
-// SumRows sets dst to the sum of the rows of m, of dst's length each.
+// SumRows sets dst to the sum of the rows of m, which are as long as dst.
 func SumRows[T Float](dst, m []T) {
 	clear(dst)
 	for width := len(dst); len(m) >= width && width > 0; m = m[width:] {

@@ -24,7 +24,7 @@ func TestActivate(t *testing.T) {
 }
 
 func testActivate[T Float](t *testing.T, tolerance float64) {
-	// Small, and large enough to be split; with a z of exactly 0.
+	// Small sizes, and one large enough to be split. One z is exactly 0.
 	for _, dims := range [][2]int{{1, 1}, {3, 4}, {300, 257}} {
 		rows, width := dims[0], dims[1]
 		z, bias, grad := finite[T](rows*width, 1), finite[T](width, 2), finite[T](rows*width, 3)
@@ -34,7 +34,7 @@ func testActivate[T Float](t *testing.T, tolerance float64) {
 			Activate(a, y, bias, kept)
 			GradActivate(a, dz, y, grad)
 			if !slices.Equal(y, kept) {
-				t.Errorf("%v %v: what is kept differs from y", a, dims)
+				t.Errorf("%v %v: the kept copy differs from y", a, dims)
 			}
 			for i := range y {
 				x := float64(z[i] + bias[i%width])
@@ -49,7 +49,7 @@ func testActivate[T Float](t *testing.T, tolerance float64) {
 	}
 }
 
-// finite are normals without the infinities.
+// finite returns normals without infinities.
 func finite[T Float](n int, seed uint64) []T {
 	x := normals[T](n, 1, seed)
 	for i := range x {
@@ -69,7 +69,7 @@ func TestActivateExtremes(t *testing.T) {
 			t.Errorf("%v of -Inf, +Inf, NaN is %v", a, y)
 		}
 	}
-	// A gradient that is not finite must not reach a unit that is off.
+	// A gradient that is not finite must not pass a unit that is off.
 	dz := make([]float32, 2)
 	GradActivate(ReLU, dz, []float32{0, 1}, []float32{float32(nan), 2})
 	if dz[0] != 0 || dz[1] != 2 {

@@ -47,8 +47,8 @@ func testBCE[T Float](t *testing.T, tolerance float64) {
 	}
 }
 
-// Small divergences, of which their terms are many times greater, keep what
-// float64 knows of them.
+// Small divergences, whose terms are many times greater, are as precise as float64
+// allows.
 func TestSmallKL(t *testing.T) {
 	eachLevel(t, func(t *testing.T) {
 		for _, size := range []float64{1e-4, 1e-3, 1e-2, 0.3} {
@@ -63,7 +63,7 @@ func TestSmallKL(t *testing.T) {
 			if err := KL(kl[:], q, nil, d); err != nil {
 				t.Fatal(err)
 			}
-			// The reference's own terms cancel to this.
+			// The terms of the reference cancel to this precision.
 			if math.Abs(float64(kl[0])-want) > 1e-5*want+1e-15 {
 				t.Errorf("logits of %v: %v, want %v", size, kl[0], want)
 			}
@@ -71,7 +71,7 @@ func TestSmallKL(t *testing.T) {
 	})
 }
 
-// Whole registers and what is left over give the same bits.
+// Elements in whole registers and those left over have the same bits.
 func TestBCETails(t *testing.T) {
 	eachLevel(t, func(t *testing.T) {
 		x, g := normals[float32](61, 3, 1), normals[float32](61, 3, 2)
@@ -90,7 +90,7 @@ func TestBCETails(t *testing.T) {
 				t.Fatal(err)
 			}
 			if l[0] != loss[i] || d[0] != grad[i] {
-				t.Errorf("element %d: %v and %v alone, %v and %v among others", i, l[0], d[0], loss[i], grad[i])
+				t.Errorf("element %d is %v and %v by itself, %v and %v among others", i, l[0], d[0], loss[i], grad[i])
 			}
 		}
 	})
@@ -115,8 +115,7 @@ func testBCEBadInput[T Float](t *testing.T) {
 	}
 }
 
-// The divergence and its gradients meet their definitions for any place of
-// the classes.
+// The divergence and its gradients match their definitions, wherever the classes are.
 func TestKL(t *testing.T) {
 	eachLevel(t, func(t *testing.T) {
 		t.Run("float32", func(t *testing.T) { testKL[float32](t, 4e-6) })

@@ -7,11 +7,11 @@ import (
 	"github.com/chewxy/math32"
 )
 
-// Why the float32 kernels do without math32's logarithm: see exp.go.
+// The reason why the float32 kernels do not use the logarithm of math32: see exp.go.
 func TestMath32IsWrongForDenormals(t *testing.T) {
 	const x = 1e-40
 	if got, want := float64(math32.Log(x)), math.Log(x); math.Abs(got-want) < 1 {
-		t.Errorf("math32.Log(%v) is %v, right to 1 of %v: reconsider exp.go", x, got, want)
+		t.Errorf("math32.Log(%v) is %v, within 1 of %v: reconsider exp.go", x, got, want)
 	}
 }
 

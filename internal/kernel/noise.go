@@ -6,24 +6,38 @@ import (
 	"github.com/gumbel-go/gumbel/internal/philox"
 )
 
-// Stream is a sequence of draws of random words: draw number Draw of the
-// sequence that Key selects.
+// Stream is one draw of random words: number Draw of the sequence that Key
+// selects. An array begins at element First of the draw: its element i has the
+// word of element First+i. So a share of a batch has the noise that it has in the
+// whole. First plus the array's size is at most 2⁶⁴.
 type Stream struct {
-	Key  philox.Key
-	Draw uint64
+	Key   philox.Key
+	Draw  uint64
+	First uint64
+}
+
+// Sub returns number n of the streams that belong to s, for noise beside the
+// stream's own, such as noise that is conditional on it. Draw and First stay the
+// same. The key is philox.DeriveKey(k, ^n), where k is s.Key as a number, low word
+// first: the first two words of the block with counter 2⁶⁴−1−n in draw 0 of s.
+// A draw's elements use the counters below 2⁶², so the key is not among the words
+// of s for any n below 3·2⁶².
+func (s Stream) Sub(n uint64) Stream {
+	s.Key = philox.DeriveKey(uint64(s.Key[1])<<32|uint64(s.Key[0]), ^n)
+	return s
 }
 
 // Gumbel sets dst[i] to loc + scale·g, where g is the standard Gumbel noise of
-// element i of the stream's draw.
+// element First+i of the stream's draw.
 //
 // With b the element's random word, u = (~b + 1/2)·2⁻³² is uniform on (0, 1)
 // and g = −log(−log u). Both logarithms are taken without cancellation from
 // whichever of u and 1−u is at most 1/2, so that both tails keep their full
 // relative precision and neither end needs a clamp.
 //
-// The result is the same to the bit on every platform: each operation is
-// rounded by itself (see minusLogs32 and minusLog64), and no function of package
-// math, which has assembly on some, takes part.
+// The result has the same bits on every platform: every operation is rounded
+// separately (see minusLogRelative32 and minusLog64), and package math is avoided
+// because it has assembly on some platforms.
 func Gumbel[T Float](dst []T, s Stream, loc, scale float64) {
 	split(len(dst), 1, costOf[T](costNoise), func(lo, hi int) {
 		fillNoise(dst[lo:hi], s, uint64(lo), prefetch[T]{})
@@ -36,24 +50,25 @@ func Gumbel[T Float](dst []T, s Stream, loc, scale float64) {
 	})
 }
 
-// fillNoise sets dst to the noise of the elements from start on. What is ahead,
-// of dst's length or nil, may be fetched into the cache meanwhile.
+// fillNoise sets dst to the noise of the array's elements from start on. It may
+// prefetch what is ahead, which has dst's length or is nil.
 func fillNoise[T Float](dst []T, s Stream, start uint64, ahead prefetch[T]) {
+	start += s.First
 	rounds := s.Key.Rounds()
 	offset := int(start % philox.Group)
-	if offset > 0 { // a first short span puts the following ones on whole groups
+	if offset > 0 { // after a first short span, the others are whole groups
 		n := min(philox.Group-offset, len(dst))
-		fillPart(dst[:n], s, &rounds, start/philox.Group, offset)
+		fillPartOfGroup(dst[:n], s, &rounds, start/philox.Group, offset)
 		dst, start, ahead = dst[n:], start+uint64(n), ahead.after(n)
 	}
 	whole := len(dst) / philox.Group
 	fillGroups(dst[:whole*philox.Group], s, &rounds, start/philox.Group, ahead)
 	if rest := dst[whole*philox.Group:]; len(rest) > 0 {
-		fillPart(rest, s, &rounds, start/philox.Group+uint64(whole), 0)
+		fillPartOfGroup(rest, s, &rounds, start/philox.Group+uint64(whole), 0)
 	}
 }
 
-// prefetch is two arrays that are wanted next.
+// prefetch holds two arrays that are needed next.
 type prefetch[T Float] struct{ a, b []T }
 
 func (p prefetch[T]) after(n int) prefetch[T] {
@@ -66,8 +81,8 @@ func (p prefetch[T]) after(n int) prefetch[T] {
 	return p
 }
 
-// fillPart sets dst to a part of a group's noise.
-func fillPart[T Float](dst []T, s Stream, rounds *[20]uint32, group uint64, offset int) {
+// fillPartOfGroup sets dst to the noise of a group from an offset on.
+func fillPartOfGroup[T Float](dst []T, s Stream, rounds *[20]uint32, group uint64, offset int) {
 	var all [philox.Group]T
 	fillGroups(all[:], s, rounds, group, prefetch[T]{})
 	copy(dst, all[offset:])
@@ -75,39 +90,63 @@ func fillPart[T Float](dst []T, s Stream, rounds *[20]uint32, group uint64, offs
 
 // fillGroups sets dst to the noise of whole groups.
 func fillGroups[T Float](dst []T, s Stream, rounds *[20]uint32, group uint64, ahead prefetch[T]) {
-	if len(dst) == 0 || fillGroupsSIMD(dst, s, rounds, group, ahead) {
+	if len(dst) == 0 {
 		return
 	}
+	if len(ahead.a) < len(dst) {
+		ahead.a = dst
+	}
+	if len(ahead.b) < len(dst) {
+		ahead.b = dst
+	}
+	counter := blockCounter{group * philox.Blocks, s.Draw}
+	gumbel(dst, rounds, &counter, ahead.a, ahead.b)
+}
+
+// A blockCounter is the counter of a Philox block.
+type blockCounter struct{ block, draw uint64 }
+
+// gumbelGo sets dst to the standard Gumbel noise of whole groups. counter is that of
+// the first block, and keys are those of the rounds: see philox.Key.Rounds. It may
+// prefetch two more arrays, which are at least as long.
+func gumbelGo[T Float](dst []T, keys *[20]uint32, counter *blockCounter, ahead, also []T) {
+	key := philox.Key{keys[0], keys[10]}
+	start := counter.block / philox.Blocks * philox.Group
 	var words [philox.Group]uint32
 	for lo := 0; lo < len(dst); lo += philox.Group {
-		philox.Fill(words[:], s.Key, s.Draw, (group*philox.Group)+uint64(lo))
-		switch span := any(dst[lo : lo+philox.Group]).(type) {
-		case []float32:
-			gumbel32(span, words[:])
-		case []float64:
-			gumbel64(span, words[:])
-		}
+		philox.Fill(words[:], key, counter.draw, start+uint64(lo))
+		gumbelOf(dst[lo:lo+philox.Group], words[:])
 	}
 }
 
-// Both logarithms take their argument as 2^k·(1+f) with 1+f in [¾, 1½). The
-// first one is of u, which is so taken apart; but where v = 1−u is under ¼, u
-// is 1+f with f = −v, which v has exactly. Which it is looks random to a branch
-// predictor, so the choice is made by masks.
+// gumbelOf sets dst to the standard Gumbel noise of up to philox.Group words.
+func gumbelOf[T Float](dst []T, words []uint32) {
+	switch dst := any(dst).(type) {
+	case []float32:
+		gumbel32(dst, words)
+	case []float64:
+		gumbel64(dst, words)
+	}
+}
 
-// seam is the least word whose v is over ¼.
+// Both logarithms take their argument as 2^k·(1+f) with 1+f in [¾, 1½). The first
+// logarithm is that of u, which is split so, unless v = 1−u is below ¼. Then f is −v
+// and k is 0, because v is known exactly. A branch would be mispredicted often, so
+// masks make the choice.
+
+// seam is the least word whose v is above ¼.
 const seam = 1 << 30
 
-// fold returns the word of v, the number (word + ½)·2⁻³², with a mask of all
-// ones, where b is under the seam; else the word of u and no mask.
+// fold returns the word of v, which is (word + ½)·2⁻³², and a mask of ones where b is
+// below the seam; otherwise the word of u and a mask of zeros.
 func fold(b uint32) (word, isV uint32) {
 	isV = uint32((int64(b) - seam) >> 63)
 	return b ^ ^isV, isV
 }
 
 // gumbel32 sets dst to the standard Gumbel noise of up to philox.Group words.
-// It goes in stages, each a loop of short chains of operations: element by
-// element the chain is longer than a processor looks ahead.
+// It works in stages, each a loop of short chains of operations. Element by element,
+// the chain would be longer than the processor looks ahead.
 func gumbel32(dst []float32, words []uint32) {
 	var exponents [philox.Group]float32
 	for i, b := range words {
@@ -118,75 +157,13 @@ func gumbel32(dst []float32, words []uint32) {
 		dst[i] = math.Float32frombits(fOfU&^isV | math.Float32bits(-x)&isV)
 		exponents[i%philox.Group] = float32(e &^ int32(isV))
 	}
-	minusLogs32(dst, &exponents)
+	minusLogRelative32(dst, &exponents)
 	for i, x := range dst {
 		m, e := reduce32(math.Float32bits(x))
 		dst[i] = math.Float32frombits(m) - 1
 		exponents[i%philox.Group] = float32(e)
 	}
-	minusLogsOfE32(dst, &exponents)
-}
-
-// reduce32 splits a positive normal number, given and returned as bits, into
-// m·2^e with m in [¾, 1½).
-func reduce32(bits uint32) (m uint32, e int32) {
-	const threeQuarters = 0x3f400000
-	bits -= threeQuarters
-	return bits&0x007fffff + threeQuarters, int32(bits) >> 23
-}
-
-// minusLogs32 replaces f by −log(2^k·(1+f)), for 1+f in [¾, 1½):
-//
-//	log(1+f) = f − f²(½ − f·P(f))
-//
-// P is a minimax polynomial, fitted by iteratively reweighted least squares,
-// for a relative error of 4.2e-8 in log(1+f); Estrin's order has short chains.
-// Every product is converted before it is added, which forbids the compiler to
-// fuse the two.
-func minusLogs32(x []float32, k *[philox.Group]float32) {
-	const (
-		c0 = 0.33333471417427063
-		c1 = -0.24996361136436462
-		c2 = 0.19982320070266724
-		c3 = -0.16788817942142487
-		c4 = 0.14904440939426422
-		c5 = -0.12114135921001434
-		c6 = 0.05559724196791649
-	)
-	for i, f := range x {
-		z := float32(f * f)
-		p01 := float32(c0 + float32(c1*f))
-		p23 := float32(c2 + float32(c3*f))
-		p45 := float32(c4 + float32(c5*f))
-		p03 := float32(p01 + float32(p23*z))
-		p46 := float32(p45 + float32(c6*z))
-		p := float32(p03 + float32(p46*float32(z*z)))
-		tail := float32(z * float32(0.5-float32(f*p)))
-		x[i] = float32(tail-f) - float32(k[i%philox.Group]*math.Ln2)
-	}
-}
-
-// minusLogsOfE32 is minusLogs32 for the second logarithm, of which only the
-// absolute error matters: its P is of a degree less, for 5.5e-8.
-func minusLogsOfE32(x []float32, k *[philox.Group]float32) {
-	const (
-		c0 = 0.3332992494106293
-		c1 = -0.24984413385391235
-		c2 = 0.2012445479631424
-		c3 = -0.1731603890657425
-		c4 = 0.13895100355148315
-		c5 = -0.06423308700323105
-	)
-	for i, f := range x {
-		z := float32(f * f)
-		p01 := float32(c0 + float32(c1*f))
-		p23 := float32(c2 + float32(c3*f))
-		p45 := float32(c4 + float32(c5*f))
-		p03 := float32(p01 + float32(p23*z))
-		p := float32(p03 + float32(p45*float32(z*z)))
-		tail := float32(z * float32(0.5-float32(f*p)))
-		x[i] = float32(tail-f) - float32(k[i%philox.Group]*math.Ln2)
-	}
+	minusLogAbsolute32(dst, &exponents)
 }
 
 // gumbel64 is gumbel32 for float64.
@@ -208,36 +185,4 @@ func gumbel64(dst []float64, words []uint32) {
 		m, e := reduce64(math.Float64bits(x))
 		dst[i] = minusLog64(math.Float64frombits(m)-1, float64(e))
 	}
-}
-
-// reduce64 is reduce32 for float64, with m in [sqrt(½), sqrt(2)).
-func reduce64(bits uint64) (m uint64, e int32) {
-	const sqrtHalf = 0x3fe6a09e667f3bcd
-	bits -= sqrtHalf
-	return bits&(1<<52-1) + sqrtHalf, int32(int64(bits) >> 52)
-}
-
-// minusLog64 is −log(2^k·(1+f)) for 1+f in [sqrt(½), sqrt(2)), by the method and the coefficients of
-// FreeBSD's e_log.c (Sun Microsystems): log(1+f) = f − f²/2 + s·(f²/2 + R(s))
-// with s = f/(2+f).
-func minusLog64(f, k float64) float64 {
-	const (
-		ln2Hi = 6.93147180369123816490e-01 // few bits: its product with k is exact
-		ln2Lo = 1.90821492927058770002e-10
-		l1    = 6.666666666666735130e-01
-		l2    = 3.999999999940941908e-01
-		l3    = 2.857142874366239149e-01
-		l4    = 2.222219843214978396e-01
-		l5    = 1.818357216161805012e-01
-		l6    = 1.531383769920937332e-01
-		l7    = 1.479819860511658591e-01
-	)
-	s := f / (2 + f)
-	z := s * s
-	w := z * z
-	t1 := float64(w * (l2 + float64(w*(l4+float64(w*l6)))))
-	t2 := float64(z * (l1 + float64(w*(l3+float64(w*(l5+float64(w*l7)))))))
-	half := float64(0.5 * float64(f*f))
-	tail := float64(s*(half+float64(t1+t2))) + float64(k*ln2Lo)
-	return float64(float64(half-tail)-f) - float64(k*ln2Hi)
 }

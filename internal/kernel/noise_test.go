@@ -12,7 +12,7 @@ import (
 
 var exhaustive = flag.Bool("exhaustive", false, "check the noise of all 2^32 words, which takes minutes")
 
-// reference is the definition of the noise, by package math.
+// reference computes the definition of the noise with package math.
 func reference(b uint32) float64 {
 	if v := (float64(b) + 0.5) / (1 << 32); v < 0.5 {
 		return -math.Log(-math.Log1p(-v))
@@ -23,8 +23,8 @@ func reference(b uint32) float64 {
 // Noise is within 4 ulp of max(|g|, 1), in float32 and in float64.
 func TestNoiseAccuracy(t *testing.T) {
 	const limit = 4
-	// An odd stride through all words, and whole: both ends, the middle, and
-	// the seam of the two forms of u.
+	// An odd stride through all words, and every word at both ends, in the middle,
+	// and at the seam between the two forms of u.
 	stride := uint64(4099)
 	if *exhaustive {
 		stride = 1
@@ -52,7 +52,7 @@ func TestNoiseAccuracy(t *testing.T) {
 	}
 }
 
-// wordSpan is the words from one up to another, by steps.
+// wordSpan is a range of words with a stride.
 type wordSpan struct{ from, to, stride uint64 }
 
 // worst returns the greatest errors of the noise, in float32 and float64.
@@ -98,8 +98,8 @@ func TestNoiseEnds(t *testing.T) {
 	}
 }
 
-// The bits of a few draws, so that a change of the generator, of the order of
-// operations or of the compiler's rounding cannot pass unseen.
+// The bits of a few draws stay the same, so that no change of the generator, of the
+// order of operations or of the compiler's rounding goes unnoticed.
 func TestNoiseBits(t *testing.T) {
 	s := Stream{Key: philox.DeriveKey(1, 2), Draw: 3}
 	g32, g64 := make([]float32, 200), make([]float64, 200)
@@ -138,7 +138,7 @@ func TestGumbelLocScale(t *testing.T) {
 	}
 }
 
-// A result is the same to the bit for any number of processors.
+// The noise has the same bits for any number of processors.
 func TestNoiseThreads(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	s := Stream{Key: philox.DeriveKey(5, 6), Draw: 7}
@@ -148,7 +148,7 @@ func TestNoiseThreads(t *testing.T) {
 		runtime.GOMAXPROCS(procs)
 		got := make([]float32, len(want))
 		if Gumbel(got, s, 0, 1); !slices.Equal(got, want) {
-			t.Errorf("on %d processors the noise is another", procs)
+			t.Errorf("the noise differs with GOMAXPROCS=%d", procs)
 		}
 	}
 }

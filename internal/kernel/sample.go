@@ -11,8 +11,8 @@ type Noise[T Float] struct {
 	Save   []T
 }
 
-// A Sampler draws from Categorical(softmax(Logits)) by the Gumbel-max trick
-// and its relaxation at temperature Tau.
+// A Sampler draws from Categorical(softmax(Logits)) by the Gumbel-max trick, and from
+// its relaxation at temperature Tau.
 type Sampler[T Float] struct {
 	Dims
 	Logits []T
@@ -52,13 +52,36 @@ func (s Sampler[T]) sample(hard, soft []T) error {
 	})
 }
 
-// sampleRows sets soft to the soft sample of each row and 1 in hard, which is
-// cleared, at the class of its peak; either may be nil. It stops at the first
-// row with an input that is not allowed and returns that, else -1.
+// sampleRows sets soft to the soft sample of each row, and in hard, which is clear, the
+// class of the row's peak to 1. Either may be nil. It stops at the first row with an
+// input that is not allowed and returns its number, otherwise -1.
 func sampleRows[T Float](hard, soft, logits, noise []T, classes int, tau float64) (bad int) {
-	if bad, ok := sampleRowsSIMD(hard, soft, logits, noise, classes, tau); ok {
-		return bad
+	if level == levelGo || soft != nil && !hasVector[T](tau) {
+		return sampleRowsPlain(hard, soft, logits, noise, classes, tau)
 	}
+	if x, ok := any(logits).([]float32); ok && classes <= shortRow {
+		return sampleShortRows(any(hard).([]float32), any(soft).([]float32), x, any(noise).([]float32), classes, tau)
+	}
+	var s softmaxScalars[T]
+	s.setRate(tau)
+	for lo := 0; lo < len(logits); lo += classes {
+		hi := lo + classes
+		top, isBad := vectorPeak(logits[lo:hi], noise[lo:hi])
+		if isBad {
+			return lo / classes
+		}
+		if hard != nil {
+			hard[lo+top.class] = 1
+		}
+		if soft != nil {
+			vectorSoftmax(soft[lo:hi], logits[lo:hi], noise[lo:hi], top, &s)
+		}
+	}
+	return -1
+}
+
+// sampleRowsPlain is sampleRows in plain Go.
+func sampleRowsPlain[T Float](hard, soft, logits, noise []T, classes int, tau float64) (bad int) {
 	for lo := 0; lo < len(logits); lo += classes {
 		hi := lo + classes
 		top, bad := findPeak(logits[lo:hi], noise[lo:hi])
@@ -75,14 +98,66 @@ func sampleRows[T Float](hard, soft, logits, noise []T, classes int, tau float64
 	return -1
 }
 
-// rowError tells what is wrong with a tile's row.
-func rowError[T Float](t *tile[T], logits, noise []T, row int) error {
-	lo := row * t.Classes
-	_, bad := findPeak(logits[lo:lo+t.Classes], noise[lo:lo+t.Classes])
-	if bad < 0 {
-		return &InputError{Index: t.index(row, 0), Problem: AllMasked}
+// sampleShortRows is sampleRows for short rows, in vector code.
+func sampleShortRows(hard, soft, logits, noise []float32, classes int, tau float64) (bad int) {
+	var s softmaxScalars[float32]
+	s.setRate(tau)
+	c := columnsPool.Get().(*columns)
+	defer columnsPool.Put(c)
+	var target []float32
+	if soft != nil {
+		target = c.c[:]
 	}
-	return elementError(t.index(row, bad), logits[lo+bad], noise[lo+bad])
+	bad = -1
+	c.each(classes, logits, noise, soft, func(first, rows int) bool {
+		var peaks lanePeaks[float32]
+		var found laneClasses[uint32]
+		sampleColumns(target, c.a[:], c.b[:], classes, &s, &peaks, &found)
+		for lane := range rows {
+			if found.bad>>lane&1 != 0 || !isFinite(peaks.sum[lane]) {
+				bad = first + lane
+				return false
+			}
+			if hard != nil {
+				hard[(first+lane)*classes+int(found.class[lane])] = 1
+			}
+		}
+		return true
+	})
+	return bad
+}
+
+// sampleColumnsGo finds the peak of each transposed row, its sums compared exactly,
+// and whether a sum is NaN. Unless soft is nil, it sets soft to the soft sample.
+func sampleColumnsGo(soft, logits, noise []float32, classes int, s *softmaxScalars[float32], peaks *lanePeaks[float32], found *laneClasses[uint32]) {
+	lanes := lanes[float32]()
+	for lane := range lanes {
+		top := peak[float32]{class: -1, sum: float32(math.Inf(-1))}
+		for i, c := lane, 0; c < classes; i, c = i+lanes, c+1 {
+			sum := logits[i] + noise[i]
+			low := lost(logits[i], noise[i], sum)
+			if sum != sum {
+				found.bad |= 1 << lane
+			}
+			if sum > top.sum || sum == top.sum && low > top.low {
+				top = peak[float32]{c, sum, low}
+			}
+		}
+		peaks.sum[lane], peaks.low[lane], found.class[lane] = top.sum, top.low, uint32(top.class)
+		if soft == nil {
+			continue
+		}
+		row := *s
+		row.top, row.topLow = top.sum, top.low
+		var total float64
+		for i := lane; i < classes*lanes; i += lanes {
+			soft[i] = row.exp(logits[i], noise[i])
+			total += float64(soft[i])
+		}
+		for i := lane; i < classes*lanes; i += lanes {
+			soft[i] *= float32(1 / total)
+		}
+	}
 }
 
 // GradTau returns the gradient to tau, given the soft sample and the gradient
@@ -90,8 +165,8 @@ func rowError[T Float](t *tile[T], logits, noise []T, row int) error {
 //
 //	dL/dτ = −(1/τ) Σᵢ xᵢ yᵢ (gᵢ − Σⱼ gⱼ yⱼ)
 //
-// with x = (logits + noise − max)/τ in place of log y, from which it differs
-// by a constant that cancels: x is right where y underflows.
+// with x = (logits + noise − max)/τ instead of log y. They differ by a constant, which
+// cancels, but x is right where y underflows.
 func (s Sampler[T]) GradTau(soft, grad []T) (float64, error) {
 	if s.Size() == 0 {
 		return 0, nil
@@ -120,10 +195,12 @@ func (s Sampler[T]) GradTau(soft, grad []T) (float64, error) {
 
 // gradTauRow returns Σᵢ xᵢ yᵢ (gᵢ − Σⱼ gⱼ yⱼ) of a row: see GradTau.
 func gradTauRow[T Float](logits, noise, soft, grad []T, top peak[T], tau float64) float64 {
-	if sum, ok := gradTauRowSIMD(logits, noise, soft, grad, top, tau); ok {
-		return sum
+	if hasVector[T](tau) {
+		s := softmaxScalars[T]{top: top.sum, topLow: top.low}
+		s.mean, s.meanLow = splitFloat[T](dot(soft, grad, soft))
+		return gradTau(logits, noise, soft, grad, &s) / tau
 	}
-	mean := dot(soft, grad)
+	mean := dotGo(soft, grad, nil)
 	var sum float64
 	for i, y := range soft {
 		if y != 0 {
@@ -133,28 +210,61 @@ func gradTauRow[T Float](logits, noise, soft, grad []T, top peak[T], tau float64
 	return sum
 }
 
-// Grad sets dst to the gradient to the logits, which is that to the noise too,
+// gradTauGo returns Σ (logit + noise − peak)·soft·(grad − mean) over the classes
+// whose soft is not 0.
+func gradTauGo[T Float](logits, noise, soft, grad []T, s *softmaxScalars[T]) (sum float64) {
+	for i, y := range soft {
+		if y != 0 {
+			z := logits[i] + noise[i]
+			below := (z - s.top) + (lost(logits[i], noise[i], z) - s.topLow)
+			sum += float64(below) * float64(centred(y, grad[i], s.mean, s.meanLow))
+		}
+	}
+	return sum
+}
+
+// Grad sets dst to the gradient to the logits, which is also the gradient to the noise,
 // given the soft sample and the gradient that reaches it:
 //
 //	dL/dlᵢ = yᵢ (gᵢ − Σⱼ gⱼ yⱼ)/τ
 //
-// A class whose sample is 0 gets exactly 0, whatever reaches it.
+// It is exactly 0 for a class whose sample is 0, whatever gradient reaches it.
 func Grad[T Float](dst, soft, grad []T, d Dims, tau float64) {
 	_ = eachTile(d, costOf[T](costLight), func(t *tile[T], _ int) error {
 		y, g, out := t.read(0, soft), t.read(1, grad), t.target(2, dst)
-		if !gradRowsSIMD(out, y, g, d.Classes, tau) {
-			gradRows(out, y, g, d.Classes, tau)
-		}
+		gradRows(out, y, g, d.Classes, tau)
 		t.flush(2, dst)
 		return nil
 	})
 }
 
+// gradScalars are what the vector code of Grad needs besides arrays: 1/tau, and the
+// mean gradient under the sample in two parts.
+type gradScalars[T Float] struct{ inverse, mean, meanLow T }
+
 // gradRows sets dst to the gradient to the logits of each row.
 func gradRows[T Float](dst, soft, grad []T, classes int, tau float64) {
+	if !hasVector[T](tau) {
+		gradRowsPlain(dst, soft, grad, classes, tau)
+		return
+	}
+	if y, ok := any(soft).([]float32); ok && classes <= shortRow {
+		gradShortRows(any(dst).([]float32), y, any(grad).([]float32), classes, tau)
+		return
+	}
+	s := gradScalars[T]{inverse: T(1 / tau)}
 	for lo := 0; lo < len(soft); lo += classes {
 		hi := lo + classes
-		mean := dot(soft[lo:hi], grad[lo:hi])
+		s.mean, s.meanLow = splitFloat[T](dot(soft[lo:hi], grad[lo:hi], dst[lo:hi]))
+		gradRow(dst[lo:hi], soft[lo:hi], grad[lo:hi], &s)
+	}
+}
+
+// gradRowsPlain is gradRows in plain Go.
+func gradRowsPlain[T Float](dst, soft, grad []T, classes int, tau float64) {
+	for lo := 0; lo < len(soft); lo += classes {
+		hi := lo + classes
+		mean := dotGo(soft[lo:hi], grad[lo:hi], nil)
 		for i := lo; i < hi; i++ {
 			dst[i] = 0
 			if y := soft[i]; y != 0 {
@@ -164,112 +274,37 @@ func gradRows[T Float](dst, soft, grad []T, classes int, tau float64) {
 	}
 }
 
-// dot returns Σ yᵢgᵢ over the classes whose y is not 0.
-func dot[T Float](y, g []T) float64 {
-	var sum float64
-	for i, v := range y {
-		if v != 0 {
-			sum += float64(v) * float64(g[i])
-		}
+// gradRowGo sets dst to soft·(grad − mean)/tau.
+func gradRowGo[T Float](dst, soft, grad []T, s *gradScalars[T]) {
+	for i, y := range soft {
+		dst[i] = s.inverse * centred(y, grad[i], s.mean, s.meanLow)
 	}
-	return sum
 }
 
-// A peak is the greatest of the sums logit + noise of a row: its class and
-// the sum, as the rounded sum and what the rounding lost, so that sums are
-// compared exactly.
-type peak[T Float] struct {
-	class    int
-	sum, low T
+// gradShortRows is gradRows for short rows, in vector code.
+func gradShortRows(dst, soft, grad []float32, classes int, tau float64) {
+	s := gradScalars[float32]{inverse: float32(1 / tau)}
+	c := columnsPool.Get().(*columns)
+	defer columnsPool.Put(c)
+	c.each(classes, soft, grad, dst, func(_, _ int) bool {
+		gradColumns(c.c[:], c.a[:], c.b[:], classes, &s)
+		return true
+	})
 }
 
-// findPeak returns the peak of a row, its class -1 where all are masked; or
-// the first class whose sum is NaN or +Inf, else -1.
-func findPeak[T Float](logits, noise []T) (top peak[T], bad int) {
-	top = peak[T]{class: -1, sum: T(math.Inf(-1))}
-	for c, logit := range logits {
-		sum := logit + noise[c]
-		if sum < top.sum {
-			continue
-		}
-		if !(sum-sum == 0) { // NaN, or infinite
-			if sum < 0 {
-				continue
+// gradColumnsGo sets dst to soft·(grad − mean)/tau for transposed rows.
+func gradColumnsGo(dst, soft, grad []float32, classes int, s *gradScalars[float32]) {
+	lanes := lanes[float32]()
+	for lane := range lanes {
+		var mean float64
+		for i := lane; i < classes*lanes; i += lanes {
+			if soft[i] != 0 {
+				mean += float64(soft[i]) * float64(grad[i])
 			}
-			return top, c
 		}
-		low := lost(logit, noise[c], sum)
-		if sum > top.sum || low > top.low {
-			top = peak[T]{c, sum, low}
+		hi, lo := splitFloat[float32](mean)
+		for i := lane; i < classes*lanes; i += lanes {
+			dst[i] = s.inverse * centred(soft[i], grad[i], hi, lo)
 		}
 	}
-	return top, -1
-}
-
-// lost returns (a + b) − sum, exactly, where sum is a + b as rounded (Knuth,
-// The Art of Computer Programming 2, 4.2.2, theorem B).
-func lost[T Float](a, b, sum T) T {
-	bb := sum - a
-	return (a - (sum - bb)) + (b - bb)
-}
-
-// below returns logit + noise − top, at most 0, -Inf where masked.
-func (top peak[T]) below(logit, noise T) float64 {
-	sum := logit + noise
-	difference := float64(sum) - float64(top.sum)
-	if math.IsInf(difference, -1) {
-		return difference
-	}
-	return difference + (float64(lost(logit, noise, sum)) - float64(top.low))
-}
-
-// softmax sets dst to the softmax of (logits + noise)/tau.
-func softmax[T Float](dst, logits, noise []T, top peak[T], tau float64) {
-	var sum float64
-	if x, ok := any(dst).([]float32); ok && math.Abs(float64(top.sum)) < tau*(1<<27) {
-		sum = softmax32(x, any(logits).([]float32), any(noise).([]float32), float64(top.sum)+float64(top.low), math.Log2E/tau)
-	} else {
-		for i, logit := range logits {
-			dst[i] = T(top.below(logit, noise[i]) / tau)
-		}
-		sum = expSum(dst)
-	}
-	scale := T(1 / sum)
-	for i := range dst {
-		dst[i] *= scale
-	}
-}
-
-// softmax32 sets dst to 2^(rate·(logits + noise − top)) and returns the sum. It
-// is for peaks that are not so much greater than tau that float64 would not
-// tell their neighbours apart.
-func softmax32(dst, logits, noise []float32, top, rate float64) (sum float64) {
-	const (
-		round = 3 << 51 // adding and taking away 1.5·2⁵² rounds to an integer
-		c1    = 0.6931470036506653
-		c2    = 0.24022242426872253
-		c3    = 0.05550733581185341
-		c4    = 0.009671512991189957
-		c5    = 0.001326472731307149
-	)
-	noise, dst = noise[:len(logits)], dst[:len(logits)]
-	for i, logit := range logits {
-		x := (float64(logit) + float64(noise[i]) - top) * rate
-		if !(x > -151) {
-			dst[i] = 0
-			continue
-		}
-		n := x + round - round
-		r := float32(x - n)
-		z := r * r
-		y := 1 + r*c1 + z*(c2+r*c3+z*(c4+r*c5))
-		if n < -126 {
-			y = y * exp2(int32(n)+64) * exp2(-64)
-		} else {
-			y *= exp2(int32(n))
-		}
-		dst[i] = y
-		sum += float64(y)
-	}
-	return sum
 }

@@ -17,7 +17,7 @@ var allDims = []Dims{
 	{1, 4, 5}, {3, 2, 7}, {2, 10, 33}, {1, 3, 5000}, {2, 700, 40}, {1, 1, 9},
 }
 
-// normals are n normal numbers times scale, each 29th of them -Inf.
+// normals returns n normal numbers times scale, every 29th of them -Inf.
 func normals[T Float](n int, scale float64, seed uint64) []T {
 	r := rand.New(rand.NewPCG(seed, 0))
 	x := make([]T, n)
@@ -30,7 +30,7 @@ func normals[T Float](n int, scale float64, seed uint64) []T {
 	return x
 }
 
-// plainSoftmax is the definition, one distribution after another, in float64.
+// plainSoftmax computes the definition in float64, one distribution after another.
 func plainSoftmax[T Float](logits, noise []T, d Dims, tau float64) (soft, hard []float64) {
 	soft, hard = make([]float64, d.Size()), make([]float64, d.Size())
 	for o := range d.Outer {
@@ -57,7 +57,7 @@ func plainSoftmax[T Float](logits, noise []T, d Dims, tau float64) (soft, hard [
 	return soft, hard
 }
 
-// kahan is a sum that does not lose what thousands of terms would cost.
+// kahan is a compensated sum, which stays accurate for thousands of terms.
 type kahan struct{ total, lost float64 }
 
 func (k *kahan) add(x float64) {
@@ -66,7 +66,7 @@ func (k *kahan) add(x float64) {
 	k.total, k.lost = next, (next-k.total)-x
 }
 
-// Samples are right for any place of the classes, given noise or drawn.
+// Samples are right wherever the classes are, with given noise and with drawn noise.
 func TestSampler(t *testing.T) {
 	eachLevel(t, func(t *testing.T) {
 		t.Run("float32", testSampler[float32])
@@ -96,7 +96,7 @@ func testSampler[T Float](t *testing.T) {
 					t.Fatal(err)
 				}
 				if !slices.Equal(soft, kept) {
-					t.Errorf("%v tau %v, %s noise: the hard sample's soft one is not the soft sample", d, tau, name)
+					t.Errorf("%v tau %v, %s noise: Hard's soft sample differs from Soft's", d, tau, name)
 				}
 				for i := range soft {
 					if float64(hard[i]) != wantHard[i] {
@@ -111,11 +111,11 @@ func testSampler[T Float](t *testing.T) {
 	}
 }
 
-// near is the accuracy that float32 samples promise: relative 2⁻²³(8 + |log y|),
-// and for denormals a unit in the last place, or of float64, whose math.Exp is
-// worse there, a few thousand. A sum of classes adds nothing to
-// it: it is in float64. For float64 the reference itself is off, by the rounding
-// of logits + noise, here under 1024.
+// near reports whether a sample has the accuracy that is promised: a relative error of
+// 2⁻²³(8 + |log y|) in float32. A denormal number may be off by a unit in the last place,
+// or by a few thousand in float64, where math.Exp is less accurate. Many classes add
+// nothing, because their sum is in float64. In float64 the reference itself is off by the
+// rounding of logits + noise, which are less than 1024 here.
 func near[T Float](got, want, tau float64, _ T) bool {
 	epsilon, least, reference := 0x1p-23, 0x1p-149, 0.0
 	if _, ok := any(T(0)).(float64); ok {
@@ -127,8 +127,7 @@ func near[T Float](got, want, tau float64, _ T) bool {
 	return math.Abs(got-want) <= want*epsilon*(8+math.Abs(math.Log(want))+reference)+least
 }
 
-// The gradients meet their formulas, written out, to a few roundings of the
-// numbers that go in.
+// The gradients match their formulas within a few roundings of the numbers in them.
 func TestGradients(t *testing.T) {
 	eachLevel(t, func(t *testing.T) {
 		t.Run("float32", func(t *testing.T) { testGradients[float32](t, 0x1p-22) })
@@ -174,7 +173,7 @@ func testGradients[T Float](t *testing.T, epsilon float64) {
 					top = max(top, z(c))
 				}
 				mean := sum.total
-				// A sum in order loses up to half a unit a term.
+				// A sum in order loses up to half a unit per term.
 				sizes.total *= 1 + float64(d.Classes)/1024
 				for c := range d.Classes {
 					y, g := float64(soft[at(c)]), float64(grad[at(c)])
@@ -209,8 +208,8 @@ func testGradMasked(t *testing.T) {
 	}
 }
 
-// No bit of a result depends on the number of processors, nor of a row's on
-// its neighbours.
+// No bit of a result depends on the number of processors, and no bit of a row on its
+// neighbours.
 func TestThreads(t *testing.T) { eachLevel(t, testThreads) }
 
 func testThreads(t *testing.T) {
@@ -239,7 +238,7 @@ func testThreads(t *testing.T) {
 		runtime.GOMAXPROCS(procs)
 		soft2, hard2, back2, tau2 := run(d, logits)
 		if !slices.Equal(soft, soft2) || !slices.Equal(hard, hard2) || !slices.Equal(back, back2) || tau != tau2 {
-			t.Errorf("on %d processors the results are others", procs)
+			t.Errorf("the results differ with GOMAXPROCS=%d", procs)
 		}
 	}
 	for _, k := range []int{20, 100} { // short rows and long ones
@@ -247,12 +246,12 @@ func testThreads(t *testing.T) {
 		soft, hard, back, _ := run(all, logits)
 		soft2, hard2, back2, _ := run(few, logits[:few.Size()])
 		if n := few.Size(); !slices.Equal(soft[:n], soft2) || !slices.Equal(hard[:n], hard2) || !slices.Equal(back[:n], back2) {
-			t.Errorf("the first 33 rows of %d classes alone are others than among %d", k, all.Outer)
+			t.Errorf("the first 33 rows of %d classes differ from those among %d", k, all.Outer)
 		}
 	}
 }
 
-// A distribution's results are the same bits anywhere in a batch.
+// A distribution's results have the same bits anywhere in a batch.
 func TestPlace(t *testing.T) {
 	eachLevel(t, func(t *testing.T) {
 		t.Run("float32", testPlace[float32])
@@ -291,7 +290,7 @@ func testPlace[T Float](t *testing.T) {
 		want := results(0, 1)
 		for _, at := range [][2]int{{0, 40}, {7, 40}, {39, 40}, {16, 17}, {500, 1001}} {
 			if !slices.Equal(results(at[0], at[1]), want) {
-				t.Errorf("%d classes: row %d of %d has other bits than alone", k, at[0], at[1])
+				t.Errorf("%d classes: the bits of row %d of %d differ from the row by itself", k, at[0], at[1])
 			}
 		}
 	}
@@ -326,7 +325,8 @@ func testArgmax(t *testing.T) {
 	}
 }
 
-// Temperatures down to the least number, and logits of any size, give numbers.
+// The results are numbers for temperatures down to the least one and for logits of any
+// size.
 func TestExtremes(t *testing.T) { eachLevel(t, testExtremes) }
 
 func testExtremes(t *testing.T) {
@@ -381,7 +381,7 @@ func testBadInput(t *testing.T) {
 	}
 }
 
-// The first of several bad elements is named, on any number of processors.
+// An error names the first of several bad elements, with any number of processors.
 func TestFirstBadElement(t *testing.T) { eachLevel(t, testFirstBadElement) }
 
 func testFirstBadElement(t *testing.T) {

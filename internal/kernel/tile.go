@@ -7,22 +7,21 @@ import (
 )
 
 const (
-	// tileSize is about how many elements a tile holds where Inner is 1: its
-	// few arrays then stay in the first level of cache.
+	// tileSize is about how many elements a tile has if Inner is 1. A kernel's
+	// arrays then stay in the first level of cache.
 	tileSize = 4096
 
-	// Where Inner is over 1, a tile is minWidth to maxWidth neighbouring
-	// distributions wide, and packedSize elements in between: noise comes in
-	// groups of consecutive elements, of which a narrow tile wastes much.
+	// If Inner is greater than 1, a tile is minWidth to maxWidth neighbouring
+	// distributions wide, and in between has packedSize elements. Noise comes in
+	// groups of consecutive elements, and a narrow tile wastes most of a group.
 	packedSize = 1 << 16
 	minWidth   = 16
 	maxWidth   = 512
 )
 
-// A tile is some neighbouring distributions, for which an array is seen as
-// contiguous rows, one a distribution: directly where Inner is 1, else packed
-// into a buffer. Tiles depend on the Dims alone, never on the number of
-// goroutines.
+// A tile is a set of neighbouring distributions. It shows an array as contiguous rows,
+// one per distribution: directly if Inner is 1, otherwise packed into a buffer. Tiles
+// depend on the Dims only, never on the number of goroutines.
 type tile[T Float] struct {
 	Dims
 	outer, inner int // of the first distribution
@@ -33,12 +32,12 @@ type tile[T Float] struct {
 // maxArrays is how many arrays a kernel may work on in a tile.
 const maxArrays = 4
 
-// tiles says how Dims is cut: count tiles, of which Inner holds perRow beside
-// each other.
+// tiles returns how Dims is cut: into count tiles of a width, perRow of them side by
+// side in Inner.
 func (d Dims) tiles() (width, perRow, count int) {
 	if d.Inner == 1 {
 		width = max(1, tileSize/d.Classes)
-		// Whole groups of noise, and of short rows whole registers, waste less.
+		// Whole groups of noise, and whole registers of short rows, waste less.
 		if step := max(philox.Group/GCD(philox.Group, d.Classes), 16); width >= step {
 			width -= width % step
 		} else if width > 1 && step == 16 {
@@ -51,7 +50,7 @@ func (d Dims) tiles() (width, perRow, count int) {
 	return width, perRow, d.Outer * perRow
 }
 
-// GCD is the greatest common divisor.
+// GCD returns the greatest common divisor.
 func GCD(a, b int) int {
 	for b != 0 {
 		a, b = b, a%b
@@ -59,11 +58,11 @@ func GCD(a, b int) int {
 	return a
 }
 
-// CeilDiv is a/b rounded up.
+// CeilDiv returns a/b, rounded up.
 func CeilDiv(a, b int) int { return (a + b - 1) / b }
 
-// eachTile calls f on every tile, at cost nanoseconds an element, and gives it
-// the tile's number. It returns the error of the first tile that has one.
+// eachTile calls f with every tile and its number. An element costs as many nanoseconds
+// as cost says. It returns the error of the first tile that has one.
 func eachTile[T Float](d Dims, cost int, f func(t *tile[T], number int) error) error {
 	if d.Size() == 0 {
 		return nil
@@ -95,8 +94,8 @@ func eachTile[T Float](d Dims, cost int, f func(t *tile[T], number int) error) e
 	return nil
 }
 
-// Buffers outlive a call: a run of a small graph would spend a good part of its
-// time on clearing new ones.
+// Buffers outlive a call, because clearing new ones would take much of the time of a
+// small graph.
 var (
 	buffers32 = sync.Pool{New: func() any { return new([maxArrays][]float32) }}
 	buffers64 = sync.Pool{New: func() any { return new([maxArrays][]float64) }}
@@ -109,7 +108,7 @@ func bufferPool[T Float]() *sync.Pool {
 	return &buffers64
 }
 
-// index returns where in the array class c of the tile's row r is.
+// index returns the index in the array of class c of the tile's row r.
 func (t *tile[T]) index(r, c int) int {
 	if t.Inner == 1 {
 		return (t.outer+r)*t.Classes + c
@@ -117,7 +116,7 @@ func (t *tile[T]) index(r, c int) int {
 	return (t.outer*t.Classes+c)*t.Inner + t.inner + r
 }
 
-// distribution returns the number of row r among the outer × inner rows.
+// distribution returns the number of row r among all distributions.
 func (t *tile[T]) distribution(r int) int {
 	if t.Inner == 1 {
 		return t.outer + r
@@ -125,12 +124,12 @@ func (t *tile[T]) distribution(r int) int {
 	return t.outer*t.Inner + t.inner + r
 }
 
-// direct returns the tile's part of an array where that is contiguous.
+// direct returns the tile's part of an array if Inner is 1.
 func (t *tile[T]) direct(array []T) []T {
 	return array[t.outer*t.Classes : (t.outer+t.rows)*t.Classes]
 }
 
-// buffer returns buffer number n, at the tile's size.
+// buffer returns buffer number n, in the tile's size.
 func (t *tile[T]) buffer(n int) []T {
 	size := t.rows * t.Classes
 	if cap(t.buffers[n]) < size {
@@ -139,7 +138,7 @@ func (t *tile[T]) buffer(n int) []T {
 	return t.buffers[n][:size]
 }
 
-// read returns the tile's rows of an array, by way of buffer n if need be.
+// read returns the tile's rows of an array, in buffer n if they must be packed.
 func (t *tile[T]) read(n int, array []T) []T {
 	if t.Inner == 1 {
 		return t.direct(array)
@@ -154,7 +153,7 @@ func (t *tile[T]) read(n int, array []T) []T {
 	return rows
 }
 
-// target returns the rows to write for an array; flush puts them there.
+// target returns the rows to write for an array. flush then copies them to the array.
 func (t *tile[T]) target(n int, array []T) []T {
 	if t.Inner == 1 {
 		return t.direct(array)
@@ -175,8 +174,8 @@ func (t *tile[T]) flush(n int, array []T) {
 	}
 }
 
-// noise returns the tile's rows of a sampler's noise, by way of buffer n. It
-// may fetch the tile's rows of two arrays into the cache meanwhile.
+// noise returns the tile's rows of a sampler's noise, in buffer n unless they are given.
+// It may prefetch the tile's rows of two arrays.
 func (t *tile[T]) noise(n int, noise Noise[T], ahead prefetch[T]) []T {
 	switch {
 	case noise.Given != nil:

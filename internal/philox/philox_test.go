@@ -64,7 +64,7 @@ func TestKeysDiffer(t *testing.T) {
 		for stream := range uint64(2000) {
 			key, name := DeriveKey(seed, stream), fmt.Sprintf("seed %d stream %d", seed, stream)
 			if other, ok := seen[key]; ok {
-				t.Fatalf("%s and %s have one key", name, other)
+				t.Fatalf("%s and %s have the same key", name, other)
 			}
 			seen[key] = name
 		}

@@ -1,34 +1,44 @@
-// Command asm writes the assembly of package kernel with avo. Run it by
-// go generate in the package's folder.
+// Command asm writes the vector code of package kernel: for each traversal the
+// assembly X_amd64.s, which it generates with avo, X_amd64.go, which calls it at the
+// level in use, and X_noasm.go for builds without assembly.
+//
+//	go generate ./internal/kernel
+//
+// The files here mirror those of the package: what is in bce.go there has its vector
+// code in bce.go here. See implement for how a function gets vector code.
 package main
 
 import (
-	. "github.com/mmcloughlin/avo/build"
+	"log"
+	"os"
+	"path/filepath"
 )
 
+// folder is that of package kernel, from here.
+const folder = ".."
+
 func main() {
-	ConstraintExpr("!purego")
-	for _, l := range levels {
-		if !l.double {
-			noise32(l)
-			turnIn(l)
-			turnOut(l)
-			columns(l)
-			gradColumns(l)
-		}
-		adams(l)
-		peak(l)
-		exps(l)
-		times(l)
-		dots(l)
-		grads(l)
-		gradTaus(l)
-		bces(l)
-		bceGrads(l)
-		klDots(l)
-		klGrads(l)
-		weighs(l)
+	log.SetFlags(0)
+	if err := generate(); err != nil {
+		log.Fatal(err)
 	}
-	noise64(levels[0])
-	Generate()
+}
+
+func generate() error {
+	k, err := readKernel(folder)
+	if err != nil {
+		return err
+	}
+	for _, t := range traversals {
+		files, err := t.generate(k)
+		if err != nil {
+			return err
+		}
+		for name, text := range files {
+			if err := os.WriteFile(filepath.Join(folder, name), text, 0o644); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

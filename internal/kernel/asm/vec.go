@@ -3,489 +3,413 @@ package main
 import (
 	"fmt"
 	"math"
-	"strings"
 
-	. "github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/attr"
+	"github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// level is an instruction set that kernels are generated for. The methods of
-// this file are the few operations in which the two differ; all others have
-// one name for both widths.
+// A level is an instruction set together with an element type.
 type level struct {
-	suffix string
-	wide   bool // AVX-512: 64-byte registers and mask registers
-	double bool // float64 in place of float32, with AVX2 alone
-	bytes  int
-	lanes  int
-
-	even       reg.OpmaskVirtual // the even 32-bit lanes
-	half, unit reg.VecVirtual    // 1/2, 2⁻³²
+	suffix string // of the functions' names
+	wide   bool   // AVX-512: 64-byte registers and mask registers
+	double bool   // float64 instead of float32, on AVX2 only
+	bytes  int    // of a register
+	lanes  int    // elements in a register
 }
 
-var levels = []level{
-	{suffix: "AVX2", bytes: 32, lanes: 8},
-	{suffix: "AVX512", wide: true, bytes: 64, lanes: 16},
-	{suffix: "AVX2", double: true, bytes: 32, lanes: 4},
-}
+var (
+	avx2       = level{suffix: "AVX2", bytes: 32, lanes: 8}
+	avx512     = level{suffix: "AVX512", wide: true, bytes: 64, lanes: 16}
+	avx2Double = level{suffix: "AVX2", double: true, bytes: 32, lanes: 4}
+)
 
 // size is that of an element.
 func (l level) size() int { return l.bytes / l.lanes }
 
-// text begins the function name32LEVEL, or name64LEVEL. In its signature T is
-// the element type and W a word of its size.
-func (l level) text(name, signature string) {
-	bits := fmt.Sprint(8 * l.size())
-	signature = strings.NewReplacer("T", "float"+bits, "W", "uint"+bits).Replace(signature)
-	TEXT(name+bits+l.suffix, NOSPLIT, signature)
-	Pragma("noescape")
+// bits is the size of an element in bits.
+func (l level) bits() int { return 8 * l.size() }
+
+// An assembler writes a function at a level. The methods in this file are the
+// operations in which levels differ. All other instructions have one name for
+// every width of register.
+type assembler struct {
+	*build.Context
+	level
+	constants constants
+	arguments
+
+	even       reg.OpmaskVirtual // see prepare
+	half, unit reg.VecVirtual
 }
 
-// item is where an element of an array is.
-func (l level) item(array reg.Register, i int) Mem { return Mem{Base: array, Disp: i * l.size()} }
-
-// number is a vector of one number, word of one word.
-func (l level) number(x float64) Mem {
-	if l.double {
-		return f64(x)
+// reg returns a new vector register.
+func (a *assembler) reg() reg.VecVirtual {
+	if a.wide {
+		return a.ZMM()
 	}
-	return f32(x)
+	return a.YMM()
 }
 
-func (l level) word(x uint64) Mem {
-	if l.double {
-		return u64(x)
+// regs returns n new vector registers.
+func (a *assembler) regs(n int) []reg.VecVirtual {
+	r := make([]reg.VecVirtual, n)
+	for i := range r {
+		r[i] = a.reg()
 	}
-	return u32(uint32(x))
+	return r
 }
 
-// iota is the vector 0, 1, 2 ….
-func (l level) iota() Mem {
-	if !l.double {
-		return iota32()
-	}
-	m, ok := constants["iota64"]
+// constants are the read-only vectors of a file, each of 64 bytes.
+type constants map[string]Mem
+
+// constant returns a vector of words of a size. It is defined on the first use.
+func (a *assembler) constant(name string, size int, word func(i int) Constant) Mem {
+	m, ok := a.constants[name]
 	if !ok {
-		m = GLOBL("iota64", RODATA|NOPTR)
-		for i := range 4 {
-			DATA(8*i, U64(i))
+		m = a.StaticGlobal(name)
+		a.DataAttributes(attr.RODATA | attr.NOPTR)
+		for i := range 64 / size {
+			a.AddDatum(size*i, word(i))
 		}
-		constants["iota64"] = m
+		a.constants[name] = m
 	}
 	return m
 }
 
-// Arithmetic of either element type, with the operands in the assembler's
-// order: sub is c = b − a, div c = b/a; of the fused ones, fmadd231 is
-// c = b·a + c, fnmadd231 c = c − b·a, fmsub213 c = b·c − a.
+// f32, u32, f64 and u64 are vectors of one number.
+func (a *assembler) f32(x float64) Mem { return a.u32(math.Float32bits(float32(x))) }
 
-func (l level) add(a Op, b, c reg.VecVirtual)       { l.either(VADDPS, VADDPD)(a, b, c) }
-func (l level) sub(a Op, b, c reg.VecVirtual)       { l.either(VSUBPS, VSUBPD)(a, b, c) }
-func (l level) mul(a Op, b, c reg.VecVirtual)       { l.either(VMULPS, VMULPD)(a, b, c) }
-func (l level) div(a Op, b, c reg.VecVirtual)       { l.either(VDIVPS, VDIVPD)(a, b, c) }
-func (l level) fmadd231(a Op, b, c reg.VecVirtual)  { l.either(VFMADD231PS, VFMADD231PD)(a, b, c) }
-func (l level) fnmadd231(a Op, b, c reg.VecVirtual) { l.either(VFNMADD231PS, VFNMADD231PD)(a, b, c) }
-func (l level) fmsub213(a Op, b, c reg.VecVirtual)  { l.either(VFMSUB213PS, VFMSUB213PD)(a, b, c) }
-func (l level) addWords(a Op, b, c reg.VecVirtual)  { l.either(VPADDD, VPADDQ)(a, b, c) }
+func (a *assembler) u32(x uint32) Mem {
+	return a.constant(fmt.Sprintf("word%08x", x), 4, func(int) Constant { return U32(x) })
+}
 
-func (l level) either(single, double func(...Op)) func(...Op) {
-	if l.double {
+func (a *assembler) f64(x float64) Mem { return a.u64(math.Float64bits(x)) }
+
+func (a *assembler) u64(x uint64) Mem {
+	return a.constant(fmt.Sprintf("quad%016x", x), 8, func(int) Constant { return U64(x) })
+}
+
+// number is a vector of one number of the element type, word of one word of its
+// size.
+func (a *assembler) number(x float64) Mem {
+	if a.double {
+		return a.f64(x)
+	}
+	return a.f32(x)
+}
+
+func (a *assembler) word(x uint64) Mem {
+	if a.double {
+		return a.u64(x)
+	}
+	return a.u32(uint32(x))
+}
+
+// iota is the vector 0, 1, 2 … of words of the element's size, iota32 of 32 bits.
+func (a *assembler) iota() Mem {
+	if a.double {
+		return a.constant("iota64", 8, func(i int) Constant { return U64(i) })
+	}
+	return a.iota32()
+}
+
+func (a *assembler) iota32() Mem {
+	return a.constant("iota", 4, func(i int) Constant { return U32(i) })
+}
+
+// firstLanesTable is eight words of ones, then eight of zeros.
+func (a *assembler) firstLanesTable() Mem {
+	return a.constant("firstLanes", 4, func(i int) Constant { return U32(uint32(int32(i-8) >> 31)) })
+}
+
+// prepare loads constants into registers, where AVX-512 has enough of them. A function
+// that uses Philox or the logarithm begins with it.
+func (a *assembler) prepare() {
+	if !a.wide {
+		return
+	}
+	a.even = a.maskOf(0x5555) // the even 32-bit lanes
+	a.half, a.unit = a.reg(), a.reg()
+	a.VMOVUPS(a.f32(0.5), a.half)
+	a.VMOVUPS(a.f32(1.0/(1<<32)), a.unit)
+}
+
+func (a *assembler) maskOf(bits uint32) reg.OpmaskVirtual {
+	k, word := a.K(), a.GP32()
+	a.MOVL(U32(bits), word)
+	a.KMOVW(word, k)
+	return k
+}
+
+// Arithmetic of either element type, with the operands in the assembler's order:
+// sub is z = y − x, div z = y/x; of the fused ones, fmadd231 is z = y·x + z,
+// fmadd213 z = y·z + x, fnmadd231 z = z − y·x, fmsub213 z = y·z − x.
+
+func (a *assembler) add(x Op, y, z reg.VecVirtual)      { a.either(a.VADDPS, a.VADDPD)(x, y, z) }
+func (a *assembler) sub(x Op, y, z reg.VecVirtual)      { a.either(a.VSUBPS, a.VSUBPD)(x, y, z) }
+func (a *assembler) mul(x Op, y, z reg.VecVirtual)      { a.either(a.VMULPS, a.VMULPD)(x, y, z) }
+func (a *assembler) div(x Op, y, z reg.VecVirtual)      { a.either(a.VDIVPS, a.VDIVPD)(x, y, z) }
+func (a *assembler) sqrt(x Op, z reg.VecVirtual)        { a.either(a.VSQRTPS, a.VSQRTPD)(x, z) }
+func (a *assembler) addWords(x Op, y, z reg.VecVirtual) { a.either(a.VPADDD, a.VPADDQ)(x, y, z) }
+
+func (a *assembler) fmadd231(x Op, y, z reg.VecVirtual) {
+	a.either(a.VFMADD231PS, a.VFMADD231PD)(x, y, z)
+}
+
+func (a *assembler) fmadd213(x Op, y, z reg.VecVirtual) {
+	a.either(a.VFMADD213PS, a.VFMADD213PD)(x, y, z)
+}
+
+func (a *assembler) fnmadd231(x Op, y, z reg.VecVirtual) {
+	a.either(a.VFNMADD231PS, a.VFNMADD231PD)(x, y, z)
+}
+
+func (a *assembler) fmsub213(x Op, y, z reg.VecVirtual) {
+	a.either(a.VFMSUB213PS, a.VFMSUB213PD)(x, y, z)
+}
+
+func (a *assembler) either(single, double func(...Op)) func(...Op) {
+	if a.double {
 		return double
 	}
 	return single
 }
 
-// reg returns a new vector register.
-func (l level) reg() reg.VecVirtual {
-	if l.wide {
-		return ZMM()
-	}
-	return YMM()
-}
-
-// constants are the read-only vectors made so far, each of 64 bytes.
-var constants = map[string]Mem{}
-
-// f32 is a vector of one number.
-func f32(x float64) Mem { return u32(math.Float32bits(float32(x))) }
-
-// u32 is a vector of one word.
-func u32(x uint32) Mem {
-	name := fmt.Sprintf("word%08x", x)
-	m, ok := constants[name]
-	if !ok {
-		m = GLOBL(name, RODATA|NOPTR)
-		for i := range 16 {
-			DATA(4*i, U32(x))
-		}
-		constants[name] = m
-	}
-	return m
-}
-
-// f64 is a vector of one double.
-func f64(x float64) Mem { return u64(math.Float64bits(x)) }
-
-func u64(x uint64) Mem {
-	name := fmt.Sprintf("quad%016x", x)
-	m, ok := constants[name]
-	if !ok {
-		m = GLOBL(name, RODATA|NOPTR)
-		for i := range 8 {
-			DATA(8*i, U64(x))
-		}
-		constants[name] = m
-	}
-	return m
-}
-
-// iota32 is the vector 0, 1, 2 ….
-func iota32() Mem {
-	m, ok := constants["iota"]
-	if !ok {
-		m = GLOBL("iota", RODATA|NOPTR)
-		for i := range 16 {
-			DATA(4*i, U32(i))
-		}
-		constants["iota"] = m
-	}
-	return m
-}
-
 // and, or and xor are bitwise.
-func (l level) and(a Op, b, dst reg.VecVirtual) {
-	if l.wide {
-		VPANDD(a, b, dst)
+func (a *assembler) and(x Op, y, z reg.VecVirtual) {
+	if a.wide {
+		a.VPANDD(x, y, z)
 	} else {
-		VPAND(a, b, dst)
+		a.VPAND(x, y, z)
 	}
 }
 
-func (l level) or(a Op, b, dst reg.VecVirtual) {
-	if l.wide {
-		VPORD(a, b, dst)
+func (a *assembler) or(x Op, y, z reg.VecVirtual) {
+	if a.wide {
+		a.VPORD(x, y, z)
 	} else {
-		VPOR(a, b, dst)
+		a.VPOR(x, y, z)
 	}
 }
 
-func (l level) xor(a Op, b, dst reg.VecVirtual) {
-	if l.wide {
-		VPXORD(a, b, dst)
+func (a *assembler) xor(x Op, y, z reg.VecVirtual) {
+	if a.wide {
+		a.VPXORD(x, y, z)
 	} else {
-		VPXOR(a, b, dst)
+		a.VPXOR(x, y, z)
 	}
 }
 
-func (l level) zero(dst reg.VecVirtual) { l.xor(dst, dst, dst) }
+func (a *assembler) clear(x reg.VecVirtual) { a.xor(x, x, x) }
 
-// prepare sets, in the function begun, what wide registers hold throughout.
-func (l *level) prepare() {
-	if !l.wide {
-		return
-	}
-	l.even = l.maskOf(0x5555)
-	l.half, l.unit = l.reg(), l.reg()
-	VMOVUPS(f32(0.5), l.half)
-	VMOVUPS(f32(1.0/(1<<32)), l.unit)
+// zero returns a register of zeros.
+func (a *assembler) zero() reg.VecVirtual {
+	x := a.reg()
+	a.clear(x)
+	return x
 }
 
-func (l level) maskOf(bits uint32) reg.OpmaskVirtual {
-	k, word := K(), GP32()
-	MOVL(U32(bits), word)
-	KMOVW(word, k)
-	return k
-}
-
-// mask is the outcome of a comparison: a mask register, or a vector whose
-// lanes are all ones or all zeros.
+// A mask is the result of a comparison: a mask register, or a vector whose lanes
+// are all ones or all zeros.
 type mask struct {
 	k reg.OpmaskVirtual
 	v reg.VecVirtual
 }
 
-// The comparisons, by their immediates.
+// The comparisons, by their immediates. They are false for a NaN, except the two
+// that say otherwise.
 const (
-	equal          = 0x00 // ordered, as all that follow but two
-	unordered      = 0x03
+	equal          = 0x00
+	unordered      = 0x03 // true for a NaN
 	less           = 0x11
-	notEqual       = 0x04 // or unordered
+	notEqual       = 0x04 // true for a NaN
 	greaterOrEqual = 0x1D
 	greater        = 0x1E
 )
 
-// compare compares a with b, lane by lane.
-func (l level) compare(how int, a reg.VecVirtual, b Op) mask {
-	m := l.newMask()
+// compare compares x with y, lane by lane.
+func (a *assembler) compare(how int, x reg.VecVirtual, y Op) mask {
+	m := a.newMask()
 	switch {
-	case l.wide:
-		VCMPPS(U8(how), b, a, m.k)
-	case l.double:
-		VCMPPD(U8(how), b, a, m.v)
+	case a.wide:
+		a.VCMPPS(U8(how), y, x, m.k)
+	case a.double:
+		a.VCMPPD(U8(how), y, x, m.v)
 	default:
-		VCMPPS(U8(how), b, a, m.v)
+		a.VCMPPS(U8(how), y, x, m.v)
 	}
 	return m
 }
 
-func (l level) newMask() mask {
-	if l.wide {
-		return mask{k: K()}
+func (a *assembler) newMask() mask {
+	if a.wide {
+		return mask{k: a.K()}
 	}
-	return mask{v: l.reg()}
+	return mask{v: a.reg()}
 }
 
-func (l level) noMask() mask {
-	m := l.newMask()
-	if l.wide {
-		KXORW(m.k, m.k, m.k)
+// noLanes returns an empty mask.
+func (a *assembler) noLanes() mask {
+	m := a.newMask()
+	if a.wide {
+		a.KXORW(m.k, m.k, m.k)
 	} else {
-		l.zero(m.v)
+		a.clear(m.v)
 	}
 	return m
 }
 
-// orMask and andMask change their last argument.
-func (l level) orMask(a, b mask) {
-	if l.wide {
-		KORW(a.k, b.k, b.k)
+// orMask adds m's lanes to those of n, andMask keeps only those of m in n, and
+// dropMask takes m's lanes out of n.
+func (a *assembler) orMask(m, n mask) {
+	if a.wide {
+		a.KORW(m.k, n.k, n.k)
 	} else {
-		VORPS(a.v, b.v, b.v)
+		a.VORPS(m.v, n.v, n.v)
 	}
 }
 
-func (l level) andMask(a, b mask) {
-	if l.wide {
-		KANDW(a.k, b.k, b.k)
+func (a *assembler) andMask(m, n mask) {
+	if a.wide {
+		a.KANDW(m.k, n.k, n.k)
 	} else {
-		VANDPS(a.v, b.v, b.v)
+		a.VANDPS(m.v, n.v, n.v)
 	}
 }
 
-// dropMask takes a's lanes out of b.
-func (l level) dropMask(a, b mask) {
-	if l.wide {
-		KANDNW(b.k, a.k, b.k)
+func (a *assembler) dropMask(m, n mask) {
+	if a.wide {
+		a.KANDNW(n.k, m.k, n.k)
 	} else {
-		VANDNPS(b.v, a.v, b.v)
+		a.VANDNPS(n.v, m.v, n.v)
 	}
 }
 
-// pick sets dst to yes in the mask's lanes, to no elsewhere.
-func (l level) pick(m mask, yes, no, dst reg.VecVirtual) {
-	if l.wide {
-		VBLENDMPS(yes, no, m.k, dst)
+// pick sets z to x in the mask's lanes and to y in the others.
+func (a *assembler) pick(m mask, x, y, z reg.VecVirtual) {
+	if a.wide {
+		a.VBLENDMPS(x, y, m.k, z)
 	} else {
-		VBLENDVPS(m.v, yes, no, dst)
+		a.VBLENDVPS(m.v, x, y, z)
 	}
 }
 
-// keep sets dst to x in the mask's lanes, to 0 elsewhere.
-func (l level) keep(m mask, x, dst reg.VecVirtual) {
-	if l.wide {
-		VMOVAPS_Z(x, m.k, dst)
+// keep sets z to x in the mask's lanes and to 0 in the others.
+func (a *assembler) keep(m mask, x, z reg.VecVirtual) {
+	if a.wide {
+		a.VMOVAPS_Z(x, m.k, z)
 	} else {
-		VANDPS(m.v, x, dst)
+		a.VANDPS(m.v, x, z)
 	}
 }
 
 // storeMask writes a mask as a word of bits.
-func (l level) storeMask(m mask, to Mem) { MOVL(l.maskBits(m), to) }
+func (a *assembler) storeMask(m mask, to Mem) { a.MOVL(a.maskBits(m), to) }
 
-// maskBits is a mask as a word of bits.
-func (l level) maskBits(m mask) reg.GPVirtual {
-	bits := GP32()
+// maskBits returns a mask as a word of bits.
+func (a *assembler) maskBits(m mask) reg.GPVirtual {
+	bits := a.GP32()
 	switch {
-	case l.wide:
-		KMOVW(m.k, bits)
-	case l.double:
-		VMOVMSKPD(m.v, bits)
+	case a.wide:
+		a.KMOVW(m.k, bits)
+	case a.double:
+		a.VMOVMSKPD(m.v, bits)
 	default:
-		VMOVMSKPS(m.v, bits)
+		a.VMOVMSKPS(m.v, bits)
 	}
 	return bits
 }
 
-// firstLanes is the mask of the first n lanes, n under the lanes' number. It
-// spoils n.
-func (l level) firstLanes(n reg.GPVirtual) mask {
-	m := l.newMask()
-	if l.wide {
-		bits := GP64()
-		MOVQ(n, reg.RCX)
-		MOVQ(U64(1), bits)
-		SHLQ(reg.CL, bits)
-		DECQ(bits)
-		KMOVW(bits.As32(), m.k)
+// firstLanes returns the mask of the first n lanes, n less than their number. It
+// changes n.
+func (a *assembler) firstLanes(n reg.GPVirtual) mask {
+	m := a.newMask()
+	if a.wide {
+		bits := a.GP64()
+		a.MOVQ(n, reg.RCX)
+		a.MOVQ(U64(1), bits)
+		a.SHLQ(reg.CL, bits)
+		a.DECQ(bits)
+		a.KMOVW(bits.As32(), m.k)
 		return m
 	}
-	table := GP64()
-	LEAQ(firstLanesTable(), table)
-	NEGQ(n)
-	VMOVUPS(Mem{Base: table, Index: n, Scale: uint8(l.size()), Disp: 32}, m.v)
+	table := a.GP64()
+	a.LEAQ(a.firstLanesTable(), table)
+	a.NEGQ(n)
+	a.VMOVUPS(Mem{Base: table, Index: n, Scale: uint8(a.size()), Disp: 32}, m.v)
 	return m
 }
 
-// firstLanesTable is eight words of ones, then eight of zeros.
-func firstLanesTable() Mem {
-	m, ok := constants["firstLanes"]
-	if !ok {
-		m = GLOBL("firstLanes", RODATA|NOPTR)
-		for i := range 16 {
-			DATA(4*i, U32(uint32(int32(i-8)>>31)))
-		}
-		constants["firstLanes"] = m
-	}
-	return m
-}
-
-// load and store move the mask's lanes; the others are zeros and left alone.
-func (l level) load(m *mask, from Mem) reg.VecVirtual {
-	v := l.reg()
+// load and store move the mask's lanes, or all if m is nil. The others are loaded
+// as zeros, and left alone in memory.
+func (a *assembler) load(m *mask, from Mem) reg.VecVirtual {
+	v := a.reg()
 	switch {
 	case m == nil:
-		VMOVUPS(from, v)
-	case l.wide:
-		VMOVUPS_Z(from, m.k, v)
+		a.VMOVUPS(from, v)
+	case a.wide:
+		a.VMOVUPS_Z(from, m.k, v)
 	default:
-		VMASKMOVPS(from, m.v, v)
+		a.VMASKMOVPS(from, m.v, v)
 	}
 	return v
 }
 
-func (l level) store(m *mask, v reg.VecVirtual, to Mem) {
+func (a *assembler) store(m *mask, v reg.VecVirtual, to Mem) {
 	switch {
 	case m == nil:
-		VMOVUPS(v, to)
-	case l.wide:
-		VMOVUPS(v, m.k, to)
+		a.VMOVUPS(v, to)
+	case a.wide:
+		a.VMOVUPS(v, m.k, to)
 	default:
-		VMASKMOVPS(v, m.v, to)
+		a.VMASKMOVPS(v, m.v, to)
 	}
 }
 
 // broadcast loads a number into all lanes.
-func (l level) broadcast(from Mem) reg.VecVirtual {
-	v := l.reg()
-	l.broadcastTo(from, v)
+func (a *assembler) broadcast(from Mem) reg.VecVirtual {
+	v := a.reg()
+	if a.double {
+		a.VBROADCASTSD(from, v)
+	} else {
+		a.VBROADCASTSS(from, v)
+	}
 	return v
 }
 
-func (l level) broadcastTo(from Mem, v reg.VecVirtual) {
-	if l.double {
-		VBROADCASTSD(from, v)
+// widen returns the lower and the upper half of x's lanes, of float32, as
+// float64.
+func (a *assembler) widen(x reg.VecVirtual) (lower, upper reg.VecVirtual) {
+	lower, upper = a.reg(), a.reg()
+	if a.wide {
+		half := a.YMM()
+		a.VEXTRACTF32X8(U8(1), x, half)
+		a.VCVTPS2PD(x.AsY(), lower)
+		a.VCVTPS2PD(half, upper)
 	} else {
-		VBROADCASTSS(from, v)
+		half := a.XMM()
+		a.VEXTRACTF128(U8(1), x, half)
+		a.VCVTPS2PD(x.AsX(), lower)
+		a.VCVTPS2PD(half, upper)
 	}
+	return lower, upper
 }
 
-// span is an array that a loop goes along.
-type span struct {
-	l    level
-	base reg.Register
-	m    *mask
-}
-
-func (s span) get() reg.VecVirtual  { return s.l.load(s.m, Mem{Base: s.base}) }
-func (s span) put(v reg.VecVirtual) { s.l.store(s.m, v, Mem{Base: s.base}) }
-
-// along runs body over n elements of arrays side by side, a register at a time,
-// and once more for what is left: then with the mask of its lanes, else nil.
-func (l level) along(name string, n reg.GPVirtual, arrays []reg.Register, body func(at []span, rest *mask)) {
-	at := func(m *mask) (spans []span) {
-		for _, a := range arrays {
-			spans = append(spans, span{l, a, m})
-		}
-		return spans
-	}
-	Label(name + "whole")
-	CMPQ(n, U32(l.lanes))
-	JB(LabelRef(name + "rest"))
-	body(at(nil), nil)
-	for _, a := range arrays {
-		ADDQ(U32(l.bytes), a)
-	}
-	SUBQ(U32(l.lanes), n)
-	JMP(LabelRef(name + "whole"))
-	Label(name + "rest")
-	TESTQ(n, n)
-	JZ(LabelRef(name + "done"))
-	m := l.firstLanes(n)
-	body(at(&m), &m)
-	Label(name + "done")
-}
-
-// sums adds lanes up in float64; float64 lanes need a alone.
-type sums struct {
-	l    level
-	a, b reg.VecVirtual
-}
-
-func (l level) newSums() sums {
-	s := sums{l, l.reg(), l.reg()}
-	l.zero(s.a)
-	l.zero(s.b)
-	return s
-}
-
-// halves converts float32 lanes to float64.
-func (l level) halves(x reg.VecVirtual) (a, b reg.VecVirtual) {
-	a, b = l.reg(), l.reg()
-	if l.wide {
-		upper := YMM()
-		VEXTRACTF32X8(U8(1), x, upper)
-		VCVTPS2PD(x.AsY(), a)
-		VCVTPS2PD(upper, b)
+// narrow is the inverse of widen, with rounding.
+func (a *assembler) narrow(lower, upper reg.VecVirtual) reg.VecVirtual {
+	x := a.reg()
+	if a.wide {
+		half := a.YMM()
+		a.VCVTPD2PS(lower, x.AsY())
+		a.VCVTPD2PS(upper, half)
+		a.VINSERTF32X8(U8(1), half, x, x)
 	} else {
-		upper := XMM()
-		VEXTRACTF128(U8(1), x, upper)
-		VCVTPS2PD(x.AsX(), a)
-		VCVTPS2PD(upper, b)
-	}
-	return a, b
-}
-
-// whole converts them back.
-func (l level) whole(a, b reg.VecVirtual) reg.VecVirtual {
-	x := l.reg()
-	if l.wide {
-		upper := YMM()
-		VCVTPD2PS(a, x.AsY())
-		VCVTPD2PS(b, upper)
-		VINSERTF32X8(U8(1), upper, x, x)
-	} else {
-		upper := XMM()
-		VCVTPD2PSY(a, x.AsX())
-		VCVTPD2PSY(b, upper)
-		VINSERTF128(U8(1), upper, x, x)
+		half := a.XMM()
+		a.VCVTPD2PSY(lower, x.AsX())
+		a.VCVTPD2PSY(upper, half)
+		a.VINSERTF128(U8(1), half, x, x)
 	}
 	return x
-}
-
-func (s sums) add(x reg.VecVirtual) {
-	if s.l.double {
-		VADDPD(x, s.a, s.a)
-		return
-	}
-	a, b := s.l.halves(x)
-	VADDPD(a, s.a, s.a)
-	VADDPD(b, s.b, s.b)
-}
-
-// addProduct adds x·y.
-func (s sums) addProduct(x, y reg.VecVirtual) {
-	if s.l.double {
-		VFMADD231PD(x, y, s.a)
-		return
-	}
-	xa, xb := s.l.halves(x)
-	ya, yb := s.l.halves(y)
-	VFMADD231PD(xa, ya, s.a)
-	VFMADD231PD(xb, yb, s.b)
-}
-
-func (s sums) store(to reg.Register) {
-	VMOVUPD(s.a, Mem{Base: to})
-	VMOVUPD(s.b, Mem{Base: to, Disp: s.l.bytes})
 }

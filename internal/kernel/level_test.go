@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -10,7 +11,7 @@ import (
 	"github.com/gumbel-go/gumbel/internal/philox"
 )
 
-// eachLevel runs a test under every instruction set of this machine.
+// eachLevel runs a test at every level that this machine has.
 func eachLevel(t *testing.T, f func(t *testing.T)) {
 	best := level
 	defer func() { level = best }()
@@ -19,7 +20,7 @@ func eachLevel(t *testing.T, f func(t *testing.T)) {
 	}
 }
 
-// Noise has the same bits on every level.
+// Noise has the same bits at every level.
 func TestNoiseLevels(t *testing.T) {
 	t.Run("float32", testNoiseLevels[float32])
 	t.Run("float64", testNoiseLevels[float64])
@@ -36,15 +37,15 @@ func testNoiseLevels[T Float](t *testing.T) {
 				if level == levelGo {
 					want[at] = got
 				} else if !slices.Equal(got, want[at]) {
-					t.Fatalf("%d elements from %d on are others", n, start)
+					t.Fatalf("%d elements from %d on differ from plain Go", n, start)
 				}
 			}
 		}
 	})
 }
 
-// Soft samples agree between levels as far as each is accurate, and hard ones
-// to the bit, at temperatures and logits of any size.
+// For temperatures and logits of any size, soft samples agree between levels within
+// their accuracy, and hard samples to the bit.
 func TestSampleLevels(t *testing.T) {
 	t.Run("float32", testSampleLevels[float32])
 	t.Run("float64", testSampleLevels[float64])
@@ -75,7 +76,7 @@ func testSampleLevels[T Float](t *testing.T) {
 						continue
 					}
 					if !slices.Equal(got.hard, want[i].hard) {
-						t.Fatalf("%v, logits of %v: other hard samples than in plain Go", d, spread)
+						t.Fatalf("%v, logits of %v: the hard samples differ from plain Go", d, spread)
 					}
 					for j, y := range got.soft {
 						const slack = 16 // of float64's sums in another order
@@ -90,26 +91,33 @@ func testSampleLevels[T Float](t *testing.T) {
 	})
 }
 
-// AVX2 has 16 registers. With more than that in use at once, the generator
-// silently takes AVX-512's, at which a processor without AVX-512 stops.
+// AVX2 has 16 registers. If a function uses more than that at once, avo silently takes
+// registers of AVX-512. A processor without AVX-512 stops there, as it does at an
+// instruction of AVX-512.
 func TestAVX2Registers(t *testing.T) {
-	text, err := os.ReadFile("simd_amd64.s")
-	if err != nil {
-		t.Fatal(err)
+	files, err := filepath.Glob("*_amd64.s")
+	if err != nil || len(files) < 3 {
+		t.Fatalf("files %v, error %v; want one per traversal", files, err)
 	}
-	functions := 0
-	foreign := regexp.MustCompile(`\b(Z\d+|K[0-7]|[XY](1[6-9]|2\d|3[01]))\b`)
-	for _, function := range strings.Split(string(text), "\nTEXT ")[1:] {
-		name, body, _ := strings.Cut(function, "(SB)")
-		if !strings.HasSuffix(name, "AVX2") {
-			continue
+	foreign := regexp.MustCompile(`\b(Z\d+|K[0-7]|[XY](1[6-9]|2\d|3[01]))\b|Requires: .*AVX512.*`)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
 		}
-		functions++
-		if register := foreign.FindString(body); register != "" {
-			t.Errorf("%s uses %s, which only AVX-512 has", strings.TrimPrefix(name, "·"), register)
+		functions := 0
+		for _, function := range strings.Split(string(text), "\n// func ")[1:] {
+			name, body, _ := strings.Cut(function, "(")
+			if !strings.HasSuffix(name, "AVX2") {
+				continue
+			}
+			functions++
+			if found := foreign.FindString(body); found != "" {
+				t.Errorf("%s: %s has %q, which is for AVX-512 only", file, name, found)
+			}
 		}
-	}
-	if functions == 0 {
-		t.Error("no AVX2 function found")
+		if functions == 0 || functions != strings.Count(string(text), "AVX2(SB), NOSPLIT") {
+			t.Errorf("%s: %d AVX2 functions found", file, functions)
+		}
 	}
 }

@@ -1,0 +1,143 @@
+package kernel
+
+import "math"
+
+// A distributionKernel works on one distribution at a time, whose number it is given:
+// on the logits q and, in an op of two arrays, p. out is the distribution's row of the
+// array that the op computes, if it computes one element per class.
+type distributionKernel[T Float] struct {
+	// vector does it in vector code. It returns false where it cannot.
+	vector func(w *rowWork[T], q, p []T, distribution int, out []T) bool
+	// plain is given log softmax(q) and log softmax(p), or the uniform distribution.
+	plain func(logQ, logP []float64, distribution int, out []T)
+}
+
+// eachDistribution runs a kernel for every distribution of q and, unless it is nil, p.
+// dst is the array that the kernel computes row by row, or nil.
+func eachDistribution[T Float](q, p []T, d Dims, dst []T, kernel distributionKernel[T]) error {
+	return eachTile(d, costOf[T](costNoise), func(t *tile[T], _ int) error {
+		rowsQ := t.read(0, q)
+		var rowsP, out []T
+		if p != nil {
+			rowsP = t.read(1, p)
+		}
+		if dst != nil {
+			out = t.target(2, dst)
+		}
+		var w rowWork[T]
+		for r := range t.rows {
+			lo, hi := r*d.Classes, (r+1)*d.Classes
+			var rowP, rowOut []T
+			if p != nil {
+				rowP = rowsP[lo:hi]
+			}
+			if dst != nil {
+				rowOut = out[lo:hi]
+			}
+			if kernel.vector(&w, rowsQ[lo:hi], rowP, t.distribution(r), rowOut) {
+				continue
+			}
+			logQ, logP := w.logarithms(d.Classes), w.uniform(d.Classes)
+			if err := logSoftmax(t, logQ, rowsQ[lo:hi], r, BadFirst); err != nil {
+				return err
+			}
+			if p != nil {
+				if err := logSoftmax(t, logP, rowP, r, BadSecond); err != nil {
+					return err
+				}
+				if c := unbounded(logQ, logP); c >= 0 {
+					return &InputError{t.index(r, c), Infinite, float64(rowP[c])}
+				}
+			}
+			kernel.plain(logQ, logP, t.distribution(r), rowOut)
+		}
+		if dst != nil {
+			t.flush(2, dst)
+		}
+		return nil
+	})
+}
+
+// rowWork has memory for one distribution after another.
+type rowWork[T Float] struct {
+	logQ, logP []float64
+	expQ, expP []T
+	zeros      []T
+}
+
+// logarithms returns memory for log softmax(q).
+func (w *rowWork[T]) logarithms(classes int) []float64 {
+	if w.logQ == nil {
+		w.logQ = make([]float64, classes)
+	}
+	return w.logQ
+}
+
+// uniform returns memory for log softmax(p). It has the uniform distribution until
+// something else is written there.
+func (w *rowWork[T]) uniform(classes int) []float64 {
+	if w.logP == nil {
+		w.logP = make([]float64, classes)
+		for i := range w.logP {
+			w.logP[i] = -math.Log(float64(classes))
+		}
+	}
+	return w.logP
+}
+
+// exponentials are those of a row's logits less the greatest, which is top.
+type exponentials[T Float] struct {
+	e   []T
+	top T
+	sum float64
+}
+
+// exponentials computes those of a row in vector code, in a buffer of w. ok is false
+// where there is no vector code or the row is not allowed.
+func (w *rowWork[T]) exponentials(buffer *[]T, logits []T) (x exponentials[T], ok bool) {
+	if level == levelGo {
+		return x, false
+	}
+	if w.zeros == nil {
+		w.zeros = make([]T, len(logits))
+	}
+	if *buffer == nil {
+		*buffer = make([]T, len(logits))
+	}
+	top, bad := vectorPeak(logits, w.zeros)
+	if bad {
+		return x, false
+	}
+	s := softmaxScalars[T]{top: top.sum}
+	s.setRate(1)
+	return exponentials[T]{*buffer, top.sum, exponentiate(*buffer, logits, w.zeros, &s)}, true
+}
+
+// logSoftmax sets dst to the log softmax of row r, -Inf where masked. culprit is the
+// problem of an element that is not allowed.
+func logSoftmax[T Float](t *tile[T], dst []float64, row []T, r int, culprit Problem) error {
+	top := math.Inf(-1)
+	for c, v := range row {
+		if !isFinite(v) && !(v < 0) {
+			return &InputError{t.index(r, c), culprit, float64(v)}
+		}
+		top = max(top, float64(v))
+	}
+	if math.IsInf(top, -1) {
+		problem := AllMasked
+		if culprit == BadSecond {
+			problem = AllMaskedSecond
+		}
+		return &InputError{Index: t.index(r, 0), Problem: problem}
+	}
+	var sum float64
+	for c, v := range row {
+		dst[c] = float64(v) - top
+		sum += math.Exp(dst[c])
+	}
+	shift := math.Log(sum)
+	for c := range dst {
+		dst[c] -= shift
+	}
+	return nil
+}
