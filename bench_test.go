@@ -80,7 +80,7 @@ func kernelStep(_ *testing.B, shape tensor.Shape, hard, backward bool) func() er
 			err = s.Soft(soft)
 		}
 		if backward {
-			kernel.Grad(grad, soft, upstream, s.Dims, s.Tau)
+			s.Grad(grad, soft, upstream)
 		}
 		return err
 	}

@@ -18,7 +18,11 @@ import (
 // It is finite for every finite logit x and target z, usually in [0, 1]. Its
 // gradients are sigmoid(x) − z for the logits and −x for the targets.
 //
-// A run returns an InputError if a logit or a target is NaN or infinite.
+// A logit of ±Inf is a probability of 0 or 1. Beside the target that it predicts,
+// the loss and its gradients are 0.
+//
+// A run returns an InputError if a logit is NaN, if an infinite logit has another
+// target, because the loss is then infinite, or if a target is not finite.
 //
 // Source: the negative log-likelihood of Bernoulli(sigmoid(x)) in the form of
 // TensorFlow's sigmoid_cross_entropy_with_logits.

@@ -33,7 +33,9 @@ import (
 //
 // A run returns an InputError if tau is not positive and finite, if a logit is
 // NaN or +Inf, or if all logits of a distribution are -Inf. A logit of -Inf masks
-// its class: its sample and its gradient are exactly 0.
+// its class: its sample and its gradient are exactly 0, whatever gradient reaches
+// it. Other classes pass on a gradient that is not finite. A cost with log y sends
+// such gradients at a low tau, where samples underflow to 0.
 //
 // Source: Jang, Gu and Poole, Categorical Reparameterization with
 // Gumbel-Softmax (ICLR 2017), equation 2; Maddison, Mnih and Teh, The Concrete
@@ -141,7 +143,7 @@ func (o gumbelSoftmax[T]) Backward(a node.Args[T], gradient int, dst, saved, gra
 	case gradient == gradNoise && a.Draw() < 0:
 		clear(dst)
 	default:
-		kernel.Grad(dst, soft, grad, o.dims, s.Tau)
+		s.Grad(dst, soft, grad)
 	}
 	return nil
 }

@@ -8,7 +8,9 @@ import "math"
 //	max(x, 0) − x·z + log(1 + e^−|x|)
 //
 // It is computed as |x|·(1−z) or |x|·z plus the logarithm, so that nothing cancels for
-// z in [0, 1]. It is finite for every finite logit.
+// z in [0, 1]. It is finite for every finite logit. An infinite logit has the loss 0,
+// with gradients of 0, beside the target that it predicts; beside another target it is
+// an error.
 func BCE[T Float](dst, logits, targets []T) error {
 	return eachElement(dst, logits, targets, nil, func(dst, x, z, _ []T) bool { return bce(dst, x, z) })
 }

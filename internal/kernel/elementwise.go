@@ -1,7 +1,8 @@
 package kernel
 
-// eachElement sets dst to kernel of x and z, and of grad unless that is nil. Every x
-// and every z has to be finite.
+// eachElement sets dst to kernel of x and z, and of grad unless that is nil. Every z
+// has to be finite. An x may be infinite beside the z that matches it: see
+// checkInfinite.
 func eachElement[T Float](dst, x, z, grad []T, kernel elementKernel[T]) error {
 	d := Dims{len(x), 1, 1}
 	return eachTile(d, costOf[T](costNoise), func(t *tile[T], _ int) error {
@@ -11,7 +12,7 @@ func eachElement[T Float](dst, x, z, grad []T, kernel elementKernel[T]) error {
 			g = t.direct(grad)
 		}
 		if kernel(t.direct(dst), tx, tz, g) {
-			return notFinite(t, tx, tz)
+			return checkInfinite(t, t.direct(dst), tx, tz)
 		}
 		return nil
 	})
@@ -21,14 +22,25 @@ func eachElement[T Float](dst, x, z, grad []T, kernel elementKernel[T]) error {
 // reports whether an x or a z is not finite.
 type elementKernel[T Float] func(dst, x, z, grad []T) (bad bool)
 
-// notFinite returns the error about the tile's first x or z that is not finite.
-func notFinite[T Float](t *tile[T], x, z []T) error {
-	for i := range x {
-		if !isFinite(x[i]) {
-			return &InputError{t.index(i, 0), BadFirst, float64(x[i])}
+// checkInfinite corrects the elements of dst whose x or z is not finite. An infinite
+// logit x is a probability of 0 or 1. If z is that probability, the element is 0, and
+// otherwise an error. So is NaN.
+func checkInfinite[T Float](t *tile[T], dst, x, z []T) error {
+	for i, logit := range x {
+		probability := T(0)
+		if logit > 0 {
+			probability = 1
 		}
-		if !isFinite(z[i]) {
+		switch {
+		case logit != logit:
+			return &InputError{t.index(i, 0), BadFirst, float64(logit)}
+		case !isFinite(z[i]):
 			return &InputError{t.index(i, 0), BadSecond, float64(z[i])}
+		case isFinite(logit):
+		case z[i] != probability:
+			return &InputError{t.index(i, 0), InfiniteLoss, float64(logit)}
+		default:
+			dst[i] = 0
 		}
 	}
 	return nil

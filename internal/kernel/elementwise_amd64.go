@@ -23,6 +23,22 @@ func adam[T Float](weights, grad, mean, square []T, s *adamScalars[T]) {
 	}
 }
 
+// addRow is addRowGo at the level in use.
+func addRow[T Float](sum, excess, row []T) {
+	excess = excess[:len(sum)]
+	row = row[:len(sum)]
+	switch {
+	case level == levelGo:
+		addRowGo(sum, excess, row)
+	case unsafe.Sizeof(T(0)) == 8:
+		addRow64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(sum))), (*float64)(unsafe.Pointer(unsafe.SliceData(excess))), (*float64)(unsafe.Pointer(unsafe.SliceData(row))), len(sum))
+	case level == levelAVX512:
+		addRow32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(sum))), (*float32)(unsafe.Pointer(unsafe.SliceData(excess))), (*float32)(unsafe.Pointer(unsafe.SliceData(row))), len(sum))
+	default:
+		addRow32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(sum))), (*float32)(unsafe.Pointer(unsafe.SliceData(excess))), (*float32)(unsafe.Pointer(unsafe.SliceData(row))), len(sum))
+	}
+}
+
 // bce is bceGo at the level in use.
 func bce[T Float](dst, logits, targets []T) (bad bool) {
 	logits = logits[:len(dst)]
@@ -101,6 +117,42 @@ func adam32AVX512(weights, grad, mean, square *float32, n int, s *adamScalars[fl
 //
 //go:noescape
 func adam32AVX2(weights, grad, mean, square *float32, n int, s *adamScalars[float32])
+
+// addRow64AVX2 computes on AVX2
+//
+//	for i, v := range row {
+//		y := v - excess[i]
+//		s := sum[i] + y
+//		excess[i] = (s - sum[i]) - y
+//		sum[i] = s
+//	}
+//
+//go:noescape
+func addRow64AVX2(sum, excess, row *float64, n int)
+
+// addRow32AVX512 computes on AVX512
+//
+//	for i, v := range row {
+//		y := v - excess[i]
+//		s := sum[i] + y
+//		excess[i] = (s - sum[i]) - y
+//		sum[i] = s
+//	}
+//
+//go:noescape
+func addRow32AVX512(sum, excess, row *float32, n int)
+
+// addRow32AVX2 computes on AVX2
+//
+//	for i, v := range row {
+//		y := v - excess[i]
+//		s := sum[i] + y
+//		excess[i] = (s - sum[i]) - y
+//		sum[i] = s
+//	}
+//
+//go:noescape
+func addRow32AVX2(sum, excess, row *float32, n int)
 
 // bce64AVX2 computes on AVX2
 //

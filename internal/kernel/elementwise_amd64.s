@@ -266,6 +266,145 @@ done:
 	VZEROUPPER
 	RET
 
+// func addRow64AVX2(sum *float64, excess *float64, row *float64, n int)
+// Requires: AVX
+TEXT ·addRow64AVX2(SB), NOSPLIT, $0-32
+	MOVQ sum+0(FP), AX
+	MOVQ excess+8(FP), CX
+	MOVQ row+16(FP), DX
+	MOVQ n+24(FP), BX
+
+whole:
+	CMPQ    BX, $0x00000004
+	JB      rest
+	VMOVUPS (AX), Y0
+	VMOVUPS (CX), Y1
+	VMOVUPS (DX), Y2
+	VSUBPD  Y1, Y2, Y2
+	VADDPD  Y2, Y0, Y3
+	VSUBPD  Y0, Y3, Y1
+	VSUBPD  Y2, Y1, Y1
+	VMOVUPS Y3, (AX)
+	VMOVUPS Y1, (CX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	ADDQ    $0x00000020, DX
+	SUBQ    $0x00000004, BX
+	JMP     whole
+
+rest:
+	TESTQ      BX, BX
+	JZ         done
+	LEAQ       firstLanes<>+0(SB), SI
+	NEGQ       BX
+	VMOVUPS    32(SI)(BX*8), Y0
+	VMASKMOVPS (AX), Y0, Y1
+	VMASKMOVPS (CX), Y0, Y2
+	VMASKMOVPS (DX), Y0, Y3
+	VSUBPD     Y2, Y3, Y3
+	VADDPD     Y3, Y1, Y4
+	VSUBPD     Y1, Y4, Y2
+	VSUBPD     Y3, Y2, Y2
+	VMASKMOVPS Y4, Y0, (AX)
+	VMASKMOVPS Y2, Y0, (CX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func addRow32AVX512(sum *float32, excess *float32, row *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·addRow32AVX512(SB), NOSPLIT, $0-32
+	MOVQ sum+0(FP), AX
+	MOVQ excess+8(FP), DX
+	MOVQ row+16(FP), BX
+	MOVQ n+24(FP), CX
+
+whole:
+	CMPQ    CX, $0x00000010
+	JB      rest
+	VMOVUPS (AX), Z0
+	VMOVUPS (DX), Z1
+	VMOVUPS (BX), Z2
+	VSUBPS  Z1, Z2, Z2
+	VADDPS  Z2, Z0, Z3
+	VSUBPS  Z0, Z3, Z1
+	VSUBPS  Z2, Z1, Z1
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z1, (DX)
+	ADDQ    $0x00000040, AX
+	ADDQ    $0x00000040, DX
+	ADDQ    $0x00000040, BX
+	SUBQ    $0x00000010, CX
+	JMP     whole
+
+rest:
+	TESTQ     CX, CX
+	JZ        done
+	MOVQ      $0x0000000000000001, SI
+	SHLQ      CL, SI
+	DECQ      SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (AX), K1, Z0
+	VMOVUPS.Z (DX), K1, Z1
+	VMOVUPS.Z (BX), K1, Z2
+	VSUBPS    Z1, Z2, Z2
+	VADDPS    Z2, Z0, Z3
+	VSUBPS    Z0, Z3, Z1
+	VSUBPS    Z2, Z1, Z1
+	VMOVUPS   Z3, K1, (AX)
+	VMOVUPS   Z1, K1, (DX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func addRow32AVX2(sum *float32, excess *float32, row *float32, n int)
+// Requires: AVX
+TEXT ·addRow32AVX2(SB), NOSPLIT, $0-32
+	MOVQ sum+0(FP), AX
+	MOVQ excess+8(FP), CX
+	MOVQ row+16(FP), DX
+	MOVQ n+24(FP), BX
+
+whole:
+	CMPQ    BX, $0x00000008
+	JB      rest
+	VMOVUPS (AX), Y0
+	VMOVUPS (CX), Y1
+	VMOVUPS (DX), Y2
+	VSUBPS  Y1, Y2, Y2
+	VADDPS  Y2, Y0, Y3
+	VSUBPS  Y0, Y3, Y1
+	VSUBPS  Y2, Y1, Y1
+	VMOVUPS Y3, (AX)
+	VMOVUPS Y1, (CX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	ADDQ    $0x00000020, DX
+	SUBQ    $0x00000008, BX
+	JMP     whole
+
+rest:
+	TESTQ      BX, BX
+	JZ         done
+	LEAQ       firstLanes<>+0(SB), SI
+	NEGQ       BX
+	VMOVUPS    32(SI)(BX*4), Y0
+	VMASKMOVPS (AX), Y0, Y1
+	VMASKMOVPS (CX), Y0, Y2
+	VMASKMOVPS (DX), Y0, Y3
+	VSUBPS     Y2, Y3, Y3
+	VADDPS     Y3, Y1, Y4
+	VSUBPS     Y1, Y4, Y2
+	VSUBPS     Y3, Y2, Y2
+	VMASKMOVPS Y4, Y0, (AX)
+	VMASKMOVPS Y2, Y0, (CX)
+
+done:
+	VZEROUPPER
+	RET
+
 // func bce64AVX2(dst *float64, logits *float64, targets *float64, n int) (bad uint32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·bce64AVX2(SB), NOSPLIT, $0-36

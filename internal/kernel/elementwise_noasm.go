@@ -8,6 +8,10 @@ func adam[T Float](weights, grad, mean, square []T, s *adamScalars[T]) {
 	adamGo(weights, grad, mean, square, s)
 }
 
+func addRow[T Float](sum, excess, row []T) {
+	addRowGo(sum, excess, row)
+}
+
 func bce[T Float](dst, logits, targets []T) (bad bool) {
 	return bceGo(dst, logits, targets)
 }

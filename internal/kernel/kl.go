@@ -41,7 +41,7 @@ func GradKLQ[T Float](dst, q, p, grad []T, d Dims) error {
 	return eachDistribution(q, p, d, dst, distributionKernel[T]{
 		vector: func(w *rowWork[T], q, p []T, distribution int, out []T) bool {
 			t, ok := newKLTerms(w, q, p)
-			if ok {
+			if ok = ok && isFinite(grad[distribution]); ok {
 				t.s.factor = T(float64(grad[distribution]) / t.q.sum)
 				gradKL(out, t.q.e, q, t.logitsP, &t.s)
 			}
@@ -51,8 +51,8 @@ func GradKLQ[T Float](dst, q, p, grad []T, d Dims) error {
 			g, kl := float64(grad[distribution]), divergence(logQ, logP)
 			for i, lq := range logQ {
 				out[i] = 0
-				if y := math.Exp(lq); y != 0 {
-					out[i] = T(g * y * (lq - logP[i] - kl))
+				if !isMasked(lq) {
+					out[i] = T(g * math.Exp(lq) * (lq - logP[i] - kl))
 				}
 			}
 		},
@@ -64,7 +64,7 @@ func GradKLP[T Float](dst, q, p, grad []T, d Dims) error {
 	return eachDistribution(q, p, d, dst, distributionKernel[T]{
 		vector: func(w *rowWork[T], q, p []T, distribution int, out []T) bool {
 			t, ok := newKLTerms(w, q, p)
-			if ok {
+			if ok = ok && isFinite(grad[distribution]); ok {
 				g := float64(grad[distribution])
 				axpby(out, t.p.e, t.q.e, &axpbyScalars[T]{T(g / t.p.sum), T(g / t.q.sum)})
 			}
@@ -73,7 +73,10 @@ func GradKLP[T Float](dst, q, p, grad []T, d Dims) error {
 		plain: func(logQ, logP []float64, distribution int, out []T) {
 			g := float64(grad[distribution])
 			for i, lq := range logQ {
-				out[i] = T(g * (math.Exp(logP[i]) - math.Exp(lq)))
+				out[i] = 0
+				if !isMasked(logP[i]) { // q is masked there too
+					out[i] = T(g * (math.Exp(logP[i]) - math.Exp(lq)))
+				}
 			}
 		},
 	})

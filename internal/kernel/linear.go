@@ -105,10 +105,39 @@ func gradReLU[T Float](dst, y, grad []T) {
 	}
 }
 
-// SumRows sets dst to the sum of the rows of m, which are as long as dst.
+// SumRows sets dst to the sum of the rows of m, which are as long as dst. The sums are
+// compensated (Kahan, Further remarks on reducing truncation errors, 1965), so that
+// their error does not grow with the number of rows.
 func SumRows[T Float](dst, m []T) {
 	clear(dst)
-	for width := len(dst); len(m) >= width && width > 0; m = m[width:] {
-		Add(dst, m[:width])
+	width := len(dst)
+	if len(m) == 0 || width == 0 {
+		return
+	}
+	pool := bufferPool[T]()
+	buffers := pool.Get().(*[maxArrays][]T)
+	defer pool.Put(buffers)
+	excess := sized(&buffers[0], width)
+	clear(excess)
+	for row := m; len(row) >= width; row = row[width:] {
+		addRow(dst, excess, row[:width])
+	}
+	for i, v := range dst {
+		if !isFinite(v) { // the compensation makes an infinity NaN
+			dst[i] = 0
+			for j := i; j < len(m); j += width {
+				dst[i] += m[j]
+			}
+		}
+	}
+}
+
+// addRowGo adds row to sum. excess is by how much sum is greater than the exact sum.
+func addRowGo[T Float](sum, excess, row []T) {
+	for i, v := range row {
+		y := v - excess[i]
+		s := sum[i] + y
+		excess[i] = (s - sum[i]) - y
+		sum[i] = s
 	}
 }

@@ -88,3 +88,26 @@ func TestSumRows(t *testing.T) {
 	}
 	SumRows(nil, []float64{1}) // returns
 }
+
+// The error of a sum does not grow with the number of rows, and an infinity or NaN
+// passes through.
+func TestSumRowsAccuracy(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		const rows, width = 1_000_000, 9
+		m, dst := make([]float32, rows*width), make([]float32, width)
+		for i := range m {
+			m[i] = 0.1
+		}
+		SumRows(dst, m)
+		for i, v := range dst {
+			if want := rows * float64(float32(0.1)); math.Abs(float64(v)/want-1) > 1e-7 {
+				t.Fatalf("sum %d of 10⁶ rows of 0.1 is %v, want %v", i, v, want)
+			}
+		}
+		inf := float32(math.Inf(1))
+		m[3*width], m[5*width+1], m[6*width+1] = inf, inf, -inf
+		if SumRows(dst, m); dst[0] != inf || dst[1] == dst[1] || !isFinite(dst[2]) {
+			t.Errorf("infinite rows have the sums %v", dst)
+		}
+	})
+}

@@ -104,9 +104,9 @@ func TestBCEBadInput(t *testing.T) {
 }
 
 func testBCEBadInput[T Float](t *testing.T) {
-	for _, v := range []T{T(math.NaN()), T(math.Inf(1)), T(math.Inf(-1))} {
+	for v, problem := range map[T]Problem{T(math.NaN()): BadFirst, T(math.Inf(1)): InfiniteLoss, T(math.Inf(-1)): InfiniteLoss} {
 		var bad *InputError
-		if err := BCE(make([]T, 2), []T{0, v}, []T{0, 0}); !errors.As(err, &bad) || bad.Index != 1 || bad.Problem != BadFirst {
+		if err := BCE(make([]T, 2), []T{0, v}, []T{0, 0.5}); !errors.As(err, &bad) || bad.Index != 1 || bad.Problem != problem {
 			t.Errorf("logit %v: %v", v, err)
 		}
 		if err := BCE(make([]T, 2), []T{0, 0}, []T{v, 0}); !errors.As(err, &bad) || bad.Index != 0 || bad.Problem != BadSecond {
@@ -206,6 +206,63 @@ func testKLBadInput[T Float](t *testing.T) {
 		var bad *InputError
 		if err := KL(make([]T, 2), test.q, test.p, d); !errors.As(err, &bad) || bad.Index != test.at || bad.Problem != test.problem {
 			t.Errorf("q %v, p %v: %v", test.q, test.p, err)
+		}
+	}
+}
+
+// An infinite logit is a probability of 0 or 1: it has the loss 0 and no gradient
+// beside the target that it predicts, and is an error beside another.
+func TestBCEInfinite(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		t.Run("float32", testBCEInfinite[float32])
+		t.Run("float64", testBCEInfinite[float64])
+	})
+}
+
+func testBCEInfinite[T Float](t *testing.T) {
+	inf := T(math.Inf(1))
+	for _, n := range []int{1, 7, 40} {
+		logits, targets, grad := make([]T, n), make([]T, n), make([]T, n)
+		plain := [3][]T{make([]T, n), make([]T, n), make([]T, n)}
+		got := [3][]T{make([]T, n), make([]T, n), make([]T, n)}
+		run := func(dst [3][]T) error {
+			return errors.Join(BCE(dst[0], logits, targets), GradBCELogits(dst[1], logits, targets, grad), GradBCETargets(dst[2], logits, targets, grad))
+		}
+		for i := range n {
+			logits[i], targets[i], grad[i] = T(i%5)-2, 0.25, T(i)+1
+		}
+		if err := run(plain); err != nil {
+			t.Fatal(err)
+		}
+		for at, x := range map[int]T{0: inf, n - 1: -inf, n / 2: inf} {
+			logits[at], targets[at] = x, 0
+			if x > 0 {
+				targets[at] = 1
+			}
+		}
+		if err := run(got); err != nil {
+			t.Fatal(err)
+		}
+		for i := range n {
+			for which, dst := range got {
+				want := plain[which][i]
+				if !isFinite(logits[i]) {
+					want = 0
+				}
+				if dst[i] != want {
+					t.Errorf("%d elements: result %d of element %d is %v, want %v", n, which, i, dst[i], want)
+				}
+			}
+		}
+		for _, bad := range []struct {
+			target  T
+			problem Problem
+		}{{0, InfiniteLoss}, {0.5, InfiniteLoss}, {-inf, BadSecond}, {T(math.NaN()), BadSecond}} {
+			logits[n/2], targets[n/2] = inf, bad.target
+			var e *InputError
+			if err := BCE(got[0], logits, targets); !errors.As(err, &e) || e.Problem != bad.problem || e.Index != n/2 {
+				t.Errorf("a target of %v: error %v", bad.target, err)
+			}
 		}
 	}
 }

@@ -39,14 +39,14 @@ func lost[T Float](a, b, sum T) T {
 	return (a - (sum - bb)) + (b - bb)
 }
 
-// below returns logit + noise − top, which is at most 0, and -Inf if masked.
-func (top peak[T]) below(logit, noise T) float64 {
+// exponent returns (logit + noise − top)/tau, which is at most 0, and -Inf if masked.
+func (top peak[T]) exponent(logit, noise T, tau float64) float64 {
 	sum := logit + noise
 	difference := float64(sum) - float64(top.sum)
-	if math.IsInf(difference, -1) {
-		return difference
+	if math.IsInf(difference, -1) { // masked, or the difference overflows, but perhaps not the quotient
+		return (float64(sum)/2 - float64(top.sum)/2) / tau * 2
 	}
-	return difference + (float64(lost(logit, noise, sum)) - float64(top.low))
+	return (difference + (float64(lost(logit, noise, sum)) - float64(top.low))) / tau
 }
 
 // rowError returns the error about a tile's row that findPeak rejects.

@@ -92,14 +92,14 @@ func findPeaks[T Float, W word](logits, noise []T, peaks *lanePeaks[T], found *l
 }
 
 // gradColumns is gradColumnsGo at the level in use.
-func gradColumns(dst, soft, grad []float32, classes int, s *gradScalars[float32]) {
+func gradColumns(dst, soft, grad []float32, classes int, s *gradScalars[float32], found *laneClasses[uint32]) {
 	switch {
 	case level == levelGo:
-		gradColumnsGo(dst, soft, grad, classes, s)
+		gradColumnsGo(dst, soft, grad, classes, s, found)
 	case level == levelAVX512:
-		gradColumns32AVX512(unsafe.SliceData(dst), unsafe.SliceData(soft), unsafe.SliceData(grad), classes, s)
+		gradColumns32AVX512(unsafe.SliceData(dst), unsafe.SliceData(soft), unsafe.SliceData(grad), classes, s, found)
 	default:
-		gradColumns32AVX2(unsafe.SliceData(dst), unsafe.SliceData(soft), unsafe.SliceData(grad), classes, s)
+		gradColumns32AVX2(unsafe.SliceData(dst), unsafe.SliceData(soft), unsafe.SliceData(grad), classes, s, found)
 	}
 }
 
@@ -235,9 +235,7 @@ func axpby32AVX2(dst, x, y *float32, n int, s *axpbyScalars[float32])
 // dot64AVX2 computes on AVX2, with a sum for each lane,
 //
 //	for i, v := range x {
-//		if v != 0 {
-//			sum += float64(v) * float64(y[i])
-//		}
+//		sum += float64(v) * float64(y[i])
 //	}
 //	return sum
 //
@@ -247,9 +245,7 @@ func dot64AVX2(x, y *float64, n int, sum *[16]float64, ahead *float64)
 // dot32AVX512 computes on AVX512, with a sum for each lane,
 //
 //	for i, v := range x {
-//		if v != 0 {
-//			sum += float64(v) * float64(y[i])
-//		}
+//		sum += float64(v) * float64(y[i])
 //	}
 //	return sum
 //
@@ -259,9 +255,7 @@ func dot32AVX512(x, y *float32, n int, sum *[16]float64, ahead *float32)
 // dot32AVX2 computes on AVX2, with a sum for each lane,
 //
 //	for i, v := range x {
-//		if v != 0 {
-//			sum += float64(v) * float64(y[i])
-//		}
+//		sum += float64(v) * float64(y[i])
 //	}
 //	return sum
 //
@@ -412,18 +406,19 @@ func findPeaks32AVX2(logits, noise *float32, n int, peaks *lanePeaks[float32], f
 //	for lane := range lanes {
 //		var mean float64
 //		for i := lane; i < classes*lanes; i += lanes {
-//			if soft[i] != 0 {
-//				mean += float64(soft[i]) * float64(grad[i])
-//			}
+//			mean += float64(soft[i]) * float64(grad[i])
 //		}
 //		hi, lo := splitFloat[float32](mean)
+//		if !isFinite(hi) {
+//			found.bad |= 1 << lane
+//		}
 //		for i := lane; i < classes*lanes; i += lanes {
 //			dst[i] = s.inverse * centred(soft[i], grad[i], hi, lo)
 //		}
 //	}
 //
 //go:noescape
-func gradColumns32AVX512(dst, soft, grad *float32, classes int, s *gradScalars[float32])
+func gradColumns32AVX512(dst, soft, grad *float32, classes int, s *gradScalars[float32], found *laneClasses[uint32])
 
 // gradColumns32AVX2 computes on AVX2
 //
@@ -431,18 +426,19 @@ func gradColumns32AVX512(dst, soft, grad *float32, classes int, s *gradScalars[f
 //	for lane := range lanes {
 //		var mean float64
 //		for i := lane; i < classes*lanes; i += lanes {
-//			if soft[i] != 0 {
-//				mean += float64(soft[i]) * float64(grad[i])
-//			}
+//			mean += float64(soft[i]) * float64(grad[i])
 //		}
 //		hi, lo := splitFloat[float32](mean)
+//		if !isFinite(hi) {
+//			found.bad |= 1 << lane
+//		}
 //		for i := lane; i < classes*lanes; i += lanes {
 //			dst[i] = s.inverse * centred(soft[i], grad[i], hi, lo)
 //		}
 //	}
 //
 //go:noescape
-func gradColumns32AVX2(dst, soft, grad *float32, classes int, s *gradScalars[float32])
+func gradColumns32AVX2(dst, soft, grad *float32, classes int, s *gradScalars[float32], found *laneClasses[uint32])
 
 // gradKL64AVX2 computes on AVX2
 //

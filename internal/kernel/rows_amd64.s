@@ -162,9 +162,6 @@ whole:
 	VMOVUPS     (AX), Y2
 	VMOVUPS     (CX), Y3
 	PREFETCHT0  (BX)
-	VPXOR       Y4, Y4, Y4
-	VCMPPD      $0x04, Y4, Y2, Y4
-	VANDPS      Y4, Y3, Y3
 	VFMADD231PD Y2, Y3, Y0
 	ADDQ        $0x00000020, AX
 	ADDQ        $0x00000020, CX
@@ -181,9 +178,6 @@ rest:
 	VMASKMOVPS  (AX), Y2, Y3
 	VMASKMOVPS  (CX), Y2, Y2
 	PREFETCHT0  (BX)
-	VPXOR       Y4, Y4, Y4
-	VCMPPD      $0x04, Y4, Y3, Y4
-	VANDPS      Y4, Y2, Y2
 	VFMADD231PD Y3, Y2, Y0
 
 done:
@@ -209,17 +203,14 @@ whole:
 	VMOVUPS       (AX), Z2
 	VMOVUPS       (DX), Z3
 	PREFETCHT0    (BX)
-	VPXORD        Z4, Z4, Z4
-	VCMPPS        $0x04, Z4, Z2, K1
-	VMOVAPS.Z     Z3, K1, Z3
-	VEXTRACTF32X8 $0x01, Z2, Y5
+	VEXTRACTF32X8 $0x01, Z2, Y4
 	VCVTPS2PD     Y2, Z2
-	VCVTPS2PD     Y5, Z5
-	VEXTRACTF32X8 $0x01, Z3, Y7
+	VCVTPS2PD     Y4, Z4
+	VEXTRACTF32X8 $0x01, Z3, Y5
 	VCVTPS2PD     Y3, Z3
-	VCVTPS2PD     Y7, Z7
+	VCVTPS2PD     Y5, Z5
 	VFMADD231PD   Z2, Z3, Z0
-	VFMADD231PD   Z5, Z7, Z1
+	VFMADD231PD   Z4, Z5, Z1
 	ADDQ          $0x00000040, AX
 	ADDQ          $0x00000040, DX
 	ADDQ          $0x00000040, BX
@@ -236,9 +227,6 @@ rest:
 	VMOVUPS.Z     (AX), K1, Z2
 	VMOVUPS.Z     (DX), K1, Z3
 	PREFETCHT0    (BX)
-	VPXORD        Z6, Z6, Z6
-	VCMPPS        $0x04, Z6, Z2, K1
-	VMOVAPS.Z     Z3, K1, Z3
 	VEXTRACTF32X8 $0x01, Z2, Y4
 	VCVTPS2PD     Y2, Z2
 	VCVTPS2PD     Y4, Z4
@@ -271,9 +259,6 @@ whole:
 	VMOVUPS      (AX), Y2
 	VMOVUPS      (CX), Y3
 	PREFETCHT0   (BX)
-	VPXOR        Y4, Y4, Y4
-	VCMPPS       $0x04, Y4, Y2, Y4
-	VANDPS       Y4, Y3, Y3
 	VEXTRACTF128 $0x01, Y2, X4
 	VCVTPS2PD    X2, Y2
 	VCVTPS2PD    X4, Y4
@@ -297,9 +282,6 @@ rest:
 	VMASKMOVPS   (AX), Y2, Y3
 	VMASKMOVPS   (CX), Y2, Y2
 	PREFETCHT0   (BX)
-	VPXOR        Y4, Y4, Y4
-	VCMPPS       $0x04, Y4, Y3, Y4
-	VANDPS       Y4, Y2, Y2
 	VEXTRACTF128 $0x01, Y3, X4
 	VCVTPS2PD    X3, Y3
 	VCVTPS2PD    X4, Y4
@@ -1520,49 +1502,53 @@ DATA word00000008<>+56(SB)/4, $0x00000008
 DATA word00000008<>+60(SB)/4, $0x00000008
 GLOBL word00000008<>(SB), RODATA|NOPTR, $64
 
-// func gradColumns32AVX512(dst *float32, soft *float32, grad *float32, classes int, s *gradScalars[float32])
+// func gradColumns32AVX512(dst *float32, soft *float32, grad *float32, classes int, s *gradScalars[float32], found *laneClasses[uint32])
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·gradColumns32AVX512(SB), NOSPLIT, $0-40
+TEXT ·gradColumns32AVX512(SB), NOSPLIT, $0-48
 	MOVQ   dst+0(FP), AX
 	MOVQ   soft+8(FP), CX
 	MOVQ   grad+16(FP), DX
 	MOVQ   classes+24(FP), BX
 	MOVQ   s+32(FP), SI
+	MOVQ   found+40(FP), DI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	MOVQ   BX, DI
-	MOVQ   CX, R8
-	MOVQ   DX, R9
+	MOVQ   BX, R8
+	MOVQ   CX, R9
+	MOVQ   DX, R10
 
 dot:
-	VMOVUPS       (R8), Z2
-	VMOVUPS       (R9), Z3
-	VPXORD        Z4, Z4, Z4
-	VCMPPS        $0x04, Z4, Z2, K1
-	VMOVAPS.Z     Z3, K1, Z3
-	VEXTRACTF32X8 $0x01, Z2, Y5
+	VMOVUPS       (R9), Z2
+	VMOVUPS       (R10), Z3
+	VEXTRACTF32X8 $0x01, Z2, Y4
 	VCVTPS2PD     Y2, Z2
-	VCVTPS2PD     Y5, Z5
-	VEXTRACTF32X8 $0x01, Z3, Y7
+	VCVTPS2PD     Y4, Z4
+	VEXTRACTF32X8 $0x01, Z3, Y6
 	VCVTPS2PD     Y3, Z3
-	VCVTPS2PD     Y7, Z7
+	VCVTPS2PD     Y6, Z6
 	VFMADD231PD   Z2, Z3, Z0
-	VFMADD231PD   Z5, Z7, Z1
-	ADDQ          $0x00000040, R8
+	VFMADD231PD   Z4, Z6, Z1
 	ADDQ          $0x00000040, R9
-	DECQ          DI
+	ADDQ          $0x00000040, R10
+	DECQ          R8
 	JNZ           dot
-	VCVTPD2PS     Z0, Y8
+	VCVTPD2PS     Z0, Y7
 	VCVTPD2PS     Z1, Y2
-	VINSERTF32X8  $0x01, Y2, Z8, Z8
-	VEXTRACTF32X8 $0x01, Z8, Y3
-	VCVTPS2PD     Y8, Z2
+	VINSERTF32X8  $0x01, Y2, Z7, Z7
+	KXORW         K1, K1, K1
+	VSUBPS        Z7, Z7, Z2
+	VCMPPS        $0x03, Z2, Z2, K2
+	KORW          K2, K1, K1
+	KMOVW         K1, R8
+	MOVL          R8, 68(DI)
+	VEXTRACTF32X8 $0x01, Z7, Y3
+	VCVTPS2PD     Y7, Z2
 	VCVTPS2PD     Y3, Z3
 	VSUBPD        Z2, Z0, Z0
 	VSUBPD        Z3, Z1, Z1
-	VCVTPD2PS     Z0, Y9
+	VCVTPD2PS     Z0, Y8
 	VCVTPD2PS     Z1, Y0
-	VINSERTF32X8  $0x01, Y0, Z9, Z9
+	VINSERTF32X8  $0x01, Y0, Z8, Z8
 	VBROADCASTSS  (SI), Z0
 	MOVQ          AX, AX
 	MOVQ          DX, DX
@@ -1570,11 +1556,11 @@ dot:
 gradient:
 	VMOVUPS   (CX), Z1
 	VMOVUPS   (DX), Z2
-	VPXORD    Z6, Z6, Z6
+	VPXORD    Z5, Z5, Z5
+	VSUBPS    Z7, Z2, Z2
 	VSUBPS    Z8, Z2, Z2
-	VSUBPS    Z9, Z2, Z2
 	VMULPS    Z1, Z2, Z2
-	VCMPPS    $0x04, Z6, Z1, K1
+	VCMPPS    $0x04, Z5, Z1, K1
 	VMOVAPS.Z Z2, K1, Z2
 	VMULPS    Z0, Z2, Z2
 	VMOVUPS   Z2, (AX)
@@ -1586,49 +1572,53 @@ gradient:
 	VZEROUPPER
 	RET
 
-// func gradColumns32AVX2(dst *float32, soft *float32, grad *float32, classes int, s *gradScalars[float32])
+// func gradColumns32AVX2(dst *float32, soft *float32, grad *float32, classes int, s *gradScalars[float32], found *laneClasses[uint32])
 // Requires: AVX, AVX2, FMA3
-TEXT ·gradColumns32AVX2(SB), NOSPLIT, $0-40
+TEXT ·gradColumns32AVX2(SB), NOSPLIT, $0-48
 	MOVQ  dst+0(FP), AX
 	MOVQ  soft+8(FP), CX
 	MOVQ  grad+16(FP), DX
 	MOVQ  classes+24(FP), BX
 	MOVQ  s+32(FP), SI
+	MOVQ  found+40(FP), DI
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
-	MOVQ  BX, DI
-	MOVQ  CX, R8
-	MOVQ  DX, R9
+	MOVQ  BX, R8
+	MOVQ  CX, R9
+	MOVQ  DX, R10
 
 dot:
-	VMOVUPS      (R8), Y2
-	VMOVUPS      (R9), Y3
-	VPXOR        Y4, Y4, Y4
-	VCMPPS       $0x04, Y4, Y2, Y4
-	VANDPS       Y4, Y3, Y3
+	VMOVUPS      (R9), Y2
+	VMOVUPS      (R10), Y3
 	VEXTRACTF128 $0x01, Y2, X4
 	VCVTPS2PD    X2, Y2
 	VCVTPS2PD    X4, Y4
 	VEXTRACTF128 $0x01, Y3, X5
 	VCVTPS2PD    X3, Y3
-	VCVTPS2PD    X5, Y7
+	VCVTPS2PD    X5, Y5
 	VFMADD231PD  Y2, Y3, Y0
-	VFMADD231PD  Y4, Y7, Y1
-	ADDQ         $0x00000020, R8
+	VFMADD231PD  Y4, Y5, Y1
 	ADDQ         $0x00000020, R9
-	DECQ         DI
+	ADDQ         $0x00000020, R10
+	DECQ         R8
 	JNZ          dot
-	VCVTPD2PSY   Y0, X5
+	VCVTPD2PSY   Y0, X6
 	VCVTPD2PSY   Y1, X2
-	VINSERTF128  $0x01, X2, Y5, Y5
-	VEXTRACTF128 $0x01, Y5, X3
-	VCVTPS2PD    X5, Y2
+	VINSERTF128  $0x01, X2, Y6, Y6
+	VPXOR        Y2, Y2, Y2
+	VSUBPS       Y6, Y6, Y3
+	VCMPPS       $0x03, Y3, Y3, Y3
+	VORPS        Y3, Y2, Y2
+	VMOVMSKPS    Y2, R8
+	MOVL         R8, 68(DI)
+	VEXTRACTF128 $0x01, Y6, X3
+	VCVTPS2PD    X6, Y2
 	VCVTPS2PD    X3, Y3
 	VSUBPD       Y2, Y0, Y0
 	VSUBPD       Y3, Y1, Y1
-	VCVTPD2PSY   Y0, X6
+	VCVTPD2PSY   Y0, X7
 	VCVTPD2PSY   Y1, X0
-	VINSERTF128  $0x01, X0, Y6, Y6
+	VINSERTF128  $0x01, X0, Y7, Y7
 	VBROADCASTSS (SI), Y0
 	MOVQ         AX, AX
 	MOVQ         DX, DX
@@ -1637,8 +1627,8 @@ gradient:
 	VMOVUPS (CX), Y1
 	VMOVUPS (DX), Y2
 	VPXOR   Y3, Y3, Y3
-	VSUBPS  Y5, Y2, Y2
 	VSUBPS  Y6, Y2, Y2
+	VSUBPS  Y7, Y2, Y2
 	VMULPS  Y1, Y2, Y2
 	VCMPPS  $0x04, Y3, Y1, Y1
 	VANDPS  Y1, Y2, Y2

@@ -24,8 +24,8 @@ func findPeaks[T Float, W word](logits, noise []T, peaks *lanePeaks[T], found *l
 	findPeaksGo(logits, noise, peaks, found)
 }
 
-func gradColumns(dst, soft, grad []float32, classes int, s *gradScalars[float32]) {
-	gradColumnsGo(dst, soft, grad, classes, s)
+func gradColumns(dst, soft, grad []float32, classes int, s *gradScalars[float32], found *laneClasses[uint32]) {
+	gradColumnsGo(dst, soft, grad, classes, s, found)
 }
 
 func gradKL[T Float](dst, e, q, p []T, s *klScalars[T]) {

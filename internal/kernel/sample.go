@@ -195,16 +195,32 @@ func (s Sampler[T]) GradTau(soft, grad []T) (float64, error) {
 
 // gradTauRow returns Σᵢ xᵢ yᵢ (gᵢ − Σⱼ gⱼ yⱼ) of a row: see GradTau.
 func gradTauRow[T Float](logits, noise, soft, grad []T, top peak[T], tau float64) float64 {
-	if hasVector[T](tau) {
+	mean := dot(soft, grad, soft)
+	if hasVector[T](tau) && isFinite(mean) {
 		s := softmaxScalars[T]{top: top.sum, topLow: top.low}
-		s.mean, s.meanLow = splitFloat[T](dot(soft, grad, soft))
+		s.mean, s.meanLow = splitFloat[T](mean)
 		return gradTau(logits, noise, soft, grad, &s) / tau
 	}
-	mean := dotGo(soft, grad, nil)
+	if !isFinite(mean) {
+		mean = unmaskedDot(soft, grad, logits, noise)
+	}
 	var sum float64
 	for i, y := range soft {
-		if y != 0 {
-			sum += top.below(logits[i], noise[i]) / tau * (float64(y) * (float64(grad[i]) - mean))
+		if !isMasked(logits[i] + noise[i]) {
+			sum += top.exponent(logits[i], noise[i], tau) * (float64(y) * (float64(grad[i]) - mean))
+		}
+	}
+	return sum
+}
+
+// isMasked reports whether a logit, or its sum with the noise, masks its class.
+func isMasked[T Float](logit T) bool { return math.IsInf(float64(logit), -1) }
+
+// unmaskedDot returns Σ yᵢgᵢ over the classes that are not masked.
+func unmaskedDot[T Float](y, g, logits, noise []T) (sum float64) {
+	for i, v := range y {
+		if !isMasked(logits[i] + noise[i]) {
+			sum += float64(v) * float64(g[i])
 		}
 	}
 	return sum
@@ -228,48 +244,69 @@ func gradTauGo[T Float](logits, noise, soft, grad []T, s *softmaxScalars[T]) (su
 //
 //	dL/dlᵢ = yᵢ (gᵢ − Σⱼ gⱼ yⱼ)/τ
 //
-// It is exactly 0 for a class whose sample is 0, whatever gradient reaches it.
-func Grad[T Float](dst, soft, grad []T, d Dims, tau float64) {
-	_ = eachTile(d, costOf[T](costLight), func(t *tile[T], _ int) error {
+// It is exactly 0 for a masked class, whatever gradient reaches it. A gradient that is
+// not finite and reaches another class makes the result of its distribution infinite or
+// NaN, even where the sample underflows to 0.
+func (s Sampler[T]) Grad(dst, soft, grad []T) {
+	_ = eachTile(s.Dims, costOf[T](costLight), func(t *tile[T], _ int) error {
 		y, g, out := t.read(0, soft), t.read(1, grad), t.target(2, dst)
-		gradRows(out, y, g, d.Classes, tau)
+		gradRows(out, y, g, s.Classes, s.Tau, func(row int) {
+			lo, hi := row*s.Classes, (row+1)*s.Classes
+			// Drawn noise is finite and masks nothing.
+			logits, noise := t.read(3, s.Logits), t.noise(4, Noise[T]{Given: s.Noise.Given}, prefetch[T]{})
+			gradUnmaskedRow(out[lo:hi], y[lo:hi], g[lo:hi], logits[lo:hi], noise[lo:hi], s.Tau)
+		})
 		t.flush(2, dst)
 		return nil
 	})
+}
+
+// gradUnmaskedRow is gradRowGo for a row that receives a gradient that is not finite:
+// only a masked class may ignore it.
+func gradUnmaskedRow[T Float](dst, soft, grad, logits, noise []T, tau float64) {
+	mean := unmaskedDot(soft, grad, logits, noise)
+	for i, y := range soft {
+		dst[i] = 0
+		if !isMasked(logits[i] + noise[i]) {
+			dst[i] = T(float64(y) * (float64(grad[i]) - mean) / tau)
+		}
+	}
 }
 
 // gradScalars are what the vector code of Grad needs besides arrays: 1/tau, and the
 // mean gradient under the sample in two parts.
 type gradScalars[T Float] struct{ inverse, mean, meanLow T }
 
-// gradRows sets dst to the gradient to the logits of each row.
-func gradRows[T Float](dst, soft, grad []T, classes int, tau float64) {
-	if !hasVector[T](tau) {
-		gradRowsPlain(dst, soft, grad, classes, tau)
+// gradRows sets dst to the gradient to the logits of each row. It calls infinite with
+// the number of each row whose mean gradient is not finite.
+func gradRows[T Float](dst, soft, grad []T, classes int, tau float64, infinite func(row int)) {
+	if y, ok := any(soft).([]float32); ok && classes <= shortRow && hasVector[T](tau) {
+		gradShortRows(any(dst).([]float32), y, any(grad).([]float32), classes, tau, infinite)
 		return
 	}
-	if y, ok := any(soft).([]float32); ok && classes <= shortRow {
-		gradShortRows(any(dst).([]float32), y, any(grad).([]float32), classes, tau)
-		return
-	}
+	vector := hasVector[T](tau)
 	s := gradScalars[T]{inverse: T(1 / tau)}
 	for lo := 0; lo < len(soft); lo += classes {
 		hi := lo + classes
-		s.mean, s.meanLow = splitFloat[T](dot(soft[lo:hi], grad[lo:hi], dst[lo:hi]))
-		gradRow(dst[lo:hi], soft[lo:hi], grad[lo:hi], &s)
+		mean := dot(soft[lo:hi], grad[lo:hi], dst[lo:hi])
+		switch {
+		case !isFinite(mean):
+			infinite(lo / classes)
+		case vector:
+			s.mean, s.meanLow = splitFloat[T](mean)
+			gradRow(dst[lo:hi], soft[lo:hi], grad[lo:hi], &s)
+		default:
+			gradRowPlain(dst[lo:hi], soft[lo:hi], grad[lo:hi], mean, tau)
+		}
 	}
 }
 
-// gradRowsPlain is gradRows in plain Go.
-func gradRowsPlain[T Float](dst, soft, grad []T, classes int, tau float64) {
-	for lo := 0; lo < len(soft); lo += classes {
-		hi := lo + classes
-		mean := dotGo(soft[lo:hi], grad[lo:hi], nil)
-		for i := lo; i < hi; i++ {
-			dst[i] = 0
-			if y := soft[i]; y != 0 {
-				dst[i] = T(float64(y) * (float64(grad[i]) - mean) / tau)
-			}
+// gradRowPlain is gradRowGo for any temperature, in float64.
+func gradRowPlain[T Float](dst, soft, grad []T, mean, tau float64) {
+	for i, y := range soft {
+		dst[i] = 0
+		if y != 0 {
+			dst[i] = T(float64(y) * (float64(grad[i]) - mean) / tau)
 		}
 	}
 }
@@ -282,27 +319,39 @@ func gradRowGo[T Float](dst, soft, grad []T, s *gradScalars[T]) {
 }
 
 // gradShortRows is gradRows for short rows, in vector code.
-func gradShortRows(dst, soft, grad []float32, classes int, tau float64) {
+func gradShortRows(dst, soft, grad []float32, classes int, tau float64, infinite func(row int)) {
 	s := gradScalars[float32]{inverse: float32(1 / tau)}
 	c := columnsPool.Get().(*columns)
 	defer columnsPool.Put(c)
-	c.each(classes, soft, grad, dst, func(_, _ int) bool {
-		gradColumns(c.c[:], c.a[:], c.b[:], classes, &s)
+	var bad []int
+	c.each(classes, soft, grad, dst, func(first, rows int) bool {
+		var found laneClasses[uint32]
+		gradColumns(c.c[:], c.a[:], c.b[:], classes, &s, &found)
+		for lane := range rows {
+			if found.bad>>lane&1 != 0 {
+				bad = append(bad, first+lane)
+			}
+		}
 		return true
 	})
+	for _, row := range bad { // after each has written dst
+		infinite(row)
+	}
 }
 
-// gradColumnsGo sets dst to soft·(grad − mean)/tau for transposed rows.
-func gradColumnsGo(dst, soft, grad []float32, classes int, s *gradScalars[float32]) {
+// gradColumnsGo sets dst to soft·(grad − mean)/tau for transposed rows. It reports the
+// rows whose mean is not finite.
+func gradColumnsGo(dst, soft, grad []float32, classes int, s *gradScalars[float32], found *laneClasses[uint32]) {
 	lanes := lanes[float32]()
 	for lane := range lanes {
 		var mean float64
 		for i := lane; i < classes*lanes; i += lanes {
-			if soft[i] != 0 {
-				mean += float64(soft[i]) * float64(grad[i])
-			}
+			mean += float64(soft[i]) * float64(grad[i])
 		}
 		hi, lo := splitFloat[float32](mean)
+		if !isFinite(hi) {
+			found.bad |= 1 << lane
+		}
 		for i := lane; i < classes*lanes; i += lanes {
 			dst[i] = s.inverse * centred(soft[i], grad[i], hi, lo)
 		}

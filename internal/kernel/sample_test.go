@@ -154,7 +154,7 @@ func testGradients[T Float](t *testing.T, epsilon float64) {
 			t.Fatal(err)
 		}
 		got := make([]T, d.Size())
-		Grad(got, soft, grad, d, tau)
+		s.Grad(got, soft, grad)
 		gotTau, err := s.GradTau(soft, grad)
 		if err != nil {
 			t.Fatal(err)
@@ -194,18 +194,96 @@ func testGradients[T Float](t *testing.T, epsilon float64) {
 	}
 }
 
-// A masked class gets gradient 0 even if an infinite gradient reaches it.
-func TestGradMasked(t *testing.T) { eachLevel(t, testGradMasked) }
+// A masked class ignores a gradient that is not finite. Any other class passes it on,
+// as an infinity or NaN, to its whole distribution and to tau, even where the sample
+// underflows to 0.
+func TestGradNotFinite(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		t.Run("float32", testGradNotFinite[float32])
+		t.Run("float64", testGradNotFinite[float64])
+	})
+}
 
-func testGradMasked(t *testing.T) {
-	for _, k := range []int{3, 100} {
-		dst, soft, grad := make([]float32, k), make([]float32, k), make([]float32, k)
-		soft[0], soft[2], grad[0], grad[1], grad[2] = 0.25, 0.75, 1, float32(math.Inf(1)), 2
-		Grad(dst, soft, grad, Dims{1, k, 1}, 1)
-		if dst[1] != 0 || dst[0] != -0.1875 || dst[2] != 0.1875 {
-			t.Errorf("gradient %v of %d classes", dst[:3], k)
+func testGradNotFinite[T Float](t *testing.T) {
+	masked, least := T(math.Inf(-1)), 1e-300 // in plain Go
+	if isFloat32[T]() {
+		least = 1e-30
+	}
+	close := func(got T, want float64) bool { return math.Abs(float64(got)/want-1) < 1e-6 }
+	for _, k := range []int{3, 40, 100} {
+		for _, tau := range []float64{1, least} {
+			const rows = 19
+			d := Dims{rows, k, 1}
+			logits, soft, grad := make([]T, d.Size()), make([]T, d.Size()), make([]T, d.Size())
+			noise := make([]T, d.Size())
+			for r := range rows {
+				soft[r*k], soft[r*k+2] = 0.25, 0.75
+				grad[r*k], grad[r*k+2] = 1, 2
+			}
+			logits[4*k+1], grad[4*k+1] = masked, T(math.Inf(1))   // by its logit
+			noise[7*k+1], grad[7*k+1] = masked, T(math.NaN())     // by its noise
+			grad[11*k+1] = T(math.Inf(-1))                        // not masked: underflowed
+			logits[18*k+1], grad[18*k+2] = masked, T(math.Inf(1)) // masked, but the gradient reaches another
+			s := Sampler[T]{d, logits, Noise[T]{Given: noise}, tau}
+			back := make([]T, d.Size())
+			s.Grad(back, soft, grad)
+			for r := range rows {
+				row := back[r*k : (r+1)*k]
+				switch {
+				case r == 11 && (isFinite(row[0]) || isFinite(row[1]) || isFinite(row[2])):
+					t.Errorf("%d classes, tau %v: an infinite gradient of a class that is not masked leaves %v", k, tau, row[:3])
+				case r == 18 && (row[1] != 0 || isFinite(row[0]) || isFinite(row[2])):
+					t.Errorf("%d classes, tau %v: an infinite gradient beside a masked class leaves %v", k, tau, row[:3])
+				case r != 11 && r != 18 && !(row[1] == 0 && close(row[0], -0.1875/tau) && close(row[2], 0.1875/tau)):
+					t.Errorf("%d classes, tau %v: row %d has gradient %v", k, tau, r, row[:3])
+				}
+			}
+			for r, want := range map[int]bool{4: true, 7: true, 11: false, 18: false} {
+				one := Sampler[T]{Dims{1, k, 1}, logits[r*k : (r+1)*k], Noise[T]{Given: noise[r*k : (r+1)*k]}, 1}
+				got, err := one.GradTau(soft[r*k:(r+1)*k], grad[r*k:(r+1)*k])
+				if err != nil || isFinite(got) != want {
+					t.Errorf("%d classes: row %d: the gradient to tau is %v, %v", k, r, got, err)
+				}
+			}
 		}
 	}
+}
+
+// An infinite gradient that reaches a divergence leaves masked classes alone.
+func TestGradKLNotFinite(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		for _, g := range []float64{math.Inf(1), math.NaN()} {
+			q, p := []float64{0, math.Inf(-1), -2000, 1}, []float64{1, math.Inf(-1), 2, 0}
+			toQ, toP := make([]float64, 4), make([]float64, 4)
+			if err := errors.Join(GradKLQ(toQ, q, p, []float64{g}, Dims{1, 4, 1}), GradKLP(toP, q, p, []float64{g}, Dims{1, 4, 1})); err != nil {
+				t.Fatal(err)
+			}
+			for _, got := range [][]float64{toQ, toP} {
+				if got[1] != 0 || isFinite(got[0]) || isFinite(got[2]) || isFinite(got[3]) {
+					t.Errorf("gradient %v of an upstream gradient of %v", got, g)
+				}
+			}
+		}
+	})
+}
+
+// Logits whose difference is outside float64 have the right sample if its quotient by
+// tau is not.
+func TestHugeTemperature(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		s := Sampler[float64]{Dims{1, 2, 1}, []float64{1.7e308, -1.7e308}, Noise[float64]{}, 8.5e307}
+		soft := make([]float64, 2)
+		if err := s.Soft(soft); err != nil {
+			t.Fatal(err)
+		}
+		if want := 1 / (1 + math.Exp(-4)); math.Abs(soft[0]-want) > 1e-15 || math.Abs(soft[1]-(1-want)) > 1e-15 {
+			t.Errorf("the sample is %v, want %v", soft, want)
+		}
+		tau, err := s.GradTau(soft, []float64{1, 0}) // −(1/τ)(x₀y₀(1 − y₀) − x₁y₁y₀) with x = 0, −4
+		if want := -4 * soft[0] * soft[1] / 8.5e307; err != nil || math.Abs(tau/want-1) > 1e-12 {
+			t.Errorf("the gradient to tau is %v, want %v: %v", tau, want, err)
+		}
+	})
 }
 
 // No bit of a result depends on the number of processors, and no bit of a row on its
@@ -226,7 +304,7 @@ func testThreads(t *testing.T) {
 		if err := errors.Join(s.Soft(soft), s.Hard(hard, nil)); err != nil {
 			t.Fatal(err)
 		}
-		Grad(back, soft, grad, d, 0.4)
+		s.Grad(back, soft, grad)
 		tau, err := s.GradTau(soft, grad)
 		if err != nil {
 			t.Fatal(err)
@@ -283,7 +361,7 @@ func testPlace[T Float](t *testing.T) {
 			if err := errors.Join(s.Hard(hard, soft), KL(kl, logits, nil, d), GradKLQ(toQ, logits, nil, one, d)); err != nil {
 				t.Fatal(err)
 			}
-			Grad(back, soft, upstream, d, 0.6)
+			s.Grad(back, soft, upstream)
 			lo, hi := place*k, (place+1)*k
 			return slices.Concat(soft[lo:hi], hard[lo:hi], back[lo:hi], toQ[lo:hi], kl[place:place+1])
 		}
@@ -337,7 +415,7 @@ func testExtremes(t *testing.T) {
 			if err := s.Soft(soft); err != nil {
 				t.Fatal(err)
 			}
-			Grad(back, soft, []float64{1, 1, 1}, s.Dims, tau)
+			s.Grad(back, soft, []float64{1, 1, 1})
 			sum := soft[0] + soft[1] + soft[2]
 			if math.Abs(sum-1) > 1e-15 || back[0]+back[1]+back[2] != back[0]+back[1]+back[2] {
 				t.Errorf("tau %v, logits %v: sample %v, gradient %v", tau, logits, soft, back)
@@ -405,7 +483,7 @@ func TestEmpty(t *testing.T) {
 		if err := errors.Join(s.Soft(nil), s.Hard(nil, nil), err); err != nil || tau != 0 {
 			t.Errorf("%v: %v, %v", d, err, tau)
 		}
-		Grad[float64](nil, nil, nil, d, 1)
+		s.Grad(nil, nil, nil)
 	}
 }
 
@@ -416,7 +494,7 @@ func BenchmarkSampler(b *testing.B) {
 		for name, f := range map[string]func(){
 			"soft": func() { _ = s.Soft(dst) },
 			"hard": func() { _ = s.Hard(dst, nil) },
-			"grad": func() { Grad(back, dst, logits, d, 0.7) },
+			"grad": func() { s.Grad(back, dst, logits) },
 		} {
 			b.Run(fmt.Sprintf("%s/%dx%dx%d", name, d.Outer, d.Classes, d.Inner), func(b *testing.B) {
 				for b.Loop() {

@@ -13,7 +13,7 @@ func softmax[T Float](dst, logits, noise []T, top peak[T], tau float64) {
 		sum = softmax32(x, any(logits).([]float32), any(noise).([]float32), float64(top.sum)+float64(top.low), math.Log2E/tau)
 	} else {
 		for i, logit := range logits {
-			dst[i] = T(top.below(logit, noise[i]) / tau)
+			dst[i] = T(top.exponent(logit, noise[i], tau))
 		}
 		sum = expSum(dst)
 	}
@@ -121,13 +121,10 @@ func scaleGo[T Float](dst []T, by T) {
 	}
 }
 
-// dotGo returns Σ xᵢyᵢ over the i whose xᵢ is not 0. It may prefetch another array,
-// which is as long.
+// dotGo returns Σ xᵢyᵢ. It may prefetch another array, which is as long.
 func dotGo[T Float](x, y []T, ahead []T) (sum float64) {
 	for i, v := range x {
-		if v != 0 {
-			sum += float64(v) * float64(y[i])
-		}
+		sum += float64(v) * float64(y[i])
 	}
 	return sum
 }

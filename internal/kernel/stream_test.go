@@ -84,7 +84,7 @@ func (in shareInput[T]) take(t *testing.T, lo, hi int) (s share[T]) {
 	if err := errors.Join(sampler.Soft(s.soft), sampler.Hard(s.hard, nil)); err != nil {
 		t.Fatal(err)
 	}
-	Grad(s.grad, s.soft, upstream, d, sampler.Tau)
+	sampler.Grad(s.grad, s.soft, upstream)
 	var err error
 	if s.tau, err = sampler.GradTau(s.soft, upstream); err != nil {
 		t.Fatal(err)

@@ -30,7 +30,7 @@ type tile[T Float] struct {
 }
 
 // maxArrays is how many arrays a kernel may work on in a tile.
-const maxArrays = 4
+const maxArrays = 5
 
 // tiles returns how Dims is cut: into count tiles of a width, perRow of them side by
 // side in Inner.
@@ -131,11 +131,15 @@ func (t *tile[T]) direct(array []T) []T {
 
 // buffer returns buffer number n, in the tile's size.
 func (t *tile[T]) buffer(n int) []T {
-	size := t.rows * t.Classes
-	if cap(t.buffers[n]) < size {
-		t.buffers[n] = make([]T, size)
+	return sized(&t.buffers[n], t.rows*t.Classes)
+}
+
+// sized returns a buffer of n elements, with any contents.
+func sized[T Float](buffer *[]T, n int) []T {
+	if cap(*buffer) < n {
+		*buffer = make([]T, n)
 	}
-	return t.buffers[n][:size]
+	return (*buffer)[:n]
 }
 
 // read returns the tile's rows of an array, in buffer n if they must be packed.

@@ -145,8 +145,16 @@ func (c *vectorCheck[T]) rows() {
 		return choose(plain, exponentiateGo[T], exponentiate[T])(dst, c.infinite, c.z, &s), false
 	})
 	c.near("dot", func(plain bool, _ []T) (float64, bool) {
-		return choose(plain, dotGo[T], dot[T])(c.e, c.infinite, c.g), false
+		return choose(plain, dotGo[T], dot[T])(c.e, c.y, c.g), false
 	})
+	for out := range 2 {
+		c.equal("addRow", func(plain bool, dst []T) {
+			state := [2][]T{slices.Clone(c.x), slices.Clone(c.y)}
+			copy(dst, state[out])
+			state[out] = dst
+			choose(plain, addRowGo[T], addRow[T])(state[0], state[1], c.z)
+		})
+	}
 	c.near("gradTau", func(plain bool, _ []T) (float64, bool) {
 		return choose(plain, gradTauGo[T], gradTau[T])(c.infinite, c.z, c.e, c.g, &s), false
 	})
@@ -261,8 +269,16 @@ func testTransposedCode(t *testing.T, checked map[string]bool) {
 				t.Fatalf("%d classes: the peaks are %v, %v; want %v, %v", classes, peaks, found, wantPeaks, wantFound)
 			}
 		}
-		gradColumns(back[:], wantSoft[:], g[:], classes, &gradScalars[float32]{inverse: 1.7})
-		gradColumnsGo(wantBack[:], wantSoft[:], g[:], classes, &gradScalars[float32]{inverse: 1.7})
+		found, wantFound := laneClasses[uint32]{}, laneClasses[uint32]{}
+		g[0] = float32(math.NaN())
+		gradColumns(back[:], wantSoft[:], g[:], classes, &gradScalars[float32]{inverse: 1.7}, &found)
+		gradColumnsGo(wantBack[:], wantSoft[:], g[:], classes, &gradScalars[float32]{inverse: 1.7}, &wantFound)
+		if found != wantFound || found.bad != 1 {
+			t.Fatalf("%d classes: rows %b have a mean that is not finite, want %b", classes, found.bad, wantFound.bad)
+		}
+		for i := 0; i < n; i += lanes {
+			back[i], wantBack[i] = 0, 0 // NaN
+		}
 		for i := range n {
 			if !(math.Abs(float64(soft[i]-wantSoft[i])) <= 3e-6*float64(wantSoft[i])) || !(math.Abs(float64(back[i]-wantBack[i])) <= 3e-6) {
 				t.Fatalf("%d classes: sample %d is %v, want %v; gradient %v, want %v", classes, i, soft[i], wantSoft[i], back[i], wantBack[i])

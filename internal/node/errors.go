@@ -67,6 +67,12 @@ func (s *Spec) problem(bad *kernel.InputError) *Problem {
 	case kernel.Infinite:
 		p.Input = second
 		p.Text = fmt.Sprintf("%s%s is %v but %s%s is not, so the divergence is infinite: mask the class in both", second, at, bad.Value, first, at)
+	case kernel.InfiniteLoss:
+		target := 0
+		if bad.Value > 0 {
+			target = 1
+		}
+		p.Text = fmt.Sprintf("%s%s is %v but %s%s is not %d, so the loss is infinite: bound the logit", first, at, bad.Value, second, at, target)
 	default:
 		p.Text = fmt.Sprintf("%s%s is %v: problem %d", first, at, bad.Value, bad.Problem)
 	}

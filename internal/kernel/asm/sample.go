@@ -111,16 +111,18 @@ func emitGradRow(a *assembler) {
 
 func emitGradColumns(a *assembler) {
 	dst, soft, grad := a.param("dst"), a.param("soft"), a.param("grad")
-	for _, name := range []string{"classes", "s"} {
+	for _, name := range []string{"classes", "s", "found"} {
 		a.param(name)
 	}
 	total := a.newSum()
 	a.eachClass("dot", []reg.GPVirtual{soft, grad}, func(at []span) {
 		y, g := at[0].get(), at[1].get()
-		a.clearWhereZero(g, y)
 		total.addProduct(y, g)
 	})
 	mean := a.narrow(total.lower, total.upper)
+	bad := a.noLanes()
+	a.notFinite(mean, bad)
+	a.storeMask(bad, a.field("found.bad"))
 	lower, upper := a.widen(mean)
 	a.VSUBPD(lower, total.lower, total.lower)
 	a.VSUBPD(upper, total.upper, total.upper)

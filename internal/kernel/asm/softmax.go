@@ -118,7 +118,6 @@ func emitDot(a *assembler) {
 	a.each(func(at []span, _ *mask) {
 		x, y := at[0].get(), at[1].get()
 		a.PREFETCHT0(Mem{Base: ahead})
-		a.clearWhereZero(y, x)
 		total.addProduct(x, y)
 	}, ahead)
 	total.store()
