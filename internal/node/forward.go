@@ -11,7 +11,8 @@ import (
 	"github.com/gumbel-go/gumbel/internal/plan"
 )
 
-// forward is an op as Gorgonia's machines run it.
+// forward is an op as Gorgonia's machines run it. Each node has its own, because two
+// nodes of one op would both see the state of the last call.
 type forward[T kernel.Float] struct {
 	base
 	spec           *Spec
@@ -45,7 +46,8 @@ func (f *forward[T]) read(in []G.Value) (a Args[T], err error) {
 	return a, nil
 }
 
-// read returns the elements of a value, called name in an error.
+// read returns the elements of a value, called name in an error. Values that are
+// transposed, sliced or column-major have their data in another order.
 func read[T kernel.Float](b *base, name string, v G.Value, shape tensor.Shape) ([]T, error) {
 	data, err := layout.Slice[T](v, shape)
 	if err != nil {
@@ -54,6 +56,9 @@ func read[T kernel.Float](b *base, name string, v G.Value, shape tensor.Shape) (
 	return data, nil
 }
 
+// Do returns errors and never panics, because it runs on a goroutine of the machine,
+// where no caller can recover. It never returns an input, because the next node may
+// add in place.
 func (f *forward[T]) Do(in ...G.Value) (G.Value, error) {
 	a, err := f.read(in)
 	if err != nil {
