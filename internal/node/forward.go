@@ -8,7 +8,6 @@ import (
 
 	"github.com/gumbel-go/gumbel/internal/kernel"
 	"github.com/gumbel-go/gumbel/internal/layout"
-	"github.com/gumbel-go/gumbel/internal/plan"
 )
 
 // forward is an op as Gorgonia's machines run it. Each node has its own, because two
@@ -104,8 +103,4 @@ func (f *forward[T]) DiffWRT(inputs int) []bool {
 		wrt[i] = f.spec.Inputs[i].Gradient != NoGradient
 	}
 	return wrt
-}
-
-func (f *forward[T]) launches(p *plan.Plan, out plan.Pointer, in []plan.Pointer) []plan.Launch {
-	return f.op.Plan(Device{p, f.spec, in}, out)
 }
