@@ -1,7 +1,7 @@
 // Every .cu includes this file first: `#include "device.cuh"`.
 //
 // nvcc compiles a kernel as it stands. Any other C++ compiler gets an emulator,
-// which runs kernels on the CPU for the tests: see emulator/cuda_emulator.h for
+// which runs kernels on the CPU for the tests: see tool/emulator/cuda_emulator.h for
 // the intrinsics it has.
 //
 // Dynamic shared memory is declared with the macro below, at the top of a
@@ -18,7 +18,7 @@
 #ifdef __CUDACC__
 #define DYNAMIC_SHARED(name) extern __shared__ __align__(16) unsigned char name[]
 #else
-#include "emulator/cuda_emulator.h"
+#include "tool/emulator/cuda_emulator.h"
 #define DYNAMIC_SHARED(name) unsigned char* const name = cuda_emulator::dynamic_shared()
 #endif
 

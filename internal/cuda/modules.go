@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-//go:generate go run ./generate
+//go:generate go run ./tool/generate
 
 //go:embed *.ptx
 var ptx embed.FS

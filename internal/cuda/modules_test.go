@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gumbel-go/gumbel/internal/cuda/generate/nvcc"
+	"github.com/gumbel-go/gumbel/internal/cuda/tool/generate/nvcc"
 )
 
 func sources(t *testing.T) []string {

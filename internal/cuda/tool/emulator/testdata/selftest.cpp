@@ -1,6 +1,6 @@
 // Kernels that lean on barriers, run through the emulator. Prints what is
 // wrong; the messages on the standard error are the emulator's.
-#include "../../device.cuh"
+#include "../../../device.cuh"
 
 static const unsigned kAll = 0xFFFFFFFF;
 

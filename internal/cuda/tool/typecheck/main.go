@@ -2,7 +2,7 @@
 // the tag cuda, against the real gorgonia.org/cu, on a machine that has neither
 // a GPU nor CUDA's headers.
 //
-//	go run ./internal/cuda/typecheck [packages]
+//	go run ./internal/cuda/tool/typecheck [packages]
 //
 // Whatever names C is taken to be right. That hides nothing here: only the
 // bindings use cgo.

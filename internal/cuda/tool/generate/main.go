@@ -12,7 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/gumbel-go/gumbel/internal/cuda/generate/nvcc"
+	"github.com/gumbel-go/gumbel/internal/cuda/tool/generate/nvcc"
 )
 
 func main() {

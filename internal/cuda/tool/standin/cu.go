@@ -6,7 +6,7 @@
 //
 // The script `go` beside this file runs the go command with all that in place:
 //
-//	internal/cuda/standin/go test ./...
+//	internal/cuda/tool/standin/go test ./...
 package cu
 
 import "fmt"
