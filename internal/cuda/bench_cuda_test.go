@@ -11,6 +11,7 @@ import (
 
 	"gorgonia.org/cu"
 
+	"github.com/gumbel-go/gumbel/internal/cuda/tool/device"
 	"github.com/gumbel-go/gumbel/internal/kernel"
 	"github.com/gumbel-go/gumbel/internal/philox"
 	"github.com/gumbel-go/gumbel/internal/plan"
@@ -27,14 +28,14 @@ func BenchmarkSample(b *testing.B) {
 	if testing.Short() {
 		shapes, copied = [][2]int{{4, 10}, {2, 40}}, 4<<10
 	}
-	speed := copySpeed(open(b), copied)
+	speed := copySpeed(device.Open(b), copied)
 	for _, shape := range shapes {
 		benchmarkShape(b, shape[0], shape[1], speed)
 	}
 }
 
 func benchmarkShape(b *testing.B, rows, classes int, speed float64) {
-	d := open(b)
+	d := device.Open(b)
 	n := rows * classes
 	r := rand.New(rand.NewPCG(1, 2))
 	values := make([]float32, n)
@@ -44,12 +45,12 @@ func benchmarkShape(b *testing.B, rows, classes int, speed float64) {
 	s := plan.Sample{
 		Dims:   kernel.Dims{Outer: rows, Classes: classes, Inner: 1},
 		Float:  plan.Float32,
-		Out:    alloc[float32](d, n),
-		Logits: upload(d, values),
-		Grad:   upload(d, values),
-		Tau:    upload(d, []float32{0.7}),
-		Draw:   upload(d, []int64{1}),
-		Status: upload(d, []int64{0}),
+		Out:    device.Alloc[float32](d, n),
+		Logits: device.Upload(d, values),
+		Grad:   device.Upload(d, values),
+		Tau:    device.Upload(d, []float32{0.7}),
+		Draw:   device.Upload(d, []int64{1}),
+		Status: device.Upload(d, []int64{0}),
 		Key:    philox.DeriveKey(1, 0),
 	}
 	array := 4 * n // bytes
@@ -66,7 +67,7 @@ func benchmarkShape(b *testing.B, rows, classes int, speed float64) {
 		{"hard/backward", 5 * array, []plan.Launch{s.Hard(), s.GradLogits()}},
 	} {
 		b.Run(fmt.Sprintf("%s/%dx%d", pass.name, rows, classes), func(b *testing.B) {
-			ns := d.nanoseconds(b, b.N, d.launcher(pass.launches))
+			ns := nanoseconds(b, d, b.N, func() error { return d.Start(pass.launches...) })
 			b.ReportMetric(ns/float64(n), "ns/element")
 			b.ReportMetric(100*float64(pass.bytes)/ns/speed, "%bandwidth")
 		})
@@ -79,7 +80,7 @@ func BenchmarkCopy(b *testing.B) {
 	if testing.Short() {
 		size = 4 << 10
 	}
-	d := open(b)
+	d := device.Open(b)
 	for b.Loop() {
 		b.ReportMetric(copySpeed(d, size), "GB/s")
 	}
@@ -87,14 +88,14 @@ func BenchmarkCopy(b *testing.B) {
 
 // copySpeed is the bytes that a copy on the device reads and writes in a
 // nanosecond.
-func copySpeed(d device, size int) float64 {
-	from, to := cu.DevicePtr(alloc[byte](d, size)), cu.DevicePtr(alloc[byte](d, size))
-	return float64(2*size) / d.nanoseconds(d, 20, func() error { return cu.Memcpy(to, from, int64(size)) })
+func copySpeed(d device.Device, size int) float64 {
+	from, to := cu.DevicePtr(device.Alloc[byte](d, size)), cu.DevicePtr(device.Alloc[byte](d, size))
+	return float64(2*size) / nanoseconds(d, d, 20, func() error { return cu.Memcpy(to, from, int64(size)) })
 }
 
 // nanoseconds is the mean time of n calls, of which the device need not wait for
 // one to queue the next. Another call before them loads what must be loaded.
-func (d device) nanoseconds(t testing.TB, n int, call func() error) float64 {
+func nanoseconds(t testing.TB, d device.Device, n int, call func() error) float64 {
 	t.Helper()
 	var took time.Duration
 	err := d.Do(func() error {
@@ -114,16 +115,4 @@ func (d device) nanoseconds(t testing.TB, n int, call func() error) float64 {
 		t.Fatal(err)
 	}
 	return float64(took.Nanoseconds()) / float64(n)
-}
-
-// launcher returns a function that launches all, and does not wait.
-func (d device) launcher(launches []plan.Launch) func() error {
-	return func() error {
-		for _, l := range launches {
-			if err := start(l, d.functions); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
 }

@@ -13,6 +13,7 @@ import (
 	"gorgonia.org/gorgonia/cuda"
 	"gorgonia.org/tensor"
 
+	"github.com/gumbel-go/gumbel/internal/cuda/module"
 	"github.com/gumbel-go/gumbel/internal/plan"
 )
 
@@ -124,7 +125,7 @@ func (c *Call) Run(launches func(p *plan.Plan) []plan.Launch) (refused bool, err
 			}
 		}
 		for _, l := range all {
-			if err := start(l, c.engine.Functions()); err != nil {
+			if err := module.Start(l, c.engine.Functions()); err != nil {
 				return err
 			}
 		}
@@ -148,23 +149,6 @@ func (c *Call) do(f func() error) error {
 		return err
 	}
 	return f()
-}
-
-// start starts the kernel, one of those that are loaded, by Launch.Kernel.
-func start(l plan.Launch, loaded map[string]cu.Function) error {
-	f, ok := loaded[l.Kernel]
-	if !ok {
-		return fmt.Errorf("kernel %s is not loaded", l.Kernel)
-	}
-	pointers := make([]unsafe.Pointer, len(l.Params))
-	for i := range l.Params {
-		pointers[i] = unsafe.Pointer(&l.Params[i])
-	}
-	err := f.Launch(l.Blocks, 1, 1, l.Threads, 1, 1, l.Shared, cu.NoStream, pointers)
-	if err != nil {
-		return fmt.Errorf("kernel %s: %w", l.Kernel, err)
-	}
-	return nil
 }
 
 // Store writes a number to a value on the device.

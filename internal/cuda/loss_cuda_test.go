@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/gumbel-go/gumbel/internal/cuda/tool/device"
 	"github.com/gumbel-go/gumbel/internal/kernel"
 	"github.com/gumbel-go/gumbel/internal/plan"
 )
@@ -22,11 +23,11 @@ func epsilon[T kernel.Float]() float64 {
 
 // runs runs a launch that is given its output and a status of 0, and returns
 // both.
-func runs[T kernel.Float](d device, n int, launch func(out, status plan.Pointer) plan.Launch) ([]T, int32) {
+func runs[T kernel.Float](d device.Device, n int, launch func(out, status plan.Pointer) plan.Launch) ([]T, int32) {
 	d.Helper()
-	out, status := alloc[T](d, n), upload(d, []int32{0})
-	d.run(launch(out, status))
-	return download[T](d, out, n), download[int32](d, status, 1)[0]
+	out, status := device.Alloc[T](d, n), device.Upload(d, []int32{0})
+	d.Run(launch(out, status))
+	return device.Download[T](d, out, n), device.Download[int32](d, status, 1)[0]
 }
 
 func TestBCEKernels(t *testing.T) {
@@ -35,7 +36,7 @@ func TestBCEKernels(t *testing.T) {
 }
 
 func testBCEKernels[T kernel.Float](t *testing.T) {
-	d, f := open(t), plan.FloatOf[T]()
+	d, f := device.Open(t), plan.FloatOf[T]()
 	sizes := []float64{0, 1e-30, 1e-6, 0.5, 3, 20, 88, 89, 103, 104, 708, 745, 1e4, 1e30, 3e38}
 	if f == plan.Float64 {
 		sizes = append(sizes, 1.7e308)
@@ -54,7 +55,7 @@ func testBCEKernels[T kernel.Float](t *testing.T) {
 	}
 	for _, n := range []int{1, 256, len(x)} {
 		x, z, g := x[len(x)-n:], z[len(x)-n:], g[len(x)-n:]
-		dx, dz, dg := upload(d, x), upload(d, z), upload(d, g)
+		dx, dz, dg := device.Upload(d, x), device.Upload(d, z), device.Upload(d, g)
 		loss, bad := runs[T](d, n, func(out, status plan.Pointer) plan.Launch { return plan.BCE(f, out, dx, dz, n, status) })
 		toX, badX := runs[T](d, n, func(out, status plan.Pointer) plan.Launch { return plan.GradBCELogits(f, out, dx, dz, dg, n, status) })
 		toZ, badZ := runs[T](d, n, func(out, status plan.Pointer) plan.Launch { return plan.GradBCETargets(f, out, dx, dz, dg, n, status) })
@@ -107,14 +108,14 @@ func TestBCEKernelsRefuse(t *testing.T) {
 }
 
 func testBCEKernelsRefuse[T kernel.Float](t *testing.T) {
-	d, f := open(t), plan.FloatOf[T]()
+	d, f := device.Open(t), plan.FloatOf[T]()
 	const n = 300
 	for _, v := range []T{T(math.NaN()), T(math.Inf(1)), T(math.Inf(-1))} {
 		for _, at := range []int{0, 255, 299} {
 			for which := range 2 {
 				in := [2][]T{make([]T, n), make([]T, n)}
 				in[which][at] = v
-				x, z, g := upload(d, in[0]), upload(d, in[1]), upload(d, make([]T, n))
+				x, z, g := device.Upload(d, in[0]), device.Upload(d, in[1]), device.Upload(d, make([]T, n))
 				for name, launch := range map[string]func(out, status plan.Pointer) plan.Launch{
 					"BCE":            func(out, status plan.Pointer) plan.Launch { return plan.BCE(f, out, x, z, n, status) },
 					"GradBCELogits":  func(out, status plan.Pointer) plan.Launch { return plan.GradBCELogits(f, out, x, z, g, n, status) },
@@ -141,11 +142,11 @@ type outcome[T kernel.Float] struct {
 	refused      [3]bool
 }
 
-func (c klCase[T]) device(d device) outcome[T] {
+func (c klCase[T]) device(d device.Device) outcome[T] {
 	f := plan.FloatOf[T]()
-	q, grad, p := upload(d, c.q), upload(d, c.grad), plan.Pointer(0)
+	q, grad, p := device.Upload(d, c.q), device.Upload(d, c.grad), plan.Pointer(0)
 	if c.p != nil {
-		p = upload(d, c.p)
+		p = device.Upload(d, c.p)
 	}
 	var o outcome[T]
 	var status [3]int32
@@ -233,7 +234,7 @@ func testKLKernels[T kernel.Float](t *testing.T) {
 // terms that are up to as great as the difference of the logits cancel, and the
 // result is rounded once.
 func (c klCase[T]) check(t *testing.T) {
-	got, want := c.device(open(t)), c.host()
+	got, want := c.device(device.Open(t)), c.host()
 	if got.refused != want.refused {
 		t.Fatalf("refused: %v, want %v", got.refused, want.refused)
 	}
@@ -348,8 +349,8 @@ func testKLKernelsRefuse[T kernel.Float](t *testing.T) {
 func TestKLKernelSmall(t *testing.T) {
 	for _, size := range []float64{1e-4, 1e-3, 1e-2} {
 		q := []float32{float32(size), 0, float32(-2 * size), float32(size / 2)}
-		d := open(t)
-		in := upload(d, q)
+		d := device.Open(t)
+		in := device.Upload(d, q)
 		kl, _ := runs[float32](d, 1, func(out, status plan.Pointer) plan.Launch {
 			return plan.KL(plan.Float32, out, in, 0, kernel.Dims{Outer: 1, Classes: len(q), Inner: 1}, status)
 		})

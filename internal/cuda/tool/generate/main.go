@@ -1,7 +1,7 @@
 // Command generate compiles the CUDA sources of the folder above to PTX. It
 // wants nvcc of the CUDA toolkit 11.8, whose PTX all later drivers take.
 //
-//	go generate ./internal/cuda
+//	go generate ./internal/cuda/...
 package main
 
 import (

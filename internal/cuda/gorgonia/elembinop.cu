@@ -4,7 +4,7 @@
 // The engine has the left operand copied to where the result goes, so the
 // kernels work in place: the result replaces a, or b where a is the scalar. The
 // operands may be one and the same. A comparison gives 1 or 0.
-#include "device.cuh"
+#include "../device.cuh"
 
 // Gorgonia's blocks have up to 1024 threads.
 #define KERNEL extern "C" __global__ void __launch_bounds__(1024)

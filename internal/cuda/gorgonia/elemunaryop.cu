@@ -1,7 +1,7 @@
 // The elementwise operations of one operand that Gorgonia's CUDA engine looks
 // up in a module of this name. Its own kernels are not in its Go module. The
 // result replaces the operand.
-#include "device.cuh"
+#include "../device.cuh"
 
 // Gorgonia's blocks have up to 1024 threads.
 #define KERNEL extern "C" __global__ void __launch_bounds__(1024)

@@ -1,13 +1,13 @@
 //go:build cuda
 
-package cuda
+package gorgonia
 
 import (
 	"fmt"
 	"math"
-	"strings"
 	"testing"
 
+	"github.com/gumbel-go/gumbel/internal/cuda/tool/device"
 	"github.com/gumbel-go/gumbel/internal/kernel"
 	"github.com/gumbel-go/gumbel/internal/plan"
 )
@@ -83,14 +83,14 @@ func TestBinaryElementwise(t *testing.T) {
 	}
 	for name, op := range binary {
 		t.Run(name, func(t *testing.T) {
-			d := open(t)
+			d := device.Open(t)
 			testBinary[float32](d, name, op.want, op.ulps)
 			testBinary[float64](d, name, op.want, op.ulps)
 		})
 	}
 }
 
-func testBinary[T kernel.Float](d device, name string, want func(a, b float64) float64, tolerance float64) {
+func testBinary[T kernel.Float](d device.Device, name string, want func(a, b float64) float64, tolerance float64) {
 	for _, form := range []string{"vv", "vs", "sv", "ss"} {
 		kernel := fmt.Sprintf("elembinop.%s_%s_%s", name, form, plan.FloatOf[T]())
 		n := 1500
@@ -107,13 +107,13 @@ func testBinary[T kernel.Float](d device, name string, want func(a, b float64) f
 		if form == "vs" {
 			b = []T{-0.75}
 		}
-		pa, pb := upload(d, a), upload(d, b)
-		d.run(inPlace(kernel, n, pa, pb))
+		pa, pb := device.Upload(d, a), device.Upload(d, b)
+		d.Run(inPlace(kernel, n, pa, pb))
 		out := pa
 		if form == "sv" {
 			out = pb
 		}
-		for i, got := range download[T](d, out, n) {
+		for i, got := range device.Download[T](d, out, n) {
 			x, y := float64(a[i%len(a)]), float64(b[i%len(b)])
 			if u := ulps(got, want(x, y)); !(u <= tolerance) {
 				d.Fatalf("%s(%v, %v) = %v, want %v (%.1f units in the last place)", kernel, x, y, got, want(x, y), u)
@@ -161,7 +161,7 @@ func TestUnaryElementwise(t *testing.T) {
 	}
 	for name, op := range unary {
 		t.Run(name, func(t *testing.T) {
-			d := open(t)
+			d := device.Open(t)
 			testUnary[float32](d, name, op.want, op.ulps)
 			testUnary[float64](d, name, op.want, op.ulps)
 		})
@@ -176,32 +176,25 @@ func sigmoid(x float64) float64 {
 	return 1 / (1 + math.Exp(-x))
 }
 
-func testUnary[T kernel.Float](d device, name string, want func(x float64) float64, tolerance float64) {
+func testUnary[T kernel.Float](d device.Device, name string, want func(x float64) float64, tolerance float64) {
 	kernel := fmt.Sprintf("elemunaryop.%s_%s", name, plan.FloatOf[T]())
 	x := values[T](1500)
-	p := upload(d, x)
-	d.run(inPlace(kernel, len(x), p))
-	for i, got := range download[T](d, p, len(x)) {
+	p := device.Upload(d, x)
+	d.Run(inPlace(kernel, len(x), p))
+	for i, got := range device.Download[T](d, p, len(x)) {
 		if u := ulps(got, want(float64(x[i]))); !(u <= tolerance) {
 			d.Fatalf("%s(%v) = %v, want %v (%.1f units in the last place)", kernel, x[i], got, want(float64(x[i])), u)
 		}
 	}
 }
 
-func entriesOf(t *testing.T, module string) []string {
+func entriesOf(t *testing.T, name string) []string {
 	t.Helper()
 	for _, m := range Modules() {
-		if m.Name == module {
+		if m.Name == name {
 			return m.Entries
 		}
 	}
-	t.Fatalf("no module %s among %v", module, strings.Join(moduleNames(), ", "))
+	t.Fatalf("there is no module %s", name)
 	return nil
-}
-
-func moduleNames() (names []string) {
-	for _, m := range Modules() {
-		names = append(names, m.Name)
-	}
-	return names
 }

@@ -1,6 +1,6 @@
 //go:build cuda
 
-package cuda
+package device
 
 import (
 	"fmt"
@@ -10,32 +10,22 @@ import (
 
 	"gorgonia.org/cu"
 
+	"github.com/gumbel-go/gumbel/internal/cuda/module"
 	"github.com/gumbel-go/gumbel/internal/plan"
 )
 
-// The tests of kernels run launches by the bindings alone, without Gorgonia:
-//
-//	d := open(t)
-//	out := alloc[float32](d, n)
-//	d.run(BCE(Float32, out, upload(d, logits), …))
-//	got := download[float32](d, out, n)
-//
-// A call of cu's own goes through d.Do, which makes it on the OS thread that has
-// the context. Arrays live to the end of the test, which fails if a kernel has
-// written beyond one (on the CPU stand-in, which can tell).
-
-// A driver is the device's context, on an OS thread of its own, with the
-// kernels of all modules by module.function.
+// A driver is a context on its own OS thread, with the kernels of all modules
+// indexed by module.function.
 type driver struct {
 	context   *cu.Ctx
-	one       *sync.Mutex // the context mixes up the errors of calls at once
+	mutex     *sync.Mutex // the context mixes up the errors of concurrent calls
 	functions map[string]cu.Function
 }
 
 // Do calls f on the context's OS thread.
 func (d driver) Do(f func() error) error {
-	d.one.Lock()
-	defer d.one.Unlock()
+	d.mutex.Lock()
+	defer d.mutex.Unlock()
 	return d.context.Do(f)
 }
 
@@ -49,13 +39,13 @@ var drive = sync.OnceValues(func() (driver, error) {
 })
 
 func (d driver) load() error {
-	for _, m := range Modules() {
-		module, err := cu.LoadData(m.PTX)
+	for _, m := range module.Registered() {
+		loaded, err := cu.LoadData(m.PTX)
 		if err != nil {
 			return fmt.Errorf("module %s: %w", m.Name, err)
 		}
 		for _, name := range m.Entries {
-			if d.functions[m.Name+"."+name], err = module.Function(name); err != nil {
+			if d.functions[m.Name+"."+name], err = loaded.Function(name); err != nil {
 				return fmt.Errorf("kernel %s.%s: %w", m.Name, name, err)
 			}
 		}
@@ -63,48 +53,59 @@ func (d driver) load() error {
 	return nil
 }
 
-// A device runs the launches of one test.
-type device struct {
+// A Device runs the launches of one test.
+type Device struct {
 	testing.TB
 	driver
 }
 
-func open(t testing.TB) device {
+// Open returns the device, with one context for all tests of the process.
+func Open(t testing.TB) Device {
 	t.Helper()
 	d, err := drive()
 	if err != nil {
 		t.Fatalf("no device: %v", err)
 	}
-	return device{t, d}
+	return Device{t, d}
 }
 
-// run launches in order and waits. A launch that fails ends the test.
-func (d device) run(launches ...plan.Launch) {
+// Run launches in order and waits. A launch that fails ends the test.
+func (d Device) Run(launches ...plan.Launch) {
 	d.Helper()
 	for _, l := range launches {
-		if err := d.try(l); err != nil {
-			d.Fatalf("%s: %v", l.Kernel, err)
+		if err := d.Try(l); err != nil {
+			d.Fatal(err)
 		}
 	}
 }
 
-// try launches and waits.
-func (d device) try(l plan.Launch) error {
+// Try launches and waits.
+func (d Device) Try(l plan.Launch) error {
 	return d.Do(func() error {
-		if err := start(l, d.functions); err != nil {
+		if err := d.Start(l); err != nil {
 			return err
 		}
 		return cu.Synchronize()
 	})
 }
 
-// element is what arrays on the device are of.
-type element interface {
+// Start launches in order and does not wait. Call it in Do.
+func (d Device) Start(launches ...plan.Launch) error {
+	for _, l := range launches {
+		if err := module.Start(l, d.functions); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Element is an element type of arrays on the device.
+type Element interface {
 	float32 | float64 | int32 | int64 | uint32 | uint64 | byte
 }
 
-// alloc makes an array on the device, filled with rubbish.
-func alloc[T element](d device, n int) plan.Pointer {
+// Alloc allocates an array on the device, with arbitrary content.
+func Alloc[T Element](d Device, n int) plan.Pointer {
 	d.Helper()
 	var p cu.DevicePtr
 	err := d.Do(func() (err error) {
@@ -122,15 +123,15 @@ func alloc[T element](d device, n int) plan.Pointer {
 	return plan.Pointer(p)
 }
 
-func sizeOf[T element](n int) int64 {
+func sizeOf[T Element](n int) int64 {
 	var zero T
 	return int64(n) * int64(unsafe.Sizeof(zero))
 }
 
-// upload makes an array on the device with the elements of x.
-func upload[T element](d device, x []T) plan.Pointer {
+// Upload allocates an array on the device with the elements of x.
+func Upload[T Element](d Device, x []T) plan.Pointer {
 	d.Helper()
-	p := alloc[T](d, len(x))
+	p := Alloc[T](d, len(x))
 	if len(x) == 0 {
 		return p
 	}
@@ -141,8 +142,8 @@ func upload[T element](d device, x []T) plan.Pointer {
 	return p
 }
 
-// download returns n elements of an array on the device.
-func download[T element](d device, p plan.Pointer, n int) []T {
+// Download returns n elements of an array on the device.
+func Download[T Element](d Device, p plan.Pointer, n int) []T {
 	d.Helper()
 	x := make([]T, n)
 	if n == 0 {
