@@ -11,6 +11,7 @@ import (
 	"github.com/gumbel-go/gumbel/internal/cuda/module"
 )
 
+//go:generate go run ./tool/constants
 //go:generate go run ./tool/generate
 
 //go:embed *.ptx

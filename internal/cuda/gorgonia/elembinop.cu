@@ -1,15 +1,15 @@
-// The elementwise operations of two operands that Gorgonia's CUDA engine looks
-// up in a module of this name. Its own kernels are not in its Go module.
+// The elementwise operations of two operands that Gorgonia's CUDA engine looks up in a
+// module of this name. Gorgonia leaves its own kernels out of its Go module.
 //
-// The engine has the left operand copied to where the result goes, so the
-// kernels work in place: the result replaces a, or b where a is the scalar. The
-// operands may be one and the same. A comparison gives 1 or 0.
+// The engine copies the left operand to the output, so the kernels work in place: the
+// result replaces a, or b if a is the scalar. The operands may be the same array. A
+// comparison returns 1 or 0.
 #include "../device.cuh"
 
 // Gorgonia's blocks have up to 1024 threads.
 #define KERNEL extern "C" __global__ void __launch_bounds__(1024)
 
-// Of the operands v is an array of n elements, s a scalar.
+// In a kernel's name, v is an array of n elements and s a scalar.
 #define KERNELS(name, suffix, T)                                                \
   KERNEL name##_vv_##suffix(T* a, const T* b, Int n) {                          \
     const Int i = global_thread();                                              \

@@ -1,6 +1,6 @@
-// The elementwise operations of one operand that Gorgonia's CUDA engine looks
-// up in a module of this name. Its own kernels are not in its Go module. The
-// result replaces the operand.
+// The elementwise operations of one operand that Gorgonia's CUDA engine looks up in a
+// module of this name. Gorgonia leaves its own kernels out of its Go module. The result
+// replaces the operand.
 #include "../device.cuh"
 
 // Gorgonia's blocks have up to 1024 threads.
@@ -20,7 +20,7 @@
     if (i < n) x[i] = name##_op(x[i]);                                          \
   }
 
-// No exponential here overflows, and none is lost against the one beside it.
+// No exponential here overflows, and none is lost in a sum with 1.
 
 template <class T>
 static __device__ T stable_sigmoid(T x) {
