@@ -32,11 +32,12 @@ struct Stream {
     unsigned c0 = static_cast<unsigned>(number), c1 = static_cast<unsigned>(number >> 32), c2 = draw[0], c3 = draw[1];
 #pragma unroll
     for (unsigned i = 0; i < 10; i++) {
-      const Word64 p0 = static_cast<Word64>(0xD2511F53u) * c0, p1 = static_cast<Word64>(0xCD9E8D57u) * c2;
-      c0 = static_cast<unsigned>(p1 >> 32) ^ c1 ^ (key[0] + i * 0x9E3779B9u);
-      c1 = static_cast<unsigned>(p1);
-      c2 = static_cast<unsigned>(p0 >> 32) ^ c3 ^ (key[1] + i * 0xBB67AE85u);
-      c3 = static_cast<unsigned>(p0);
+      const unsigned m0 = 0xD2511F53u, m1 = 0xCD9E8D57u;
+      const unsigned low0 = m0 * c0, low1 = m1 * c2, high0 = __umulhi(m0, c0), high1 = __umulhi(m1, c2);
+      c0 = high1 ^ c1 ^ (key[0] + i * 0x9E3779B9u);
+      c1 = low1;
+      c2 = high0 ^ c3 ^ (key[1] + i * 0xBB67AE85u);
+      c3 = low0;
     }
     words[0] = c0;
     words[1] = c1;

@@ -549,6 +549,8 @@ inline float __uint_as_float(unsigned x) { return cuda_emulator::from_bits<float
 inline long long __double_as_longlong(double x) { return cuda_emulator::from_bits<long long>(cuda_emulator::bits(x)); }
 inline double __longlong_as_double(long long x) { return cuda_emulator::from_bits<double>(cuda_emulator::bits(x)); }
 
+inline unsigned __umulhi(unsigned a, unsigned b) { return static_cast<unsigned>(static_cast<uint64_t>(a) * b >> 32); }
+
 // The overloads of min and max that CUDA has.
 
 #define CUDA_EMULATOR_MIN_MAX(type)                         \
