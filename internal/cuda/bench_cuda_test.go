@@ -17,12 +17,11 @@ import (
 	"github.com/gumbel-go/gumbel/internal/plan"
 )
 
-// BenchmarkSample times launches in float32, many between two waits. A backward
-// pass is the forward kernel and the gradient's. %bandwidth is the part of the
-// speed of a copy on the device that a pass reaches if it reads each input once
-// and writes its output.
+// BenchmarkSample times float32 launches, many between two waits. A backward pass is
+// the forward kernel and that of the gradient. %bandwidth is the rate of a pass that
+// reads each input once and writes its output, relative to a copy on the device.
 //
-// On the CPU stand-in it takes -short, for small shapes.
+// On the stand-in, pass -short for small shapes.
 func BenchmarkSample(b *testing.B) {
 	shapes, copied := [][2]int{{1024, 1000}, {64, 32000}, {65536, 10}, {8192, 8192}}, 256<<20
 	if testing.Short() {
@@ -74,7 +73,7 @@ func benchmarkShape(b *testing.B, rows, classes int, speed float64) {
 	}
 }
 
-// BenchmarkCopy is the speed that BenchmarkSample compares with.
+// BenchmarkCopy measures the copy that BenchmarkSample compares with.
 func BenchmarkCopy(b *testing.B) {
 	size := 256 << 20
 	if testing.Short() {
@@ -86,15 +85,15 @@ func BenchmarkCopy(b *testing.B) {
 	}
 }
 
-// copySpeed is the bytes that a copy on the device reads and writes in a
-// nanosecond.
+// copySpeed returns the bytes per nanosecond that a copy on the device reads and
+// writes.
 func copySpeed(d device.Device, size int) float64 {
 	from, to := cu.DevicePtr(device.Alloc[byte](d, size)), cu.DevicePtr(device.Alloc[byte](d, size))
 	return float64(2*size) / nanoseconds(d, d, 20, func() error { return cu.Memcpy(to, from, int64(size)) })
 }
 
-// nanoseconds is the mean time of n calls, of which the device need not wait for
-// one to queue the next. Another call before them loads what must be loaded.
+// nanoseconds returns the mean time of n calls, queued without waiting in between.
+// A call before them loads the kernel.
 func nanoseconds(t testing.TB, d device.Device, n int, call func() error) float64 {
 	t.Helper()
 	var took time.Duration

@@ -19,8 +19,7 @@ var activationNames = map[kernel.Activation]string{
 	kernel.Identity: "identity", kernel.ReLU: "relu", kernel.Tanh: "tanh", kernel.Sigmoid: "sigmoid",
 }
 
-// A matrix is of rows × columns elements of T, its numbers those that T rounds
-// them to.
+// A matrix has rows × columns elements.
 type matrix[T kernel.Float] struct {
 	rows, columns int
 	data          []T
@@ -47,9 +46,9 @@ func (m matrix[T]) transposed() matrix[T] {
 	return t
 }
 
-// times is the product in float64, and what an element of it that is summed in T
-// may be off by: a rounding for each term, of a sum as great as that of the
-// terms' sizes.
+// times returns the product in float64, and the error that each element may have if it
+// is summed in T: a rounding per term, of a sum as large as that of the terms' absolute
+// values.
 func (m matrix[T]) times(n matrix[T]) (product, off []float64) {
 	for i := range m.rows {
 		for j := range n.columns {
@@ -62,7 +61,7 @@ func (m matrix[T]) times(n matrix[T]) (product, off []float64) {
 			product, off = append(product, sum), append(off, epsilon[T]()/2*float64(m.columns)*size)
 		}
 	}
-	if plan.FloatOf[T]() == plan.Float64 { // the product is no better
+	if plan.FloatOf[T]() == plan.Float64 { // the product has the same errors
 		for i := range off {
 			off[i] *= 2
 		}
@@ -70,9 +69,8 @@ func (m matrix[T]) times(n matrix[T]) (product, off []float64) {
 	return product, off
 }
 
-// both are a product's results by a launch and by one that cuts the product into
-// tiles of the other size: as the order of a sum does not depend on the tiles,
-// they have the same bits.
+// both computes a product in tiles of both sizes and returns the result. The bits must
+// be the same, because the order of a sum does not depend on the tiles.
 func both[T kernel.Float](d device.Device, rows, columns int, launch func(out plan.Pointer) plan.Launch) []T {
 	d.Helper()
 	out := device.Alloc[T](d, rows*columns)
@@ -117,7 +115,7 @@ func testLinearKernels[T kernel.Float](t *testing.T) {
 				for i := range y {
 					z := product[i] + b.at(0, i%out)
 					// The bias is one more rounding. No activation is steeper than
-					// the identity, nor is a derivative, but for ReLU's.
+					// the identity, and no derivative except ReLU's is.
 					off := off[i] + epsilon[T]()*math.Abs(z)
 					g, want := grad.at(0, i), plainActivate(a, z)
 					if !near(y[i], want, off+4*epsilon[T]()*math.Abs(want)) {
@@ -176,7 +174,7 @@ func plainSlope(a kernel.Activation, z float64) float64 {
 	}
 }
 
-// Products that the planner cuts into large tiles, of edges in both directions.
+// Products that the planner divides into large tiles, with edges in both directions.
 func TestLinearKernelsLarge(t *testing.T) {
 	const batch, in, out = 961, 2, 1023
 	d := device.Open(t)
@@ -195,8 +193,8 @@ func TestLinearKernelsLarge(t *testing.T) {
 	}
 }
 
-// What the activations do at the ends of their range is what the host does; the
-// input is the bias alone, since a product of depth 0 is 0.
+// The activations agree with the host's at the ends of their range. The input is the
+// bias alone, because a product of depth 0 is 0.
 func TestActivationKernels(t *testing.T) {
 	t.Run("float32", testActivationKernels[float32])
 	t.Run("float64", testActivationKernels[float64])
@@ -235,8 +233,7 @@ func testActivationKernels[T kernel.Float](t *testing.T) {
 	}
 }
 
-// A NaN spoils its own row or column alone, whatever lies beside the edge of the
-// matrix.
+// A NaN reaches its own row or column alone, also at the edges of the matrix.
 func TestLinearKernelsNaN(t *testing.T) {
 	const batch, in, out = 5, 18, 35
 	d := device.Open(t)

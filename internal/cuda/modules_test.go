@@ -14,7 +14,7 @@ import (
 	"github.com/gumbel-go/gumbel/internal/cuda/tool/generate/nvcc"
 )
 
-// A source is a .cu with the module that is embedded from beside it.
+// A source is a .cu with its embedded module.
 type source struct {
 	file   string
 	module module.Module
@@ -37,7 +37,7 @@ func sources(t *testing.T) (all []source) {
 	return all
 }
 
-// The PTX that is embedded comes from the sources beside it.
+// The embedded PTX comes from the sources beside it.
 func TestPTXBelongsToSources(t *testing.T) {
 	for _, s := range sources(t) {
 		t.Run(s.module.Name, func(t *testing.T) {
@@ -80,8 +80,8 @@ var (
 	registers = regexp.MustCompile(`Compiling entry function '(\w+)'[^\0]*?Used (\d+) registers(?:, (\d+) bytes smem)?`)
 )
 
-// The assembler takes the PTX for the GPUs from Volta to Hopper, and the static
-// shared memory fits.
+// The assembler accepts the PTX for GPUs from Volta to Hopper, and static shared memory
+// fits.
 func TestPTXAssembles(t *testing.T) {
 	if _, err := exec.LookPath("ptxas"); err != nil {
 		t.Skip("no ptxas on the PATH")
@@ -115,8 +115,8 @@ var (
 	parameter = regexp.MustCompile(`\.param\s+\.(\w+)`)
 )
 
-// The bindings read eight bytes for a parameter, and the tests' stand-in finds a
-// kernel by its name alone.
+// The bindings read eight bytes per parameter, and the stand-in finds a kernel by its
+// name alone.
 func TestEntries(t *testing.T) {
 	owner := map[string]string{}
 	for _, s := range sources(t) {
@@ -142,8 +142,8 @@ func TestEntries(t *testing.T) {
 
 var contractible = regexp.MustCompile(`\b(mul|add|sub)(\.ftz)?\.f(32|64)\b`)
 
-// The assembler may fuse a product and a sum that name no rounding, and the
-// noise would not be the CPU's.
+// The assembler may fuse a product and a sum without explicit rounding, and the noise
+// would then differ from the CPU's.
 func TestRounding(t *testing.T) {
 	for _, s := range sources(t) {
 		m := s.module

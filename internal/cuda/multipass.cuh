@@ -1,8 +1,9 @@
-// Distributions of so many classes that a block holds no whole one: the block reads the
-// input once for each step, and draws the same noise again each time.
+// Distributions that have too many classes for the registers of a block, or whose classes
+// are not neighbours: the block reads the input once for each step, and draws the same
+// noise again each time.
 //
-// No distribution is ever divided between blocks, so few of many classes leave most of
-// a GPU idle.
+// A distribution is never divided between blocks, so a few distributions of many classes
+// leave most of a GPU idle.
 #pragma once
 
 #include "results.cuh"

@@ -1,5 +1,5 @@
-// Distributions of many classes beside each other in memory: a block takes them one
-// at a time and keeps one in registers.
+// Distributions of many classes that are contiguous in memory: a block takes one at a
+// time and keeps it in registers.
 #pragma once
 
 #include "results.cuh"
@@ -7,10 +7,9 @@
 // A BlockRow is the distribution of a block. A round takes four elements a thread, in
 // whole groups of noise.
 //
-// Before the peak is known, a register has the difference of the element's sum to a
-// reference of the thread's: at least the greatest sum of the round, as rounded. So
-// the closer the sum is to the peak, the more exact is the difference, as an exponent
-// needs it to be.
+// Before the peak is known, a register has the difference between the element's sum and
+// the thread's reference, which is the greatest sum of the round, as rounded. The closer
+// a sum is to the peak, the more exact is its difference, as an exponent requires.
 template <typename T>
 struct BlockRow {
   static const int kRounds = kRowBytes / (4 * sizeof(T));
@@ -23,11 +22,12 @@ struct BlockRow {
   const int classes, skipped, rounds;
 
   TwoSum<T> top;
-  bool exact;  // the values are exponents, made once the peak was known
+  bool exact;  // the values are exponents, computed after the peak
   T scale;
 
-  // Registers have no index. So the values are a queue: those of each round go through
-  // its ends, and the code of a round is there once. The last round is at the back.
+  // Registers have no index. So the values are a queue: each round takes those in front
+  // and puts them at the back, and all rounds share their code. The last round is at the
+  // back.
   T values[4 * kRounds];
 
   __device__ BlockRow(const Args<T>& args_, const Temperature<T>& temperature_, const Input<T>& input_, T* references_,
@@ -99,7 +99,8 @@ struct BlockRow {
     });
   }
 
-  // moments returns the same to all threads: the kernel counts the first alone.
+  // moments returns the same number to all threads, and the kernel counts that of the
+  // first.
   __device__ double moments() {
     load();
     Total<T> total = {};
@@ -151,7 +152,7 @@ struct BlockRow {
   }
 
   // load sets the peak and the values. If differences of T are not exact enough, it
-  // goes round again, for exponents.
+  // reads the row again and sets exponents.
   __device__ void load() {
     exact = false;
 #pragma unroll 1
@@ -198,7 +199,7 @@ struct BlockRow {
     return own;
   }
 
-  // reference returns that of a round, less the peak.
+  // reference returns that of a round, minus the peak.
   __device__ TwoSum<T> reference(int round) const {
     if (exact) return {0, 0};
     const TwoSum<T> sum = two_sum(references[round * blockDim.x + threadIdx.x], -top.high);

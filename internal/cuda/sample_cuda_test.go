@@ -41,19 +41,19 @@ func testGumbelBits[T kernel.Float](t *testing.T) {
 	}
 }
 
-// sampleDims take every kernel and every way through it, for either type.
+// sampleDims reach every kernel and every branch in it, for either type.
 var sampleDims = []kernel.Dims{
 	{Outer: 1, Classes: 1, Inner: 1}, {Outer: 7, Classes: 3, Inner: 1}, {Outer: 300, Classes: 10, Inner: 1},
-	{Outer: 41, Classes: 33, Inner: 1}, {Outer: 9, Classes: 512, Inner: 1}, // tiles, of whole outer indices
+	{Outer: 41, Classes: 33, Inner: 1}, {Outer: 9, Classes: 512, Inner: 1}, // tiles of whole outer indices
 	{Outer: 3, Classes: 2, Inner: 7}, {Outer: 5, Classes: 4, Inner: 40}, {Outer: 2, Classes: 1000, Inner: 2},
 	{Outer: 1, Classes: 3, Inner: 5000}, {Outer: 2, Classes: 40, Inner: 200}, {Outer: 1, Classes: 1, Inner: 9000}, // and of inner ones
 	{Outer: 3, Classes: 513, Inner: 1}, {Outer: 5, Classes: 1000, Inner: 1}, {Outer: 2, Classes: 3000, Inner: 1},
 	{Outer: 1, Classes: 16384, Inner: 1}, {Outer: 1, Classes: 32768, Inner: 1}, // rows
 	{Outer: 2, Classes: 40001, Inner: 1}, {Outer: 1, Classes: 65536, Inner: 1},
-	{Outer: 1, Classes: 100, Inner: 150}, {Outer: 2, Classes: 700, Inner: 40}, {Outer: 1, Classes: 3000, Inner: 3}, // streams
+	{Outer: 1, Classes: 100, Inner: 150}, {Outer: 2, Classes: 700, Inner: 40}, {Outer: 1, Classes: 3000, Inner: 3}, // multipass
 }
 
-// normals are n normal numbers times scale.
+// normals returns n normal numbers times scale.
 func normals[T kernel.Float](n int, scale float64, seed uint64) []T {
 	r := rand.New(rand.NewPCG(seed, 0))
 	x := make([]T, n)
@@ -63,7 +63,7 @@ func normals[T kernel.Float](n int, scale float64, seed uint64) []T {
 	return x
 }
 
-// maskedLogits are normals, each 29th of them -Inf but for class 0.
+// maskedLogits returns normals, every 29th of them -Inf unless it is class 0.
 func maskedLogits[T kernel.Float](d kernel.Dims, scale float64, seed uint64) []T {
 	x := normals[T](d.Size(), scale, seed)
 	for i := range x {
@@ -78,11 +78,11 @@ func maskedLogits[T kernel.Float](d kernel.Dims, scale float64, seed uint64) []T
 type sampleCase[T kernel.Float] struct {
 	cpu    kernel.Sampler[T]
 	device plan.Sample
-	noise  []T // as it is, zeros for none
+	noise  []T // zeros if there is none
 }
 
-// newSample makes the case of a draw number, which may be negative, or of noise
-// given.
+// newSample returns the case of a draw number, which may be negative, or of given
+// noise.
 func newSample[T kernel.Float](d device.Device, dims kernel.Dims, logits []T, draw int64, given []T, tau float64) sampleCase[T] {
 	c := sampleCase[T]{
 		cpu: kernel.Sampler[T]{Dims: dims, Logits: logits, Tau: float64(T(tau))},
@@ -112,7 +112,7 @@ func (c sampleCase[T]) status(d device.Device) int64 {
 	return device.Download[int64](d, c.device.Status, 1)[0]
 }
 
-// noises are the ways to have noise: a draw, noise given, none.
+// noises are the kinds of noise: drawn, given and none.
 func noises[T kernel.Float](dims kernel.Dims) map[string]struct {
 	draw  int64
 	given []T
@@ -139,7 +139,7 @@ func testHardBits[T kernel.Float](t *testing.T) {
 		for i := range ties {
 			ties[i] = T(i * 7 % 3)
 		}
-		// Sums that differ in what rounding loses alone.
+		// Sums that differ only in what rounding loses.
 		rough := maskedLogits[T](dims, 2, 6)
 		for i := range rough {
 			rough[i] = T(math.Trunc(float64(rough[i])))*T(math.Ldexp(1, 30)) + rough[i]
@@ -165,8 +165,8 @@ func testHardBits[T kernel.Float](t *testing.T) {
 	}
 }
 
-// A grid that is too small for all distributions goes round: the blocks of one
-// that is not limit the test alone.
+// A block takes several distributions in turn if the grid is too small. The planner
+// makes such grids only for arrays that are too large for a test.
 func TestFewBlocks(t *testing.T) {
 	for _, dims := range []kernel.Dims{
 		{Outer: 300, Classes: 10, Inner: 1}, {Outer: 5, Classes: 1000, Inner: 1}, {Outer: 4, Classes: 700, Inner: 80},
@@ -190,7 +190,7 @@ func TestFewBlocks(t *testing.T) {
 	}
 }
 
-// A straight-through sample has no draw, and no temperature.
+// A straight-through sample has neither a draw nor a temperature.
 func TestHardAlone(t *testing.T) {
 	d := device.Open(t)
 	dims := kernel.Dims{Outer: 50, Classes: 7, Inner: 1}
@@ -206,22 +206,22 @@ func TestHardAlone(t *testing.T) {
 	}
 }
 
-// An exact sample is what the formulas give in float64, and how far off a result may be:
-// a sample by accuracy·(8 + |log y|) of itself, gradients by what that makes of
-// them and some roundings.
+// An exact sample has the results of the formulas in float64, and the errors that are
+// allowed: accuracy·(8 + |log y|)·y for a sample y, and for gradients what follows from
+// that, and some roundings.
 type exact struct {
 	soft, softError       []float64
 	grad, gradError       []float64
 	gradTau, gradTauError float64
 }
 
-// truly takes the differences to the peak to twice float64's accuracy, so that it
-// is right for logits of any size.
+// truly computes the differences to the peak with twice float64's accuracy, so that it
+// is accurate for logits of any size.
 func truly[T kernel.Float](c sampleCase[T], upstream []T) exact {
 	d, n := c.cpu.Dims, c.cpu.Size()
 	accuracy, slope, least := 0x1p-23, 1.0, 0x1p-149
 	if plan.FloatOf[T]() == plan.Float64 {
-		accuracy, slope, least = 0x1p-52, 2, 0x1p-1062 // for what math.Exp and the differences themselves lose
+		accuracy, slope, least = 0x1p-52, 2, 0x1p-1062 // because math.Exp and the differences lose some
 	}
 	w := exact{make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n), 0, 0}
 	x := make([]float64, d.Classes)
@@ -261,13 +261,13 @@ func truly[T kernel.Float](c sampleCase[T], upstream []T) exact {
 			w.gradError[i] = w.soft[i] * ((units[k]+4*accuracy)*(math.Abs(g)+size) + meanError) / c.cpu.Tau
 			w.gradTau -= x[k] * w.grad[i]
 			w.gradTauError += (1+math.Abs(x[k]))*w.gradError[i] + least
-			w.gradError[i] += least * (1 + (1+math.Abs(g)+size)/c.cpu.Tau) // products lose what is less
+			w.gradError[i] += least * (1 + (1+math.Abs(g)+size)/c.cpu.Tau) // products lose what is smaller
 		}
 	}
 	return w
 }
 
-// difference is sum i less sum j, of logits and noise.
+// difference returns sum i minus sum j, where a sum is a logit and its noise.
 func difference[T kernel.Float](c sampleCase[T], i, j int) float64 {
 	a, b := float64(c.cpu.Logits[i]), float64(c.cpu.Logits[j])
 	if math.IsInf(a, -1) || math.IsInf(b, -1) {
@@ -307,7 +307,7 @@ func testSoft[T kernel.Float](t *testing.T) {
 				if dims.Size() > 20_000 && kind != "drawn" {
 					continue
 				}
-				// Classes near enough to tell apart, and far.
+				// Some classes are close to the peak, and some are far from it.
 				checkSample(t, fmt.Sprintf("%v tau %v, %s noise", dims, tau, kind), func(d device.Device) sampleCase[T] {
 					return newSample(d, dims, maskedLogits[T](dims, 2*(1+20*tau), 1), noise.draw, noise.given, tau)
 				})
@@ -324,7 +324,7 @@ func checkSample[T kernel.Float](t *testing.T, what string, on func(d device.Dev
 	n := c.cpu.Size()
 	upstream := normals[T](n, 1, 2)
 	for i, l := range c.cpu.Logits {
-		if math.IsInf(float64(l), -1) { // and so must not count
+		if math.IsInf(float64(l), -1) { // a masked class must not count
 			upstream[i] = T(math.Inf(1 - i%2*2))
 		}
 	}
@@ -364,8 +364,8 @@ func checkSample[T kernel.Float](t *testing.T, what string, on func(d device.Dev
 	}
 }
 
-// Peaks that are large beside the temperature, temperatures of any size, and
-// classes in an order that moves a running peak all the time.
+// Peaks that are large compared to the temperature, temperatures of any size, and
+// classes in an order that always moves a running peak.
 func TestSoftExtremes(t *testing.T) {
 	t.Run("float32", func(t *testing.T) { testSoftExtremes[float32](t, 30, 1e-44, 3e38) })
 	t.Run("float64", func(t *testing.T) { testSoftExtremes[float64](t, 60, 1e-320, 1e307) })
@@ -405,7 +405,7 @@ func testSoftExtremes[T kernel.Float](t *testing.T, power int, least, most float
 	}
 }
 
-// Where differences are beyond the greatest number, samples are still numbers.
+// If differences overflow, samples are still numbers.
 func TestSoftOverflow(t *testing.T) {
 	d := device.Open(t)
 	for _, dims := range []kernel.Dims{{Outer: 3, Classes: 4, Inner: 1}, {Outer: 1, Classes: 600, Inner: 1}, {Outer: 1, Classes: 33000, Inner: 1}} {
@@ -423,7 +423,7 @@ func TestSoftOverflow(t *testing.T) {
 	}
 }
 
-// A kernel refuses what the CPU's kernel or the op refuses, and nothing else.
+// A kernel refuses exactly what the CPU's kernel or the op refuses.
 func TestSampleRefusals(t *testing.T) {
 	t.Run("float32", testSampleRefusals[float32])
 	t.Run("float64", testSampleRefusals[float64])

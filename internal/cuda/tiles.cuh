@@ -1,5 +1,5 @@
-// Distributions of few classes: a block loads a tile of neighbouring ones into
-// shared memory and gives each to a team of threads.
+// Distributions of few classes: a block loads a tile of neighbouring ones into shared
+// memory, where a team of threads works on each.
 #pragma once
 
 #include "results.cuh"
@@ -191,8 +191,8 @@ struct TileRow {
   __device__ const T* upstream() const { return team.args.grad + tile.first + base; }
 };
 
-// tiles gives the block each tile of count, of width distributions, in teams of so
-// many threads.
+// tiles applies a result to count tiles of width distributions. A team has so many
+// threads.
 template <typename T, typename Result>
 __device__ void tiles(const Args<T>& args, const Result& result, Int count, Int width, Int team) {
   DYNAMIC_SHARED(bytes);

@@ -12,7 +12,7 @@ import (
 	"github.com/gumbel-go/gumbel/internal/plan"
 )
 
-// ulps is how far got is from want, in units of T's last place.
+// ulps returns the error of got in units in T's last place.
 func ulps[T kernel.Float](got T, want float64) float64 {
 	if math.IsNaN(float64(got)) && math.IsNaN(want) || float64(got) == want || float64(got) == float64(T(want)) {
 		return 0
@@ -25,7 +25,7 @@ func ulps[T kernel.Float](got T, want float64) float64 {
 	return math.Abs(float64(got)-want) / max(math.Ldexp(1, exponent-1-mantissa), smallest)
 }
 
-// inPlace is a launch as Gorgonia's engines make it.
+// inPlace plans a launch as Gorgonia's engines do.
 func inPlace(name string, n int, operands ...plan.Pointer) plan.Launch {
 	const threads = 1024
 	l := plan.Launch{Kernel: name, Blocks: kernel.CeilDiv(n, threads), Threads: threads, Params: plan.Pointers(operands...).Ints(n)}
@@ -40,7 +40,7 @@ var special = []float64{
 	math.Inf(1), math.Inf(-1), math.NaN(),
 }
 
-// values are n numbers, the special ones among them.
+// values returns n numbers that begin with the special ones.
 func values[T kernel.Float](n int) []T {
 	x := make([]T, n)
 	for i := range x {
@@ -68,7 +68,7 @@ func TestBinaryElementwise(t *testing.T) {
 		"sub": {func(a, b float64) float64 { return a - b }, 0.51},
 		"mul": {func(a, b float64) float64 { return a * b }, 0.51},
 		"div": {func(a, b float64) float64 { return a / b }, 0.51},
-		// Go's own powers are no more exact than that.
+		// math.Pow is not more accurate than that.
 		"pow": {math.Pow, 32},
 		"mod": {math.Mod, 0},
 		"lt":  {func(a, b float64) float64 { return truth(a < b) }, 0},
@@ -122,7 +122,7 @@ func testBinary[T kernel.Float](d device.Device, name string, want func(a, b flo
 	}
 }
 
-// sign leaves 0 and NaN as they are, as Gorgonia's does on the CPU.
+// sign returns 0 and NaN unchanged, as Gorgonia's does on the CPU.
 func sign(x float64) float64 {
 	if x > 0 || x < 0 {
 		return math.Copysign(1, x)
@@ -168,7 +168,7 @@ func TestUnaryElementwise(t *testing.T) {
 	}
 }
 
-// sigmoid has no 1-y in it: that would lose the small ones.
+// sigmoid avoids 1-y, in which small numbers would be lost.
 func sigmoid(x float64) float64 {
 	if x < 0 {
 		return math.Exp(x) / (1 + math.Exp(x))

@@ -11,8 +11,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Gorgonia's tape machine finds the elementwise kernels: one of Gorgonia's own
-// ops that has none fails.
+// Gorgonia's tape machine finds the elementwise kernels: its own ops fail without
+// them.
 func TestMachineHasItsKernels(t *testing.T) {
 	for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
 		t.Run(dt.String(), func(t *testing.T) { testMachine(t, dt) })
@@ -43,7 +43,7 @@ func testMachine(t *testing.T, dt tensor.Dtype) {
 	defer runtime.UnlockOSThread()
 	m := G.NewTapeMachine(g)
 	defer func() {
-		// A Close that comes before the engine's goroutine has started hangs.
+		// Close hangs if the engine's goroutine has not started.
 		engine := &any(m).(G.CUDAMachine).Engines()[0]
 		if err := engine.Context().Do(func() error { return nil }); err != nil {
 			t.Error(err)

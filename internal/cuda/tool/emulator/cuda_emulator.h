@@ -1,20 +1,19 @@
 // Runs CUDA kernels on the CPU, so that they can be tested without a GPU.
 //
-// A .cu compiled by a host compiler through this header behaves as on a device
-// in all that its results depend on: blocks run one after the other, the
-// threads of a block take turns as coroutines and change over only at barriers.
-// __syncthreads waits for every thread of the block that has not returned,
-// __syncwarp and the shuffles for every such lane in their mask. Barriers that
-// can never be passed end the launch with a message and an error.
+// A .cu that a host compiler compiles with this header has the results that it has on a
+// device. Blocks run one after the other, and the threads of a block are coroutines
+// that switch only at barriers. __syncthreads waits for every thread of the block that
+// has not returned, and __syncwarp and the shuffles for every such lane in their mask.
+// A barrier that can never be passed ends the launch with a message and an error.
 //
-// What a kernel may not rely on is made to show: shared memory is filled with
-// all-one bits (NaN) before each block, a shuffle from a lane that is not there
-// gives all-one bits, writes beyond the dynamic shared memory are an error, and
-// with CUDA_EMULATOR_ORDER=reverse in the environment blocks and threads run
-// last first, which brings out most missing barriers.
+// A kernel that relies on undefined behaviour fails visibly: shared memory is filled
+// with all-one bits (NaN) before each block, a shuffle from a missing lane returns
+// all-one bits, and writes beyond the dynamic shared memory are an error. With
+// CUDA_EMULATOR_ORDER=reverse in the environment, blocks and threads run in reverse
+// order, which reveals most missing barriers.
 //
-// Compile with -std=c++17 -O2 -ffp-contract=off, one .cu a library, and export
-// each kernel with CUDA_EMULATOR_KERNEL.
+// Compile with -std=c++17 -O2 -ffp-contract=off, one library per .cu, and export each
+// kernel with CUDA_EMULATOR_KERNEL.
 #pragma once
 
 #include <math.h>
@@ -38,8 +37,8 @@
 #include <ucontext.h>
 #endif
 
-// The script that builds a library keeps __global__ in the preprocessed text to
-// find the names of the kernels.
+// The script that builds a library keeps __global__ in the preprocessed text, to find
+// the names of the kernels.
 #ifndef CUDA_EMULATOR_LIST
 #define __global__
 #endif
@@ -49,8 +48,8 @@
 #define __forceinline__ inline __attribute__((always_inline))
 #define __align__(n) __attribute__((aligned(n)))
 #define __launch_bounds__(...)
-// Thread-local variables of a library lie in one piece, which makes them easy to
-// fill before each block.
+// The thread-local variables of a library are contiguous, so that they can be filled
+// before each block.
 #define __shared__ static thread_local
 
 struct uint3 {
@@ -66,7 +65,7 @@ static const int warpSize = 32;
 
 namespace cuda_emulator {
 
-// The driver's error codes, as gorgonia.org/cu knows them.
+// The driver's error codes that gorgonia.org/cu has, too.
 enum Result { kSuccess = 0, kInvalidValue = 1, kIllegalAddress = 700, kLaunchTimeout = 702, kLaunchFailed = 719 };
 
 const unsigned kMaxThreads = 1024;
@@ -77,12 +76,13 @@ const size_t kGuard = 64 << 10;
 
 enum Wait : unsigned char { kReady, kBlockBarrier, kWarpBarrier, kReturned };
 
-// What the lanes of a warp that meet are doing; all must do the same.
-enum Meeting : unsigned char { kSyncWarp, kShuffle, kBallot };
+// What a lane waits for others of its warp to do. All of them must do the same.
+enum Operation : unsigned char { kSyncWarp, kShuffle, kBallot };
 
 #ifndef CUDA_EMULATOR_UCONTEXT
 
-// A system call less than ucontext. The registers that a function must keep are on the stack that is left.
+// Unlike ucontext, this makes no system call. It saves the registers that a function must
+// preserve on the stack.
 typedef void* Context;
 extern "C" void cuda_emulator_switch(Context* from, Context to);
 asm(R"(
@@ -134,8 +134,8 @@ inline void switch_context(Context* from, Context* to) { swapcontext(from, to); 
 
 #endif
 
-// A Fiber is a stack on which threads run, one after the other unless one stops
-// at a barrier.
+// A Fiber is a stack on which threads run one after the other, until one stops at a
+// barrier.
 struct Fiber {
   Context context;
   char* stack;
@@ -143,12 +143,12 @@ struct Fiber {
 
 struct Thread {
   Wait wait;
-  Meeting meeting;
+  Operation operation;
   Fiber* fiber;  // null before the thread starts
   uint3 index;
-  uint32_t mask;      // the lanes met
+  uint32_t mask;      // the lanes that take part
   unsigned source;    // the lane whose value is wanted
-  uint64_t value;     // what this lane shows to the others
+  uint64_t value;     // what this lane offers
   uint64_t received;  // what it gets
 };
 
@@ -157,7 +157,7 @@ struct Warp {
   uint32_t waiting;  // lanes that wait for others of the warp
 };
 
-// State is that of the block that runs.
+// State is the state of the running block.
 struct State {
   std::mutex mutex;  // a launch at a time
   const char* kernel;
@@ -188,7 +188,7 @@ inline unsigned current_thread() { return static_cast<unsigned>(state.current - 
 
 inline uint32_t lane_bit(unsigned thread) { return 1u << (thread % 32); }
 
-// ordered is the i-th of n things in the order they run.
+// ordered returns the i-th of n numbers in the order in which they run.
 inline unsigned ordered(unsigned i, unsigned n) { return state.reverse ? n - 1 - i : i; }
 
 inline void set_current(unsigned thread) {
@@ -196,7 +196,7 @@ inline void set_current(unsigned thread) {
   threadIdx = state.current->index;
 }
 
-// fail ends the launch: the threads are left where they are.
+// fail ends the launch. The threads stay where they are.
 inline void fail(Result result, const char* what) {
   if (state.result == kSuccess) {
     fprintf(stderr, "cuda emulator: %s, block %u, thread %u: %s\n", state.kernel, blockIdx.x, threadIdx.x, what);
@@ -214,20 +214,20 @@ inline void release_block() {
   }
 }
 
-// meet_lanes lets the lanes of mask go on if all that live have come.
-inline void meet_lanes(unsigned warp, uint32_t mask) {
+// release_lanes lets the lanes of mask continue if all that have not returned wait.
+inline void release_lanes(unsigned warp, uint32_t mask) {
   Warp& w = state.warps[warp];
   const uint32_t group = mask & w.live;
   if (group == 0 || (w.waiting & group) != group) return;
   Thread* const lanes = &state.threads[warp * 32];
-  Meeting meeting = kSyncWarp;
+  Operation operation = kSyncWarp;
   uint32_t ballot = 0;
   for (unsigned lane = 0, seen = 0; lane < 32; lane++) {
     if (!(group >> lane & 1)) continue;
     if (lanes[lane].mask != mask) return;
-    if (seen++ == 0) meeting = lanes[lane].meeting;
-    if (lanes[lane].meeting != meeting) {
-      fail(kLaunchFailed, "lanes of a warp meet at different intrinsics");
+    if (seen++ == 0) operation = lanes[lane].operation;
+    if (lanes[lane].operation != operation) {
+      fail(kLaunchFailed, "lanes of a warp wait at different intrinsics");
       return;
     }
     if (lanes[lane].value != 0) ballot |= 1u << lane;
@@ -236,8 +236,8 @@ inline void meet_lanes(unsigned warp, uint32_t mask) {
     if (!(group >> lane & 1)) continue;
     Thread& t = lanes[lane];
     t.wait = kReady;
-    if (meeting == kBallot) t.received = ballot;
-    if (meeting == kShuffle) t.received = group >> t.source & 1 ? lanes[t.source].value : ~uint64_t{0};
+    if (operation == kBallot) t.received = ballot;
+    if (operation == kShuffle) t.received = group >> t.source & 1 ? lanes[t.source].value : ~uint64_t{0};
   }
   w.waiting &= ~group;
 }
@@ -251,7 +251,7 @@ inline void return_thread() {
   release_block();
   for (uint32_t left = w.waiting; left != 0;) {
     const uint32_t mask = state.threads[thread / 32 * 32 + __builtin_ctz(left)].mask;
-    meet_lanes(thread / 32, mask);
+    release_lanes(thread / 32, mask);
     left &= ~mask;
   }
 }
@@ -263,7 +263,7 @@ inline void wait_for_block() {
   if (state.current->wait != kReady) stop_thread();
 }
 
-inline uint64_t wait_for_warp(uint32_t mask, Meeting meeting, uint64_t value, unsigned source) {
+inline uint64_t wait_for_warp(uint32_t mask, Operation operation, uint64_t value, unsigned source) {
   const unsigned thread = current_thread();
   Thread* const t = state.current;
   if (!(mask & lane_bit(thread))) {
@@ -271,18 +271,18 @@ inline uint64_t wait_for_warp(uint32_t mask, Meeting meeting, uint64_t value, un
     stop_thread();
   }
   t->wait = kWarpBarrier;
-  t->meeting = meeting;
+  t->operation = operation;
   t->mask = mask;
   t->value = value;
   t->source = source;
   state.warps[thread / 32].waiting |= lane_bit(thread);
-  meet_lanes(thread / 32, mask);
+  release_lanes(thread / 32, mask);
   if (t->wait != kReady || state.result != kSuccess) stop_thread();
   return t->received;
 }
 
-// run_fiber runs the current thread, and then as many that have not started as
-// follow it: a kernel without a barrier is one loop on one stack.
+// run_fiber runs the current thread, and then the following threads that have not
+// started: a kernel without a barrier is one loop on one stack.
 inline void run_fiber() {
   for (;;) {
     Fiber* const fiber = state.current->fiber;
@@ -399,7 +399,7 @@ inline Result run_block(const SharedRange& range) {
     bool ran = false;
     for (unsigned first = 0; first < state.count && state.result == kSuccess;) {
       const unsigned end = state.count - first > 32 ? first + 32 : state.count;
-      bool again = false;  // a warp goes as far as it can, ahead of the others
+      bool again = false;  // a warp runs as far as it can, before the next
       for (state.cursor = first; state.cursor < end && state.result == kSuccess; state.cursor++) {
         const unsigned thread = ordered(state.cursor, state.count);
         if (state.threads[thread].wait != kReady) continue;
@@ -489,8 +489,7 @@ inline unsigned lane() { return current_thread() % 32; }
 
 }  // namespace cuda_emulator
 
-// CUDA_EMULATOR_KERNEL exports a kernel under the name that the stand-in for
-// the driver looks up.
+// CUDA_EMULATOR_KERNEL exports a kernel under the name that the stand-in looks up.
 #define CUDA_EMULATOR_KERNEL(kernel)                                                                             \
   extern "C" __attribute__((visibility("default"))) int cuda_emulator_launch_##kernel(                           \
       unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y, unsigned block_z, \
@@ -500,7 +499,7 @@ inline unsigned lane() { return current_thread() % 32; }
         dim3{block_x, block_y, block_z}, shared, params);                                                        \
   }
 
-// Barriers and what a warp exchanges.
+// Barriers, shuffles and ballots.
 
 inline void __syncthreads() { cuda_emulator::wait_for_block(); }
 
@@ -537,7 +536,7 @@ inline unsigned __ballot_sync(unsigned mask, int predicate) {
   return static_cast<unsigned>(cuda_emulator::wait_for_warp(mask, cuda_emulator::kBallot, predicate != 0, 0));
 }
 
-// Only threads of one block run at a time, and none is stopped within these.
+// Only threads of one block run at a time, and none is interrupted within these.
 
 inline int atomicAdd(int* p, int value) { return std::exchange(*p, *p + value); }
 inline unsigned atomicAdd(unsigned* p, unsigned value) { return std::exchange(*p, *p + value); }

@@ -1,5 +1,4 @@
-// Package emulator has the header that runs CUDA kernels on the CPU, and its
-// test.
+// Package emulator tests the header that runs CUDA kernels on the CPU.
 package emulator
 
 import (

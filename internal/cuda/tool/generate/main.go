@@ -1,5 +1,5 @@
-// Command generate compiles the CUDA sources of the folder above to PTX. It
-// wants nvcc of the CUDA toolkit 11.8, whose PTX all later drivers take.
+// Command generate compiles the CUDA sources of a folder to PTX. It needs nvcc of the
+// CUDA toolkit 11.8, whose PTX all later drivers accept.
 //
 //	go generate ./internal/cuda/...
 package main
@@ -20,7 +20,7 @@ func main() {
 	folder := flag.String("folder", ".", "the folder of the sources")
 	flag.Parse()
 	if flag.NArg() > 0 {
-		log.Fatalf("%q: no arguments, only -folder", flag.Arg(0))
+		log.Fatalf("the argument is %q, want only -folder", flag.Arg(0))
 	}
 	if err := generate(*folder); err != nil {
 		log.Fatal(err)

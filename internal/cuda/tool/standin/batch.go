@@ -10,7 +10,7 @@ import (
 
 const workBufLen = 64
 
-// work is a queued call: what it does, and the memory that it returns.
+// work is a queued call, which may return memory.
 type work struct {
 	do       func() (DevicePtr, cuResult)
 	blocking bool
@@ -26,13 +26,13 @@ func (err errorSlice) Error() string {
 	return buf.String()
 }
 
-// ListErrors returns the errors of a batch, nil where a call had none.
+// ListErrors returns the errors of a batch, nil for a call without one.
 func (err errorSlice) ListErrors() []error { return []error(err) }
 
 // BatchedContext queues calls, and makes them when a call returns something, the
-// queue is full or DoWork is called. It has the ways of the real one: calls go
-// on after one that failed, the errors are those of the last batch, and copies
-// share the queue but not its length.
+// queue is full or DoWork is called. It behaves like the real one: a batch continues
+// after a call that failed, the errors are those of the last batch, and copies share
+// the queue but not its length.
 type BatchedContext struct {
 	Context
 	Device
@@ -47,7 +47,7 @@ type BatchedContext struct {
 	initialized bool
 }
 
-// NewBatchedContext makes a context that queues calls.
+// NewBatchedContext returns a context that queues calls.
 func NewBatchedContext(c Context, d Device) *BatchedContext {
 	return &BatchedContext{
 		Context:       c,
@@ -123,8 +123,8 @@ func (ctx *BatchedContext) DoWork() {
 	}
 }
 
-// process makes the calls of the queue on one OS thread, and returns what the
-// last one does.
+// process makes the calls of the queue on one OS thread, and returns the result of
+// the last one.
 func (ctx *BatchedContext) process() (last DevicePtr) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -135,7 +135,7 @@ func (ctx *BatchedContext) process() (last DevicePtr) {
 	return last
 }
 
-// Run makes calls until there is an error that nobody takes.
+// Run makes calls until there is an error that nobody receives.
 func (ctx *BatchedContext) Run(errChan chan error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -155,7 +155,7 @@ func (ctx *BatchedContext) Run(errChan chan error) error {
 	}
 }
 
-// Cleanup frees what the real package keeps for its calls; nothing here.
+// Cleanup does nothing: the real package frees the parameters of its calls.
 func (ctx *BatchedContext) Cleanup() {}
 
 // Close closes the context.
@@ -236,7 +236,7 @@ func (ctx *BatchedContext) MemFree(mem DevicePtr) {
 	ctx.queueCall(func() cuResult { return free(mem) })
 }
 
-// LaunchKernel launches a kernel. Its parameters are read now.
+// LaunchKernel queues a launch. It reads the parameters immediately.
 func (ctx *BatchedContext) LaunchKernel(function Function, gridDimX, gridDimY, gridDimZ int, blockDimX, blockDimY, blockDimZ int, sharedMemBytes int, stream Stream, kernelParams []unsafe.Pointer) {
 	params := words(kernelParams)
 	grid, block := dimensions{gridDimX, gridDimY, gridDimZ}, dimensions{blockDimX, blockDimY, blockDimZ}

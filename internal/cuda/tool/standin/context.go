@@ -10,7 +10,7 @@ var (
 	_ Context = &BatchedContext{}
 )
 
-// Context is a context that runs what it is given on an OS thread of its own.
+// Context is a context that runs functions on its own OS thread.
 type Context interface {
 	CUDAContext() CUContext
 	Error() error
@@ -41,7 +41,7 @@ type Ctx struct {
 	flags  ContextFlags
 }
 
-// CtxFromCUContext makes a *Ctx of a context.
+// CtxFromCUContext wraps a context.
 func CtxFromCUContext(d Device, cuctx CUContext, flags ContextFlags) *Ctx {
 	ctx := &Ctx{
 		CUContext: cuctx,
@@ -54,7 +54,7 @@ func CtxFromCUContext(d Device, cuctx CUContext, flags ContextFlags) *Ctx {
 	return ctx
 }
 
-// NewContext makes a context and runs it on a goroutine.
+// NewContext creates a context and runs it on a goroutine.
 func NewContext(d Device, flags ContextFlags) *Ctx {
 	ctx := NewManuallyManagedContext(d, flags)
 	errChan := make(chan error)
@@ -65,7 +65,7 @@ func NewContext(d Device, flags ContextFlags) *Ctx {
 	return ctx
 }
 
-// NewManuallyManagedContext makes a context that the caller runs.
+// NewManuallyManagedContext creates a context that the caller runs.
 func NewManuallyManagedContext(d Device, flags ContextFlags) *Ctx {
 	cuctx, err := d.MakeContext(flags)
 	if err != nil {
@@ -90,7 +90,7 @@ func (ctx *Ctx) Close() error {
 	return ctx.CUContext.Destroy()
 }
 
-// Do does one function at a time.
+// Do runs one function at a time.
 func (ctx *Ctx) Do(fn func() error) error {
 	ctx.work <- fn
 	return <-ctx.errChan
@@ -102,13 +102,13 @@ func (ctx *Ctx) CUDAContext() CUContext { return ctx.CUContext }
 // Error returns the error of the last call.
 func (ctx *Ctx) Error() error { return ctx.err }
 
-// Work returns the channel of the functions to do.
+// Work returns the channel of the functions to run.
 func (ctx *Ctx) Work() <-chan func() error { return ctx.work }
 
 // ErrChan returns the channel of their errors.
 func (ctx *Ctx) ErrChan() chan error { return ctx.errChan }
 
-// Run does what Do is given, on this OS thread.
+// Run runs the functions of Do, on this OS thread.
 func (ctx *Ctx) Run(errChan chan error) error {
 	runtime.LockOSThread()
 	if err := SetCurrentContext(ctx.CUContext); err != nil {

@@ -1,10 +1,10 @@
 // Package cu stands in for gorgonia.org/cu, so that Gorgonia's CUDA tape
 // machine runs on a machine without a GPU. It has the part of the real package
 // that Gorgonia and this project call, with the same signatures and the same
-// ways to fail; a kernel that is launched runs on the CPU, compiled by a host
-// compiler through the header in ../emulator.
+// errors. Kernels run on the CPU: a host compiler compiles them with the header in
+// ../emulator.
 //
-// The script `go` beside this file runs the go command with all that in place:
+// The script `go` beside this file runs the go command with the stand-in:
 //
 //	internal/cuda/tool/standin/go test ./...
 package cu
@@ -14,7 +14,7 @@ import "fmt"
 // cuResult is an error of the driver.
 type cuResult int
 
-// The errors that the stand-in gives.
+// The errors that the stand-in returns.
 const (
 	Success            cuResult = 0
 	InvalidValue       cuResult = 1

@@ -7,8 +7,7 @@ import (
 	"unsafe"
 )
 
-// makeContext makes a context for the test, on an OS thread that stays the
-// test's.
+// makeContext creates a context and locks the test to its OS thread.
 func makeContext(t *testing.T) CUContext {
 	t.Helper()
 	runtime.LockOSThread()
@@ -38,7 +37,7 @@ func TestContextIsOfThread(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		runtime.LockOSThread() // and leave it so: the thread ends with the goroutine
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 		_, err := MemAlloc(8)
 		wantErr(t, "before", err, InvalidContext)
 		wantErr(t, "setting", SetCurrentContext(c), nil)
@@ -98,7 +97,7 @@ func TestModule(t *testing.T) {
 	makeContext(t)
 	_, err := LoadData("nonsense")
 	wantErr(t, "loading nonsense", err, InvalidPtx)
-	m, err := LoadData(".version 7.8\n.target sm_52\n.visible .entry f(\n.param .u64 f_param_0\n)\n.maxntid 128, 1, 1\n{\n.shared .align 4 .b8 room[64];\nmov.u64 %rd1, room;\nret;\n}\n")
+	m, err := LoadData(".version 7.8\n.target sm_52\n.visible .entry f(\n.param .u64 f_param_0\n)\n.maxntid 128, 1, 1\n{\n.shared .align 4 .b8 buffer[64];\nmov.u64 %rd1, buffer;\nret;\n}\n")
 	wantErr(t, "loading", err, nil)
 	if got := driver.modules[m.mod].entries["f"]; got != (entry{1, 128, 64}) {
 		t.Errorf("f is %+v", got)
@@ -110,7 +109,7 @@ func TestModule(t *testing.T) {
 	wantErr(t, "unloading again", m.Unload(), InvalidHandle)
 }
 
-// A batch goes on after an error, which is that of this batch only.
+// A batch continues after an error, and the next batch does not have that error.
 func TestBatch(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

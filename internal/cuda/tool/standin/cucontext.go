@@ -3,7 +3,7 @@ package cu
 /*
 #include <stdint.h>
 
-// The contexts of an OS thread are a stack, as the driver keeps it.
+// An OS thread has a stack of contexts, as in the driver.
 enum { depth = 256 };
 static __thread uintptr_t contexts[depth];
 static __thread int top;
@@ -35,8 +35,8 @@ const SchedAuto ContextFlags = 0
 // CUContext is a CUDA context.
 type CUContext struct{ ctx uintptr }
 
-// driver is what the contexts of the process have. A fault in a kernel stays
-// with its context: every later call there gives it again.
+// driver holds what the contexts of the process own. A fault in a kernel stays with
+// its context: every later call there returns it again.
 var driver = struct {
 	sync.Mutex
 	last     uintptr
@@ -52,8 +52,8 @@ var driver = struct {
 
 func (ctx CUContext) String() string { return fmt.Sprintf("0x%x", ctx.ctx) }
 
-// call runs f with the driver locked and the context that is current on this OS
-// thread, if that is sound.
+// call runs f with the driver locked and the current context of this OS thread, unless
+// there is none or it has failed.
 func call(f func(context uintptr) cuResult) cuResult {
 	driver.Lock()
 	defer driver.Unlock()
@@ -71,7 +71,7 @@ func call(f func(context uintptr) cuResult) cuResult {
 	return f(context)
 }
 
-// MakeContext makes a context, which becomes current.
+// MakeContext creates a context, which becomes current.
 func (d Device) MakeContext(flags ContextFlags) (CUContext, error) {
 	if d != 0 {
 		return CUContext{}, InvalidDevice
@@ -105,13 +105,13 @@ func CurrentDevice() (device Device, err error) {
 	return 0, result(call(func(uintptr) cuResult { return Success }))
 }
 
-// Synchronize waits for all work of the current context, of which none is left
-// when a launch returns.
+// Synchronize waits for all work of the current context. Here a launch returns when its
+// work is done.
 func Synchronize() (err error) { return result(synchronize()) }
 
 func synchronize() cuResult { return call(func(uintptr) cuResult { return Success }) }
 
-// Lock ties the goroutine to its OS thread, and the context to that.
+// Lock locks the goroutine to its OS thread and makes the context current there.
 func (ctx CUContext) Lock() error {
 	runtime.LockOSThread()
 	return SetCurrentContext(ctx)
@@ -126,7 +126,7 @@ func (ctx CUContext) Unlock() error {
 	return nil
 }
 
-// Destroy destroys the context with the memory and the modules that it has.
+// Destroy destroys the context with its memory and its modules.
 func (ctx *CUContext) Destroy() error {
 	c := ctx.ctx
 	*ctx = CUContext{}
@@ -143,7 +143,7 @@ func (ctx *CUContext) Destroy() error {
 		}
 	}
 	if left > 0 {
-		log.Printf("cu stand-in: context %d was destroyed with %d allocations (%d bytes) that nobody freed", c, left, bytes)
+		log.Printf("cu stand-in: context %d was destroyed before %d allocations (%d bytes) were freed", c, left, bytes)
 	}
 	for m, image := range driver.modules {
 		if image.context == c {

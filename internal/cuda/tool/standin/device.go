@@ -11,13 +11,13 @@ const (
 	BadDevice Device = -2
 )
 
-// totalMemory is what the device says it has.
+// totalMemory is the size of the device's memory.
 const totalMemory = 8 << 30
 
 // DeviceAttribute is a property of a device, numbered as the driver does.
 type DeviceAttribute int
 
-// The attributes that the stand-in knows.
+// The attributes that the stand-in has.
 const (
 	MaxThreadsPerBlock      DeviceAttribute = 1
 	MaxBlockDimX            DeviceAttribute = 2

@@ -5,7 +5,7 @@ package cu
 #include <stdlib.h>
 #include <string.h>
 
-// Both sides of an array carry a mark that shows a write out of bounds.
+// The margins of an array have a mark that shows a write out of bounds.
 enum { margin = 256, poison = 0xA5, mark = 0xFF };
 
 static uintptr_t allocate(size_t n) {
@@ -25,7 +25,7 @@ static int marked(uintptr_t p, size_t n) {
 	return 1;
 }
 
-// What is read after this must not look right.
+// Fill the array, so that a later read shows.
 static void release(uintptr_t p, size_t n) {
 	memset((void*)p, mark, n);
 	free((char*)p - margin);
@@ -69,7 +69,7 @@ func (d DevicePtr) Uintptr() uintptr { return uintptr(d) }
 // IsCUDAMemory returns true.
 func (d DevicePtr) IsCUDAMemory() bool { return true }
 
-// MemSize returns the bytes of the array that the pointer lies in, 0 if in none.
+// MemSize returns the size of the array that the pointer points into, or 0.
 func (d DevicePtr) MemSize() uintptr {
 	size, _, err := d.AddressRange()
 	if err != nil {
@@ -78,7 +78,7 @@ func (d DevicePtr) MemSize() uintptr {
 	return uintptr(size)
 }
 
-// AddressRange returns the array that the pointer lies in.
+// AddressRange returns the array that the pointer points into.
 func (d DevicePtr) AddressRange() (size int64, base DevicePtr, err error) {
 	err = result(call(func(uintptr) cuResult {
 		var ok bool
@@ -107,7 +107,7 @@ func within(p DevicePtr, n int64) bool {
 	return n >= 0 && ok && p+DevicePtr(n) <= base+DevicePtr(size)
 }
 
-// MemInfo returns the bytes that are free, and all there are.
+// MemInfo returns how many bytes are free and how many there are.
 func MemInfo() (free int64, total int64, err error) {
 	err = result(call(func(uintptr) cuResult {
 		free, total = totalMemory-driver.used, totalMemory
@@ -116,7 +116,7 @@ func MemInfo() (free int64, total int64, err error) {
 	return free, total, err
 }
 
-// MemAlloc allocates memory, filled with rubbish.
+// MemAlloc allocates memory, filled with an arbitrary byte.
 func MemAlloc(bytesize int64) (dptr DevicePtr, err error) {
 	dptr, status := allocate(bytesize)
 	return dptr, result(status)
@@ -145,19 +145,20 @@ func allocate(size int64) (p DevicePtr, err cuResult) {
 	return p, err
 }
 
-// release gives memory back. The driver must be locked.
-func release(p DevicePtr, a allocation) (sound bool) {
-	sound = C.marked(C.uintptr_t(p), C.size_t(a.size)) != 0
-	if !sound {
+// release frees memory and reports whether its margins are intact. The driver must be
+// locked.
+func release(p DevicePtr, a allocation) (intact bool) {
+	intact = C.marked(C.uintptr_t(p), C.size_t(a.size)) != 0
+	if !intact {
 		log.Printf("cu stand-in: a kernel or a copy wrote beyond the %d bytes at %v", a.size, p)
 	}
 	C.release(C.uintptr_t(p), C.size_t(a.size))
 	delete(driver.memory, p)
 	driver.used -= a.size
-	return sound
+	return intact
 }
 
-// MemFree frees memory. What wrote beyond the array is an error now.
+// MemFree frees memory. It returns an error if something wrote beyond the array.
 func MemFree(dptr DevicePtr) (err error) { return result(free(dptr)) }
 
 func free(p DevicePtr) cuResult {

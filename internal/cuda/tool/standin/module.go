@@ -34,11 +34,11 @@ import (
 // emulated kernels, as PATH lists folders.
 const librariesVariable = "CUDA_STANDIN_KERNELS"
 
-// orderVariable names the one that the libraries look at for the order in which
-// blocks and threads run.
+// orderVariable names the environment variable by which the libraries choose the order
+// of blocks and threads.
 const orderVariable = "CUDA_EMULATOR_ORDER"
 
-// Stream is a CUDA stream. All work is in the one that there is.
+// Stream is a CUDA stream. There is only the default one.
 type Stream struct{}
 
 // NoStream is the default stream.
@@ -53,8 +53,8 @@ type image struct {
 	entries map[string]entry
 }
 
-// entry is an entry point: how many parameters it has, the most threads that it
-// may have, and the bytes of its static shared memory.
+// entry is an entry point: the number of its parameters, the most threads of a block,
+// and the bytes of its static shared memory.
 type entry struct{ params, maxThreads, shared int }
 
 // Function is a kernel.
@@ -164,7 +164,7 @@ func (m Module) Function(name string) (Function, error) {
 		}
 		launch := symbol(name)
 		if launch == nil {
-			log.Printf("cu stand-in: no library in %s has the kernel %s: is the PTX older than its source?", librariesVariable, name)
+			log.Printf("cu stand-in: no library in %s has the kernel %s: run go generate if the PTX is older than its source", librariesVariable, name)
 			return NotFound
 		}
 		f.fn = &function{entry, name, launch}
@@ -173,8 +173,7 @@ func (m Module) Function(name string) (Function, error) {
 	return f, result(err)
 }
 
-// words are the parameters of a launch: as the real package does, it takes
-// eight bytes of each, now.
+// words reads the parameters of a launch, eight bytes each, as the real package does.
 func words(kernelParams []unsafe.Pointer) []uint64 {
 	w := make([]uint64, len(kernelParams))
 	for i, p := range kernelParams {
@@ -188,8 +187,8 @@ type dimensions struct{ x, y, z int }
 // maxShared is the shared memory of a block, in bytes, static and dynamic.
 const maxShared = 48 << 10
 
-// run launches a kernel. As on a device only what is wrong with the launch is
-// an error here; a fault in the kernel shows in the next call.
+// run launches a kernel. As on a device, it returns only errors of the launch. The next
+// call returns a fault in the kernel.
 func (fn Function) run(grid, block dimensions, shared int, params []uint64) cuResult {
 	var context uintptr
 	err := call(func(c uintptr) cuResult {
@@ -210,7 +209,7 @@ func (fn Function) run(grid, block dimensions, shared int, params []uint64) cuRe
 	case len(params) != fn.fn.params:
 		return InvalidValue // a device would read beyond them
 	}
-	params = append(params, 0) // so that there is a first
+	params = append(params, 0) // so that params[0] exists
 	err = cuResult(C.launch(fn.fn.launch, C.uint(grid.x), C.uint(grid.y), C.uint(grid.z),
 		C.uint(block.x), C.uint(block.y), C.uint(block.z), C.uint(shared),
 		(*C.uint64_t)(unsafe.Pointer(&params[0])), C.int(len(params)-1)))
@@ -228,8 +227,8 @@ func (fn Function) Launch(gridDimX, gridDimY, gridDimZ int, blockDimX, blockDimY
 	return result(fn.run(dimensions{gridDimX, gridDimY, gridDimZ}, dimensions{blockDimX, blockDimY, blockDimZ}, sharedMemBytes, words(kernelParams)))
 }
 
-// LaunchAndSync launches the kernel and waits for it. As in the real package
-// the z dimension of a block is taken from its y.
+// LaunchAndSync launches the kernel and waits for it. As in the real package, the z
+// dimension of a block is that of y.
 func (fn Function) LaunchAndSync(gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ, sharedMemBytes int, stream Stream, kernelParams []unsafe.Pointer) error {
 	if err := fn.Launch(gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY, blockDimY, sharedMemBytes, stream, kernelParams); err != nil {
 		return err

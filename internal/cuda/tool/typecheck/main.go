@@ -4,8 +4,8 @@
 //
 //	go run ./internal/cuda/tool/typecheck [packages]
 //
-// Whatever names C is taken to be right. That hides nothing here: only the
-// bindings use cgo.
+// References to C are not checked. That hides no errors of the project, because only
+// the bindings use cgo.
 package main
 
 import (
@@ -52,7 +52,7 @@ func main() {
 	fmt.Printf("checked %d packages and tests\n", len(roots))
 }
 
-// A listing is what go list tells of a package or of one as built for a test.
+// A listing is a package, or a package as built for a test, as go list prints it.
 type listing struct {
 	ImportPath, Dir, Name string
 	GoFiles, CgoFiles     []string
@@ -61,7 +61,7 @@ type listing struct {
 	Module                *struct{ Replace *struct{} }
 }
 
-// tested says whether errors in the package count. Those of others are due to C.
+// tested reports whether errors in the package count. Those in others are due to C.
 func (l *listing) tested() bool { return !l.DepOnly }
 
 type checker struct {
@@ -71,7 +71,7 @@ type checker struct {
 	errors  map[string]bool
 }
 
-// list fills in what is listed, and returns the paths to check.
+// list sets listed, and returns the paths to check.
 func (c *checker) list(patterns []string) (roots []string, err error) {
 	fields := "-json=ImportPath,Dir,Name,GoFiles,CgoFiles,ImportMap,DepOnly,Module"
 	command := exec.Command("go", append([]string{"list", "-tags", "cuda", "-test", "-deps", fields, "--"}, patterns...)...)
@@ -96,7 +96,7 @@ func (c *checker) list(patterns []string) (roots []string, err error) {
 		}
 	}
 	if cu := c.listed["gorgonia.org/cu"]; cu != nil && cu.Module.Replace != nil {
-		return nil, fmt.Errorf("gorgonia.org/cu is replaced: this is to check against the real one")
+		return nil, fmt.Errorf("gorgonia.org/cu is replaced: remove the replacement, because types are checked against the real one")
 	}
 	return roots, command.Wait()
 }
@@ -128,12 +128,12 @@ func (c *checker) load(path string) (*types.Package, error) {
 			}
 		},
 	}
-	p, _ := config.Check(path, c.fset, files, nil) // Error has had them all
+	p, _ := config.Check(path, c.fset, files, nil) // Error has received all errors
 	c.checked[path] = p
 	return p, nil
 }
 
-// report prints an error once: a package is checked alone and with its tests.
+// report prints an error once, because a package is checked alone and with its tests.
 func (c *checker) report(err error) {
 	if !c.errors[err.Error()] {
 		fmt.Fprintln(os.Stderr, err)
@@ -141,7 +141,7 @@ func (c *checker) report(err error) {
 	c.errors[err.Error()] = true
 }
 
-// An importer finds what a package imports.
+// An importer resolves the imports of a package.
 type importer struct {
 	checker *checker
 	from    *listing

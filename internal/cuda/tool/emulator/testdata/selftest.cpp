@@ -1,5 +1,5 @@
-// Kernels that lean on barriers, run through the emulator. Prints what is
-// wrong; the messages on the standard error are the emulator's.
+// Kernels that depend on barriers, run by the emulator. Prints the failures; the messages
+// on the standard error come from the emulator.
 #include "../../../device.cuh"
 
 static const unsigned kAll = 0xFFFFFFFF;
@@ -29,7 +29,7 @@ extern "C" __global__ void __launch_bounds__(1024) sums(double* sum, float* sum3
   if (threadIdx.x == 0) sum[blockIdx.x] = s, sum32[blockIdx.x] = s32;
 }
 
-// Threads that have returned are not waited for, and show all-one bits.
+// Barriers do not wait for threads that have returned. Such threads have all-one bits.
 extern "C" __global__ void leaving(int* out) {
   if (threadIdx.x % 32 >= 21) return;
   __syncthreads();
@@ -38,7 +38,7 @@ extern "C" __global__ void leaving(int* out) {
   out[threadIdx.x] = v;
 }
 
-// Halves of a warp go their own ways and meet again.
+// Halves of a warp diverge and converge again.
 extern "C" __global__ void halves(int* out) {
   const int lane = threadIdx.x % 32;
   int v = lane;
@@ -59,24 +59,24 @@ extern "C" __global__ void narrow(int* out) {
 
 extern "C" __global__ void reversed(int* out) {
   DYNAMIC_SHARED(bytes);
-  int* const room = reinterpret_cast<int*>(bytes);
-  room[threadIdx.x] = static_cast<int>(threadIdx.x);
+  int* const buffer = reinterpret_cast<int*>(bytes);
+  buffer[threadIdx.x] = static_cast<int>(threadIdx.x);
   __syncthreads();
-  out[threadIdx.x] = room[blockDim.x - 1 - threadIdx.x];
+  out[threadIdx.x] = buffer[blockDim.x - 1 - threadIdx.x];
 }
 
-// A barrier is missing: one order of the threads hides it.
+// A barrier is missing, which one order of the threads hides.
 extern "C" __global__ void racing(int* out) {
   DYNAMIC_SHARED(bytes);
-  int* const room = reinterpret_cast<int*>(bytes);
-  room[threadIdx.x] = static_cast<int>(threadIdx.x);
-  out[threadIdx.x] = room[threadIdx.x / 2];
+  int* const buffer = reinterpret_cast<int*>(bytes);
+  buffer[threadIdx.x] = static_cast<int>(threadIdx.x);
+  out[threadIdx.x] = buffer[threadIdx.x / 2];
 }
 
 extern "C" __global__ void unset(double* out) {
-  __shared__ double room[32];
-  out[blockIdx.x * blockDim.x + threadIdx.x] = room[threadIdx.x];
-  room[threadIdx.x] = 1;
+  __shared__ double buffer[32];
+  out[blockIdx.x * blockDim.x + threadIdx.x] = buffer[threadIdx.x];
+  buffer[threadIdx.x] = 1;
 }
 
 extern "C" __global__ void stuck(int* out) {

@@ -1,5 +1,5 @@
-// Package nvcc compiles CUDA sources to PTX that is the same wherever it is
-// made, and tells which sources a PTX was made from.
+// Package nvcc compiles CUDA sources to PTX that does not depend on the folder, and
+// records from which sources a PTX was compiled.
 package nvcc
 
 import (
@@ -13,16 +13,16 @@ import (
 	"strings"
 )
 
-// Release is that of the toolkit. Another one writes other PTX.
+// Release is the release of the toolkit. Another one writes different PTX.
 const Release = "11.8"
 
-// Virtual architecture 5.2 is the oldest that the toolkit does not call
-// deprecated. Products and sums are rounded one by one, as on the CPU.
+// Virtual architecture 5.2 is the oldest that the toolkit does not deprecate. Products
+// and sums are rounded separately, as on the CPU.
 var flags = []string{"-arch=compute_52", "-ptx", "-fmad=false"}
 
 var release = regexp.MustCompile(`release (\d+\.\d+)`)
 
-// Available reports whether nvcc of the right release is there.
+// Available reports whether nvcc of this release is on the PATH.
 func Available() bool {
 	out, err := exec.Command("nvcc", "--version").Output()
 	if err != nil {
@@ -32,8 +32,8 @@ func Available() bool {
 	return found != nil && string(found[1]) == Release
 }
 
-// Compile returns the PTX of a source, under a line that holds the hashes of the
-// sources and of the PTX.
+// Compile returns the PTX of a source, after a line with the hashes of the sources and
+// of the PTX.
 func Compile(source string) ([]byte, error) {
 	if !Available() {
 		return nil, fmt.Errorf("nvcc of release %s is not on the PATH", Release)
@@ -61,13 +61,13 @@ func Compile(source string) ([]byte, error) {
 	return append([]byte(header(hash, ptx)), ptx...), nil
 }
 
-// The names of what is static hold a number that goes with the folder.
+// The names of static variables have a number that depends on the folder.
 var internal = regexp.MustCompile(`_INTERNAL_[0-9a-f]{8}_`)
 
 var include = regexp.MustCompile(`(?m)^\s*#\s*include\s+"([^"]+)"`)
 
-// Hash is the SHA-256 of a source, the device headers that it includes, and how
-// it is compiled.
+// Hash returns the SHA-256 of a source, the device headers that it includes, and the
+// compiler's release and flags.
 func Hash(source string) (string, error) {
 	files, err := closure(source, nil)
 	if err != nil {
@@ -85,7 +85,7 @@ func Hash(source string) (string, error) {
 	return fmt.Sprintf("%x", h.Sum(nil)), nil
 }
 
-// closure lists a file and what it includes of device code, each once.
+// closure lists a file and the device headers that it includes, each once.
 func closure(file string, seen []string) ([]string, error) {
 	for _, s := range seen {
 		if s == file {
@@ -107,18 +107,18 @@ func closure(file string, seen []string) ([]string, error) {
 	return seen, nil
 }
 
-// read gives a file the same line ends everywhere.
+// read returns a file with line feeds, whatever its line ends are.
 func read(file string) ([]byte, error) {
 	text, err := os.ReadFile(file)
 	return bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")), err
 }
 
-// header is the first line of PTX.
+// header returns the first line of PTX.
 func header(sources string, ptx []byte) string {
 	return fmt.Sprintf("// sources: %s, PTX: %x\n", sources, sha256.Sum256(ptx))
 }
 
-// Unchanged reports whether PTX is what Compile has made of sources with a hash.
+// Unchanged reports whether PTX is the result of Compile for sources with a hash.
 func Unchanged(ptx []byte, sources string) bool {
 	line, rest, _ := bytes.Cut(ptx, []byte("\n"))
 	return string(line)+"\n" == header(sources, rest)

@@ -47,7 +47,7 @@ func (impl *Standard) Close() error {
 	return nil
 }
 
-// Gonum's matrices are in row order, so it is given each transposed.
+// Gonum's matrices are in row order, so each is passed as its transpose.
 
 func transposed(t blas.Transpose) blas.Transpose {
 	if t == blas.NoTrans {

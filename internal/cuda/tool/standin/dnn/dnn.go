@@ -1,5 +1,5 @@
-// Package cudnn stands in for gorgonia.org/cu/dnn: Gorgonia makes a context of
-// it and closes it, no more.
+// Package cudnn stands in for gorgonia.org/cu/dnn. Gorgonia only opens and closes its
+// context.
 package cudnn
 
 // Context is a cuDNN context.
