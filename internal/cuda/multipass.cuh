@@ -117,8 +117,9 @@ struct RunningSoftmax {
 // four times.
 template <typename T>
 struct MultipassRow {
-  struct Means {
-    Total<T> of[4];
+  template <typename V>
+  struct Each {
+    V of[4];
   };
 
   const Args<T>& args;
@@ -131,16 +132,20 @@ struct MultipassRow {
   __device__ MultipassRow(const Args<T>& args_, const Temperature<T>& temperature_, const Input<T>& input_, Int number)
       : args(args_), temperature(temperature_), input(input_), walk(args_, number) {}
 
-  template <typename F>
-  __device__ void put_classes(F f) {
+  __device__ Each<Int> sampled() {
 #pragma unroll
     for (int i = 0; i < 4; i++) top[i] = Peak<T, Int>::none();
     each_sum([&](int i, TwoSum<T> sum, Int, Int c, bool) { top[i].offer(sum, c); });
     find_peaks();
+    return {top[0].place, top[1].place, top[2].place, top[3].place};
+  }
+
+  template <typename F>
+  __device__ void put_classes(const Each<Int>& sampled, F f) {
     walk.each([&](Int n, Int c, unsigned valid) {
 #pragma unroll
       for (int i = 0; i < 4; i++) {
-        if (valid >> i & 1) args.out[n + i * kGroupThreads] = f(c + i * walk.next, top[i].place);
+        if (valid >> i & 1) args.out[n + i * kGroupThreads] = f(c + i * walk.next, sampled.of[i]);
       }
     });
   }
@@ -166,8 +171,8 @@ struct MultipassRow {
   }
 
   // mean leaves the sample in the output, where put finds it.
-  __device__ Means mean() {
-    Means mean = {};
+  __device__ Each<Total<T>> mean() {
+    Each<Total<T>> mean = {};
     each_sample([&](int i, T y, T, Int n) {
       args.out[n] = y;
       if (y != 0) mean.of[i] += y * args.grad[n];
@@ -177,7 +182,7 @@ struct MultipassRow {
   }
 
   template <typename F>
-  __device__ void put(const Means& mean, F f) {
+  __device__ void put(const Each<Total<T>>& mean, F f) {
     walk.each([&](Int first, Int, unsigned valid) {
 #pragma unroll
       for (int i = 0; i < 4; i++) {

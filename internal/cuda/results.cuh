@@ -4,18 +4,22 @@
 // the four of them, that a thread works on together with others. All of these types
 // have the same steps, and a result is a functor that puts some of them together:
 //
-//   put_classes(f)  writes f(class, sampled), where sampled is the class of the
-//                   greatest sum
-//   softmax()       computes the sample of a distribution: the softmax of its sums
-//   put_sample()    writes the sample, after softmax
-//   mean()          returns the mean of the upstream gradient under the sample,
-//                   after softmax
-//   put(mean, f)    writes f(y, grad, mean) for each element y of the sample, after
-//                   mean
-//   moments()       returns this thread's share of the sum of the Moments' values
+//   sampled()                returns the class of the greatest sum
+//   put_classes(sampled, f)  writes f(class, sampled) for each class
+//   softmax()                computes the sample: the softmax of the sums
+//   put_sample()             writes the sample, after softmax
+//   mean()                   returns the mean of the upstream gradient under the sample,
+//                            after softmax
+//   put(mean, f)             writes f(y, grad, mean) for each element y of the sample,
+//                            after mean
+//   moments()                returns this thread's share of the sum of Moments' values
 //
-// A row is of an input at a temperature, which are its members. A result that needs
-// the softmax of other sums or at another temperature makes another row for them.
+// What sampled and mean return is a number for each distribution of the row.
+//
+// A row has an input and a temperature. A result that needs the softmax of other sums,
+// such as the logits without noise, or at another temperature makes another row for
+// them. In tiles, whose rows are loaded together, this takes one more step, which loads
+// a row again.
 //
 // A result with kNumber set returns a number for each row, and the kernel writes the
 // sum of these for each block. Other results write an element for each of the input.
@@ -41,7 +45,8 @@ struct Hard {
 
   template <typename Row>
   __device__ void operator()(Row& row) const {
-    row.put_classes([](Int c, Int sampled) { return c == sampled ? T(1) : T(0); });
+    const auto sampled = row.sampled();
+    row.put_classes(sampled, [](Int c, Int sampled) { return c == sampled ? T(1) : T(0); });
   }
 };
 

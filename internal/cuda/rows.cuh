@@ -4,7 +4,7 @@
 
 #include "results.cuh"
 
-// A BlockRow is the distribution of a block. A round takes four elements a thread, in
+// A BlockRow is the distribution of a block. A round takes four elements per thread, in
 // whole groups of noise.
 //
 // Before the peak is known, a register has the difference between the element's sum and
@@ -17,7 +17,7 @@ struct BlockRow {
   const Args<T>& args;
   const Temperature<T>& temperature;
   const Input<T>& input;
-  T* const references;  // in shared memory, one a thread and round
+  T* const references;  // in shared memory, one per thread and round
   const Int first;      // the row's first element
   const int classes, skipped, rounds;
 
@@ -41,11 +41,15 @@ struct BlockRow {
         skipped(static_cast<int>(first % kGroup)),
         rounds(((skipped + classes + kGroup - 1) / kGroup * kGroupThreads + blockDim.x - 1) / blockDim.x) {}
 
-  template <typename F>
-  __device__ void put_classes(F f) {
+  __device__ int sampled() {
     const Peak<T, int> peak = across_block(read<false>());
     if (peak.place < 0) args.refuse();
-    for (int c = threadIdx.x; c < classes; c += blockDim.x) args.out[first + c] = f(c, peak.place);
+    return peak.place;
+  }
+
+  template <typename F>
+  __device__ void put_classes(int sampled, F f) {
+    for (int c = threadIdx.x; c < classes; c += blockDim.x) args.out[first + c] = f(c, sampled);
   }
 
   __device__ void softmax() {

@@ -108,9 +108,10 @@ struct TileRow {
         base(active ? tile.base(row) : 0),
         classes(active ? tile.classes : 0) {}
 
+  __device__ int sampled() { return find_peak(); }
+
   template <typename F>
-  __device__ void put_classes(F f) {
-    const int sampled = find_peak();
+  __device__ void put_classes(int sampled, F f) {
     each([&](int s, int c) { team.high[s] = f(c, sampled); });
   }
 
