@@ -227,10 +227,9 @@ func (fn Function) Launch(gridDimX, gridDimY, gridDimZ int, blockDimX, blockDimY
 	return result(fn.run(dimensions{gridDimX, gridDimY, gridDimZ}, dimensions{blockDimX, blockDimY, blockDimZ}, sharedMemBytes, words(kernelParams)))
 }
 
-// LaunchAndSync launches the kernel and waits for it. As in the real package, the z
-// dimension of a block is that of y.
+// LaunchAndSync launches the kernel and waits for it.
 func (fn Function) LaunchAndSync(gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ, sharedMemBytes int, stream Stream, kernelParams []unsafe.Pointer) error {
-	if err := fn.Launch(gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY, blockDimY, sharedMemBytes, stream, kernelParams); err != nil {
+	if err := fn.Launch(gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ, sharedMemBytes, stream, kernelParams); err != nil {
 		return err
 	}
 	return Synchronize()
