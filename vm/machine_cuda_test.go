@@ -150,6 +150,20 @@ func TestDriverFailure(t *testing.T) {
 	}
 }
 
+// New returns the error of creating the handle of cuBLAS, which Gorgonia drops.
+func TestBLASError(t *testing.T) {
+	if name, err := cu.Device(0).Name(); err != nil || name != "CPU stand-in" {
+		t.Skip("destroys a context that is in use, which a device may not survive")
+	}
+	m, _ := onDeviceMachine(t)
+	context := m.engines[0].Context().CUDAContext()
+	if err := context.Destroy(); err != nil {
+		t.Fatal(err)
+	}
+	wantErrors(t, m.createBLAS(), "the handle of cuBLAS", "NotInitialized")
+	wantErrors(t, m.Close(), "Failed to unload module")
+}
+
 // An engine whose goroutine has ended, as it does after an error, does not make
 // Close wait for ever.
 func TestCloseOfDeadEngine(t *testing.T) {

@@ -90,6 +90,15 @@ func (d DevicePtr) AddressRange() (size int64, base DevicePtr, err error) {
 	return size, base, err
 }
 
+// ContextOf returns the context that the memory at a pointer belongs to. The real
+// package has this as an attribute of the pointer.
+func ContextOf(p DevicePtr) (ctx CUContext, ok bool) {
+	driver.Lock()
+	defer driver.Unlock()
+	base, _, ok := find(p)
+	return CUContext{driver.memory[base].context}, ok
+}
+
 // find returns the array that holds p. The driver must be locked.
 func find(p DevicePtr) (base DevicePtr, size int64, ok bool) {
 	for base, a := range driver.memory {
