@@ -1,13 +1,8 @@
 package cu
 
 /*
-#define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 // An OS thread has a stack of contexts, as in the driver.
 enum { depth = 256 };
@@ -22,24 +17,15 @@ static void pop(uintptr_t c) {
 	contexts[top] = 0;
 	if (top > 0) top--;
 }
-
-// count adds a byte to the file of this program in a folder, if the environment
-// names one. C reads the variable, because go test does not reuse a result if a
-// variable that Go has read differs.
-static void count(void) {
-	const char* folder = getenv("CUDA_STANDIN_CONTEXTS");
-	char path[4096];
-	if (folder == NULL || snprintf(path, sizeof path, "%s/%s", folder, program_invocation_short_name) >= (int)sizeof path) return;
-	int file = open(path, O_WRONLY | O_APPEND | O_CREAT, 0644);
-	if (file < 0 || write(file, "c", 1) != 1) perror(path);
-	if (file >= 0) close(file);
-}
 */
 import "C"
 
 import (
+	"errors"
 	"fmt"
 	"log"
+	"os"
+	"path/filepath"
 	"runtime"
 	"sync"
 )
@@ -116,9 +102,28 @@ func (d Device) RetainPrimaryCtx() (primaryContext CUContext, err error) {
 	return CUContext{driver.primary}, nil
 }
 
+// folder is where each program counts the contexts that it opens, if the environment
+// names one. C reads the variable, because go test does not reuse a result if a
+// variable that Go has read differs.
+var folder = C.GoString(C.getenv(C.CString("CUDA_STANDIN_CONTEXTS")))
+
+// count adds a byte to the program's file.
+func count() error {
+	file, err := os.OpenFile(filepath.Join(folder, filepath.Base(os.Args[0])), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString("c")
+	return errors.Join(err, file.Close())
+}
+
 // open returns a new context. The driver must be locked.
 func open() uintptr {
-	C.count()
+	if folder != "" {
+		if err := count(); err != nil {
+			log.Printf("cu stand-in: %v", err)
+		}
+	}
 	driver.last++
 	driver.contexts[driver.last] = Success
 	return driver.last
