@@ -13,6 +13,7 @@ import (
 
 //go:generate go run ./tool/constants
 //go:generate go run ./tool/generate
+//go:generate go run ./tool/validate/cases
 
 //go:embed *.ptx
 var ptx embed.FS
