@@ -69,7 +69,7 @@ func parseFlags(args []string, w io.Writer) (*config, error) {
 	fs.Uint64Var(&c.Seed, "seed", 0, "seed `N` of the weights, batches, samples and binarisation")
 	fs.BoolVar(&c.Binarize, "binarize", false, "make each pixel black or white at random, once, instead of keeping greys")
 	fs.IntVar(&c.evalSamples, "eval-samples", 0, "also print the bound from `M` samples per image (slow); 0 skips it")
-	fs.StringVar(&c.out, "out", "out", "write checkpoint, metrics and pictures to `DIR`, replacing an older run's")
+	fs.StringVar(&c.out, "out", "out", "write all files to `DIR`, and move those of an earlier run to DIR/earlier-N")
 	fs.StringVar(&c.data, "data", "", "read the .gz files of MNIST from `DIR` (default: those of the GoMNIST module)")
 	fs.BoolVar(&c.resume, "resume", false, "continue from the checkpoint in -out, with its settings for all flags not given")
 	fs.BoolVar(&c.quiet, "quiet", false, "print only the final results")

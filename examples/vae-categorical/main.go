@@ -17,6 +17,10 @@
 //	latents.png          how each class of some latents changes an image
 //	checkpoint           the state from which -resume continues
 //
+// Files of an earlier run in -out are not overwritten. Before its first step, a new
+// run moves them to a subfolder earlier-1, earlier-2, …, from which -resume can
+// continue that run.
+//
 // With OpenBLAS (Debian's libopenblas-dev, and cgo) a step takes less than half
 // the time. OPENBLAS_NUM_THREADS sets the number of its threads:
 //

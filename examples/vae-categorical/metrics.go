@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"os"
@@ -29,28 +28,23 @@ func writeRecord(w io.Writer, step int, r record) error {
 	return err
 }
 
-// createMetrics writes the header and the history so far, and leaves the file open.
-// Later records are not buffered, so that none is lost if the program is killed.
-func createMetrics(path string, history []record) (_ *os.File, err error) {
-	f, err := os.Create(path)
-	if err != nil {
-		return nil, err
-	}
-	w := bufio.NewWriter(f)
-	_, err = w.WriteString(metricsHeader)
-	for i, r := range history {
-		if err == nil {
-			err = writeRecord(w, i+1, r)
+// createMetrics replaces the file by one with the header and the history so far, and
+// opens it for later records. These are not buffered, so that none is lost if the
+// program is killed.
+func createMetrics(path string, history []record) (io.WriteCloser, error) {
+	err := replaceFile(path, func(w io.Writer) error {
+		_, err := io.WriteString(w, metricsHeader)
+		for i, r := range history {
+			if err == nil {
+				err = writeRecord(w, i+1, r)
+			}
 		}
-	}
-	if err == nil {
-		err = w.Flush()
-	}
+		return err
+	})
 	if err != nil {
-		f.Close()
 		return nil, err
 	}
-	return f, nil
+	return os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
 }
 
 // recent returns the mean of the last n records.

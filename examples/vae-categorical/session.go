@@ -43,6 +43,9 @@ func (s *session) run(load func(dir string) (*dataset, error)) error {
 		return err
 	}
 	defer s.trainer.close()
+	if s.ctx.Err() != nil {
+		return s.interrupted()
+	}
 	if err := s.train(); err != nil {
 		return err
 	}
@@ -66,7 +69,7 @@ func (s *session) saved() (*checkpoint, error) {
 	}
 	saved, err := readCheckpoint(s.path("checkpoint"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("-resume: %w: leave -resume out to start a run, or pass the folder of the run as -out", err)
+		return nil, fmt.Errorf("-resume: %w: leave -resume out to start a run, or pass the folder of the run as -out%s", err, s.earlier())
 	}
 	if err != nil {
 		return nil, fmt.Errorf("-resume: %w; the file is unchanged: start a new run in another -out", err)
@@ -75,6 +78,14 @@ func (s *session) saved() (*checkpoint, error) {
 		return nil, usageError{err}
 	}
 	return saved, nil
+}
+
+// earlier names the last run that a fresh one has set aside, to end an error.
+func (s *session) earlier() string {
+	if folder := lastEarlier(s.out); folder != "" {
+		return ", such as " + folder
+	}
+	return ""
 }
 
 // prepare loads the images and builds the trainer.
@@ -98,14 +109,30 @@ func (s *session) prepare(load func(dir string) (*dataset, error), saved *checkp
 	return nil
 }
 
-// train takes the remaining steps, until it is interrupted. It writes a checkpoint
-// after each epoch and at the end.
+// claim prepares -out for the files of this run. Those of an earlier run would be
+// taken for its own.
+func (s *session) claim() (io.WriteCloser, error) {
+	if err := os.MkdirAll(s.out, 0o777); err != nil {
+		return nil, err
+	}
+	if !s.resume {
+		folder, err := setAside(s.out, os.Rename)
+		if err != nil {
+			return nil, err
+		}
+		if folder != "" {
+			s.say("the files of an earlier run are now in %s", folder)
+		}
+	}
+	return createMetrics(s.path("metrics.csv"), s.trainer.history)
+}
+
+// train takes the remaining steps, until it is interrupted, but at least one, because
+// from claim on -out is no longer as it was. It writes a checkpoint after each epoch
+// and at the end.
 func (s *session) train() (err error) {
 	t := s.trainer
-	if err := os.MkdirAll(s.out, 0o777); err != nil {
-		return fmt.Errorf("-out: %w", err)
-	}
-	metrics, err := createMetrics(s.path("metrics.csv"), t.history)
+	metrics, err := s.claim()
 	if err != nil {
 		return fmt.Errorf("-out: %w", err)
 	}
@@ -116,8 +143,9 @@ func (s *session) train() (err error) {
 	}
 	p := newProgress(s.stderr, s.steps, len(t.history))
 	defer p.end()
-	saved := len(t.history)
-	for len(t.history) < s.steps && s.ctx.Err() == nil {
+	first := len(t.history)
+	saved := first
+	for len(t.history) < s.steps && (s.ctx.Err() == nil || len(t.history) == first) {
 		if err := t.step(); err != nil {
 			return err
 		}

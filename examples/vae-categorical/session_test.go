@@ -97,7 +97,8 @@ func interrupt(t *testing.T, out, args, text string) (stdout, stderr string) {
 	return stdout, stderr
 }
 
-// files returns the contents of a folder, which may not exist.
+// files returns the contents of the files in a folder, which may not exist, and the
+// names of its subfolders.
 func files(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -106,6 +107,10 @@ func files(t *testing.T, dir string) map[string]string {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
+		if e.IsDir() {
+			all[e.Name()+"/"] = ""
+			continue
+		}
 		file, err := os.ReadFile(filepath.Join(dir, e.Name()))
 		if err != nil {
 			t.Fatal(err)
@@ -332,16 +337,120 @@ func TestInterruptBeforeFirstStep(t *testing.T) {
 	}
 
 	finish(t, out, fresh+"-steps 2")
+	appendTo(t, filepath.Join(out, "metrics.csv"), "3,1,1,1,0,1\n") // of a step after the checkpoint
 	before := files(t, out)
-	c = newCall()
-	c.ctx = cancelled
-	code, _, stderr = c.run(t, out, "-quiet -resume -steps 4")
-	want := fmt.Sprintf("vae-categorical: interrupted after step 2 of 4; continue with -resume -out %s\n", out)
-	if code != exitInterrupted || stderr != want {
-		t.Errorf("exit code %d, stderr %q, want %q", code, stderr, want)
+	for args, want := range map[string]string{
+		"-resume -steps 4": fmt.Sprintf("vae-categorical: interrupted after step 2 of 4; continue with -resume -out %s\n", out),
+		fresh:              "vae-categorical: interrupted before the first step\n",
+	} {
+		c := newCall()
+		c.ctx = cancelled
+		code, _, stderr := c.run(t, out, "-quiet "+args)
+		if code != exitInterrupted || stderr != want {
+			t.Errorf("%s: exit code %d, stderr %q, want %q", args, code, stderr, want)
+		}
+		if !maps.Equal(files(t, out), before) {
+			t.Errorf("%s: the files of step 2 have changed", args)
+		}
 	}
-	if !maps.Equal(files(t, out), before) {
-		t.Error("the files of step 2 have changed")
+}
+
+func appendTo(t *testing.T, path, text string) {
+	t.Helper()
+	file, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(path, append(file, text...), 0o666)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A fresh run sets aside the files that it finds, whichever they are, before its
+// first step. Files that are not a run's stay.
+func TestFreshRunInUsedFolder(t *testing.T) {
+	out := t.TempDir()
+	finish(t, out, fresh+"-steps 2")
+	old := files(t, out)
+	appendTo(t, create(t, filepath.Join(out, "notes.txt")), "mine")
+	c := newCall()
+	c.stderr.text = "1/8"
+	var left map[string]string
+	c.stderr.do = func() { left = files(t, out) }
+	if code, _, stderr := c.run(t, out, fresh+"-steps 8 -seed 3"); code != exitDone ||
+		!strings.Contains(stderr, "the files of an earlier run are now in "+filepath.Join(out, "earlier-1")+"\n") {
+		t.Errorf("exit code %d, stderr %q", code, stderr)
+	}
+	if got := slices.Sorted(maps.Keys(left)); !slices.Equal(got, []string{"earlier-1/", "metrics.csv", "notes.txt"}) {
+		t.Errorf("before the first save the folder holds %v", got)
+	}
+	if strings.Count(left["metrics.csv"], "\n") != 2 {
+		t.Errorf("metrics of one step: %q", left["metrics.csv"])
+	}
+	if !maps.Equal(files(t, filepath.Join(out, "earlier-1")), old) {
+		t.Error("the earlier run has changed")
+	}
+	if done := len(saved(t, out).History); done != 8 {
+		t.Errorf("the checkpoint is of step %d, want 8", done)
+	}
+	finish(t, out, fresh+"-steps 1")
+	if done := len(saved(t, filepath.Join(out, "earlier-2")).History); done != 8 {
+		t.Errorf("the second run that was set aside is of step %d, want 8", done)
+	}
+	finish(t, filepath.Join(out, "earlier-1"), "-resume -steps 3")
+}
+
+// -resume must not continue the run that a killed one has set aside.
+func TestResumeOfRunKilledBeforeItsFirstSave(t *testing.T) {
+	out := t.TempDir()
+	finish(t, out, fresh+"-steps 2")
+	if _, err := setAside(out, os.Rename); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(out, "metrics.csv"), []byte(metricsHeader), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	code, _, stderr := newCall().run(t, out, "-resume")
+	if code != exitError {
+		t.Errorf("exit code %d", code)
+	}
+	wantMessage(t, stderr, "-resume: ", "checkpoint: no such file", "such as "+filepath.Join(out, "earlier-1"))
+}
+
+func create(t *testing.T, path string) string {
+	t.Helper()
+	if err := os.WriteFile(path, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestSetAside(t *testing.T) {
+	dir := t.TempDir()
+	if folder, err := setAside(dir, os.Rename); folder != "" || err != nil {
+		t.Errorf("of an empty folder: %q, %v", folder, err)
+	}
+	for _, name := range []string{"samples.png", "checkpoint", "metrics.csv"} {
+		appendTo(t, create(t, filepath.Join(dir, name)), name)
+	}
+	before := files(t, dir)
+	var moved []string
+	stuck := errors.New("in use")
+	_, err := setAside(dir, func(from, to string) error {
+		moved = append(moved, filepath.Base(from))
+		if filepath.Base(from) == "samples.png" {
+			return stuck
+		}
+		return os.Rename(from, to)
+	})
+	if !errors.Is(err, stuck) {
+		t.Errorf("error %v, want %v", err, stuck)
+	}
+	if moved[0] != "checkpoint" {
+		t.Errorf("moves %v: want the checkpoint first", moved)
+	}
+	if !maps.Equal(files(t, dir), before) {
+		t.Error("the files were not moved back")
 	}
 }
 
@@ -529,9 +638,9 @@ func TestFailures(t *testing.T) {
 					t.Fatal(err)
 				}
 			}},
-		{name: "metrics", prepare: inTheWay("metrics.csv"), want: []string{"-out: ", "metrics.csv: is a directory"}},
+		{name: "metrics", prepare: inTheWay("metrics.csv.tmp"), want: []string{"-out: ", "metrics.csv.tmp: is a directory"}},
 		{name: "checkpoint", prepare: inTheWay("checkpoint.tmp"), want: []string{"checkpoint.tmp: is a directory"}},
-		{name: "pictures", prepare: inTheWay("latents.png"), want: []string{"latents.png"}},
+		{name: "pictures", prepare: inTheWay("latents.png.tmp"), want: []string{"latents.png"}},
 		{name: "images", want: []string{"no images here"},
 			load: func(string) (*dataset, error) { return nil, errors.New("no images here") }},
 		{name: "few images", args: "-batch 15", want: []string{"-batch 15: must be at most 14, the number of training images"}},
