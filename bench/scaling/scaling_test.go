@@ -35,12 +35,16 @@ func TestSpawn(t *testing.T) {
 	}
 	const sample = 400_000 // bytes
 	for _, r := range []result{forward, both} {
-		if r.Time <= 0 || r.Allocated < sample || r.Peak < 2*sample {
-			t.Errorf("%+v: want a time, %d bytes allocated and twice that at the peak, at least", r, sample)
+		if r.Time <= 0 || r.Peak < 2*sample {
+			t.Errorf("%+v: want a time, and a peak of at least %d bytes", r, 2*sample)
+		}
+		// A run reuses the memory of the last one.
+		if r.Allocated <= 0 || r.Allocated > 10_000 {
+			t.Errorf("%+v: a run allocates %d bytes, want 1 to 10,000", r, r.Allocated)
 		}
 	}
-	if both.Allocated < forward.Allocated+sample {
-		t.Errorf("backward allocates %d bytes, forward %d: want a gradient more", both.Allocated, forward.Allocated)
+	if both.Allocated <= forward.Allocated {
+		t.Errorf("forward and backward allocate %d bytes, forward %d: want more", both.Allocated, forward.Allocated)
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 
 	"github.com/gumbel-go/gumbel/internal/kernel"
 	"github.com/gumbel-go/gumbel/internal/layout"
-	"github.com/gumbel-go/gumbel/internal/plan"
 )
 
 // SymDiff adds a node for each gradient to the graph.
@@ -139,16 +138,4 @@ func (f *forward[T]) savedBy(out G.Value, a Args[T]) ([]T, error) {
 		return nil, nil
 	}
 	return saved, f.explain(f.spec, f.op.Forward(a, make([]T, layout.Size(f.shape)), saved))
-}
-
-func (b *backward[T]) launches(p *plan.Plan, dst plan.Pointer, in []plan.Pointer) []plan.Launch {
-	f, grad := b.forward, in[len(in)-1]
-	d := Device{p, f.spec, in[:len(f.inputs)]}
-	switch {
-	case !b.wanted():
-		return []plan.Launch{plan.Zero(plan.FloatOf[T](), dst, layout.Size(b.shape))}
-	case b.gradient == prepare:
-		return f.preparer.PlanPrepare(d, dst, grad)
-	}
-	return f.differentiable.PlanBackward(d, b.gradient, dst, grad)
 }

@@ -168,3 +168,19 @@ func (d *deviceDraw) CUDADo(extern G.External, dev G.Device, _ G.Value, _ ...G.V
 
 // launches makes draw an operation; deviceDraw needs none.
 func (d *draw) launches(*plan.Plan, plan.Pointer, []plan.Pointer) []plan.Launch { return nil }
+
+func (f *forward[T]) launches(p *plan.Plan, out plan.Pointer, in []plan.Pointer) []plan.Launch {
+	return f.op.Plan(Device{p, f.spec, in}, out)
+}
+
+func (b *backward[T]) launches(p *plan.Plan, dst plan.Pointer, in []plan.Pointer) []plan.Launch {
+	f, grad := b.forward, in[len(in)-1]
+	d := Device{p, f.spec, in[:len(f.inputs)]}
+	switch {
+	case !b.wanted():
+		return []plan.Launch{plan.Zero(plan.FloatOf[T](), dst, layout.Size(b.shape))}
+	case b.gradient == prepare:
+		return f.preparer.PlanPrepare(d, dst, grad)
+	}
+	return f.differentiable.PlanBackward(d, b.gradient, dst, grad)
+}

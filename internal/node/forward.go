@@ -8,10 +8,10 @@ import (
 
 	"github.com/gumbel-go/gumbel/internal/kernel"
 	"github.com/gumbel-go/gumbel/internal/layout"
-	"github.com/gumbel-go/gumbel/internal/plan"
 )
 
-// forward is an op as Gorgonia's machines run it.
+// forward is an op as Gorgonia's machines run it. Each node has its own, because two
+// nodes of one op would both see the state of the last call.
 type forward[T kernel.Float] struct {
 	base
 	spec           *Spec
@@ -45,7 +45,8 @@ func (f *forward[T]) read(in []G.Value) (a Args[T], err error) {
 	return a, nil
 }
 
-// read returns the elements of a value, called name in an error.
+// read returns the elements of a value, called name in an error. Values that are
+// transposed, sliced or column-major have their data in another order.
 func read[T kernel.Float](b *base, name string, v G.Value, shape tensor.Shape) ([]T, error) {
 	data, err := layout.Slice[T](v, shape)
 	if err != nil {
@@ -54,6 +55,9 @@ func read[T kernel.Float](b *base, name string, v G.Value, shape tensor.Shape) (
 	return data, nil
 }
 
+// Do returns errors and never panics, because it runs on a goroutine of the machine,
+// where no caller can recover. It never returns an input, because the next node may
+// add in place.
 func (f *forward[T]) Do(in ...G.Value) (G.Value, error) {
 	a, err := f.read(in)
 	if err != nil {
@@ -99,8 +103,4 @@ func (f *forward[T]) DiffWRT(inputs int) []bool {
 		wrt[i] = f.spec.Inputs[i].Gradient != NoGradient
 	}
 	return wrt
-}
-
-func (f *forward[T]) launches(p *plan.Plan, out plan.Pointer, in []plan.Pointer) []plan.Launch {
-	return f.op.Plan(Device{p, f.spec, in}, out)
 }

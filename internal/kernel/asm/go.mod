@@ -1,6 +1,6 @@
 module github.com/gumbel-go/gumbel/internal/kernel/asm
 
-go 1.25
+go 1.25.0
 
 require (
 	github.com/gumbel-go/gumbel v0.0.0
@@ -8,9 +8,9 @@ require (
 )
 
 require (
-	golang.org/x/mod v0.6.0 // indirect
-	golang.org/x/sys v0.38.0 // indirect
-	golang.org/x/tools v0.2.0 // indirect
+	golang.org/x/mod v0.40.0 // indirect
+	golang.org/x/sync v0.22.0 // indirect
+	golang.org/x/tools v0.49.0 // indirect
 )
 
 replace github.com/gumbel-go/gumbel => ../../..
