@@ -19,7 +19,9 @@
 //
 // Files of an earlier run in -out are not overwritten. Before its first step, a new
 // run moves them to a subfolder earlier-1, earlier-2, …, from which -resume can
-// continue that run.
+// continue that run. While a run writes to -out, other runs there are refused: it
+// locks the file vae-categorical.lock, whose lock ends with the process even if that
+// is killed.
 //
 // With OpenBLAS (Debian's libopenblas-dev, and cgo) a step takes less than half
 // the time. OPENBLAS_NUM_THREADS sets the number of its threads:

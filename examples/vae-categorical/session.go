@@ -18,6 +18,7 @@ type session struct {
 	images         *dataset
 	checksum       uint32
 	trainer        *trainer
+	lock           *folderLock // nil before -out exists, or if the system cannot lock
 }
 
 func newSession(ctx context.Context, c *config, stdout, stderr io.Writer) *session {
@@ -35,6 +36,13 @@ func (s *session) say(format string, args ...any) {
 
 // run trains, draws and evaluates. If interrupted, it returns context.Canceled.
 func (s *session) run(load func(dir string) (*dataset, error)) error {
+	// A new folder is locked when it is made, before the first step.
+	if info, err := os.Stat(s.out); err == nil && info.IsDir() {
+		if err := s.lockOut(); err != nil {
+			return fmt.Errorf("-out: %w", err)
+		}
+	}
+	defer s.unlockOut()
 	saved, err := s.saved()
 	if err != nil {
 		return err
@@ -60,6 +68,25 @@ func (s *session) run(load func(dir string) (*dataset, error)) error {
 		return s.interrupted()
 	}
 	return err
+}
+
+// lockOut refuses a second run in -out, unless the system cannot lock.
+func (s *session) lockOut() (err error) {
+	if s.lock != nil {
+		return nil
+	}
+	s.lock, err = lockFolder(s.out)
+	if errors.Is(err, errors.ErrUnsupported) {
+		s.say("%v; start no other run there", err)
+		return nil
+	}
+	return err
+}
+
+func (s *session) unlockOut() {
+	if s.lock != nil {
+		s.lock.unlock()
+	}
 }
 
 // saved reads the checkpoint for -resume and adopts its settings.
@@ -113,6 +140,9 @@ func (s *session) prepare(load func(dir string) (*dataset, error), saved *checkp
 // taken for its own.
 func (s *session) claim() (io.WriteCloser, error) {
 	if err := os.MkdirAll(s.out, 0o777); err != nil {
+		return nil, err
+	}
+	if err := s.lockOut(); err != nil {
 		return nil, err
 	}
 	if !s.resume {

@@ -381,7 +381,7 @@ func TestFreshRunInUsedFolder(t *testing.T) {
 		!strings.Contains(stderr, "the files of an earlier run are now in "+filepath.Join(out, "earlier-1")+"\n") {
 		t.Errorf("exit code %d, stderr %q", code, stderr)
 	}
-	if got := slices.Sorted(maps.Keys(left)); !slices.Equal(got, []string{"earlier-1/", "metrics.csv", "notes.txt"}) {
+	if got := slices.Sorted(maps.Keys(left)); !slices.Equal(got, []string{"earlier-1/", "metrics.csv", "notes.txt", lockName}) {
 		t.Errorf("before the first save the folder holds %v", got)
 	}
 	if strings.Count(left["metrics.csv"], "\n") != 2 {
