@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"time"
 
 	"github.com/gumbel-go/gumbel/anneal"
 )
@@ -39,6 +40,7 @@ type config struct {
 	settings
 	steps, epochs int
 	evalSamples   int
+	every         time.Duration // between saves of the checkpoint; 0 for epochs' ends only
 	out, data     string
 	resume, quiet bool
 	given         map[string]bool // the flags that the command line sets
@@ -64,11 +66,12 @@ func parseFlags(args []string, w io.Writer) (*config, error) {
 	fs.IntVar(&c.Latents, "latents", 30, "number `N` of categorical latents")
 	fs.IntVar(&c.Classes, "classes", 10, "number `K` of classes per latent")
 	fs.BoolVar(&c.Hard, "hard", false, "train with straight-through one-hot samples instead of soft samples")
-	fs.StringVar(&c.Tau, "tau", jangTau, "temperature schedule `SPEC` for anneal.Parse")
+	fs.StringVar(&c.Tau, "tau", jangTau, "temperature schedule `SPEC` (anneal.Parse)")
 	fs.Float64Var(&c.LR, "lr", 1e-3, "initial learning `RATE` of Adam, multiplied by 0.9 every 1000 steps")
 	fs.Uint64Var(&c.Seed, "seed", 0, "seed `N` of the weights, batches, samples and binarisation")
 	fs.BoolVar(&c.Binarize, "binarize", false, "make each pixel black or white at random, once, instead of keeping greys")
 	fs.IntVar(&c.evalSamples, "eval-samples", 0, "also print the bound from `M` samples per image (slow); 0 skips it")
+	fs.DurationVar(&c.every, "checkpoint-every", 30*time.Second, "save the checkpoint every `D` and after each epoch; 0: only then")
 	fs.StringVar(&c.out, "out", "out", "write all files to `DIR`, and move those of an earlier run to DIR/earlier-N")
 	fs.StringVar(&c.data, "data", "", "read the .gz files of MNIST from `DIR` (default: those of the GoMNIST module)")
 	fs.BoolVar(&c.resume, "resume", false, "continue from the checkpoint in -out, with its settings for all flags not given")
@@ -90,7 +93,7 @@ func printHelp(fs *flag.FlagSet, w io.Writer) {
 	fmt.Fprintf(w, "usage: go run ./examples/%s [flags]\nTrains a categorical VAE on MNIST.\n\n", program)
 	fs.VisitAll(func(f *flag.Flag) {
 		name, usage := flag.UnquoteUsage(f)
-		line := fmt.Sprintf("  %-16s %s", "-"+f.Name+" "+name, usage)
+		line := fmt.Sprintf("  %-19s %s", "-"+f.Name+" "+name, usage)
 		if f.DefValue != "" && f.DefValue != "false" && f.Name != "epochs" {
 			line += fmt.Sprintf(" (default %s)", f.DefValue)
 		}
@@ -107,6 +110,8 @@ func (c *config) check() error {
 		return fmt.Errorf("-epochs %d: must be 1 to %d", c.epochs, maxSteps)
 	case c.evalSamples < 0:
 		return fmt.Errorf("-eval-samples %d: must be 0 or more", c.evalSamples)
+	case c.every < 0:
+		return fmt.Errorf("-checkpoint-every %v: must be 0 or more", c.every)
 	case c.out == "":
 		return errors.New("-out is empty: name a folder")
 	}

@@ -15,13 +15,13 @@ import (
 var outputs = []string{"checkpoint", "metrics.csv", "curves.png", "reconstructions.png", "samples.png", "latents.png"}
 
 // setAside moves the outputs of an earlier run to a new subfolder and returns its
-// path, or "" if there are none. It moves the checkpoint first: if the program is
+// path, or "" if there are none. Devices and pipes stay. It moves the checkpoint first: if the program is
 // killed in between, -resume finds no checkpoint rather than that of another run.
 // If a file cannot be moved, all files stay where they were.
 func setAside(dir string, rename func(from, to string) error) (folder string, err error) {
 	var found []string
 	for _, name := range outputs {
-		if exists(filepath.Join(dir, name)) {
+		if path := filepath.Join(dir, name); exists(path) && !isSpecial(path) {
 			found = append(found, name)
 		}
 	}
@@ -72,9 +72,17 @@ func exists(path string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
+// isSpecial reports whether path is a device or a pipe, or a link to one.
+func isSpecial(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode()&(fs.ModeDevice|fs.ModeNamedPipe) != 0
+}
+
 // replaceFile writes a file under a temporary name in the same folder and renames
 // it, so that either the old or the new file is there, complete, at any time.
 func replaceFile(path string, write func(io.Writer) error) (err error) {
+	saving.Lock()
+	defer saving.Unlock()
 	f, err := os.Create(path + ".tmp")
 	if err != nil {
 		return err

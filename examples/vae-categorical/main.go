@@ -33,8 +33,9 @@
 //
 //	go run -tags cuda ./examples/vae-categorical
 //
-// The first Ctrl-C finishes the current step and writes all files; the second
-// ends the program immediately.
+// The checkpoint is saved after each epoch and every 30 seconds (-checkpoint-every).
+// The first Ctrl-C, SIGTERM or SIGHUP finishes the current step and writes all files;
+// the second ends the program immediately, or after the file that is being saved.
 //
 // Exit codes:
 //
@@ -51,8 +52,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 )
 
 const program = "vae-categorical"
@@ -65,8 +64,8 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // the second signal kills the program
+	ctx, cancel := context.WithCancel(context.Background())
+	go handle(notify(), cancel, os.Exit)
 	os.Exit(run(ctx, os.Args[1:], loadMNIST, os.Stdout, os.Stderr))
 }
 

@@ -2,12 +2,8 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"os"
 	"strings"
 	"time"
-
-	"golang.org/x/term"
 )
 
 const (
@@ -20,35 +16,18 @@ const (
 // progress reports training: on a terminal with one line that it updates,
 // otherwise with about 20 plain lines per run.
 type progress struct {
-	w        io.Writer
-	width    func() int // of the terminal; 0 without one
-	now      func() time.Time
-	total    int
-	first    int // steps taken before this session
-	started  time.Time
-	shown    time.Time
-	openLine bool
+	*console
+	now     func() time.Time
+	total   int
+	first   int // steps taken before this session
+	started time.Time
+	shown   time.Time
 }
 
-func newProgress(w io.Writer, total, first int) *progress {
-	p := &progress{w: w, width: terminalWidth(w), now: time.Now, total: total, first: first}
+func newProgress(c *console, total, first int) *progress {
+	p := &progress{console: c, now: time.Now, total: total, first: first}
 	p.started = p.now()
 	return p
-}
-
-// terminalWidth returns a function that returns the current width of w, because
-// windows can be resized.
-func terminalWidth(w io.Writer) func() int {
-	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return func() int { return 0 }
-	}
-	return func() int {
-		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
-			return width
-		}
-		return 80
-	}
 }
 
 // report is called after each step.
@@ -56,21 +35,13 @@ func (p *progress) report(history []record) {
 	step, width := len(history), p.width()
 	if width == 0 {
 		if every := max(1, p.total/plainLines); step%every == 0 || step == p.total {
-			fmt.Fprintln(p.w, p.text(history))
+			p.say("%s", p.text(history))
 		}
 		return
 	}
 	if now := p.now(); step == p.total || now.Sub(p.shown) >= refreshEvery {
-		p.shown, p.openLine = now, true
-		fmt.Fprintf(p.w, "\r%s\x1b[K", fit(float64(step)/float64(p.total), p.text(history), width-1))
-	}
-}
-
-// end ends the line, so that later output starts a new one.
-func (p *progress) end() {
-	if p.openLine {
-		fmt.Fprintln(p.w)
-		p.openLine = false
+		p.shown = now
+		p.update(fit(float64(step)/float64(p.total), p.text(history), width-1))
 	}
 }
 

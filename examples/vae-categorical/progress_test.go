@@ -11,7 +11,7 @@ import (
 func reported(width, total, first int) string {
 	var w bytes.Buffer
 	clock := time.Unix(0, 0)
-	p := newProgress(&w, total, first)
+	p := newProgress(newConsole(&w), total, first)
 	p.width = func() int { return width }
 	p.now = func() time.Time { return clock }
 	p.started = clock

@@ -8,21 +8,28 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // session is one run of the program.
 type session struct {
 	*config
-	ctx            context.Context
-	stdout, stderr io.Writer // for results, and for everything else
-	images         *dataset
-	checksum       uint32
-	trainer        *trainer
-	lock           *folderLock // nil before -out exists, or if the system cannot lock
+	ctx       context.Context
+	stdout    io.Writer    // for results
+	stderr    *console     // for everything else
+	stopping  atomic.Value // what an interrupt does now, as a string
+	announced func()       // waits for the message of an interrupt
+	images    *dataset
+	checksum  uint32
+	trainer   *trainer
+	lock      *folderLock // nil before -out exists, or if the system cannot lock
+	saves     saves
 }
 
 func newSession(ctx context.Context, c *config, stdout, stderr io.Writer) *session {
-	return &session{config: c, ctx: ctx, stdout: stdout, stderr: stderr}
+	return &session{config: c, ctx: ctx, stdout: stdout, stderr: newConsole(stderr)}
 }
 
 func (s *session) path(name string) string { return filepath.Join(s.out, name) }
@@ -30,12 +37,14 @@ func (s *session) path(name string) string { return filepath.Join(s.out, name) }
 // say prints a message, unless -quiet is set.
 func (s *session) say(format string, args ...any) {
 	if !s.quiet {
-		fmt.Fprintf(s.stderr, format+"\n", args...)
+		s.stderr.say(format, args...)
 	}
 }
 
 // run trains, draws and evaluates. If interrupted, it returns context.Canceled.
 func (s *session) run(load func(dir string) (*dataset, error)) error {
+	s.announced = s.announce()
+	defer s.announced()
 	// A new folder is locked when it is made, before the first step.
 	if info, err := os.Stat(s.out); err == nil && info.IsDir() {
 		if err := s.lockOut(); err != nil {
@@ -68,6 +77,25 @@ func (s *session) run(load func(dir string) (*dataset, error)) error {
 		return s.interrupted()
 	}
 	return err
+}
+
+// announce makes an interrupt print at once what the program finishes. Call wait
+// before the program's last message: an interrupt prints nothing after it.
+func (s *session) announce() (wait func()) {
+	if s.ctx.Err() != nil {
+		return func() {}
+	}
+	s.stopping.Store("stopping before the first step")
+	done := make(chan struct{})
+	stop := context.AfterFunc(s.ctx, func() {
+		defer close(done)
+		s.stderr.say("%s: interrupted: %v; a second Ctrl-C ends the program immediately, or after the file that is being saved", program, s.stopping.Load())
+	})
+	return sync.OnceFunc(func() {
+		if !stop() {
+			<-done
+		}
+	})
 }
 
 // lockOut refuses a second run in -out, unless the system cannot lock.
@@ -138,7 +166,7 @@ func (s *session) prepare(load func(dir string) (*dataset, error), saved *checkp
 
 // claim prepares -out for the files of this run. Those of an earlier run would be
 // taken for its own.
-func (s *session) claim() (io.WriteCloser, error) {
+func (s *session) claim() (*metricsFile, error) {
 	if err := os.MkdirAll(s.out, 0o777); err != nil {
 		return nil, err
 	}
@@ -158,15 +186,16 @@ func (s *session) claim() (io.WriteCloser, error) {
 }
 
 // train takes the remaining steps, until it is interrupted, but at least one, because
-// from claim on -out is no longer as it was. It writes a checkpoint after each epoch
-// and at the end.
+// from claim on -out is no longer as it was. It saves the checkpoint after each epoch,
+// by time and at the end.
 func (s *session) train() (err error) {
 	t := s.trainer
+	s.stopping.Store("finishing this step, then saving the checkpoint and drawing the pictures")
 	metrics, err := s.claim()
 	if err != nil {
 		return fmt.Errorf("-out: %w", err)
 	}
-	defer func() { err = errors.Join(err, metrics.Close()) }()
+	defer func() { err = errors.Join(err, metrics.close()) }()
 	s.say("%v; writing to %s", &t.settings, s.out)
 	if done := len(t.history); done > 0 {
 		s.say("continuing after step %d", done)
@@ -174,41 +203,76 @@ func (s *session) train() (err error) {
 	p := newProgress(s.stderr, s.steps, len(t.history))
 	defer p.end()
 	first := len(t.history)
-	saved := first
+	s.saves = saves{step: first, at: time.Now()}
 	for len(t.history) < s.steps && (s.ctx.Err() == nil || len(t.history) == first) {
 		if err := t.step(); err != nil {
 			return err
 		}
 		step := len(t.history)
-		if err := writeRecord(metrics, step, t.history[step-1]); err != nil {
-			return err
+		if err := metrics.add(step, t.history[step-1]); err != nil {
+			return s.withoutMetrics(err)
 		}
 		if !s.quiet {
 			p.report(t.history)
 		}
-		if step%t.batches.perEpoch() == 0 {
+		if step%t.batches.perEpoch() == 0 || s.saveIsDue() {
 			if err := s.save(); err != nil {
 				return err
 			}
-			saved = step
 		}
 	}
-	if saved < len(t.history) {
+	if s.saves.step < len(t.history) {
 		return s.save()
 	}
 	return nil
 }
 
+// withoutMetrics saves the checkpoint after an error of metrics.csv, which need not
+// affect it, and reports what came of both.
+func (s *session) withoutMetrics(err error) error {
+	if other := s.save(); other != nil {
+		return fmt.Errorf("%w; the checkpoint of step %d is not saved either: %w", err, len(s.trainer.history), other)
+	}
+	return fmt.Errorf("%w; the checkpoint of step %d is saved: continue with -resume -out %s", err, len(s.trainer.history), s.out)
+}
+
+// saves describes the last save of the checkpoint.
+type saves struct {
+	step int
+	at   time.Time
+	took time.Duration
+}
+
+// saveIsDue reports whether to save by time. Unless -checkpoint-every is given, saves
+// take at most 1 % of the time, however slow the disk is.
+func (s *session) saveIsDue() bool {
+	wait := s.every
+	if wait == 0 {
+		return false
+	}
+	if !s.given["checkpoint-every"] {
+		wait = max(wait, 100*s.saves.took)
+	}
+	return time.Since(s.saves.at) >= wait
+}
+
 func (s *session) save() error {
+	began := time.Now()
 	c, err := s.trainer.checkpoint(s.steps, s.checksum)
 	if err != nil {
 		return err
 	}
-	return c.write(s.path("checkpoint"))
+	if err := c.write(s.path("checkpoint")); err != nil {
+		return err
+	}
+	now := time.Now()
+	s.saves = saves{step: c.Adam.Steps(), at: now, took: now.Sub(began)}
+	return nil
 }
 
 // draw writes the curves and the pictures.
 func (s *session) draw() error {
+	s.stopping.Store("drawing the pictures")
 	if len(s.trainer.history) == 0 {
 		return nil
 	}
@@ -223,6 +287,7 @@ func (s *session) draw() error {
 }
 
 func (s *session) evaluate() error {
+	s.stopping.Store("stopping the evaluation; the checkpoint and the pictures are saved")
 	s.say("evaluating %d test images", s.images.test.n)
 	p, err := s.trainer.parameters()
 	if err != nil {
@@ -252,11 +317,12 @@ func (s *session) print(e *scores) error {
 
 // interrupted prints how to continue, even with -quiet.
 func (s *session) interrupted() error {
+	s.announced()
 	step := len(s.trainer.history)
 	if step == 0 {
-		fmt.Fprintf(s.stderr, "%s: interrupted before the first step\n", program)
+		s.stderr.say("%s: interrupted before the first step", program)
 	} else {
-		fmt.Fprintf(s.stderr, "%s: interrupted after step %d of %d; continue with -resume -out %s\n", program, step, s.steps, s.out)
+		s.stderr.say("%s: interrupted after step %d of %d; continue with -resume -out %s", program, step, s.steps, s.out)
 	}
 	return context.Canceled
 }

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gumbel-go/gumbel/solver"
 )
@@ -228,21 +229,135 @@ func TestResumeAfterKill(t *testing.T) {
 	killed, whole := t.TempDir(), t.TempDir()
 	c := newCall()
 	c.stderr.text = "5/6"
-	var left map[string]string
-	c.stderr.do = func() { left = files(t, whole) }
+	c.stderr.do = func() { copyFiles(t, whole, killed) }
 	if code, _, stderr := c.run(t, whole, fresh+"-steps 6"); code != exitDone {
 		t.Fatal(stderr)
 	}
-	for name, file := range left {
-		if err := os.WriteFile(filepath.Join(killed, name), []byte(file), 0o666); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if done, rows := len(saved(t, killed).History), strings.Count(left["metrics.csv"], "\n")-1; done != 3 || rows != 5 {
+	if done, rows := len(saved(t, killed).History), strings.Count(files(t, killed)["metrics.csv"], "\n")-1; done != 3 || rows != 5 {
 		t.Fatalf("at step 5: checkpoint of step %d and %d metrics, want 3 and 5", done, rows)
 	}
 	finish(t, killed, "-resume")
 	wantSameRun(t, killed, whole)
+}
+
+// A save by time in the middle of an epoch resumes as exactly as any other.
+func TestResumeAfterSaveByTime(t *testing.T) {
+	for args, step := range map[string]int{"-checkpoint-every 1ns": 4, "-checkpoint-every 1h": 3, "-checkpoint-every 0": 3, "": 3} {
+		killed, whole := t.TempDir(), t.TempDir()
+		c := newCall()
+		c.stderr.text = "5/8"
+		c.stderr.do = func() { copyFiles(t, whole, killed) }
+		if code, _, stderr := c.run(t, whole, fresh+"-hard -steps 8 "+args); code != exitDone {
+			t.Fatal(stderr)
+		}
+		if done := len(saved(t, killed).History); done != step {
+			t.Errorf("%q: the checkpoint is of step %d, want %d", args, done, step)
+		}
+		finish(t, killed, "-resume")
+		wantSameRun(t, killed, whole)
+	}
+}
+
+// copyFiles copies the outputs of a run, as they are now.
+func copyFiles(t *testing.T, from, to string) {
+	t.Helper()
+	for name, file := range files(t, from) {
+		if name == lockName {
+			continue
+		}
+		if err := os.WriteFile(filepath.Join(to, name), []byte(file), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestSaveIsDue(t *testing.T) {
+	for _, tc := range []struct {
+		args      string
+		ago, took time.Duration
+		want      bool
+	}{
+		{"", 29 * time.Second, 0, false},
+		{"", 31 * time.Second, 250 * time.Millisecond, true},
+		{"", 31 * time.Second, 500 * time.Millisecond, false}, // 1.6 % of the time
+		{"", 51 * time.Second, 500 * time.Millisecond, true},
+		{"-checkpoint-every 10s", 9 * time.Second, time.Second, false},
+		{"-checkpoint-every 10s", 11 * time.Second, time.Second, true},
+		{"-checkpoint-every 0", time.Hour, 0, false},
+	} {
+		c, err := parseFlags(strings.Fields(tc.args), io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := newSession(context.Background(), c, io.Discard, io.Discard)
+		s.saves = saves{at: time.Now().Add(-tc.ago), took: tc.took}
+		if got := s.saveIsDue(); got != tc.want {
+			t.Errorf("%q: %v after a save of %v: %v, want %v", tc.args, tc.ago, tc.took, got, tc.want)
+		}
+	}
+}
+
+// The message of an interrupt does not wait for what it announces.
+func TestInterruptIsAnnouncedAtOnce(t *testing.T) {
+	c := newCall()
+	var cancel context.CancelFunc
+	c.ctx, cancel = context.WithCancel(c.ctx)
+	written := make(chan struct{})
+	c.stderr.text, c.stderr.do = "interrupted: stopping before the first step; a second Ctrl-C ends", func() { close(written) }
+	c.load = func(dir string) (*dataset, error) {
+		cancel()
+		select {
+		case <-written:
+		case <-time.After(time.Minute):
+			t.Error("no message")
+		}
+		return fakeImages(dir)
+	}
+	out := filepath.Join(t.TempDir(), "out")
+	if code, _, stderr := c.run(t, out, fresh); code != exitInterrupted {
+		t.Errorf("exit code %d, stderr %q", code, stderr)
+	}
+	if exists(out) {
+		t.Error("the folder was made")
+	}
+}
+
+// A full disk stops the run, but does not lose the steps taken.
+func TestMetricsThatCannotBeWritten(t *testing.T) {
+	if _, err := os.Stat("/dev/full"); err != nil {
+		t.Skip(err)
+	}
+	for name, want := range map[string]string{
+		"":               "; the checkpoint of step 1 is saved: continue with -resume",
+		"checkpoint.tmp": "; the checkpoint of step 1 is not saved either: ",
+	} {
+		out := t.TempDir()
+		if err := os.Symlink("/dev/full", filepath.Join(out, "metrics.csv")); err != nil {
+			t.Fatal(err)
+		}
+		if name != "" {
+			if err := os.Mkdir(filepath.Join(out, name), 0o777); err != nil {
+				t.Fatal(err)
+			}
+		}
+		code, _, stderr := newCall().run(t, out, fresh+"-quiet")
+		if code != exitError {
+			t.Errorf("exit code %d", code)
+		}
+		wantMessage(t, stderr, "metrics.csv: no space left on device", want, name)
+		if name == "" {
+			if done := len(saved(t, out).History); done != 1 {
+				t.Errorf("the checkpoint is of step %d", done)
+			}
+			if err := os.Remove(filepath.Join(out, "metrics.csv")); err != nil {
+				t.Fatal(err)
+			}
+			finish(t, out, "-resume -steps 4")
+			if rows := strings.Count(files(t, out)["metrics.csv"], "\n"); rows != 5 {
+				t.Errorf("%d lines of metrics, want 5", rows)
+			}
+		}
+	}
 }
 
 func TestSeeds(t *testing.T) {
@@ -308,6 +423,10 @@ func TestInterrupt(t *testing.T) {
 			message := fmt.Sprintf("vae-categorical: interrupted after step %d of 8; continue with -resume -out %s\n", tc.step, out)
 			if !strings.HasSuffix(stderr, "\n"+message) {
 				t.Errorf("stderr ends %q, want %q", stderr[max(0, len(stderr)-200):], message)
+			}
+			if announced := "vae-categorical: interrupted: "; strings.Count(stderr, announced) != 1 || strings.Index(stderr, announced) > strings.Index(stderr, message) ||
+				!strings.Contains(stderr, "; a second Ctrl-C ends the program immediately") {
+				t.Errorf("stderr %q does not first say what is finished", stderr)
 			}
 			wantAllFiles(t, out)
 			if done := len(saved(t, out).History); done != tc.step {
