@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // lockedByProcess starts a process that locks a folder until it is killed. It returns
@@ -41,11 +42,13 @@ func TestLockHolder(t *testing.T) {
 	if dir == "" {
 		t.Skip("only for other tests")
 	}
-	if _, err := lockFolder(dir); err != nil {
+	l, err := lockFolder(dir)
+	if err != nil {
 		t.Fatal(err)
 	}
+	defer l.unlock() // the garbage collector would close the file of a lock that is not used again
 	fmt.Println("locked")
-	select {}
+	time.Sleep(time.Hour)
 }
 
 func skipWithoutLocks(t *testing.T) {

@@ -2,20 +2,12 @@ package main
 
 import (
 	"cmp"
-	"image"
-	"image/color"
-	"image/draw"
-	"image/png"
-	"io"
+	"fmt"
 	"path/filepath"
 	"slices"
 )
 
 const (
-	zoom     = 2  // screen pixels per pixel
-	gap      = 4  // between pictures
-	groupGap = 10 // between groups of rows, in addition to gap
-
 	pairRows      = 3 // of originals above reconstructions
 	pairColumns   = 14
 	sampleRows    = 8
@@ -23,53 +15,6 @@ const (
 	latentRows    = 10
 	latentColumns = 64 // at most
 )
-
-var (
-	paper = color.Gray{Y: 0xff}
-	page  = color.Gray{Y: 0xd8}
-	mark  = color.Gray{Y: 0x30}
-)
-
-// sheet is a page of pictures. A picture has 28×28 values in [0, 1], where 1 is
-// black.
-type sheet struct {
-	*image.Gray
-	group int // rows that belong together
-}
-
-func newSheet(rows, columns, group int) *sheet {
-	s := &sheet{group: group}
-	end := s.cell(rows-1, columns-1).Max
-	s.Gray = image.NewGray(image.Rect(0, 0, end.X+gap, end.Y+gap))
-	draw.Draw(s, s.Rect, image.NewUniform(page), image.Point{}, draw.Src)
-	return s
-}
-
-// cell returns the rectangle of a picture.
-func (s *sheet) cell(row, column int) image.Rectangle {
-	x := gap + column*(side*zoom+gap)
-	y := gap + row*(side*zoom+gap) + row/s.group*groupGap
-	return image.Rect(x, y, x+side*zoom, y+side*zoom)
-}
-
-func (s *sheet) put(row, column int, values []float32) {
-	r := s.cell(row, column)
-	for y := range side * zoom {
-		for x := range side * zoom {
-			v := values[y/zoom*side+x/zoom]
-			s.SetGray(r.Min.X+x, r.Min.Y+y, color.Gray{Y: uint8((1-v)*float32(paper.Y) + 0.5)})
-		}
-	}
-}
-
-// frame draws a frame. Call it before put, which draws over its inside.
-func (s *sheet) frame(row, column int) {
-	draw.Draw(s, s.cell(row, column).Inset(-gap/2), image.NewUniform(mark), image.Point{}, draw.Src)
-}
-
-func (s *sheet) write(path string) error {
-	return replaceFile(path, func(w io.Writer) error { return png.Encode(w, s) })
-}
 
 // drawPictures writes reconstructions.png, samples.png and latents.png.
 func drawPictures(p *parameters, test *images, dir string) error {
@@ -114,7 +59,9 @@ func drawReconstructions(g *generator, codes [][]int, test *images) (*sheet, err
 		return nil, err
 	}
 	rows := (len(codes) + pairColumns - 1) / pairColumns
-	s := newSheet(2*rows, min(len(codes), pairColumns), 2)
+	s := newSheet(2*rows, min(len(codes), pairColumns), 2, labels{
+		caption: "The upper row of each pair shows test images, the lower row their reconstructions from the most likely code.",
+	})
 	original := make([]float32, pixels)
 	for i, m := range made {
 		row, column := i/pairColumns*2, i%pairColumns
@@ -139,7 +86,9 @@ func drawSamples(g *generator, seed uint64) (*sheet, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := newSheet(sampleRows, sampleColumns, sampleRows)
+	s := newSheet(sampleRows, sampleColumns, sampleRows, labels{
+		caption: "Each picture is decoded from a random code, in which all classes are equally likely. Rows and columns have no meaning.",
+	})
 	for i, m := range made {
 		s.put(i/sampleColumns, i%sampleColumns, m)
 	}
@@ -159,7 +108,7 @@ func drawLatents(g *generator, code []int) (*sheet, error) {
 	}
 	slices.SortStableFunc(sweeps, func(a, b sweep) int { return cmp.Compare(b.change, a.change) })
 	sweeps = sweeps[:min(len(sweeps), latentRows)]
-	s := newSheet(len(sweeps), len(sweeps[0].made), len(sweeps))
+	s := newSheet(len(sweeps), len(sweeps[0].made), len(sweeps), latentLabels(sweeps, g.classes))
 	for row, w := range sweeps {
 		for column, m := range w.made {
 			if column == w.own {
@@ -171,8 +120,26 @@ func drawLatents(g *generator, code []int) (*sheet, error) {
 	return s, nil
 }
 
+func latentLabels(sweeps []sweep, classes int) labels {
+	l := labels{caption: "All pictures are the first test image with one latent of its code changed. Row: the changed latent; " +
+		"the latents that change the image most come first. Column: the class that this latent is set to. " +
+		"Frame: the class that the test image itself has."}
+	for _, w := range sweeps {
+		l.rows = append(l.rows, fmt.Sprint("latent ", w.latent))
+	}
+	shown := len(sweeps[0].made)
+	for class := range shown {
+		l.columns = append(l.columns, fmt.Sprint("class ", class))
+	}
+	if shown < classes {
+		l.caption += fmt.Sprintf(" Only the first %d of %d classes are shown.", shown, classes)
+	}
+	return l
+}
+
 // sweep is one latent's row of latents.png.
 type sweep struct {
+	latent int
 	made   [][]float32 // one picture per class
 	own    int         // the class of the image itself
 	change float64     // variance over the classes, summed over the pixels
@@ -185,7 +152,7 @@ func newSweep(g *generator, code []int, latent int) (sweep, error) {
 		codes[k][latent] = k
 	}
 	made, err := g.pictures(codes)
-	return sweep{made: made, own: code[latent], change: variance(made)}, err
+	return sweep{latent: latent, made: made, own: code[latent], change: variance(made)}, err
 }
 
 // variance returns the variance over the pictures, summed over the pixels.
