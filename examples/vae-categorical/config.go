@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"regexp"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gumbel-go/gumbel/anneal"
@@ -149,6 +152,9 @@ func (s *settings) check() error {
 func (c *config) checkSteps() error {
 	if c.given["epochs"] {
 		c.steps = c.epochs * (trainImages / c.Batch)
+		if c.steps > maxSteps {
+			return fmt.Errorf("-epochs %d: is %d steps with -batch %d, must be at most %d", c.epochs, c.steps, c.Batch, maxSteps)
+		}
 	}
 	if c.steps < 1 || c.steps > maxSteps {
 		return fmt.Errorf("-steps %d: must be 1 to %d", c.steps, maxSteps)
@@ -157,10 +163,14 @@ func (c *config) checkSteps() error {
 	if err != nil {
 		return fmt.Errorf("-tau: %w", err)
 	}
+	var prefix string
+	if c.resume && !c.given["tau"] {
+		prefix = fmt.Sprintf("%s: the checkpoint's ", c.length())
+	}
 	for step := range c.steps + 1 { // the temperature advances after the last step too
 		// In float32, in which training runs, a temperature may round to 0 or Inf.
 		if v := float32(tau(step)); !(v > 0) || math.IsInf(float64(v), 0) {
-			return fmt.Errorf("-tau %q: is %v at step %d; must be finite and above 0, which .atleast(0.5) ensures", c.Tau, v, step)
+			return fmt.Errorf("%s-tau %q: is %v at step %d; must be finite and above 0, which .atleast(0.5) ensures", prefix, c.Tau, v, step)
 		}
 	}
 	return nil
@@ -178,14 +188,19 @@ func (c *config) adopt(from *checkpoint) error {
 		{"latents", c.Latents, s.Latents},
 		{"classes", c.Classes, s.Classes},
 		{"hard", c.Hard, s.Hard},
-		{"tau", c.Tau, s.Tau},
 		{"lr", c.LR, s.LR},
 		{"seed", c.Seed, s.Seed},
 		{"binarize", c.Binarize, s.Binarize},
 	} {
 		if c.given[f.name] && f.mine != f.saved {
-			return fmt.Errorf("-resume: -%s is %v, but the checkpoint was made with %v: leave the flag out, or start a new run in another -out", f.name, f.mine, f.saved)
+			return mismatch(f.name, f.mine, f.saved)
 		}
+	}
+	if c.given["tau"] && canonical(c.Tau) != canonical(s.Tau) {
+		if _, err := anneal.Parse(c.Tau); err != nil {
+			return fmt.Errorf("-tau: %w", err)
+		}
+		return mismatch("tau", c.Tau, s.Tau)
 	}
 	if s.Hidden != c.Hidden {
 		return fmt.Errorf("-resume: the checkpoint has hidden layers of %v, want %v", s.Hidden, c.Hidden)
@@ -198,7 +213,37 @@ func (c *config) adopt(from *checkpoint) error {
 		return err
 	}
 	if done := len(from.History); done > c.steps {
-		return fmt.Errorf("-resume: the checkpoint is at step %d, past -steps %d: raise -steps", done, c.steps)
+		return fmt.Errorf("-resume: the checkpoint is at step %d, past %s: raise it", done, c.length())
 	}
 	return nil
+}
+
+func mismatch(flag string, mine, saved any) error {
+	return fmt.Errorf("-resume: -%s is %v, but the checkpoint was made with %v: leave the flag out, or start a new run in another -out", flag, mine, saved)
+}
+
+// length returns the flag that sets the number of steps, as it was given.
+func (c *config) length() string {
+	if c.given["epochs"] {
+		return fmt.Sprint("-epochs ", c.epochs)
+	}
+	return fmt.Sprint("-steps ", c.steps)
+}
+
+var number = regexp.MustCompile(`[+-]?([0-9]+(\.[0-9]+)?|\.[0-9]+)([eE][+-]?[0-9]+)?`)
+
+// canonical returns a schedule's one spelling: without spaces, and with each number in
+// its shortest form. A number alone is a constant.
+func canonical(spec string) string {
+	spec = strings.Join(strings.Fields(spec), "")
+	if number.FindString(spec) == spec && spec != "" {
+		spec = "constant(" + spec + ")"
+	}
+	return number.ReplaceAllStringFunc(spec, func(text string) string {
+		v, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return text
+		}
+		return strconv.FormatFloat(v, 'g', -1, 64)
+	})
 }
