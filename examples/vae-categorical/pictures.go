@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -16,8 +17,18 @@ const (
 	latentColumns = 64 // at most
 )
 
-// drawPictures writes reconstructions.png, samples.png and latents.png.
-func drawPictures(p *parameters, test *images, dir string) error {
+// pictureError says which picture was not drawn.
+type pictureError struct {
+	name string
+	err  error
+}
+
+func (e *pictureError) Error() string { return fmt.Sprintf("drawing %s: %v", e.name, e.err) }
+func (e *pictureError) Unwrap() error { return e.err }
+
+// drawPictures writes reconstructions.png, samples.png and latents.png. An interrupt
+// ends it with a pictureError; the pictures before that are complete.
+func drawPictures(ctx context.Context, p *parameters, test *images, dir string, report reporter) error {
 	encoder, err := newEncoderGraph(p, min(pairRows*pairColumns, test.n))
 	if err != nil {
 		return err
@@ -38,11 +49,14 @@ func drawPictures(p *parameters, test *images, dir string) error {
 	}{
 		{"reconstructions.png", func() (*sheet, error) { return drawReconstructions(g, codes, test) }},
 		{"samples.png", func() (*sheet, error) { return drawSamples(g, p.settings.Seed) }},
-		{"latents.png", func() (*sheet, error) { return drawLatents(g, codes[0]) }},
+		{"latents.png", func() (*sheet, error) { return drawLatents(ctx, g, codes[0], report) }},
 	} {
+		if err := ctx.Err(); err != nil {
+			return &pictureError{picture.name, err}
+		}
 		s, err := picture.draw()
 		if err != nil {
-			return err
+			return &pictureError{picture.name, err}
 		}
 		if err := s.write(filepath.Join(dir, picture.name)); err != nil {
 			return err
@@ -98,13 +112,18 @@ func drawSamples(g *generator, seed uint64) (*sheet, error) {
 // drawLatents shows how an image changes if one latent takes each of its classes
 // while the others keep theirs, one latent per row. It shows the latents that
 // change the image most. Frames mark the class that the image itself has.
-func drawLatents(g *generator, code []int) (*sheet, error) {
-	sweeps := make([]sweep, g.latents)
-	for l := range sweeps {
-		var err error
-		if sweeps[l], err = newSweep(g, code, l); err != nil {
+func drawLatents(ctx context.Context, g *generator, code []int, report reporter) (*sheet, error) {
+	var sweeps []sweep
+	for len(sweeps) < g.latents {
+		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
+		some, err := nextSweeps(g, code, len(sweeps))
+		if err != nil {
+			return nil, err
+		}
+		sweeps = append(sweeps, some...)
+		report(len(sweeps), g.latents)
 	}
 	slices.SortStableFunc(sweeps, func(a, b sweep) int { return cmp.Compare(b.change, a.change) })
 	sweeps = sweeps[:min(len(sweeps), latentRows)]
@@ -145,14 +164,29 @@ type sweep struct {
 	change float64     // variance over the classes, summed over the pixels
 }
 
-func newSweep(g *generator, code []int, latent int) (sweep, error) {
-	codes := make([][]int, min(g.classes, latentColumns))
-	for k := range codes {
-		codes[k] = slices.Clone(code)
-		codes[k][latent] = k
+// nextSweeps returns the sweeps of as many latents, from first on, as one run of the
+// generator decodes.
+func nextSweeps(g *generator, code []int, first int) ([]sweep, error) {
+	classes := min(g.classes, latentColumns)
+	end := min(first+max(1, generatorBatch/classes), g.latents)
+	var codes [][]int
+	for latent := first; latent < end; latent++ {
+		for class := range classes {
+			changed := slices.Clone(code)
+			changed[latent] = class
+			codes = append(codes, changed)
+		}
 	}
 	made, err := g.pictures(codes)
-	return sweep{latent: latent, made: made, own: code[latent], change: variance(made)}, err
+	if err != nil {
+		return nil, err
+	}
+	var sweeps []sweep
+	for some := range slices.Chunk(made, classes) {
+		latent := first + len(sweeps)
+		sweeps = append(sweeps, sweep{latent: latent, made: some, own: code[latent], change: variance(some)})
+	}
+	return sweeps, nil
 }
 
 // variance returns the variance over the pictures, summed over the pixels.

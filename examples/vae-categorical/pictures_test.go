@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"image"
 	"image/color"
 	"image/png"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -75,7 +78,7 @@ func TestPictures(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			dir := t.TempDir()
-			if err := drawPictures(untrained(t, tc.settings), halves(tc.test), dir); err != nil {
+			if err := drawPictures(context.Background(), untrained(t, tc.settings), halves(tc.test), dir, ignore); err != nil {
 				t.Fatal(err)
 			}
 			for name, size := range map[string]image.Point{
@@ -103,7 +106,7 @@ func TestPictures(t *testing.T) {
 func TestReconstructionsShowOriginals(t *testing.T) {
 	test := halves(16)
 	dir := t.TempDir()
-	if err := drawPictures(untrained(t, settings{Latents: 2, Classes: 3}), test, dir); err != nil {
+	if err := drawPictures(context.Background(), untrained(t, settings{Latents: 2, Classes: 3}), test, dir, ignore); err != nil {
 		t.Fatal(err)
 	}
 	m := decodePNG(t, filepath.Join(dir, "reconstructions.png"))
@@ -133,7 +136,7 @@ func TestLatents(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer g.close()
-	s, err := drawLatents(g, []int{2, 1, 3})
+	s, err := drawLatents(context.Background(), g, []int{2, 1, 3}, ignore)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,6 +170,31 @@ func TestLatents(t *testing.T) {
 	}
 	if !same(s.cell(2, 0), s.cell(2, 1)) {
 		t.Error("a latent without weights changes something")
+	}
+}
+
+// An interrupt ends the drawing of latents.png, which may take long. The pictures
+// before it are complete.
+func TestPicturesStop(t *testing.T) {
+	dir := t.TempDir()
+	ctx, cancel := context.WithCancel(context.Background())
+	var reports []int
+	err := drawPictures(ctx, untrained(t, settings{Latents: 50, Classes: 2}), halves(5), dir, func(done, total int) {
+		reports = append(reports, done, total)
+		if done > 20 {
+			cancel()
+		}
+	})
+	var missing *pictureError
+	if !errors.Is(err, context.Canceled) || !errors.As(err, &missing) || missing.name != "latents.png" {
+		t.Errorf("error %v", err)
+	}
+	// One run of the generator takes the pictures of 16 latents with 2 classes.
+	if want := []int{16, 50, 32, 50}; !slices.Equal(reports, want) {
+		t.Errorf("reports %v, want %v", reports, want)
+	}
+	if got, want := slices.Sorted(maps.Keys(files(t, dir))), []string{"reconstructions.png", "samples.png"}; !slices.Equal(got, want) {
+		t.Errorf("the folder holds %v, want %v", got, want)
 	}
 }
 

@@ -10,6 +10,8 @@ const (
 	smoothing    = 100 // steps over which the −ELBO shown is averaged
 	refreshEvery = 100 * time.Millisecond
 	plainLines   = 20 // per run
+	firstLine    = 2 * time.Second
+	lineEvery    = 10 * time.Second
 	separator    = "  "
 )
 
@@ -59,6 +61,42 @@ func (p *progress) text(history []record) string {
 		fields = append(fields, fmt.Sprintf("%.1f steps/s", 1/each.Seconds()), fmt.Sprintf("%s left", left.Round(time.Second)))
 	}
 	return strings.Join(fields, separator)
+}
+
+// reporter is called with the parts of a task that are done.
+type reporter func(done, total int)
+
+func ignore(int, int) {}
+
+// counter reports the parts of a task other than training: on a terminal with one
+// line that it updates, otherwise with a line every 10 seconds.
+type counter struct {
+	*console
+	task           string
+	now            func() time.Time
+	started, shown time.Time
+}
+
+func newCounter(c *console, task string) *counter {
+	t := &counter{console: c, task: task, now: time.Now}
+	t.started = t.now()
+	t.shown = t.started.Add(firstLine - lineEvery) // plain lines
+	return t
+}
+
+func (c *counter) report(done, total int) {
+	now, width := c.now(), c.width()
+	if since := now.Sub(c.shown); since < refreshEvery && done < total || since < lineEvery && width == 0 {
+		return
+	}
+	c.shown = now
+	left := now.Sub(c.started) / time.Duration(done) * time.Duration(total-done)
+	text := fmt.Sprintf("%s%s%d/%d%s%s left", c.task, separator, done, total, separator, left.Round(time.Second))
+	if width > 0 {
+		c.update(fit(float64(done)/float64(total), text, width-1))
+	} else {
+		c.say("%s", text)
+	}
 }
 
 // fit puts a bar before the text if there is space, and drops the last fields of a

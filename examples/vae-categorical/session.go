@@ -6,12 +6,17 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 )
+
+// drawingTime is the time for pictures after an interrupt of the training.
+const drawingTime = 5 * time.Second
 
 // session is one run of the program.
 type session struct {
@@ -66,14 +71,15 @@ func (s *session) run(load func(dir string) (*dataset, error)) error {
 	if err := s.train(); err != nil {
 		return err
 	}
-	if err := s.draw(); err != nil {
-		return err
-	}
-	if s.ctx.Err() != nil {
+	err = s.draw()
+	if s.ctx.Err() != nil && (err == nil || isInterrupt(err)) {
 		return s.interrupted()
 	}
+	if err != nil {
+		return err
+	}
 	err = s.evaluate()
-	if errors.Is(err, context.Canceled) {
+	if isInterrupt(err) {
 		return s.interrupted()
 	}
 	return err
@@ -270,9 +276,20 @@ func (s *session) save() error {
 	return nil
 }
 
-// draw writes the curves and the pictures.
+func isInterrupt(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// draw writes the curves and the pictures. An interrupt ends it, but one that has
+// already ended the training leaves it some time, which is enough for most models.
 func (s *session) draw() error {
-	s.stopping.Store("drawing the pictures")
+	ctx := s.ctx
+	if ctx.Err() != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.Background(), drawingTime)
+		defer cancel()
+	}
+	s.stopping.Store("stopping the pictures; the checkpoint and the finished pictures are saved")
 	if len(s.trainer.history) == 0 {
 		return nil
 	}
@@ -283,35 +300,64 @@ func (s *session) draw() error {
 	if err != nil {
 		return err
 	}
-	return drawPictures(p, s.images.test, s.out)
+	c := newCounter(s.stderr, "drawing latents.png")
+	defer c.end()
+	err = drawPictures(ctx, p, s.images.test, s.out, s.reporter(c))
+	var missing *pictureError
+	if isInterrupt(err) && errors.As(err, &missing) {
+		s.say("pictures from %s on are not drawn; -resume draws them", missing.name)
+	}
+	return err
+}
+
+// reporter returns the method of c, unless -quiet is set.
+func (s *session) reporter(c *counter) reporter {
+	if s.quiet {
+		return ignore
+	}
+	return c.report
 }
 
 func (s *session) evaluate() error {
-	s.stopping.Store("stopping the evaluation; the checkpoint and the pictures are saved")
+	s.stopping.Store("stopping the evaluation; the checkpoint and the pictures are saved, and finished results are printed")
 	s.say("evaluating %d test images", s.images.test.n)
 	p, err := s.trainer.parameters()
 	if err != nil {
 		return err
 	}
-	e, err := evaluate(s.ctx, p, s.images.test, s.trainer.tau(), s.evalSamples)
-	if err != nil {
+	c := newCounter(s.stderr, "evaluating")
+	e, err := evaluate(s.ctx, p, s.images.test, s.trainer.tau(), s.evalSamples, s.reporter(c))
+	c.end()
+	if err != nil && !isInterrupt(err) {
 		return err
 	}
-	return s.print(e)
+	if other := s.print(e); other != nil {
+		return other
+	}
+	return err
 }
 
-// print writes the results. It returns write errors, so that results are not lost
-// silently.
-func (s *session) print(e *scores) error {
-	var bound string
-	switch {
-	case s.evalSamples == 1:
-		bound = fmt.Sprintf("test bound %.2f nats (discrete, 1 sample)\n", e.bound)
-	case s.evalSamples > 1:
-		bound = fmt.Sprintf("test bound %.2f nats (discrete, %d samples)\n", e.bound, s.evalSamples)
+// print writes the results that are finished. It returns write errors, so that results
+// are not lost silently.
+func (s *session) print(e scores) error {
+	var lines strings.Builder
+	if !math.IsNaN(e.soft) {
+		fmt.Fprintf(&lines, "test -ELBO %.2f nats (soft, 1 sample)\n", e.soft)
 	}
-	_, err := fmt.Fprintf(s.stdout, "test -ELBO %.2f nats (soft, 1 sample)\n%stest -ELBO %.2f nats (discrete, 1 sample)\n",
-		e.soft, bound, e.discrete)
+	if e.bounded > 0 {
+		samples, part := "1 sample", ""
+		if s.evalSamples > 1 {
+			samples = fmt.Sprintf("%d samples", s.evalSamples)
+		}
+		if all := s.images.test.n; e.bounded < all {
+			part = fmt.Sprintf(", first %d of %d images", e.bounded, all)
+		}
+		fmt.Fprintf(&lines, "test bound %.2f nats (discrete, %s%s)\n", e.bound, samples, part)
+	}
+	if !math.IsNaN(e.discrete) {
+		fmt.Fprintf(&lines, "test -ELBO %.2f nats (discrete, 1 sample)\n", e.discrete)
+	}
+	_, err := io.WriteString(s.stdout, lines.String())
 	return err
 }
 

@@ -695,7 +695,7 @@ func TestOutput(t *testing.T) {
 }
 
 // scoresOf evaluates a checkpoint.
-func scoresOf(t *testing.T, c *checkpoint, samples int) *scores {
+func scoresOf(t *testing.T, c *checkpoint, samples int) scores {
 	t.Helper()
 	d, err := fakeImages("")
 	if err != nil {
@@ -713,11 +713,34 @@ func scoresOf(t *testing.T, c *checkpoint, samples int) *scores {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := evaluate(context.Background(), p, d.test, tr.tau(), samples)
+	e, err := evaluate(context.Background(), p, d.test, tr.tau(), samples, ignore)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return e
+}
+
+// An interrupt of the evaluation prints what is finished.
+func TestInterruptOfTheEvaluation(t *testing.T) {
+	out := t.TempDir()
+	want := finish(t, out, fresh+"-steps 3")
+	stdout, stderr := interrupt(t, out, "-resume -eval-samples 100000000", "evaluating  ")
+	if stdout != want {
+		t.Errorf("stdout %q, want %q", stdout, want)
+	}
+	progress := regexp.MustCompile(`\nevaluating  \d+/100000002  \d\S* left\n`)
+	if !progress.MatchString(stderr) || !strings.Contains(stderr, "interrupted: stopping the evaluation; ") {
+		t.Errorf("stderr %q", stderr)
+	}
+	s := &session{config: &config{evalSamples: 7}, images: &dataset{test: &images{n: 10}}}
+	var part bytes.Buffer
+	s.stdout = &part
+	if err := s.print(scores{soft: 3, discrete: 2, bound: 1, bounded: 4}); err != nil {
+		t.Fatal(err)
+	}
+	if want := "\ntest bound 1.00 nats (discrete, 7 samples, first 4 of 10 images)\n"; !strings.Contains(part.String(), want) {
+		t.Errorf("stdout %q, want %q in it", part.String(), want)
+	}
 }
 
 func TestReport(t *testing.T) {
