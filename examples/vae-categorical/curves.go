@@ -80,7 +80,7 @@ func tauPanel(history []record) (*plot.Plot, error) {
 	err := line(p, "", points(values, 1), red, 1.8)
 	low, high := slices.Min(values), slices.Max(values)
 	margin := 0.05 * (high - low)
-	if margin < 0.01*high {
+	if high-low < 0.02*high {
 		margin = 0.1 * high // a nearly constant temperature is not stretched
 	}
 	p.Y.Min, p.Y.Max = low-margin, high+margin
@@ -168,10 +168,11 @@ func line(p *plot.Plot, name string, points plotter.XYs, c color.Color, width vg
 	return nil
 }
 
-// window cuts off the initial drop, which would flatten the rest of the curve.
+// window cuts off the highest fiftieth of the values: the initial drop of a long run
+// would flatten the rest of the curve.
 func window(values []float64) (low, high float64) {
 	sorted := slices.Sorted(slices.Values(values))
-	low, high = sorted[0], sorted[int(0.98*float64(len(sorted)-1))]
+	low, high = sorted[0], sorted[len(sorted)-1-len(sorted)/50]
 	margin := max(0.05*(high-low), 0.01*math.Abs(high))
 	return low - margin, high + margin
 }

@@ -295,6 +295,10 @@ func TestWindow(t *testing.T) {
 	if low < 98 || low > 100.2 || high < 119.7 || high > 122 {
 		t.Errorf("window of %v to %v, want slightly more than 100.2 to 119.7", low, high)
 	}
+	// A few values are all shown.
+	if low, high := window([]float64{540, 500, 400}); low > 400 || high < 540 {
+		t.Errorf("for three values: window of %v to %v", low, high)
+	}
 	if low, high := window([]float64{7}); !(low < 7 && high > 7) {
 		t.Errorf("for one value: window of %v to %v", low, high)
 	}
@@ -352,6 +356,17 @@ func TestRoundTicks(t *testing.T) {
 		if !slices.Equal(got, tc.want) {
 			t.Errorf("%v to %v: %v, want %v", tc.low, tc.high, got, tc.want)
 		}
+	}
+}
+
+// A temperature that changes fills its panel.
+func TestAnnealedTau(t *testing.T) {
+	p, err := tauPanel([]record{{Tau: 1}, {Tau: 0.97}, {Tau: 0.89}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Y.Min < 0.88 || p.Y.Max > 1.01 {
+		t.Errorf("the panel shows %v to %v, want slightly more than 0.89 to 1", p.Y.Min, p.Y.Max)
 	}
 }
 
