@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -215,6 +217,27 @@ func TestCanonical(t *testing.T) {
 	} {
 		if got := canonical(spec); got != want {
 			t.Errorf("%q: %q, want %q", spec, got, want)
+		}
+	}
+}
+
+// README's table has each flag once, with its default.
+func TestReadmeListsTheFlags(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var help bytes.Buffer
+	if _, err := parseFlags([]string{"-h"}, &help); !errors.Is(err, flag.ErrHelp) {
+		t.Fatal(err)
+	}
+	for _, line := range regexp.MustCompile(`(?m)^  -([a-z-]+) .*?(?:\(default ([^ :]+)\))?$`).FindAllStringSubmatch(help.String(), -1) {
+		name, value := line[1], line[2]
+		row := regexp.MustCompile("(?m)^\\| `-"+name+"[ `].*$").FindAllString(string(readme), -1)
+		if len(row) != 1 {
+			t.Errorf("README explains -%s %d times", name, len(row))
+		} else if !strings.Contains(strings.Split(row[0], "|")[2], value) {
+			t.Errorf("README says %q, want the default %s", row[0], value)
 		}
 	}
 }

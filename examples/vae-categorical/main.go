@@ -34,8 +34,11 @@
 //	go run -tags cuda ./examples/vae-categorical
 //
 // The checkpoint is saved after each epoch and every 30 seconds (-checkpoint-every).
-// The first Ctrl-C, SIGTERM or SIGHUP finishes the current step and writes all files;
-// the second ends the program immediately, or after the file that is being saved.
+//
+// The first Ctrl-C, SIGTERM or SIGHUP finishes the current step, saves the checkpoint
+// and draws the pictures, for at most 5 seconds. After the training, it stops the
+// pictures or the evaluation and prints the results that are finished. The second one
+// ends the program immediately, or after the file that is being saved.
 //
 // Exit codes:
 //
@@ -43,6 +46,8 @@
 //	1    an error
 //	2    an invalid flag
 //	130  interrupted
+//
+// "go run" does not pass these on: it prints "exit status 130" and exits with 1.
 package main
 
 import (
