@@ -85,7 +85,7 @@ func (r Row) testNoGradient(t *testing.T) {
 	if G.CUDA {
 		return
 	}
-	b, cost = build()
+	b, _ = build()
 	m := G.NewLispMachine(b.Graph)
 	defer m.Close()
 	if err := m.RunAll(); err != nil {
