@@ -43,6 +43,9 @@ type Row struct {
 	BuildErrors []BuildError
 	RunErrors   []RunError
 
+	// Values are worked examples.
+	Values []Value
+
 	// Evals are nodes of a random op with WithDeterministicEval, and their values
 	// under gorgonia.EvalMode.
 	Evals []Eval
@@ -150,6 +153,7 @@ func Run(t *testing.T, dir string, rows []Row) {
 				t.Run(dt.String(), func(t *testing.T) {
 					r.testRuns(t, dt)
 					r.testMasks(t, dt)
+					r.testValues(t, dt)
 					r.testEmpty(t, dt)
 					r.testEvals(t, dt)
 					r.testDevice(t, dt)
