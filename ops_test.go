@@ -16,7 +16,7 @@ import (
 // else in package optest.
 func TestOps(t *testing.T) {
 	optest.Run(t, "ops", []optest.Row{
-		gumbel, gumbelLike, gumbelSoftmax, categorical, straightThrough, bceWithLogits, categoricalKL,
+		gumbel, gumbelLike, gumbelSoftmax, categorical, straightThrough, bceWithLogits, categoricalKL, categoricalEntropy,
 	})
 }
 
@@ -28,6 +28,7 @@ type (
 	runError   = optest.RunError
 	eval       = optest.Eval
 	law        = optest.Law
+	value      = optest.Value
 	data       = map[string][]float64
 )
 
@@ -471,4 +472,56 @@ var categoricalKL = optest.Row{
 		rejects(kl("q", "p"), data{"p": {-inf, -inf, -inf, 1, 2, 3}}, `p\[0,:\] are all -Inf`, "p", 0),
 	},
 	Golden: optest.GoldenCategoricalKL,
+}
+
+// CategoricalEntropy
+
+func entropy(logits string) func(b *builder) *G.Node {
+	return func(b *builder) *G.Node {
+		return G.Must(ops.CategoricalEntropy(b.In(logits), optest.Options[ops.DistributionOption](b)...))
+	}
+}
+
+var categoricalEntropy = optest.Row{
+	Op:    ops.CategoricalEntropy,
+	Nodes: []node{{Name: "entropy", Build: entropy("logits")}},
+	Gradients: []gradient{
+		{Name: "entropy", Cost: weighed(entropy("logits"))},
+		{Name: "squared", Cost: squared(entropy("logits"))},
+		{Name: "masked", Cost: weighed(entropy("masked"))},
+		{Name: "beside a divergence", Cost: func(b *builder) *G.Node {
+			return plus(b.Weigh(entropy("logits")(b)), b.Weigh(b.KL(b.In("logits"), nil)))
+		}},
+	},
+	Masks: []node{{Name: "entropy", Build: entropy("masked")}},
+	BuildErrors: []buildError{
+		fails("nil", func(b *builder) (*G.Node, error) { return ops.CategoricalEntropy(nil) }, "logits is nil"),
+		fails("integers", func(b *builder) (*G.Node, error) { return ops.CategoricalEntropy(array(b, tensor.Int, 2, 6)) }, "dtype int"),
+		fails("axis 2", func(b *builder) (*G.Node, error) {
+			return ops.CategoricalEntropy(b.In("logits"), ops.WithAxis(2))
+		}, "axis 2 is out of range"),
+		fails("no class", func(b *builder) (*G.Node, error) {
+			return ops.CategoricalEntropy(array(b, tensor.Float64, 2, 0))
+		}, "at least one class"),
+	},
+	RunErrors: []runError{
+		rejects(entropy("logits"), data{"logits": with(1, nan)}, `logits\[0,1\] is NaN`, "logits", 1),
+		rejects(entropy("logits"), data{"logits": with(4, inf)}, `logits\[1,1\] is \+Inf`, "logits", 4),
+		rejects(entropy("logits"), data{"logits": {1, 2, 3, -inf, -inf, -inf}}, `logits\[1,:\] are all -Inf`, "logits", 3),
+	},
+	Values: []value{
+		{
+			Build: entropy("logits"), Data: data{"logits": {0.5, -1, 2, 0}}, Want: []float64{0.878281175269},
+			Gradients: data{"logits": {0.152751538719, 0.0871141654104, -0.380564982776, 0.140699278646}},
+		},
+		{
+			Build: entropy("logits"), Data: data{"logits": {0.5, -inf, 2, 0}}, Want: []float64{0.751980449791},
+			Gradients: data{"logits": {0.173182852983, 0, -0.328035387085, 0.154852534102}},
+		},
+		{
+			Build: entropy("logits"), Data: data{"logits": {1e4, -1e4, -inf}}, Want: []float64{0},
+			Gradients: data{"logits": {0, 0, 0}},
+		},
+	},
+	NoGolden: "its values are those of the formula",
 }

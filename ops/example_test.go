@@ -213,6 +213,16 @@ func ExampleCategoricalKL() {
 	// [0.000 0.462] [0.000 0.111]
 }
 
+func ExampleCategoricalEntropy() {
+	g := G.NewGraph()
+	logits := matrix(g, "logits", 3, 3, 0, 0, 0, 2, 0, 0, 0, 0, math.Inf(-1))
+	entropy := must(ops.CategoricalEntropy(logits))
+	run(g)
+	fmt.Printf("%.3f\n", entropy.Value().Data())
+	// Output:
+	// [1.099 0.666 0.693]
+}
+
 // A source's state outlives its process: the draws go on where they stopped.
 func ExampleNewSource() {
 	build := func(src *ops.Source) (*G.Node, G.VM) {

@@ -39,6 +39,23 @@ func dot[T Float](x, y, ahead []T) (sum float64) {
 	return addLanes(&sums)
 }
 
+// dotEntropy is dotEntropyGo at the level in use.
+func dotEntropy[T Float](e, logits []T, s *entropyScalars[T]) (sum float64) {
+	logits = logits[:len(e)]
+	var sums [16]float64
+	switch {
+	case level == levelGo:
+		return dotEntropyGo(e, logits, s)
+	case unsafe.Sizeof(T(0)) == 8:
+		dotEntropy64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(e))), (*float64)(unsafe.Pointer(unsafe.SliceData(logits))), len(e), (*entropyScalars[float64])(unsafe.Pointer(s)), &sums)
+	case level == levelAVX512:
+		dotEntropy32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(e))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), len(e), (*entropyScalars[float32])(unsafe.Pointer(s)), &sums)
+	default:
+		dotEntropy32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(e))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), len(e), (*entropyScalars[float32])(unsafe.Pointer(s)), &sums)
+	}
+	return addLanes(&sums)
+}
+
 // dotKL is dotKLGo at the level in use.
 func dotKL[T Float](e, q, p []T, s *klScalars[T]) (sum float64, bad bool) {
 	q = q[:len(e)]
@@ -100,6 +117,22 @@ func gradColumns(dst, soft, grad []float32, classes int, s *gradScalars[float32]
 		gradColumns32AVX512(unsafe.SliceData(dst), unsafe.SliceData(soft), unsafe.SliceData(grad), classes, s, found)
 	default:
 		gradColumns32AVX2(unsafe.SliceData(dst), unsafe.SliceData(soft), unsafe.SliceData(grad), classes, s, found)
+	}
+}
+
+// gradEntropy is gradEntropyGo at the level in use.
+func gradEntropy[T Float](dst, e, logits []T, s *entropyScalars[T]) {
+	e = e[:len(dst)]
+	logits = logits[:len(dst)]
+	switch {
+	case level == levelGo:
+		gradEntropyGo(dst, e, logits, s)
+	case unsafe.Sizeof(T(0)) == 8:
+		gradEntropy64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(e))), (*float64)(unsafe.Pointer(unsafe.SliceData(logits))), len(dst), (*entropyScalars[float64])(unsafe.Pointer(s)))
+	case level == levelAVX512:
+		gradEntropy32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(e))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), len(dst), (*entropyScalars[float32])(unsafe.Pointer(s)))
+	default:
+		gradEntropy32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(e))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), len(dst), (*entropyScalars[float32])(unsafe.Pointer(s)))
 	}
 }
 
@@ -261,6 +294,42 @@ func dot32AVX512(x, y *float32, n int, sum *[16]float64, ahead *float32)
 //
 //go:noescape
 func dot32AVX2(x, y *float32, n int, sum *[16]float64, ahead *float32)
+
+// dotEntropy64AVX2 computes on AVX2, with a sum for each lane,
+//
+//	for i, y := range e {
+//		if y != 0 {
+//			sum += float64(y) * float64(logits[i]-s.top)
+//		}
+//	}
+//	return sum
+//
+//go:noescape
+func dotEntropy64AVX2(e, logits *float64, n int, s *entropyScalars[float64], sum *[16]float64)
+
+// dotEntropy32AVX512 computes on AVX512, with a sum for each lane,
+//
+//	for i, y := range e {
+//		if y != 0 {
+//			sum += float64(y) * float64(logits[i]-s.top)
+//		}
+//	}
+//	return sum
+//
+//go:noescape
+func dotEntropy32AVX512(e, logits *float32, n int, s *entropyScalars[float32], sum *[16]float64)
+
+// dotEntropy32AVX2 computes on AVX2, with a sum for each lane,
+//
+//	for i, y := range e {
+//		if y != 0 {
+//			sum += float64(y) * float64(logits[i]-s.top)
+//		}
+//	}
+//	return sum
+//
+//go:noescape
+func dotEntropy32AVX2(e, logits *float32, n int, s *entropyScalars[float32], sum *[16]float64)
 
 // dotKL64AVX2 computes on AVX2, with a sum for each lane,
 //
@@ -439,6 +508,33 @@ func gradColumns32AVX512(dst, soft, grad *float32, classes int, s *gradScalars[f
 //
 //go:noescape
 func gradColumns32AVX2(dst, soft, grad *float32, classes int, s *gradScalars[float32], found *laneClasses[uint32])
+
+// gradEntropy64AVX2 computes on AVX2
+//
+//	for i, y := range e {
+//		dst[i] = s.factor * (0 - centred(y, logits[i]-s.top, s.mean, s.meanLow))
+//	}
+//
+//go:noescape
+func gradEntropy64AVX2(dst, e, logits *float64, n int, s *entropyScalars[float64])
+
+// gradEntropy32AVX512 computes on AVX512
+//
+//	for i, y := range e {
+//		dst[i] = s.factor * (0 - centred(y, logits[i]-s.top, s.mean, s.meanLow))
+//	}
+//
+//go:noescape
+func gradEntropy32AVX512(dst, e, logits *float32, n int, s *entropyScalars[float32])
+
+// gradEntropy32AVX2 computes on AVX2
+//
+//	for i, y := range e {
+//		dst[i] = s.factor * (0 - centred(y, logits[i]-s.top, s.mean, s.meanLow))
+//	}
+//
+//go:noescape
+func gradEntropy32AVX2(dst, e, logits *float32, n int, s *entropyScalars[float32])
 
 // gradKL64AVX2 computes on AVX2
 //

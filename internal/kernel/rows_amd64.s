@@ -298,6 +298,176 @@ done:
 	VZEROUPPER
 	RET
 
+// func dotEntropy64AVX2(e *float64, logits *float64, n int, s *entropyScalars[float64], sum *[16]float64)
+// Requires: AVX, AVX2, FMA3
+TEXT ·dotEntropy64AVX2(SB), NOSPLIT, $0-40
+	MOVQ         e+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         s+24(FP), BX
+	VBROADCASTSD (BX), Y0
+	VPXOR        Y1, Y1, Y1
+	VPXOR        Y2, Y2, Y2
+
+whole:
+	CMPQ        DX, $0x00000004
+	JB          rest
+	VMOVUPS     (AX), Y3
+	VMOVUPS     (CX), Y4
+	VSUBPD      Y0, Y4, Y4
+	VPXOR       Y5, Y5, Y5
+	VCMPPD      $0x04, Y5, Y3, Y5
+	VANDPS      Y5, Y4, Y4
+	VFMADD231PD Y3, Y4, Y1
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	SUBQ        $0x00000004, DX
+	JMP         whole
+
+rest:
+	TESTQ       DX, DX
+	JZ          done
+	LEAQ        firstLanes<>+0(SB), BX
+	NEGQ        DX
+	VMOVUPS     32(BX)(DX*8), Y3
+	VMASKMOVPS  (AX), Y3, Y4
+	VMASKMOVPS  (CX), Y3, Y3
+	VSUBPD      Y0, Y3, Y3
+	VPXOR       Y0, Y0, Y0
+	VCMPPD      $0x04, Y0, Y4, Y0
+	VANDPS      Y0, Y3, Y3
+	VFMADD231PD Y4, Y3, Y1
+
+done:
+	MOVQ    sum+32(FP), AX
+	VMOVUPD Y1, (AX)
+	VMOVUPD Y2, 32(AX)
+	VZEROUPPER
+	RET
+
+// func dotEntropy32AVX512(e *float32, logits *float32, n int, s *entropyScalars[float32], sum *[16]float64)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·dotEntropy32AVX512(SB), NOSPLIT, $0-40
+	MOVQ         e+0(FP), AX
+	MOVQ         logits+8(FP), DX
+	MOVQ         n+16(FP), CX
+	MOVQ         s+24(FP), BX
+	VBROADCASTSS (BX), Z0
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+
+whole:
+	CMPQ          CX, $0x00000010
+	JB            rest
+	VMOVUPS       (AX), Z3
+	VMOVUPS       (DX), Z4
+	VSUBPS        Z0, Z4, Z4
+	VPXORD        Z5, Z5, Z5
+	VCMPPS        $0x04, Z5, Z3, K1
+	VMOVAPS.Z     Z4, K1, Z4
+	VEXTRACTF32X8 $0x01, Z3, Y6
+	VCVTPS2PD     Y3, Z3
+	VCVTPS2PD     Y6, Z6
+	VEXTRACTF32X8 $0x01, Z4, Y8
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y8, Z8
+	VFMADD231PD   Z3, Z4, Z1
+	VFMADD231PD   Z6, Z8, Z2
+	ADDQ          $0x00000040, AX
+	ADDQ          $0x00000040, DX
+	SUBQ          $0x00000010, CX
+	JMP           whole
+
+rest:
+	TESTQ         CX, CX
+	JZ            done
+	MOVQ          $0x0000000000000001, BX
+	SHLQ          CL, BX
+	DECQ          BX
+	KMOVW         BX, K1
+	VMOVUPS.Z     (AX), K1, Z3
+	VMOVUPS.Z     (DX), K1, Z4
+	VSUBPS        Z0, Z4, Z4
+	VPXORD        Z7, Z7, Z7
+	VCMPPS        $0x04, Z7, Z3, K1
+	VMOVAPS.Z     Z4, K1, Z4
+	VEXTRACTF32X8 $0x01, Z3, Y0
+	VCVTPS2PD     Y3, Z3
+	VCVTPS2PD     Y0, Z0
+	VEXTRACTF32X8 $0x01, Z4, Y5
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y5, Z5
+	VFMADD231PD   Z3, Z4, Z1
+	VFMADD231PD   Z0, Z5, Z2
+
+done:
+	MOVQ    sum+32(FP), AX
+	VMOVUPD Z1, (AX)
+	VMOVUPD Z2, 64(AX)
+	VZEROUPPER
+	RET
+
+// func dotEntropy32AVX2(e *float32, logits *float32, n int, s *entropyScalars[float32], sum *[16]float64)
+// Requires: AVX, AVX2, FMA3
+TEXT ·dotEntropy32AVX2(SB), NOSPLIT, $0-40
+	MOVQ         e+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         s+24(FP), BX
+	VBROADCASTSS (BX), Y0
+	VPXOR        Y1, Y1, Y1
+	VPXOR        Y2, Y2, Y2
+
+whole:
+	CMPQ         DX, $0x00000008
+	JB           rest
+	VMOVUPS      (AX), Y3
+	VMOVUPS      (CX), Y4
+	VSUBPS       Y0, Y4, Y4
+	VPXOR        Y5, Y5, Y5
+	VCMPPS       $0x04, Y5, Y3, Y5
+	VANDPS       Y5, Y4, Y4
+	VEXTRACTF128 $0x01, Y3, X5
+	VCVTPS2PD    X3, Y3
+	VCVTPS2PD    X5, Y5
+	VEXTRACTF128 $0x01, Y4, X6
+	VCVTPS2PD    X4, Y4
+	VCVTPS2PD    X6, Y6
+	VFMADD231PD  Y3, Y4, Y1
+	VFMADD231PD  Y5, Y6, Y2
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	SUBQ         $0x00000008, DX
+	JMP          whole
+
+rest:
+	TESTQ        DX, DX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), BX
+	NEGQ         DX
+	VMOVUPS      32(BX)(DX*4), Y3
+	VMASKMOVPS   (AX), Y3, Y4
+	VMASKMOVPS   (CX), Y3, Y3
+	VSUBPS       Y0, Y3, Y3
+	VPXOR        Y0, Y0, Y0
+	VCMPPS       $0x04, Y0, Y4, Y0
+	VANDPS       Y0, Y3, Y3
+	VEXTRACTF128 $0x01, Y4, X0
+	VCVTPS2PD    X4, Y4
+	VCVTPS2PD    X0, Y0
+	VEXTRACTF128 $0x01, Y3, X5
+	VCVTPS2PD    X3, Y3
+	VCVTPS2PD    X5, Y5
+	VFMADD231PD  Y4, Y3, Y1
+	VFMADD231PD  Y0, Y5, Y2
+
+done:
+	MOVQ    sum+32(FP), AX
+	VMOVUPD Y1, (AX)
+	VMOVUPD Y2, 32(AX)
+	VZEROUPPER
+	RET
+
 // func dotKL64AVX2(e *float64, q *float64, p *float64, n int, s *klScalars[float64], sum *[16]float64) (bad uint32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·dotKL64AVX2(SB), NOSPLIT, $0-52
@@ -1639,6 +1809,184 @@ gradient:
 	ADDQ    $0x00000020, DX
 	DECQ    BX
 	JNZ     gradient
+	VZEROUPPER
+	RET
+
+// func gradEntropy64AVX2(dst *float64, e *float64, logits *float64, n int, s *entropyScalars[float64])
+// Requires: AVX, AVX2
+TEXT ·gradEntropy64AVX2(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         e+8(FP), CX
+	MOVQ         logits+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSD (SI), Y0
+	VBROADCASTSD 8(SI), Y1
+	VBROADCASTSD 16(SI), Y2
+	VBROADCASTSD 24(SI), Y3
+
+whole:
+	CMPQ    BX, $0x00000004
+	JB      rest
+	VMOVUPS (DX), Y4
+	VPXOR   Y5, Y5, Y5
+	VSUBPD  Y0, Y4, Y4
+	VMOVUPS (CX), Y6
+	VPXOR   Y7, Y7, Y7
+	VSUBPD  Y2, Y4, Y4
+	VSUBPD  Y3, Y4, Y4
+	VMULPD  Y6, Y4, Y4
+	VCMPPD  $0x04, Y7, Y6, Y6
+	VANDPS  Y6, Y4, Y4
+	VSUBPD  Y4, Y5, Y4
+	VMULPD  Y1, Y4, Y4
+	VMOVUPS Y4, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	ADDQ    $0x00000020, DX
+	SUBQ    $0x00000004, BX
+	JMP     whole
+
+rest:
+	TESTQ      BX, BX
+	JZ         done
+	LEAQ       firstLanes<>+0(SB), SI
+	NEGQ       BX
+	VMOVUPS    32(SI)(BX*8), Y4
+	VMASKMOVPS (DX), Y4, Y5
+	VPXOR      Y6, Y6, Y6
+	VSUBPD     Y0, Y5, Y5
+	VMASKMOVPS (CX), Y4, Y0
+	VPXOR      Y7, Y7, Y7
+	VSUBPD     Y2, Y5, Y2
+	VSUBPD     Y3, Y2, Y2
+	VMULPD     Y0, Y2, Y2
+	VCMPPD     $0x04, Y7, Y0, Y0
+	VANDPS     Y0, Y2, Y2
+	VSUBPD     Y2, Y6, Y2
+	VMULPD     Y1, Y2, Y2
+	VMASKMOVPS Y2, Y4, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func gradEntropy32AVX512(dst *float32, e *float32, logits *float32, n int, s *entropyScalars[float32])
+// Requires: AVX, AVX512F
+TEXT ·gradEntropy32AVX512(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         e+8(FP), DX
+	MOVQ         logits+16(FP), BX
+	MOVQ         n+24(FP), CX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSS (SI), Z0
+	VBROADCASTSS 4(SI), Z1
+	VBROADCASTSS 8(SI), Z2
+	VBROADCASTSS 12(SI), Z3
+
+whole:
+	CMPQ      CX, $0x00000010
+	JB        rest
+	VMOVUPS   (BX), Z4
+	VPXORD    Z5, Z5, Z5
+	VSUBPS    Z0, Z4, Z4
+	VMOVUPS   (DX), Z6
+	VPXORD    Z7, Z7, Z7
+	VSUBPS    Z2, Z4, Z4
+	VSUBPS    Z3, Z4, Z4
+	VMULPS    Z6, Z4, Z4
+	VCMPPS    $0x04, Z7, Z6, K1
+	VMOVAPS.Z Z4, K1, Z4
+	VSUBPS    Z4, Z5, Z4
+	VMULPS    Z1, Z4, Z4
+	VMOVUPS   Z4, (AX)
+	ADDQ      $0x00000040, AX
+	ADDQ      $0x00000040, DX
+	ADDQ      $0x00000040, BX
+	SUBQ      $0x00000010, CX
+	JMP       whole
+
+rest:
+	TESTQ     CX, CX
+	JZ        done
+	MOVQ      $0x0000000000000001, SI
+	SHLQ      CL, SI
+	DECQ      SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (BX), K1, Z4
+	VPXORD    Z8, Z8, Z8
+	VSUBPS    Z0, Z4, Z4
+	VMOVUPS.Z (DX), K1, Z0
+	VPXORD    Z9, Z9, Z9
+	VSUBPS    Z2, Z4, Z2
+	VSUBPS    Z3, Z2, Z2
+	VMULPS    Z0, Z2, Z2
+	VCMPPS    $0x04, Z9, Z0, K2
+	VMOVAPS.Z Z2, K2, Z2
+	VSUBPS    Z2, Z8, Z2
+	VMULPS    Z1, Z2, Z2
+	VMOVUPS   Z2, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func gradEntropy32AVX2(dst *float32, e *float32, logits *float32, n int, s *entropyScalars[float32])
+// Requires: AVX, AVX2
+TEXT ·gradEntropy32AVX2(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         e+8(FP), CX
+	MOVQ         logits+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSS (SI), Y0
+	VBROADCASTSS 4(SI), Y1
+	VBROADCASTSS 8(SI), Y2
+	VBROADCASTSS 12(SI), Y3
+
+whole:
+	CMPQ    BX, $0x00000008
+	JB      rest
+	VMOVUPS (DX), Y4
+	VPXOR   Y5, Y5, Y5
+	VSUBPS  Y0, Y4, Y4
+	VMOVUPS (CX), Y6
+	VPXOR   Y7, Y7, Y7
+	VSUBPS  Y2, Y4, Y4
+	VSUBPS  Y3, Y4, Y4
+	VMULPS  Y6, Y4, Y4
+	VCMPPS  $0x04, Y7, Y6, Y6
+	VANDPS  Y6, Y4, Y4
+	VSUBPS  Y4, Y5, Y4
+	VMULPS  Y1, Y4, Y4
+	VMOVUPS Y4, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	ADDQ    $0x00000020, DX
+	SUBQ    $0x00000008, BX
+	JMP     whole
+
+rest:
+	TESTQ      BX, BX
+	JZ         done
+	LEAQ       firstLanes<>+0(SB), SI
+	NEGQ       BX
+	VMOVUPS    32(SI)(BX*4), Y4
+	VMASKMOVPS (DX), Y4, Y5
+	VPXOR      Y6, Y6, Y6
+	VSUBPS     Y0, Y5, Y5
+	VMASKMOVPS (CX), Y4, Y0
+	VPXOR      Y7, Y7, Y7
+	VSUBPS     Y2, Y5, Y2
+	VSUBPS     Y3, Y2, Y2
+	VMULPS     Y0, Y2, Y2
+	VCMPPS     $0x04, Y7, Y0, Y0
+	VANDPS     Y0, Y2, Y2
+	VSUBPS     Y2, Y6, Y2
+	VMULPS     Y1, Y2, Y2
+	VMASKMOVPS Y2, Y4, (AX)
+
+done:
 	VZEROUPPER
 	RET
 

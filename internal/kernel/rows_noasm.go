@@ -12,6 +12,10 @@ func dot[T Float](x, y, ahead []T) (sum float64) {
 	return dotGo(x, y, ahead)
 }
 
+func dotEntropy[T Float](e, logits []T, s *entropyScalars[T]) (sum float64) {
+	return dotEntropyGo(e, logits, s)
+}
+
 func dotKL[T Float](e, q, p []T, s *klScalars[T]) (sum float64, bad bool) {
 	return dotKLGo(e, q, p, s)
 }
@@ -26,6 +30,10 @@ func findPeaks[T Float, W word](logits, noise []T, peaks *lanePeaks[T], found *l
 
 func gradColumns(dst, soft, grad []float32, classes int, s *gradScalars[float32], found *laneClasses[uint32]) {
 	gradColumnsGo(dst, soft, grad, classes, s, found)
+}
+
+func gradEntropy[T Float](dst, e, logits []T, s *entropyScalars[T]) {
+	gradEntropyGo(dst, e, logits, s)
 }
 
 func gradKL[T Float](dst, e, q, p []T, s *klScalars[T]) {

@@ -45,6 +45,7 @@ func testVectorCode[T Float](t *testing.T, tolerance float64, checked map[string
 		c.elementwise()
 		c.rows()
 		c.kl()
+		c.entropy()
 	}
 	checked["findPeaks"] = true
 }
@@ -182,6 +183,17 @@ func (c *vectorCheck[T]) kl() {
 	}
 	c.near("axpby", func(plain bool, dst []T) (float64, bool) {
 		choose(plain, axpbyGo[T], axpby[T])(dst, c.x, c.y, &axpbyScalars[T]{0.6, -1.2})
+		return 0, false
+	})
+}
+
+func (c *vectorCheck[T]) entropy() {
+	s := entropyScalars[T]{3, -2, 0.3, low}
+	c.near("dotEntropy", func(plain bool, _ []T) (float64, bool) {
+		return choose(plain, dotEntropyGo[T], dotEntropy[T])(c.e, c.infinite, &s), false
+	})
+	c.near("gradEntropy", func(plain bool, dst []T) (float64, bool) {
+		choose(plain, gradEntropyGo[T], gradEntropy[T])(dst, c.e, c.infinite, &s)
 		return 0, false
 	})
 }
