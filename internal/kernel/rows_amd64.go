@@ -6,6 +6,22 @@ package kernel
 
 import "unsafe"
 
+// addGrad is addGradGo at the level in use.
+func addGrad[T Float](dst, soft, grad []T, s *gradScalars[T]) {
+	soft = soft[:len(dst)]
+	grad = grad[:len(dst)]
+	switch {
+	case level == levelGo:
+		addGradGo(dst, soft, grad, s)
+	case unsafe.Sizeof(T(0)) == 8:
+		addGrad64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(soft))), (*float64)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*gradScalars[float64])(unsafe.Pointer(s)))
+	case level == levelAVX512:
+		addGrad32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(soft))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*gradScalars[float32])(unsafe.Pointer(s)))
+	default:
+		addGrad32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(soft))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*gradScalars[float32])(unsafe.Pointer(s)))
+	}
+}
+
 // axpby is axpbyGo at the level in use.
 func axpby[T Float](dst, x, y []T, s *axpbyScalars[T]) {
 	x = x[:len(dst)]
@@ -20,6 +36,25 @@ func axpby[T Float](dst, x, y []T, s *axpbyScalars[T]) {
 	default:
 		axpby32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(x))), (*float32)(unsafe.Pointer(unsafe.SliceData(y))), len(dst), (*axpbyScalars[float32])(unsafe.Pointer(s)))
 	}
+}
+
+// conditionalSoft is conditionalSoftGo at the level in use.
+func conditionalSoft[T Float](dst, logProbs, probs, noise []T, s *raoScalars[T]) (sum float64) {
+	logProbs = logProbs[:len(dst)]
+	probs = probs[:len(dst)]
+	noise = noise[:len(dst)]
+	var sums [16]float64
+	switch {
+	case level == levelGo:
+		return conditionalSoftGo(dst, logProbs, probs, noise, s)
+	case unsafe.Sizeof(T(0)) == 8:
+		conditionalSoft64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(logProbs))), (*float64)(unsafe.Pointer(unsafe.SliceData(probs))), (*float64)(unsafe.Pointer(unsafe.SliceData(noise))), len(dst), (*raoScalars[float64])(unsafe.Pointer(s)), &sums)
+	case level == levelAVX512:
+		conditionalSoft32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(logProbs))), (*float32)(unsafe.Pointer(unsafe.SliceData(probs))), (*float32)(unsafe.Pointer(unsafe.SliceData(noise))), len(dst), (*raoScalars[float32])(unsafe.Pointer(s)), &sums)
+	default:
+		conditionalSoft32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(logProbs))), (*float32)(unsafe.Pointer(unsafe.SliceData(probs))), (*float32)(unsafe.Pointer(unsafe.SliceData(noise))), len(dst), (*raoScalars[float32])(unsafe.Pointer(s)), &sums)
+	}
+	return addLanes(&sums)
 }
 
 // dot is dotGo at the level in use.
@@ -91,6 +126,18 @@ func findPeaks[T Float, W word](logits, noise []T, peaks *lanePeaks[T], found *l
 	}
 }
 
+// gapColumns is gapColumnsGo at the level in use.
+func gapColumns(soft []float32, classes int, s *laneGaps) {
+	switch {
+	case level == levelGo:
+		gapColumnsGo(soft, classes, s)
+	case level == levelAVX512:
+		gapColumns32AVX512(unsafe.SliceData(soft), classes, s)
+	default:
+		gapColumns32AVX2(unsafe.SliceData(soft), classes, s)
+	}
+}
+
 // gradColumns is gradColumnsGo at the level in use.
 func gradColumns(dst, soft, grad []float32, classes int, s *gradScalars[float32], found *laneClasses[uint32]) {
 	switch {
@@ -117,6 +164,23 @@ func gradKL[T Float](dst, e, q, p []T, s *klScalars[T]) {
 		gradKL32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(e))), (*float32)(unsafe.Pointer(unsafe.SliceData(q))), (*float32)(unsafe.Pointer(unsafe.SliceData(p))), len(dst), (*klScalars[float32])(unsafe.Pointer(s)))
 	default:
 		gradKL32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(e))), (*float32)(unsafe.Pointer(unsafe.SliceData(q))), (*float32)(unsafe.Pointer(unsafe.SliceData(p))), len(dst), (*klScalars[float32])(unsafe.Pointer(s)))
+	}
+}
+
+// gradPair is gradPairGo at the level in use.
+func gradPair[T Float](dst, soft, probs, grad []T, s *reinMaxScalars[T]) {
+	soft = soft[:len(dst)]
+	probs = probs[:len(dst)]
+	grad = grad[:len(dst)]
+	switch {
+	case level == levelGo:
+		gradPairGo(dst, soft, probs, grad, s)
+	case unsafe.Sizeof(T(0)) == 8:
+		gradPair64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(soft))), (*float64)(unsafe.Pointer(unsafe.SliceData(probs))), (*float64)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*reinMaxScalars[float64])(unsafe.Pointer(s)))
+	case level == levelAVX512:
+		gradPair32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(soft))), (*float32)(unsafe.Pointer(unsafe.SliceData(probs))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*reinMaxScalars[float32])(unsafe.Pointer(s)))
+	default:
+		gradPair32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(soft))), (*float32)(unsafe.Pointer(unsafe.SliceData(probs))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*reinMaxScalars[float32])(unsafe.Pointer(s)))
 	}
 }
 
@@ -153,6 +217,46 @@ func gradTau[T Float](logits, noise, soft, grad []T, s *softmaxScalars[T]) (sum 
 		gradTau32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(logits))), (*float32)(unsafe.Pointer(unsafe.SliceData(noise))), (*float32)(unsafe.Pointer(unsafe.SliceData(soft))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(logits), (*softmaxScalars[float32])(unsafe.Pointer(s)), &sums)
 	}
 	return addLanes(&sums)
+}
+
+// limit is limitGo at the level in use.
+func limit[T Float](x []T, most T) (sum float64) {
+	var sums [16]float64
+	switch {
+	case level == levelGo:
+		return limitGo(x, most)
+	case unsafe.Sizeof(T(0)) == 8:
+		limit64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(x))), len(x), float64(most), &sums)
+	case level == levelAVX512:
+		limit32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(x))), len(x), float32(most), &sums)
+	default:
+		limit32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(x))), len(x), float32(most), &sums)
+	}
+	return addLanes(&sums)
+}
+
+// raoColumns is raoColumnsGo at the level in use.
+func raoColumns(dst, logProbs, probs, noise, grad, soft []float32, classes int, s *raoColumnsScalars, e *[16]float32) {
+	switch {
+	case level == levelGo:
+		raoColumnsGo(dst, logProbs, probs, noise, grad, soft, classes, s, e)
+	case level == levelAVX512:
+		raoColumns32AVX512(unsafe.SliceData(dst), unsafe.SliceData(logProbs), unsafe.SliceData(probs), unsafe.SliceData(noise), unsafe.SliceData(grad), unsafe.SliceData(soft), classes, s, e)
+	default:
+		raoColumns32AVX2(unsafe.SliceData(dst), unsafe.SliceData(logProbs), unsafe.SliceData(probs), unsafe.SliceData(noise), unsafe.SliceData(grad), unsafe.SliceData(soft), classes, s, e)
+	}
+}
+
+// reinMaxColumns is reinMaxColumnsGo at the level in use.
+func reinMaxColumns(dst, soft, probs, grad []float32, classes int, chosen *[16]uint32) {
+	switch {
+	case level == levelGo:
+		reinMaxColumnsGo(dst, soft, probs, grad, classes, chosen)
+	case level == levelAVX512:
+		reinMaxColumns32AVX512(unsafe.SliceData(dst), unsafe.SliceData(soft), unsafe.SliceData(probs), unsafe.SliceData(grad), classes, chosen)
+	default:
+		reinMaxColumns32AVX2(unsafe.SliceData(dst), unsafe.SliceData(soft), unsafe.SliceData(probs), unsafe.SliceData(grad), classes, chosen)
+	}
 }
 
 // sampleColumns is sampleColumnsGo at the level in use.
@@ -205,6 +309,33 @@ func untranspose(dst, src []float32, classes int) {
 	}
 }
 
+// addGrad64AVX2 computes on AVX2
+//
+//	for i, y := range soft {
+//		dst[i] += s.inverse * centred(y, grad[i], s.mean, s.meanLow)
+//	}
+//
+//go:noescape
+func addGrad64AVX2(dst, soft, grad *float64, n int, s *gradScalars[float64])
+
+// addGrad32AVX512 computes on AVX512
+//
+//	for i, y := range soft {
+//		dst[i] += s.inverse * centred(y, grad[i], s.mean, s.meanLow)
+//	}
+//
+//go:noescape
+func addGrad32AVX512(dst, soft, grad *float32, n int, s *gradScalars[float32])
+
+// addGrad32AVX2 computes on AVX2
+//
+//	for i, y := range soft {
+//		dst[i] += s.inverse * centred(y, grad[i], s.mean, s.meanLow)
+//	}
+//
+//go:noescape
+func addGrad32AVX2(dst, soft, grad *float32, n int, s *gradScalars[float32])
+
 // axpby64AVX2 computes on AVX2
 //
 //	for i, v := range x {
@@ -231,6 +362,42 @@ func axpby32AVX512(dst, x, y *float32, n int, s *axpbyScalars[float32])
 //
 //go:noescape
 func axpby32AVX2(dst, x, y *float32, n int, s *axpbyScalars[float32])
+
+// conditionalSoft64AVX2 computes on AVX2, with a sum for each lane,
+//
+//	for i, p := range probs {
+//		phi := min(logProbs[i]+s.logE-T(math.Log(float64(noise[i]+p*s.e))), 0)
+//		dst[i] = T(math.Exp(float64(s.rate * phi)))
+//		sum += float64(dst[i])
+//	}
+//	return sum
+//
+//go:noescape
+func conditionalSoft64AVX2(dst, logProbs, probs, noise *float64, n int, s *raoScalars[float64], sum *[16]float64)
+
+// conditionalSoft32AVX512 computes on AVX512, with a sum for each lane,
+//
+//	for i, p := range probs {
+//		phi := min(logProbs[i]+s.logE-T(math.Log(float64(noise[i]+p*s.e))), 0)
+//		dst[i] = T(math.Exp(float64(s.rate * phi)))
+//		sum += float64(dst[i])
+//	}
+//	return sum
+//
+//go:noescape
+func conditionalSoft32AVX512(dst, logProbs, probs, noise *float32, n int, s *raoScalars[float32], sum *[16]float64)
+
+// conditionalSoft32AVX2 computes on AVX2, with a sum for each lane,
+//
+//	for i, p := range probs {
+//		phi := min(logProbs[i]+s.logE-T(math.Log(float64(noise[i]+p*s.e))), 0)
+//		dst[i] = T(math.Exp(float64(s.rate * phi)))
+//		sum += float64(dst[i])
+//	}
+//	return sum
+//
+//go:noescape
+func conditionalSoft32AVX2(dst, logProbs, probs, noise *float32, n int, s *raoScalars[float32], sum *[16]float64)
 
 // dot64AVX2 computes on AVX2, with a sum for each lane,
 //
@@ -400,6 +567,56 @@ func findPeaks32AVX512(logits, noise *float32, n int, peaks *lanePeaks[float32],
 //go:noescape
 func findPeaks32AVX2(logits, noise *float32, n int, peaks *lanePeaks[float32], found *laneClasses[uint32])
 
+// gapColumns32AVX512 computes on AVX512
+//
+//	lanes := lanes[float32]()
+//	for lane := range lanes {
+//		var top float32
+//		for i := lane; i < classes*lanes; i += lanes {
+//			top = max(top, soft[i])
+//		}
+//		most := top * s.factor[lane]
+//		var total float64
+//		for i, c := lane, 0; c < classes; i, c = i+lanes, c+1 {
+//			soft[i] = min(soft[i], most)
+//			if uint32(c) == s.class[lane] {
+//				soft[i] = top
+//			}
+//			total += float64(soft[i])
+//		}
+//		for i := lane; i < classes*lanes; i += lanes {
+//			soft[i] *= float32(1 / total)
+//		}
+//	}
+//
+//go:noescape
+func gapColumns32AVX512(soft *float32, classes int, s *laneGaps)
+
+// gapColumns32AVX2 computes on AVX2
+//
+//	lanes := lanes[float32]()
+//	for lane := range lanes {
+//		var top float32
+//		for i := lane; i < classes*lanes; i += lanes {
+//			top = max(top, soft[i])
+//		}
+//		most := top * s.factor[lane]
+//		var total float64
+//		for i, c := lane, 0; c < classes; i, c = i+lanes, c+1 {
+//			soft[i] = min(soft[i], most)
+//			if uint32(c) == s.class[lane] {
+//				soft[i] = top
+//			}
+//			total += float64(soft[i])
+//		}
+//		for i := lane; i < classes*lanes; i += lanes {
+//			soft[i] *= float32(1 / total)
+//		}
+//	}
+//
+//go:noescape
+func gapColumns32AVX2(soft *float32, classes int, s *laneGaps)
+
 // gradColumns32AVX512 computes on AVX512
 //
 //	lanes := lanes[float32]()
@@ -466,6 +683,33 @@ func gradKL32AVX512(dst, e, q, p *float32, n int, s *klScalars[float32])
 //
 //go:noescape
 func gradKL32AVX2(dst, e, q, p *float32, n int, s *klScalars[float32])
+
+// gradPair64AVX2 computes on AVX2
+//
+//	for i, y := range soft {
+//		dst[i] = centred(y, grad[i], s.mean, s.meanLow) - 0.5*centred(probs[i], grad[i], s.meanP, s.meanPLow)
+//	}
+//
+//go:noescape
+func gradPair64AVX2(dst, soft, probs, grad *float64, n int, s *reinMaxScalars[float64])
+
+// gradPair32AVX512 computes on AVX512
+//
+//	for i, y := range soft {
+//		dst[i] = centred(y, grad[i], s.mean, s.meanLow) - 0.5*centred(probs[i], grad[i], s.meanP, s.meanPLow)
+//	}
+//
+//go:noescape
+func gradPair32AVX512(dst, soft, probs, grad *float32, n int, s *reinMaxScalars[float32])
+
+// gradPair32AVX2 computes on AVX2
+//
+//	for i, y := range soft {
+//		dst[i] = centred(y, grad[i], s.mean, s.meanLow) - 0.5*centred(probs[i], grad[i], s.meanP, s.meanPLow)
+//	}
+//
+//go:noescape
+func gradPair32AVX2(dst, soft, probs, grad *float32, n int, s *reinMaxScalars[float32])
 
 // gradRow64AVX2 computes on AVX2
 //
@@ -535,6 +779,125 @@ func gradTau32AVX512(logits, noise, soft, grad *float32, n int, s *softmaxScalar
 //
 //go:noescape
 func gradTau32AVX2(logits, noise, soft, grad *float32, n int, s *softmaxScalars[float32], sum *[16]float64)
+
+// limit64AVX2 computes on AVX2, with a sum for each lane,
+//
+//	for i, v := range x {
+//		x[i] = min(v, most)
+//		sum += float64(x[i])
+//	}
+//	return sum
+//
+//go:noescape
+func limit64AVX2(x *float64, n int, most float64, sum *[16]float64)
+
+// limit32AVX512 computes on AVX512, with a sum for each lane,
+//
+//	for i, v := range x {
+//		x[i] = min(v, most)
+//		sum += float64(x[i])
+//	}
+//	return sum
+//
+//go:noescape
+func limit32AVX512(x *float32, n int, most float32, sum *[16]float64)
+
+// limit32AVX2 computes on AVX2, with a sum for each lane,
+//
+//	for i, v := range x {
+//		x[i] = min(v, most)
+//		sum += float64(x[i])
+//	}
+//	return sum
+//
+//go:noescape
+func limit32AVX2(x *float32, n int, most float32, sum *[16]float64)
+
+// raoColumns32AVX512 computes on AVX512
+//
+//	lanes := lanes[float32]()
+//	for lane := range lanes {
+//		logE := float32(math.Log(float64(e[lane])))
+//		var total, mean float64
+//		for i := lane; i < classes*lanes; i += lanes {
+//			phi := min(logProbs[i]+logE-float32(math.Log(float64(noise[i]+probs[i]*e[lane]))), 0)
+//			soft[i] = float32(math.Exp(float64(s.rate * phi)))
+//			total += float64(soft[i])
+//			mean += float64(soft[i]) * float64(grad[i])
+//		}
+//		high, low := splitFloat[float32](mean / total)
+//		weight := float32(float64(s.weight) / total)
+//		for i := lane; i < classes*lanes; i += lanes {
+//			dst[i] += weight * centred(soft[i], grad[i], high, low)
+//		}
+//	}
+//
+//go:noescape
+func raoColumns32AVX512(dst, logProbs, probs, noise, grad, soft *float32, classes int, s *raoColumnsScalars, e *[16]float32)
+
+// raoColumns32AVX2 computes on AVX2
+//
+//	lanes := lanes[float32]()
+//	for lane := range lanes {
+//		logE := float32(math.Log(float64(e[lane])))
+//		var total, mean float64
+//		for i := lane; i < classes*lanes; i += lanes {
+//			phi := min(logProbs[i]+logE-float32(math.Log(float64(noise[i]+probs[i]*e[lane]))), 0)
+//			soft[i] = float32(math.Exp(float64(s.rate * phi)))
+//			total += float64(soft[i])
+//			mean += float64(soft[i]) * float64(grad[i])
+//		}
+//		high, low := splitFloat[float32](mean / total)
+//		weight := float32(float64(s.weight) / total)
+//		for i := lane; i < classes*lanes; i += lanes {
+//			dst[i] += weight * centred(soft[i], grad[i], high, low)
+//		}
+//	}
+//
+//go:noescape
+func raoColumns32AVX2(dst, logProbs, probs, noise, grad, soft *float32, classes int, s *raoColumnsScalars, e *[16]float32)
+
+// reinMaxColumns32AVX512 computes on AVX512
+//
+//	lanes := lanes[float32]()
+//	for lane := range lanes {
+//		var meanSoft, meanP float64
+//		for i := lane; i < classes*lanes; i += lanes {
+//			meanSoft += float64(soft[i]) * float64(grad[i])
+//			meanP += float64(probs[i]) * float64(grad[i])
+//		}
+//		at := int(chosen[lane])*lanes + lane
+//		mean, meanLow := splitFloat[float32]((meanSoft + float64(grad[at])) / 2)
+//		high, low := splitFloat[float32](meanP)
+//		for i := lane; i < classes*lanes; i += lanes {
+//			dst[i] = centred(soft[i], grad[i], mean, meanLow) - 0.5*centred(probs[i], grad[i], high, low)
+//		}
+//		dst[at] += grad[at] - mean - meanLow
+//	}
+//
+//go:noescape
+func reinMaxColumns32AVX512(dst, soft, probs, grad *float32, classes int, chosen *[16]uint32)
+
+// reinMaxColumns32AVX2 computes on AVX2
+//
+//	lanes := lanes[float32]()
+//	for lane := range lanes {
+//		var meanSoft, meanP float64
+//		for i := lane; i < classes*lanes; i += lanes {
+//			meanSoft += float64(soft[i]) * float64(grad[i])
+//			meanP += float64(probs[i]) * float64(grad[i])
+//		}
+//		at := int(chosen[lane])*lanes + lane
+//		mean, meanLow := splitFloat[float32]((meanSoft + float64(grad[at])) / 2)
+//		high, low := splitFloat[float32](meanP)
+//		for i := lane; i < classes*lanes; i += lanes {
+//			dst[i] = centred(soft[i], grad[i], mean, meanLow) - 0.5*centred(probs[i], grad[i], high, low)
+//		}
+//		dst[at] += grad[at] - mean - meanLow
+//	}
+//
+//go:noescape
+func reinMaxColumns32AVX2(dst, soft, probs, grad *float32, classes int, chosen *[16]uint32)
 
 // sampleColumns32AVX512 computes on AVX512
 //
