@@ -62,6 +62,9 @@
 //   - A closed machine leaks its compiled program, and each launch of one of
 //     Gorgonia's elementwise nodes leaks about 50 bytes of C memory: keep
 //     machines and run them often.
-//   - A binary built with the tag exits at startup on a machine without an
-//     NVIDIA driver: ship a build without the tag as well.
+//   - A binary built with the tag exits at startup with one sentence on a
+//     machine without an NVIDIA driver or GPU: ship a build without the tag as
+//     well.
+//   - Device 0 is used. On a machine with several GPUs, choose it with
+//     CUDA_VISIBLE_DEVICES.
 package vm

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gorgonia.org/cu"
+	cublas "gorgonia.org/cu/blas"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/gorgonia/cuda"
 
@@ -59,6 +60,9 @@ func open(g *G.ExprGraph, opts []G.VMOpt) (*Machine, error) {
 	m.engines = m.vm.(G.CUDAMachine).Engines()
 	if err := m.awaitEngines(); err != nil {
 		return nil, err
+	}
+	if err := m.createBLAS(); err != nil {
+		return nil, errors.Join(err, m.close())
 	}
 	return m, nil
 }
@@ -189,8 +193,34 @@ func (d *device) awaitEngines() error {
 	return nil
 }
 
-// close closes the engines themselves. The tape machine's own Close would close
-// copies of them, including their locks, and drop the errors.
+// createBLAS creates the cuBLAS handle of each engine again, in the engine's context.
+// Gorgonia creates it on a thread without that context and drops the error. The handle
+// then belongs to the device's primary context, whose products may be read before they
+// are complete.
+func (d *device) createBLAS() error {
+	for i := range d.engines {
+		ctx, blas := d.engines[i].Context(), d.engines[i].BLASContext()
+		err := within(openLimit, func() error {
+			var created error
+			err := ctx.Do(func() error {
+				created = errors.Join(
+					blas.Close(), // while the context in which it was created is still current
+					cu.SetCurrentContext(ctx.CUDAContext()),
+					blas.Init(cublas.WithContext(ctx)),
+				)
+				return nil // an error would end the engine's goroutine
+			})
+			return errors.Join(err, created)
+		})
+		if err != nil {
+			return fmt.Errorf("the handle of cuBLAS: %w", err)
+		}
+	}
+	return nil
+}
+
+// close closes the engines themselves, where the tape machine's own Close would
+// close copies of them, locks and all, and drop the errors.
 func (d *device) close() error {
 	if len(d.engines) == 0 {
 		return d.vm.Close()

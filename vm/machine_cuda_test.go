@@ -82,10 +82,10 @@ func shorten(t *testing.T) {
 	t.Cleanup(func() { openLimit, closeLimit = open, close })
 }
 
-// Closing would hang if an engine's goroutine had not started, so half of the
-// machines are closed immediately.
-func TestFiftyMachines(t *testing.T) {
-	for i := range 50 {
+// Closing hangs if an engine's goroutine has not started, so half of the machines are
+// closed at once.
+func TestManyMachines(t *testing.T) {
+	for i := range 20 {
 		m, y := onDeviceMachine(t)
 		if i%2 == 0 {
 			if err := m.RunAll(); err != nil {
@@ -182,8 +182,22 @@ func TestDriverFailure(t *testing.T) {
 	}
 }
 
-// Close does not wait forever for an engine whose goroutine has ended, as it
-// does after an error.
+// New returns the error of creating the handle of cuBLAS, which Gorgonia drops.
+func TestBLASError(t *testing.T) {
+	if name, err := cu.Device(0).Name(); err != nil || name != "CPU stand-in" {
+		t.Skip("destroys a context that is in use, which a device may not survive")
+	}
+	m, _ := onDeviceMachine(t)
+	context := m.engines[0].Context().CUDAContext()
+	if err := context.Destroy(); err != nil {
+		t.Fatal(err)
+	}
+	wantErrors(t, m.createBLAS(), "the handle of cuBLAS", "NotInitialized")
+	wantErrors(t, m.Close(), "Failed to unload module")
+}
+
+// An engine whose goroutine has ended, as it does after an error, does not make
+// Close wait for ever.
 func TestCloseOfDeadEngine(t *testing.T) {
 	shorten(t)
 	m, _ := onDeviceMachine(t)

@@ -11,30 +11,30 @@ import (
 
 	"gorgonia.org/cu"
 
+	"github.com/gumbel-go/gumbel/internal/cuda/tool/device"
 	"github.com/gumbel-go/gumbel/internal/kernel"
 	"github.com/gumbel-go/gumbel/internal/philox"
 	"github.com/gumbel-go/gumbel/internal/plan"
 )
 
-// BenchmarkSample times launches in float32, many between two waits. A backward
-// pass is the forward kernel and the gradient's. %bandwidth is the part of the
-// speed of a copy on the device that a pass reaches if it reads each input once
-// and writes its output.
+// BenchmarkSample times float32 launches, many between two waits. A backward pass is
+// the forward kernel and that of the gradient. %bandwidth is the rate of a pass that
+// reads each input once and writes its output, relative to a copy on the device.
 //
-// On the CPU stand-in it takes -short, for small shapes.
+// On the stand-in, pass -short for small shapes.
 func BenchmarkSample(b *testing.B) {
 	shapes, copied := [][2]int{{1024, 1000}, {64, 32000}, {65536, 10}, {8192, 8192}}, 256<<20
 	if testing.Short() {
 		shapes, copied = [][2]int{{4, 10}, {2, 40}}, 4<<10
 	}
-	speed := copySpeed(open(b), copied)
+	speed := copySpeed(device.Open(b), copied)
 	for _, shape := range shapes {
 		benchmarkShape(b, shape[0], shape[1], speed)
 	}
 }
 
 func benchmarkShape(b *testing.B, rows, classes int, speed float64) {
-	d := open(b)
+	d := device.Open(b)
 	n := rows * classes
 	r := rand.New(rand.NewPCG(1, 2))
 	values := make([]float32, n)
@@ -44,12 +44,12 @@ func benchmarkShape(b *testing.B, rows, classes int, speed float64) {
 	s := plan.Sample{
 		Dims:   kernel.Dims{Outer: rows, Classes: classes, Inner: 1},
 		Float:  plan.Float32,
-		Out:    alloc[float32](d, n),
-		Logits: upload(d, values),
-		Grad:   upload(d, values),
-		Tau:    upload(d, []float32{0.7}),
-		Draw:   upload(d, []int64{1}),
-		Status: upload(d, []int64{0}),
+		Out:    device.Alloc[float32](d, n),
+		Logits: device.Upload(d, values),
+		Grad:   device.Upload(d, values),
+		Tau:    device.Upload(d, []float32{0.7}),
+		Draw:   device.Upload(d, []int64{1}),
+		Status: device.Upload(d, []int64{0}),
 		Key:    philox.DeriveKey(1, 0),
 	}
 	array := 4 * n // bytes
@@ -66,35 +66,35 @@ func benchmarkShape(b *testing.B, rows, classes int, speed float64) {
 		{"hard/backward", 5 * array, []plan.Launch{s.Hard(), s.GradLogits()}},
 	} {
 		b.Run(fmt.Sprintf("%s/%dx%d", pass.name, rows, classes), func(b *testing.B) {
-			ns := d.nanoseconds(b, b.N, d.launcher(pass.launches))
+			ns := nanoseconds(b, d, b.N, func() error { return d.Start(pass.launches...) })
 			b.ReportMetric(ns/float64(n), "ns/element")
 			b.ReportMetric(100*float64(pass.bytes)/ns/speed, "%bandwidth")
 		})
 	}
 }
 
-// BenchmarkCopy is the speed that BenchmarkSample compares with.
+// BenchmarkCopy measures the copy that BenchmarkSample compares with.
 func BenchmarkCopy(b *testing.B) {
 	size := 256 << 20
 	if testing.Short() {
 		size = 4 << 10
 	}
-	d := open(b)
+	d := device.Open(b)
 	for b.Loop() {
 		b.ReportMetric(copySpeed(d, size), "GB/s")
 	}
 }
 
-// copySpeed is the bytes that a copy on the device reads and writes in a
-// nanosecond.
-func copySpeed(d device, size int) float64 {
-	from, to := cu.DevicePtr(alloc[byte](d, size)), cu.DevicePtr(alloc[byte](d, size))
-	return float64(2*size) / d.nanoseconds(d, 20, func() error { return cu.Memcpy(to, from, int64(size)) })
+// copySpeed returns the bytes per nanosecond that a copy on the device reads and
+// writes.
+func copySpeed(d device.Device, size int) float64 {
+	from, to := cu.DevicePtr(device.Alloc[byte](d, size)), cu.DevicePtr(device.Alloc[byte](d, size))
+	return float64(2*size) / nanoseconds(d, d, 20, func() error { return cu.Memcpy(to, from, int64(size)) })
 }
 
-// nanoseconds is the mean time of n calls, of which the device need not wait for
-// one to queue the next. Another call before them loads what must be loaded.
-func (d device) nanoseconds(t testing.TB, n int, call func() error) float64 {
+// nanoseconds returns the mean time of n calls, queued without waiting in between.
+// A call before them loads the kernel.
+func nanoseconds(t testing.TB, d device.Device, n int, call func() error) float64 {
 	t.Helper()
 	var took time.Duration
 	err := d.Do(func() error {
@@ -114,16 +114,4 @@ func (d device) nanoseconds(t testing.TB, n int, call func() error) float64 {
 		t.Fatal(err)
 	}
 	return float64(took.Nanoseconds()) / float64(n)
-}
-
-// launcher returns a function that launches all, and does not wait.
-func (d device) launcher(launches []plan.Launch) func() error {
-	return func() error {
-		for _, l := range launches {
-			if err := start(l, d.functions); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
 }

@@ -13,18 +13,19 @@ import (
 	"gorgonia.org/gorgonia/cuda"
 	"gorgonia.org/tensor"
 
+	"github.com/gumbel-go/gumbel/internal/cuda/module"
 	"github.com/gumbel-go/gumbel/internal/plan"
 )
 
-// A Call is the work of one op in a run of Gorgonia's tape machine. It calls the
-// driver itself, after what the engine has queued, and waits: of launches by way
-// of the queue the bindings never free the parameters, and over 64 calls in it
-// are made by two goroutines at once.
+// A Call is the work of one op in a run of Gorgonia's tape machine. It waits for the
+// engine's queue, calls the driver itself and waits for the result. It does not use
+// the queue, because the bindings leak the parameters of queued launches, and run
+// more than 64 queued calls on two goroutines at once.
 //
-// What a call takes of the engine's memory stays taken until the machine is
-// reset. Gorgonia's allocator may hand memory out twice once three quarters of
-// its blocks have been freed in the middle of a run: its coalesce then leaves
-// pointers to blocks that are no more.
+// A call keeps the engine's memory that it takes until the machine is reset.
+// Gorgonia's allocator may return the same memory twice after three quarters of its
+// blocks have been freed in the middle of a run: its coalesce then leaves pointers to
+// blocks that no longer exist.
 type Call struct {
 	extern G.External
 	device G.Device
@@ -32,11 +33,11 @@ type Call struct {
 	header plan.Pointer // of the output
 }
 
-// headerSize is the size of what lies in front of an output of size bytes. Its
-// first word is the status of the call. The rest aligns a large output; a small
-// one shall not take more than the 32 bytes of the smallest block. The header is
-// also why the output is not freed with its register: Gorgonia frees by address,
-// and takes no notice of one that is not where a block begins.
+// headerSize returns the size of the header in front of an output of size bytes. The
+// first word of the header is the status of the call. The rest aligns a large output;
+// a small one should fit into the smallest block, which has 32 bytes. The header also
+// keeps the output from being freed with its register: Gorgonia frees by address, and
+// ignores an address at which no block begins.
 func headerSize(size int64) int64 {
 	if size < 1<<10 {
 		return 8
@@ -44,7 +45,7 @@ func headerSize(size int64) int64 {
 	return 32
 }
 
-// Begin starts the work of an op, for its CUDADo.
+// Begin starts the work of an op. Call it in CUDADo.
 func Begin(extern G.External, device G.Device) (*Call, error) {
 	machine, ok := extern.(G.CUDAMachine)
 	if !ok {
@@ -54,13 +55,13 @@ func Begin(extern G.External, device G.Device) (*Call, error) {
 		return nil, errors.New("a LispMachine gives no gradients on CUDA: use a tape machine, or build without the tag cuda")
 	}
 	if int(device) < 0 || int(device) >= len(machine.Engines()) {
-		return nil, errors.New("the machine has no memory on the device: make it of a graph, not of a program of CompileFunction")
+		return nil, errors.New("the machine has no memory on the device: create it from a graph, not from a program of CompileFunction")
 	}
-	// Contexts would give the context of a copy of the engine.
+	// Contexts would return the context of a copy of the engine.
 	return &Call{extern: extern, device: device, engine: &machine.Engines()[int(device)]}, nil
 }
 
-// Output makes the value that the op's result goes to.
+// Output allocates the value for the op's result.
 func (c *Call) Output(dt tensor.Dtype, shape tensor.Shape) (G.Value, error) {
 	size := int64(dt.Size()) * int64(max(1, shape.TotalSize()))
 	header := headerSize(size)
@@ -68,7 +69,7 @@ func (c *Call) Output(dt tensor.Dtype, shape tensor.Shape) (G.Value, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%d bytes for the output: %w", size, err)
 	}
-	c.hold(int(min(size/LeastBlock, mostHeld)))
+	c.reserve(int(min(size/LeastBlock, maxReserved)))
 	c.header = plan.Pointer(memory.Uintptr())
 	address := memory.Uintptr() + uintptr(header)
 	switch {
@@ -80,28 +81,27 @@ func (c *Call) Output(dt tensor.Dtype, shape tensor.Shape) (G.Value, error) {
 	return tensor.New(tensor.Of(dt), tensor.WithShape(shape.Clone()...), tensor.FromMemory(address, uintptr(size))), nil
 }
 
-// Gorgonia sets aside 2.5 times the size of an output. Of what is to spare, an
-// output holds some blocks that nobody needs, so that those which are freed in
-// this run are a smaller part of all: see Call.
+// Gorgonia sets aside 2.5 times the size of an output. A call reserves some of the
+// surplus as blocks that nobody uses, so that the blocks which are freed in this run
+// are a smaller part of all: see Call.
 const (
-	LeastBlock = 32 // bytes of the smallest block
-	mostHeld   = 8
+	LeastBlock  = 32 // bytes of the smallest block
+	maxReserved = 8
 )
 
-func (c *Call) hold(blocks int) {
+func (c *Call) reserve(blocks int) {
 	for range blocks {
 		if _, err := c.extern.Get(c.device, LeastBlock); err != nil {
-			return // the run will tell if it lacks memory
+			return // the run returns an error if it lacks memory
 		}
 	}
 }
 
-// Address returns where a value lies on the device.
+// Address returns the address of a value on the device.
 func Address(v G.Value) plan.Pointer { return plan.Pointer(v.Uintptr()) }
 
-// Run plans launches, with the output's header as the status word, and runs
-// them one after the other. refused reports whether a kernel rejected an input.
-// Output comes before Run.
+// Run plans launches, with the output's header as the status word, and runs them in
+// order. refused reports whether a kernel rejected an input. Call Output first.
 func (c *Call) Run(launches func(p *plan.Plan) []plan.Launch) (refused bool, err error) {
 	var failed error
 	p := plan.New(c.header, func(bytes int) plan.Pointer {
@@ -124,7 +124,7 @@ func (c *Call) Run(launches func(p *plan.Plan) []plan.Launch) (refused bool, err
 			}
 		}
 		for _, l := range all {
-			if err := start(l, c.engine.Functions()); err != nil {
+			if err := module.Start(l, c.engine.Functions()); err != nil {
 				return err
 			}
 		}
@@ -137,7 +137,7 @@ func (c *Call) Run(launches func(p *plan.Plan) []plan.Launch) (refused bool, err
 	return status != 0, err
 }
 
-// do makes calls to the driver, for which the context has to be the thread's.
+// do calls the driver with the engine's context as the thread's current one.
 func (c *Call) do(f func() error) error {
 	if err := c.engine.DoWork(); err != nil {
 		return err
@@ -148,23 +148,6 @@ func (c *Call) do(f func() error) error {
 		return err
 	}
 	return f()
-}
-
-// start starts the kernel, one of those that are loaded, by Launch.Kernel.
-func start(l plan.Launch, loaded map[string]cu.Function) error {
-	f, ok := loaded[l.Kernel]
-	if !ok {
-		return fmt.Errorf("kernel %s is not loaded", l.Kernel)
-	}
-	pointers := make([]unsafe.Pointer, len(l.Params))
-	for i := range l.Params {
-		pointers[i] = unsafe.Pointer(&l.Params[i])
-	}
-	err := f.Launch(l.Blocks, 1, 1, l.Threads, 1, 1, l.Shared, cu.NoStream, pointers)
-	if err != nil {
-		return fmt.Errorf("kernel %s: %w", l.Kernel, err)
-	}
-	return nil
 }
 
 // Store writes a number to a value on the device.

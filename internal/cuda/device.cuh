@@ -1,16 +1,17 @@
-// Every .cu includes this file first: `#include "device.cuh"`.
+// Every .cu includes this file, directly or through another header.
 //
-// nvcc compiles a kernel as it stands. Any other C++ compiler gets an emulator,
-// which runs kernels on the CPU for the tests: see emulator/cuda_emulator.h for
-// the intrinsics it has.
+// nvcc compiles a kernel as it stands. Any other C++ compiler gets an emulator
+// that runs kernels on the CPU for the tests: tool/emulator/cuda_emulator.h lists
+// the intrinsics that it has.
 //
-// Dynamic shared memory is declared with the macro below, at the top of a
-// kernel or of a device function, since the two want different forms:
+// Dynamic shared memory is declared with the macro below, at the top of a kernel
+// or of a device function, because nvcc and the emulator need different
+// declarations:
 //
 //     DYNAMIC_SHARED(bytes);              // unsigned char array, 16-byte aligned
 //     double* partial = reinterpret_cast<double*>(bytes);
 //
-// Static arrays are written as ever: `__shared__ float tile[32];`.
+// Static arrays need no macro: `__shared__ float tile[32];`.
 #pragma once
 
 #include <math.h>
@@ -18,14 +19,16 @@
 #ifdef __CUDACC__
 #define DYNAMIC_SHARED(name) extern __shared__ __align__(16) unsigned char name[]
 #else
-#include "emulator/cuda_emulator.h"
+#include "tool/emulator/cuda_emulator.h"
 #define DYNAMIC_SHARED(name) unsigned char* const name = cuda_emulator::dynamic_shared()
 #endif
+
+#include "constants.cuh"
 
 // Parameters of a kernel take eight bytes each, so sizes are Int.
 typedef long long Int;
 
-// global_thread is the place of this thread in the whole grid, of any shape.
+// global_thread returns the number of this thread in a grid of any shape.
 static __device__ __forceinline__ Int global_thread() {
   const Int block = (static_cast<Int>(blockIdx.z) * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
   const Int threads = static_cast<Int>(blockDim.x) * blockDim.y * blockDim.z;

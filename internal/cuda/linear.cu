@@ -1,11 +1,8 @@
-// The fully connected layer y = act(x·W + b) and its gradients: matrix products in
+// The fully connected layer y = act(x·W + b) and its gradients, as matrix products in
 // tiles of shared memory. Arrays are row-major.
 #include "device.cuh"
 
-// Activation numbers are those of kernel.Activation.
-enum Activation { kIdentity, kReLU, kTanh, kSigmoid };
-
-// The sigmoid's exponential overflows in neither form; a NaN goes through all.
+// The sigmoid's exponential overflows in neither form. All activations propagate NaN.
 template <typename T>
 __device__ T activate(Int activation, T z) {
   switch (activation) {
@@ -22,8 +19,8 @@ __device__ T activate(Int activation, T z) {
   }
 }
 
-// backward is the gradient to z, given y = act(z) and the gradient to that. Where
-// ReLU is off, a gradient that is not finite must not come through.
+// backward returns the gradient to z, given y = act(z) and the gradient to y. Where
+// ReLU is 0, it stops even a gradient that is not finite.
 template <typename T>
 __device__ T backward(Int activation, T y, T grad) {
   switch (activation) {
@@ -38,7 +35,7 @@ __device__ T backward(Int activation, T y, T grad) {
   }
 }
 
-// Epilogues: what becomes of an element of the product.
+// Epilogues: functors that are applied to each element of the product.
 
 struct Plain {
   template <typename T>
@@ -66,49 +63,48 @@ struct Backward {
   }
 };
 
-// A block of kThreads makes a square tile of the product, each thread kMicro by
-// kMicro elements of it, from slices kDepth deep of the two factors. linear.go
-// knows the sizes too.
+// A block computes a square tile of the product, each thread kMicro by kMicro elements
+// of it, from slices of the two factors that are kDepth deep.
 const int kSide = 16;
-const int kThreads = kSide * kSide;
 const int kDepth = 16;
+static_assert(kSide * kSide == kProductThreads, "a thread for each kMicro by kMicro elements");
 
-// A Factor is a matrix as the product sees it: rows of the result by steps of the
-// sum for the left one, columns by steps for the right one. Where steps lie
-// beside each other in memory, neighbouring threads read along them.
-template <typename T, bool kStepsBeside>
+// A Factor is a matrix as a product uses it. The lines of the left factor are rows of
+// the result, and those of the right factor are columns. The steps are those of the
+// sum. Where steps are contiguous in memory, neighbouring threads read along them.
+template <typename T, bool kStepsContiguous>
 struct Factor {
   const T* data;
   Int lines, steps;
 
   __device__ T at(Int line, Int step) const {
     if (line >= lines || step >= steps) return 0;
-    return kStepsBeside ? data[line * steps + step] : data[step * lines + line];
+    return kStepsContiguous ? data[line * steps + step] : data[step * lines + line];
   }
 };
 
-// Slice is a factor's part that is in shared memory, its lines beside each other.
-// Four more than are used spread threads that write along the steps over the banks,
-// and keep rows aligned for wide reads.
+// Slice is a part of a factor in shared memory, with contiguous lines. Four unused
+// elements spread threads that write along the steps over the banks, and keep rows
+// aligned for wide reads.
 template <typename T, int kMicro>
 struct Slice {
   T data[kDepth][kSide * kMicro + 4];
 };
 
-// Held is a thread's share of the next slice, in registers while the block works on
-// the last one.
-template <typename T, int kMicro, bool kStepsBeside>
-struct Held {
+// NextSlice is a thread's share of the next slice, in registers while the block works
+// on the current one.
+template <typename T, int kMicro, bool kStepsContiguous>
+struct NextSlice {
   T data[kMicro];
 
   static __device__ int line(int i) {
-    return kStepsBeside ? threadIdx.x / kDepth + i * kSide : threadIdx.x % (kSide * kMicro);
+    return kStepsContiguous ? threadIdx.x / kDepth + i * kSide : threadIdx.x % (kSide * kMicro);
   }
   static __device__ int step(int i) {
-    return kStepsBeside ? threadIdx.x % kDepth : (threadIdx.x + i * kThreads) / (kSide * kMicro);
+    return kStepsContiguous ? threadIdx.x % kDepth : (threadIdx.x + i * kProductThreads) / (kSide * kMicro);
   }
 
-  __device__ void read(const Factor<T, kStepsBeside>& f, Int first_line, Int first_step) {
+  __device__ void read(const Factor<T, kStepsContiguous>& f, Int first_line, Int first_step) {
 #pragma unroll
     for (int i = 0; i < kMicro; i++) data[i] = f.at(first_line + line(i), first_step + step(i));
   }
@@ -119,17 +115,17 @@ struct Held {
   }
 };
 
-// product writes the block's tile of a·b, each sum taken in the order of its steps.
-template <int kMicro, typename T, bool kBesideA, bool kBesideB, typename Epilogue>
-__device__ void product(T* out, const Factor<T, kBesideA>& a, const Factor<T, kBesideB>& b, const Epilogue& epilogue) {
+// product writes the block's tile of a·b. Each sum is taken in the order of its steps.
+template <int kMicro, typename T, bool kContiguousA, bool kContiguousB, typename Epilogue>
+__device__ void product(T* out, const Factor<T, kContiguousA>& a, const Factor<T, kContiguousB>& b, const Epilogue& epilogue) {
   const int side = kSide * kMicro;
   __shared__ __align__(16) Slice<T, kMicro> slice_a, slice_b;
   const Int tiles = (b.lines + side - 1) / side;
   const Int first_row = blockIdx.x / tiles * side, first_column = blockIdx.x % tiles * side;
   const int my_row = threadIdx.x / kSide * kMicro, my_column = threadIdx.x % kSide * kMicro;
 
-  Held<T, kMicro, kBesideA> next_a;
-  Held<T, kMicro, kBesideB> next_b;
+  NextSlice<T, kMicro, kContiguousA> next_a;
+  NextSlice<T, kMicro, kContiguousB> next_b;
   T sums[kMicro][kMicro] = {};
   next_a.read(a, first_row, 0);
   next_b.read(b, first_column, 0);
@@ -156,7 +152,7 @@ __device__ void product(T* out, const Factor<T, kBesideA>& a, const Factor<T, kB
     __syncthreads();
   }
 
-  // A loop that is not unrolled, since an activation is long, finds its element in
+  // The loop is not unrolled, because an activation is long. So it finds its element in
   // memory: registers have no index.
   T tile[kMicro * kMicro];
 #pragma unroll
@@ -168,53 +164,53 @@ __device__ void product(T* out, const Factor<T, kBesideA>& a, const Factor<T, kB
   }
 }
 
-// sum_rows sums the columns of m. A block has 32 of them, and each of its warps every
-// so many rows; then the first warp adds what they have, in order.
+// sum_rows sums the columns of m. A block has a warp of them, and its warps take the
+// rows in turn. Then the first warp adds their partial sums, in order.
 template <typename T>
 __device__ void sum_rows(T* out, const T* m, Int rows, Int columns) {
-  __shared__ double parts[32][32];
-  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
-  const Int column = static_cast<Int>(blockIdx.x) * 32 + lane;
+  __shared__ double partial[32][kWarpThreads];
+  const int lane = threadIdx.x % kWarpThreads, warp = threadIdx.x / kWarpThreads, warps = blockDim.x / kWarpThreads;
+  const Int column = static_cast<Int>(blockIdx.x) * kWarpThreads + lane;
   double sum = 0;
   if (column < columns) {
     for (Int row = warp; row < rows; row += warps) sum += m[row * columns + column];
   }
-  parts[warp][lane] = sum;
+  partial[warp][lane] = sum;
   __syncthreads();
   if (warp != 0 || column >= columns) return;
-  for (int w = 1; w < warps; w++) sum += parts[w][lane];
+  for (int w = 1; w < warps; w++) sum += partial[w][lane];
   out[column] = static_cast<T>(sum);
 }
 
-#define PRODUCT_KERNELS(T, size, micro, name)                                                                        \
-  extern "C" __global__ void __launch_bounds__(kThreads) linear_##size##_##name(                                     \
-      T* y, const T* x, const T* w, const T* b, Int batch, Int in, Int out, Int activation) {                        \
-    product<micro>(y, Factor<T, true>{x, batch, in}, Factor<T, false>{w, out, in}, Activate<T>{b, activation});      \
-  }                                                                                                                  \
-  extern "C" __global__ void __launch_bounds__(kThreads) grad_linear_z_##size##_##name(                              \
-      T* dz, const T* x, const T* w, const T* b, const T* grad, Int batch, Int in, Int out, Int activation) {        \
-    product<micro>(dz, Factor<T, true>{x, batch, in}, Factor<T, false>{w, out, in},                                  \
-                   Backward<T>{{b, activation}, grad, out});                                                         \
-  }                                                                                                                  \
-  extern "C" __global__ void __launch_bounds__(kThreads) grad_linear_x_##size##_##name(                              \
-      T* dx, const T* dz, const T* w, Int batch, Int in, Int out) {                                                  \
-    product<micro>(dx, Factor<T, true>{dz, batch, out}, Factor<T, true>{w, in, out}, Plain{});                       \
-  }                                                                                                                  \
-  extern "C" __global__ void __launch_bounds__(kThreads) grad_linear_w_##size##_##name(                              \
-      T* dw, const T* x, const T* dz, Int batch, Int in, Int out) {                                                  \
-    product<micro>(dw, Factor<T, false>{x, in, batch}, Factor<T, false>{dz, out, batch}, Plain{});                   \
+#define PRODUCT_KERNELS(T, size, micro, name)                                                                   \
+  extern "C" __global__ void __launch_bounds__(kProductThreads) linear_##size##_##name(                         \
+      T* y, const T* x, const T* w, const T* b, Int batch, Int in, Int out, Int activation) {                   \
+    product<micro>(y, Factor<T, true>{x, batch, in}, Factor<T, false>{w, out, in}, Activate<T>{b, activation}); \
+  }                                                                                                             \
+  extern "C" __global__ void __launch_bounds__(kProductThreads) grad_linear_z_##size##_##name(                  \
+      T* dz, const T* x, const T* w, const T* b, const T* grad, Int batch, Int in, Int out, Int activation) {   \
+    product<micro>(dz, Factor<T, true>{x, batch, in}, Factor<T, false>{w, out, in},                             \
+                   Backward<T>{{b, activation}, grad, out});                                                    \
+  }                                                                                                             \
+  extern "C" __global__ void __launch_bounds__(kProductThreads) grad_linear_x_##size##_##name(                  \
+      T* dx, const T* dz, const T* w, Int batch, Int in, Int out) {                                             \
+    product<micro>(dx, Factor<T, true>{dz, batch, out}, Factor<T, true>{w, in, out}, Plain{});                  \
+  }                                                                                                             \
+  extern "C" __global__ void __launch_bounds__(kProductThreads) grad_linear_w_##size##_##name(                  \
+      T* dw, const T* x, const T* dz, Int batch, Int in, Int out) {                                             \
+    product<micro>(dw, Factor<T, false>{x, in, batch}, Factor<T, false>{dz, out, batch}, Plain{});              \
   }
 
-#define LINEAR_KERNELS(T, name)                                                                            \
-  PRODUCT_KERNELS(T, large, 4, name)                                                                       \
-  PRODUCT_KERNELS(T, small, 2, name)                                                                       \
-  extern "C" __global__ void __launch_bounds__(1024)                                                       \
-      grad_linear_b_##name(T* db, const T* dz, Int batch, Int out) {                                       \
-    sum_rows(db, dz, batch, out);                                                                          \
-  }                                                                                                        \
-  extern "C" __global__ void zero_##name(T* out, Int n) {                                                  \
-    const Int i = global_thread();                                                                         \
-    if (i < n) out[i] = 0;                                                                                 \
+#define LINEAR_KERNELS(T, name)                                      \
+  PRODUCT_KERNELS(T, large, kLargeTile / kSide, name)                \
+  PRODUCT_KERNELS(T, small, kSmallTile / kSide, name)                \
+  extern "C" __global__ void __launch_bounds__(1024)                 \
+      grad_linear_b_##name(T* db, const T* dz, Int batch, Int out) { \
+    sum_rows(db, dz, batch, out);                                    \
+  }                                                                  \
+  extern "C" __global__ void zero_##name(T* out, Int n) {            \
+    const Int i = global_thread();                                   \
+    if (i < n) out[i] = 0;                                           \
   }
 
 LINEAR_KERNELS(float, f32)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gumbel-go/gumbel/internal/cuda/tool/device"
 	"github.com/gumbel-go/gumbel/internal/kernel"
 	"github.com/gumbel-go/gumbel/internal/plan"
 )
@@ -18,8 +19,7 @@ var activationNames = map[kernel.Activation]string{
 	kernel.Identity: "identity", kernel.ReLU: "relu", kernel.Tanh: "tanh", kernel.Sigmoid: "sigmoid",
 }
 
-// A matrix is of rows × columns elements of T, its numbers those that T rounds
-// them to.
+// A matrix has rows × columns elements.
 type matrix[T kernel.Float] struct {
 	rows, columns int
 	data          []T
@@ -46,9 +46,9 @@ func (m matrix[T]) transposed() matrix[T] {
 	return t
 }
 
-// times is the product in float64, and what an element of it that is summed in T
-// may be off by: a rounding for each term, of a sum as great as that of the
-// terms' sizes.
+// times returns the product in float64, and the error that each element may have if it
+// is summed in T: a rounding per term, of a sum as large as that of the terms' absolute
+// values.
 func (m matrix[T]) times(n matrix[T]) (product, off []float64) {
 	for i := range m.rows {
 		for j := range n.columns {
@@ -61,7 +61,7 @@ func (m matrix[T]) times(n matrix[T]) (product, off []float64) {
 			product, off = append(product, sum), append(off, epsilon[T]()/2*float64(m.columns)*size)
 		}
 	}
-	if plan.FloatOf[T]() == plan.Float64 { // the product is no better
+	if plan.FloatOf[T]() == plan.Float64 { // the product has the same errors
 		for i := range off {
 			off[i] *= 2
 		}
@@ -69,24 +69,23 @@ func (m matrix[T]) times(n matrix[T]) (product, off []float64) {
 	return product, off
 }
 
-// both are a product's results by a launch and by one that cuts the product into
-// tiles of the other size: as the order of a sum does not depend on the tiles,
-// they have the same bits.
-func both[T kernel.Float](d device, rows, columns int, launch func(out plan.Pointer) plan.Launch) []T {
+// both computes a product in tiles of both sizes and returns the result. The bits must
+// be the same, because the order of a sum does not depend on the tiles.
+func both[T kernel.Float](d device.Device, rows, columns int, launch func(out plan.Pointer) plan.Launch) []T {
 	d.Helper()
-	out := alloc[T](d, rows*columns)
+	out := device.Alloc[T](d, rows*columns)
 	l := launch(out)
-	d.run(l)
-	got := download[T](d, out, rows*columns)
+	d.Run(l)
+	got := device.Download[T](d, out, rows*columns)
 	if !strings.Contains(l.Kernel, "_small_") {
 		d.Fatalf("%s for %d × %d", l.Kernel, rows, columns)
 	}
 	l.Kernel = strings.Replace(l.Kernel, "_small_", "_large_", 1)
 	l.Blocks = kernel.CeilDiv(rows, plan.LargeTile) * kernel.CeilDiv(columns, plan.LargeTile)
-	out = alloc[T](d, rows*columns)
+	out = device.Alloc[T](d, rows*columns)
 	l.Params[0] = uint64(out)
-	d.run(l)
-	if !slices.Equal(got, download[T](d, out, rows*columns)) {
+	d.Run(l)
+	if !slices.Equal(got, device.Download[T](d, out, rows*columns)) {
 		d.Errorf("%s differs from the small tiles", l.Kernel)
 	}
 	return got
@@ -108,15 +107,15 @@ func testLinearKernels[T kernel.Float](t *testing.T) {
 		grad := random[T](batch, out, 4)
 		product, off := x.times(w)
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
-			d := open(t)
-			dx, dw, db, dg := upload(d, x.data), upload(d, w.data), upload(d, b.data), upload(d, grad.data)
+			d := device.Open(t)
+			dx, dw, db, dg := device.Upload(d, x.data), device.Upload(d, w.data), device.Upload(d, b.data), device.Upload(d, grad.data)
 			for a, name := range activationNames {
 				y := both[T](d, batch, out, func(y plan.Pointer) plan.Launch { return plan.Linear(f, y, dx, dw, db, batch, in, out, a) })
 				dz := both[T](d, batch, out, func(dz plan.Pointer) plan.Launch { return plan.GradLinearZ(f, dz, dx, dw, db, dg, batch, in, out, a) })
 				for i := range y {
 					z := product[i] + b.at(0, i%out)
 					// The bias is one more rounding. No activation is steeper than
-					// the identity, nor is a derivative, but for ReLU's.
+					// the identity, and no derivative except ReLU's is.
 					off := off[i] + epsilon[T]()*math.Abs(z)
 					g, want := grad.at(0, i), plainActivate(a, z)
 					if !near(y[i], want, off+4*epsilon[T]()*math.Abs(want)) {
@@ -175,18 +174,18 @@ func plainSlope(a kernel.Activation, z float64) float64 {
 	}
 }
 
-// Products that the planner cuts into large tiles, of edges in both directions.
+// Products that the planner divides into large tiles, with edges in both directions.
 func TestLinearKernelsLarge(t *testing.T) {
 	const batch, in, out = 961, 2, 1023
-	d := open(t)
+	d := device.Open(t)
 	x, w, b := random[float32](batch, in, 1), random[float32](in, out, 2), random[float32](1, out, 3)
-	l := plan.Linear(plan.Float32, alloc[float32](d, batch*out), upload(d, x.data), upload(d, w.data), upload(d, b.data), batch, in, out, kernel.ReLU)
+	l := plan.Linear(plan.Float32, device.Alloc[float32](d, batch*out), device.Upload(d, x.data), device.Upload(d, w.data), device.Upload(d, b.data), batch, in, out, kernel.ReLU)
 	if !strings.Contains(l.Kernel, "_large_") {
 		t.Fatalf("planned %s", l.Kernel)
 	}
-	d.run(l)
+	d.Run(l)
 	product, off := x.times(w)
-	for i, y := range download[float32](d, plan.Pointer(l.Params[0]), batch*out) {
+	for i, y := range device.Download[float32](d, plan.Pointer(l.Params[0]), batch*out) {
 		z := product[i] + b.at(0, i%out)
 		if !near(y, math.Max(z, 0), off[i]+0x1p-23*math.Abs(z)) {
 			t.Fatalf("element %d is %v, want %v", i, y, z)
@@ -194,8 +193,8 @@ func TestLinearKernelsLarge(t *testing.T) {
 	}
 }
 
-// What the activations do at the ends of their range is what the host does; the
-// input is the bias alone, since a product of depth 0 is 0.
+// The activations agree with the host's at the ends of their range. The input is the
+// bias alone, because a product of depth 0 is 0.
 func TestActivationKernels(t *testing.T) {
 	t.Run("float32", testActivationKernels[float32])
 	t.Run("float64", testActivationKernels[float64])
@@ -213,11 +212,11 @@ func testActivationKernels[T kernel.Float](t *testing.T) {
 	n := len(z)
 	for a, name := range activationNames {
 		t.Run(name, func(t *testing.T) {
-			d := open(t)
-			b, g := upload(d, z), upload(d, grad)
-			y, dz := alloc[T](d, n), alloc[T](d, n)
-			d.run(plan.Linear(f, y, 0, 0, b, 1, 0, n, a), plan.GradLinearZ(f, dz, 0, 0, b, g, 1, 0, n, a))
-			gotY, gotZ := download[T](d, y, n), download[T](d, dz, n)
+			d := device.Open(t)
+			b, g := device.Upload(d, z), device.Upload(d, grad)
+			y, dz := device.Alloc[T](d, n), device.Alloc[T](d, n)
+			d.Run(plan.Linear(f, y, 0, 0, b, 1, 0, n, a), plan.GradLinearZ(f, dz, 0, 0, b, g, 1, 0, n, a))
+			gotY, gotZ := device.Download[T](d, y, n), device.Download[T](d, dz, n)
 			wantY, wantZ := make([]T, n), make([]T, n)
 			kernel.Activate(a, wantY, z, nil)
 			kernel.GradActivate(a, wantZ, gotY, grad)
@@ -234,17 +233,16 @@ func testActivationKernels[T kernel.Float](t *testing.T) {
 	}
 }
 
-// A NaN spoils its own row or column alone, whatever lies beside the edge of the
-// matrix.
+// A NaN reaches its own row or column alone, also at the edges of the matrix.
 func TestLinearKernelsNaN(t *testing.T) {
 	const batch, in, out = 5, 18, 35
-	d := open(t)
+	d := device.Open(t)
 	x, w, b := random[float32](batch, in, 1), random[float32](in, out, 2), random[float32](1, out, 3)
 	x.data[3*in+17], w.data[17*out+34] = float32(math.NaN()), float32(math.Inf(1))
-	dx, dw, db := upload(d, x.data), upload(d, w.data), upload(d, b.data)
-	y := alloc[float32](d, batch*out)
-	d.run(plan.Linear(plan.Float32, y, dx, dw, db, batch, in, out, kernel.Tanh))
-	for i, v := range download[float32](d, y, batch*out) {
+	dx, dw, db := device.Upload(d, x.data), device.Upload(d, w.data), device.Upload(d, b.data)
+	y := device.Alloc[float32](d, batch*out)
+	d.Run(plan.Linear(plan.Float32, y, dx, dw, db, batch, in, out, kernel.Tanh))
+	for i, v := range device.Download[float32](d, y, batch*out) {
 		switch row, column := i/out, i%out; {
 		case row == 3:
 			if v == v {
@@ -266,12 +264,12 @@ func TestGradLinearBKernels(t *testing.T) {
 }
 
 func testGradLinearBKernels[T kernel.Float](t *testing.T) {
-	d := open(t)
+	d := device.Open(t)
 	for _, size := range []struct{ batch, out int }{{0, 5}, {1, 1}, {3, 17}, {8, 32}, {9, 33}, {100, 65}, {1000, 3}} {
 		dz := random[T](size.batch, size.out, 1)
-		db := alloc[T](d, size.out)
-		d.run(plan.GradLinearB(plan.FloatOf[T](), db, upload(d, dz.data), size.batch, size.out))
-		for j, got := range download[T](d, db, size.out) {
+		db := device.Alloc[T](d, size.out)
+		d.Run(plan.GradLinearB(plan.FloatOf[T](), db, device.Upload(d, dz.data), size.batch, size.out))
+		for j, got := range device.Download[T](d, db, size.out) {
 			var want, scale float64
 			for i := range size.batch {
 				want += dz.at(i, j)
@@ -286,11 +284,11 @@ func testGradLinearBKernels[T kernel.Float](t *testing.T) {
 }
 
 func TestZeroKernels(t *testing.T) {
-	d := open(t)
+	d := device.Open(t)
 	for _, n := range []int{1, 256, 1000} {
-		x32, x64 := upload(d, random[float32](1, n+1, 1).data), upload(d, random[float64](1, n+1, 1).data)
-		d.run(plan.Zero(plan.Float32, x32, n), plan.Zero(plan.Float64, x64, n))
-		got32, got64 := download[float32](d, x32, n+1), download[float64](d, x64, n+1)
+		x32, x64 := device.Upload(d, random[float32](1, n+1, 1).data), device.Upload(d, random[float64](1, n+1, 1).data)
+		d.Run(plan.Zero(plan.Float32, x32, n), plan.Zero(plan.Float64, x64, n))
+		got32, got64 := device.Download[float32](d, x32, n+1), device.Download[float64](d, x64, n+1)
 		if slices.ContainsFunc(got32[:n], func(v float32) bool { return v != 0 }) || got32[n] == 0 {
 			t.Errorf("float32: %v", got32)
 		}

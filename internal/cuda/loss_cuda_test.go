@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/gumbel-go/gumbel/internal/cuda/tool/device"
 	"github.com/gumbel-go/gumbel/internal/kernel"
 	"github.com/gumbel-go/gumbel/internal/plan"
 )
@@ -20,13 +21,12 @@ func epsilon[T kernel.Float]() float64 {
 	return 0x1p-52
 }
 
-// runs runs a launch that is given its output and a status of 0, and returns
-// both.
-func runs[T kernel.Float](d device, n int, launch func(out, status plan.Pointer) plan.Launch) ([]T, int32) {
+// runs runs a launch with a new output and a status of 0, and returns both.
+func runs[T kernel.Float](d device.Device, n int, launch func(out, status plan.Pointer) plan.Launch) ([]T, int32) {
 	d.Helper()
-	out, status := alloc[T](d, n), upload(d, []int32{0})
-	d.run(launch(out, status))
-	return download[T](d, out, n), download[int32](d, status, 1)[0]
+	out, status := device.Alloc[T](d, n), device.Upload(d, []int32{0})
+	d.Run(launch(out, status))
+	return device.Download[T](d, out, n), device.Download[int32](d, status, 1)[0]
 }
 
 func TestBCEKernels(t *testing.T) {
@@ -35,7 +35,7 @@ func TestBCEKernels(t *testing.T) {
 }
 
 func testBCEKernels[T kernel.Float](t *testing.T) {
-	d, f := open(t), plan.FloatOf[T]()
+	d, f := device.Open(t), plan.FloatOf[T]()
 	sizes := []float64{0, 1e-30, 1e-6, 0.5, 3, 20, 88, 89, 103, 104, 708, 745, 1e4, 1e30, 3e38}
 	if f == plan.Float64 {
 		sizes = append(sizes, 1.7e308)
@@ -54,7 +54,7 @@ func testBCEKernels[T kernel.Float](t *testing.T) {
 	}
 	for _, n := range []int{1, 256, len(x)} {
 		x, z, g := x[len(x)-n:], z[len(x)-n:], g[len(x)-n:]
-		dx, dz, dg := upload(d, x), upload(d, z), upload(d, g)
+		dx, dz, dg := device.Upload(d, x), device.Upload(d, z), device.Upload(d, g)
 		loss, bad := runs[T](d, n, func(out, status plan.Pointer) plan.Launch { return plan.BCE(f, out, dx, dz, n, status) })
 		toX, badX := runs[T](d, n, func(out, status plan.Pointer) plan.Launch { return plan.GradBCELogits(f, out, dx, dz, dg, n, status) })
 		toZ, badZ := runs[T](d, n, func(out, status plan.Pointer) plan.Launch { return plan.GradBCETargets(f, out, dx, dz, dg, n, status) })
@@ -62,7 +62,7 @@ func testBCEKernels[T kernel.Float](t *testing.T) {
 			t.Fatalf("%d elements: statuses %d, %d, %d", n, bad, badX, badZ)
 		}
 		for i := range n {
-			// As sums of positive terms, which do not cancel.
+			// Sums of positive terms do not cancel.
 			x, z, g := float64(x[i]), float64(z[i]), float64(g[i])
 			e := math.Exp(-math.Abs(x))
 			want, slope := -x*z+math.Log1p(e), e/(1+e)-z
@@ -79,7 +79,7 @@ func testBCEKernels[T kernel.Float](t *testing.T) {
 				{"gradient to the target", toZ[i], -g * x, math.Abs(g * x)},
 			} {
 				// An exponential and a logarithm of two units each, and three
-				// roundings; of denormals, a few of the last place.
+				// roundings; for denormals, a few units in the last place.
 				if tolerance := 5 * (epsilon[T]()*c.scale + tiny[T]()); !near(c.got, c.want, tolerance) {
 					t.Errorf("%d elements, x %v, z %v, g %v: the %s is %v, want %v", n, x, z, g, c.name, c.got, c.want)
 				}
@@ -88,7 +88,7 @@ func testBCEKernels[T kernel.Float](t *testing.T) {
 	}
 }
 
-// tiny is the least number above 0.
+// tiny is the smallest positive number.
 func tiny[T kernel.Float]() float64 {
 	if plan.FloatOf[T]() == plan.Float32 {
 		return math.SmallestNonzeroFloat32
@@ -96,7 +96,7 @@ func tiny[T kernel.Float]() float64 {
 	return math.SmallestNonzeroFloat64
 }
 
-// near says whether got is want, but for the tolerance.
+// near reports whether got is within the tolerance of want.
 func near[T kernel.Float](got T, want, tolerance float64) bool {
 	return got == T(want) || math.Abs(float64(got)-want) <= tolerance
 }
@@ -107,14 +107,14 @@ func TestBCEKernelsRefuse(t *testing.T) {
 }
 
 func testBCEKernelsRefuse[T kernel.Float](t *testing.T) {
-	d, f := open(t), plan.FloatOf[T]()
+	d, f := device.Open(t), plan.FloatOf[T]()
 	const n = 300
 	for _, v := range []T{T(math.NaN()), T(math.Inf(1)), T(math.Inf(-1))} {
 		for _, at := range []int{0, 255, 299} {
 			for which := range 2 {
 				in := [2][]T{make([]T, n), make([]T, n)}
 				in[which][at] = v
-				x, z, g := upload(d, in[0]), upload(d, in[1]), upload(d, make([]T, n))
+				x, z, g := device.Upload(d, in[0]), device.Upload(d, in[1]), device.Upload(d, make([]T, n))
 				for name, launch := range map[string]func(out, status plan.Pointer) plan.Launch{
 					"BCE":            func(out, status plan.Pointer) plan.Launch { return plan.BCE(f, out, x, z, n, status) },
 					"GradBCELogits":  func(out, status plan.Pointer) plan.Launch { return plan.GradBCELogits(f, out, x, z, g, n, status) },
@@ -129,23 +129,23 @@ func testBCEKernelsRefuse[T kernel.Float](t *testing.T) {
 	}
 }
 
-// klCase is what the kernels of the divergence are run on.
+// klCase is the input of the divergence's kernels.
 type klCase[T kernel.Float] struct {
 	kernel.Dims
 	q, p, grad []T // a nil p is the uniform distribution
 }
 
-// outcome is what one of them made, and whether it refused the input.
+// outcome holds the results, and whether the input was refused.
 type outcome[T kernel.Float] struct {
-	kl, toQ, toP []T // the last if there is a p
+	kl, toQ, toP []T // toP is nil without a p
 	refused      [3]bool
 }
 
-func (c klCase[T]) device(d device) outcome[T] {
+func (c klCase[T]) device(d device.Device) outcome[T] {
 	f := plan.FloatOf[T]()
-	q, grad, p := upload(d, c.q), upload(d, c.grad), plan.Pointer(0)
+	q, grad, p := device.Upload(d, c.q), device.Upload(d, c.grad), plan.Pointer(0)
 	if c.p != nil {
-		p = upload(d, c.p)
+		p = device.Upload(d, c.p)
 	}
 	var o outcome[T]
 	var status [3]int32
@@ -160,7 +160,7 @@ func (c klCase[T]) device(d device) outcome[T] {
 	return o
 }
 
-// host works in float64, whatever T is.
+// host computes in float64, whatever T is.
 func (c klCase[T]) host() outcome[float64] {
 	q, p, grad := widened(c.q), widened(c.p), widened(c.grad)
 	o := outcome[float64]{kl: make([]float64, c.Rows()), toQ: make([]float64, c.Size())}
@@ -184,8 +184,8 @@ func widened[T kernel.Float](x []T) []float64 {
 	return wide
 }
 
-// masked are random logits, about each ninth of them -Inf, that of both q and p;
-// a class of each distribution is not.
+// masked returns random logits with about one in nine masked in both q and p, and at
+// least one class per distribution not masked.
 func masked[T kernel.Float](d kernel.Dims, scale float64, seed uint64) klCase[T] {
 	r := rand.New(rand.NewPCG(seed, 0))
 	c := klCase[T]{d, make([]T, d.Size()), make([]T, d.Size()), make([]T, d.Rows())}
@@ -229,11 +229,10 @@ func testKLKernels[T kernel.Float](t *testing.T) {
 	}
 }
 
-// check holds the device's results to the host's: both work in float64, where
-// terms that are up to as great as the difference of the logits cancel, and the
-// result is rounded once.
+// check compares the device's results with the host's. Both compute in float64, where
+// terms as large as the difference of the logits may cancel, and round once.
 func (c klCase[T]) check(t *testing.T) {
-	got, want := c.device(open(t)), c.host()
+	got, want := c.device(device.Open(t)), c.host()
 	if got.refused != want.refused {
 		t.Fatalf("refused: %v, want %v", got.refused, want.refused)
 	}
@@ -262,7 +261,7 @@ func (c klCase[T]) check(t *testing.T) {
 	gradients("p", c.p, got.toP, want.toP, 1+size)
 }
 
-// size is of the order of the greatest logarithm of a probability.
+// size returns the order of the largest logarithm of a probability.
 func (c klCase[T]) size() float64 {
 	size := 1 + math.Log(float64(c.Classes))
 	for _, x := range [][]T{c.q, c.p} {
@@ -296,8 +295,7 @@ func testKLKernelsExtremes[T kernel.Float](t *testing.T) {
 	}
 }
 
-// The kernels refuse what the host refuses, wherever it is and whatever else the
-// block does.
+// The kernels refuse what the host refuses, wherever in a block it is.
 func TestKLKernelsRefuse(t *testing.T) {
 	t.Run("float32", testKLKernelsRefuse[float32])
 	t.Run("float64", testKLKernelsRefuse[float64])
@@ -343,13 +341,12 @@ func testKLKernelsRefuse[T kernel.Float](t *testing.T) {
 	}
 }
 
-// Small divergences, of which their terms are many times greater, keep what
-// float64 knows of them.
+// Small divergences, whose terms are much larger, keep float64's accuracy.
 func TestKLKernelSmall(t *testing.T) {
 	for _, size := range []float64{1e-4, 1e-3, 1e-2} {
 		q := []float32{float32(size), 0, float32(-2 * size), float32(size / 2)}
-		d := open(t)
-		in := upload(d, q)
+		d := device.Open(t)
+		in := device.Upload(d, q)
 		kl, _ := runs[float32](d, 1, func(out, status plan.Pointer) plan.Launch {
 			return plan.KL(plan.Float32, out, in, 0, kernel.Dims{Outer: 1, Classes: len(q), Inner: 1}, status)
 		})

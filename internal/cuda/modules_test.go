@@ -1,7 +1,6 @@
 package cuda
 
 import (
-	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,44 +9,50 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gumbel-go/gumbel/internal/cuda/generate/nvcc"
+	"github.com/gumbel-go/gumbel/internal/cuda/gorgonia"
+	"github.com/gumbel-go/gumbel/internal/cuda/module"
+	"github.com/gumbel-go/gumbel/internal/cuda/tool/generate/nvcc"
 )
 
-func sources(t *testing.T) []string {
-	t.Helper()
-	files, err := filepath.Glob("*.cu")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no sources: %v", err)
-	}
-	return files
+// A source is a .cu with its embedded module.
+type source struct {
+	file   string
+	module module.Module
 }
 
-func ptxOf(source string) string { return strings.TrimSuffix(source, ".cu") + ".ptx" }
+func (s source) ptx() string { return strings.TrimSuffix(s.file, ".cu") + ".ptx" }
 
-// The PTX that is embedded comes from the sources beside it.
-func TestPTXBelongsToSources(t *testing.T) {
-	files := sources(t)
-	if n := len(Modules()); n != len(files) {
-		t.Errorf("%d modules, %d sources", n, len(files))
+// sources returns all sources. Modules come in the order of their files.
+func sources(t *testing.T) (all []source) {
+	t.Helper()
+	for folder, modules := range map[string][]module.Module{".": Modules(), "gorgonia": gorgonia.Modules()} {
+		files, err := filepath.Glob(filepath.Join(folder, "*.cu"))
+		if err != nil || len(files) == 0 || len(files) != len(modules) {
+			t.Fatalf("%s has %d sources and %d modules: run go generate (%v)", folder, len(files), len(modules), err)
+		}
+		for i, file := range files {
+			all = append(all, source{file, modules[i]})
+		}
 	}
-	for _, source := range files {
-		t.Run(source, func(t *testing.T) {
-			embedded, err := ptx.ReadFile(ptxOf(source))
-			if err != nil {
-				t.Fatalf("%v: run go generate", err)
-			}
-			hash, err := nvcc.Hash(source)
+	return all
+}
+
+// The embedded PTX comes from the sources beside it.
+func TestPTXBelongsToSources(t *testing.T) {
+	for _, s := range sources(t) {
+		t.Run(s.module.Name, func(t *testing.T) {
+			hash, err := nvcc.Hash(s.file)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !nvcc.Unchanged(embedded, hash) {
-				t.Error("not what nvcc made of these sources: run go generate")
+			if !nvcc.Unchanged([]byte(s.module.PTX), hash) {
+				t.Error("the PTX is not what nvcc made of these sources: run go generate")
 			}
 		})
 	}
 }
 
-// The compiler gives the same PTX again, from a copy of the sources elsewhere.
+// The compiler returns the same PTX again, from a copy of the sources elsewhere.
 func TestPTXIsReproducible(t *testing.T) {
 	if !nvcc.Available() {
 		t.Skipf("nvcc of release %s is not on the PATH", nvcc.Release)
@@ -56,19 +61,15 @@ func TestPTXIsReproducible(t *testing.T) {
 	if err := os.CopyFS(elsewhere, os.DirFS(".")); err != nil {
 		t.Fatal(err)
 	}
-	for _, source := range sources(t) {
-		t.Run(source, func(t *testing.T) {
+	for _, s := range sources(t) {
+		t.Run(s.module.Name, func(t *testing.T) {
 			t.Parallel()
-			embedded, err := ptx.ReadFile(ptxOf(source))
+			ptx, err := nvcc.Compile(filepath.Join(elsewhere, s.file))
 			if err != nil {
 				t.Fatal(err)
 			}
-			made, err := nvcc.Compile(filepath.Join(elsewhere, source))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !bytes.Equal(made, embedded) {
-				t.Errorf("nvcc gives other PTX: run go generate")
+			if string(ptx) != s.module.PTX {
+				t.Error("nvcc returns other PTX: run go generate")
 			}
 		})
 	}
@@ -79,18 +80,18 @@ var (
 	registers = regexp.MustCompile(`Compiling entry function '(\w+)'[^\0]*?Used (\d+) registers(?:, (\d+) bytes smem)?`)
 )
 
-// The assembler takes the PTX for the GPUs from Volta to Hopper, and the static
-// shared memory fits.
+// The assembler accepts the PTX for GPUs from Volta to Hopper, and static shared memory
+// fits.
 func TestPTXAssembles(t *testing.T) {
 	if _, err := exec.LookPath("ptxas"); err != nil {
 		t.Skip("no ptxas on the PATH")
 	}
-	for _, source := range sources(t) {
+	for _, s := range sources(t) {
 		for _, arch := range []string{"sm_70", "sm_80", "sm_90"} {
-			t.Run(source+"/"+arch, func(t *testing.T) {
+			t.Run(s.module.Name+"/"+arch, func(t *testing.T) {
 				t.Parallel()
 				cubin := filepath.Join(t.TempDir(), "cubin")
-				out, err := exec.Command("ptxas", "-v", "-arch="+arch, ptxOf(source), "-o", cubin).CombinedOutput()
+				out, err := exec.Command("ptxas", "-v", "-arch="+arch, s.ptx(), "-o", cubin).CombinedOutput()
 				if err != nil {
 					t.Fatalf("%v\n%s", err, out)
 				}
@@ -114,19 +115,20 @@ var (
 	parameter = regexp.MustCompile(`\.param\s+\.(\w+)`)
 )
 
-// The bindings read eight bytes for a parameter, and the tests' stand-in finds a
-// kernel by its name alone.
+// The bindings read eight bytes per parameter, and the stand-in finds a kernel by its
+// name alone.
 func TestEntries(t *testing.T) {
-	module := map[string]string{}
-	for _, m := range Modules() {
+	owner := map[string]string{}
+	for _, s := range sources(t) {
+		m := s.module
 		if len(m.Entries) == 0 {
 			t.Errorf("%s has no kernel", m.Name)
 		}
 		for _, name := range m.Entries {
-			if other, ok := module[name]; ok {
+			if other, ok := owner[name]; ok {
 				t.Errorf("both %s and %s have a kernel %s", other, m.Name, name)
 			}
-			module[name] = m.Name
+			owner[name] = m.Name
 		}
 		for _, entry := range signature.FindAllStringSubmatch(m.PTX, -1) {
 			for _, p := range parameter.FindAllStringSubmatch(entry[2], -1) {
@@ -140,10 +142,11 @@ func TestEntries(t *testing.T) {
 
 var contractible = regexp.MustCompile(`\b(mul|add|sub)(\.ftz)?\.f(32|64)\b`)
 
-// The assembler may fuse a product and a sum that name no rounding, and the
-// noise would not be the CPU's.
+// The assembler may fuse a product and a sum without explicit rounding, and the noise
+// would then differ from the CPU's.
 func TestRounding(t *testing.T) {
-	for _, m := range Modules() {
+	for _, s := range sources(t) {
+		m := s.module
 		if found := contractible.FindString(m.PTX); found != "" {
 			t.Errorf("%s has %s: compile with -fmad=false", m.Name, found)
 		}

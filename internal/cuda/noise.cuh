@@ -1,7 +1,7 @@
-// Random words and Gumbel noise, the same to the bit as those of internal/philox
-// and internal/kernel. Every operation is to be rounded by itself: compile with
-// -fmad=false. The reasons for the constants and the order of operations are in
-// internal/kernel/noise.go.
+// Random words and Gumbel noise, with the same bits as those of internal/philox and
+// internal/kernel. Every operation must be rounded separately: compile with
+// -fmad=false. internal/kernel/noise.go explains the constants and the order of the
+// operations.
 #pragma once
 
 #include "coeff.cuh"
@@ -9,12 +9,7 @@
 
 typedef unsigned long long Word64;
 
-// A group of 64 elements has 16 blocks of random words, and each of these the words
-// of four of its elements, which lie 16 apart.
-const int kLanes = 16;
-const int kGroup = 4 * kLanes;
-
-// shift moves eight words down by as many as `by`, which is 1 or 2.
+// shift moves eight words down by 1 or 2 words.
 __device__ inline void shift(unsigned (&w)[4], unsigned (&next)[4], int by) {
 #pragma unroll
   for (int i = 0; i < 4; i++) w[i] = i + by < 4 ? w[i + by] : next[i + by - 4];
@@ -22,7 +17,7 @@ __device__ inline void shift(unsigned (&w)[4], unsigned (&next)[4], int by) {
   for (int i = 0; i + by < 4; i++) next[i] = next[i + by];
 }
 
-// A Stream is a draw of the sequence that a key selects.
+// A Stream is one draw of the random sequence that a key selects.
 struct Stream {
   unsigned key[2];
   unsigned draw[2];
@@ -31,16 +26,19 @@ struct Stream {
       : key{static_cast<unsigned>(key_), static_cast<unsigned>(key_ >> 32)},
         draw{static_cast<unsigned>(draw_), static_cast<unsigned>(draw_ >> 32)} {}
 
-  // block makes the four random words of a block's number, by Philox4x32-10.
+  // block returns the four random words of a block, by Philox4x32-10. A group of
+  // elements has a block for each of its threads, with the words of that thread's
+  // elements.
   __device__ void block(Word64 number, unsigned (&words)[4]) const {
     unsigned c0 = static_cast<unsigned>(number), c1 = static_cast<unsigned>(number >> 32), c2 = draw[0], c3 = draw[1];
 #pragma unroll
     for (unsigned i = 0; i < 10; i++) {
-      const Word64 p0 = static_cast<Word64>(0xD2511F53u) * c0, p1 = static_cast<Word64>(0xCD9E8D57u) * c2;
-      c0 = static_cast<unsigned>(p1 >> 32) ^ c1 ^ (key[0] + i * 0x9E3779B9u);
-      c1 = static_cast<unsigned>(p1);
-      c2 = static_cast<unsigned>(p0 >> 32) ^ c3 ^ (key[1] + i * 0xBB67AE85u);
-      c3 = static_cast<unsigned>(p0);
+      const unsigned m0 = 0xD2511F53u, m1 = 0xCD9E8D57u;
+      const unsigned low0 = m0 * c0, low1 = m1 * c2, high0 = __umulhi(m0, c0), high1 = __umulhi(m1, c2);
+      c0 = high1 ^ c1 ^ (key[0] + i * 0x9E3779B9u);
+      c1 = low1;
+      c2 = high0 ^ c3 ^ (key[1] + i * 0xBB67AE85u);
+      c3 = low0;
     }
     words[0] = c0;
     words[1] = c1;
@@ -48,22 +46,22 @@ struct Stream {
     words[3] = c3;
   }
 
-  // words makes those of the elements n, n+16, n+32 and n+48. Unless n is among the
-  // first 16 of a group, they are from two blocks.
+  // words returns those of the elements n, n+16, n+32 and n+48. They are from two
+  // blocks unless n is among the first 16 of a group.
   __device__ void words(Int n, unsigned (&w)[4]) const {
-    const Word64 element = static_cast<Word64>(n), number = element / kGroup * kLanes + element % kLanes;
+    const Word64 element = static_cast<Word64>(n), number = element / kGroup * kGroupThreads + element % kGroupThreads;
     block(number, w);
-    const unsigned first = static_cast<unsigned>(element) / kLanes % 4;
+    const unsigned first = static_cast<unsigned>(element) / kGroupThreads % 4;
     if (first == 0) return;
     unsigned next[4];
-    block(number + kLanes, next);
+    block(number + kGroupThreads, next);
     if (first & 1) shift(w, next, 1);
     if (first & 2) shift(w, next, 2);
   }
 };
 
-// fold returns the word of v, with a mask of all ones, where a random word is
-// under the seam; else the word of u and no mask.
+// fold returns the word of v, with a mask of all ones, if a random word is small;
+// otherwise the word of u, and a mask of 0.
 __device__ inline unsigned fold(unsigned b, unsigned* is_v) {
   *is_v = b < 1u << 30 ? ~0u : 0u;
   return b ^ ~*is_v;
@@ -80,8 +78,7 @@ __device__ inline Word64 bits_of(double x) { return static_cast<Word64>(__double
 __device__ inline float number_of(unsigned bits) { return __uint_as_float(bits); }
 __device__ inline double number_of(Word64 bits) { return __longlong_as_double(static_cast<Int>(bits)); }
 
-// reduce takes a positive normal number apart. Where v is small, -x stands in the
-// place of f, and k is 0.
+// reduce splits a positive normal number. If v is small, f is -x and k is 0.
 __device__ inline Reduced<float> reduce(float x, unsigned is_v) {
   const unsigned three_quarters = 0x3f400000u;
   const unsigned bits = bits_of(x) - three_quarters;
@@ -98,7 +95,7 @@ __device__ inline Reduced<double> reduce(double x, unsigned is_v) {
           static_cast<double>(static_cast<int>(static_cast<Int>(bits) >> 52) & static_cast<int>(~is_v))};
 }
 
-// minus_log is -log(2^k·(1+f)), the first of the two logarithms.
+// minus_log returns -log(2^k·(1+f)), the first of the two logarithms.
 __device__ inline float minus_log(Reduced<float> x) {
   const float c0 = kLogRelativeC0, c1 = kLogRelativeC1, c2 = kLogRelativeC2, c3 = kLogRelativeC3;
   const float c4 = kLogRelativeC4, c5 = kLogRelativeC5, c6 = kLogRelativeC6, ln2 = kLn2;
@@ -110,7 +107,7 @@ __device__ inline float minus_log(Reduced<float> x) {
   return (tail - f) - x.k * ln2;
 }
 
-// minus_log_of_log is minus_log for the second one, whose relative error does
+// minus_log_of_log is minus_log for the second logarithm, whose relative error does
 // not matter.
 __device__ inline float minus_log_of_log(Reduced<float> x) {
   const float c0 = kLogAbsoluteC0, c1 = kLogAbsoluteC1, c2 = kLogAbsoluteC2, c3 = kLogAbsoluteC3;
@@ -135,7 +132,7 @@ __device__ inline double minus_log(Reduced<double> x) {
 
 __device__ inline double minus_log_of_log(Reduced<double> x) { return minus_log(x); }
 
-// gumbel is the standard Gumbel noise of a random word.
+// gumbel returns the standard Gumbel noise of a random word.
 template <typename T>
 __device__ T gumbel(unsigned b) {
   unsigned is_v;

@@ -2,11 +2,10 @@
 
 package cuda
 
-import G "gorgonia.org/gorgonia"
+import (
+	_ "github.com/gumbel-go/gumbel/internal/cuda/driver"   // ends the program if there is no GPU
+	_ "github.com/gumbel-go/gumbel/internal/cuda/gorgonia" // Gorgonia's own nodes need its kernels
+	"github.com/gumbel-go/gumbel/internal/cuda/module"
+)
 
-// Every tape machine that has an op for CUDA loads these.
-func init() {
-	for _, m := range Modules() {
-		G.AddToStdLib(m.Name, m.PTX, m.Entries)
-	}
-}
+func init() { module.Register(Modules()) }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/gumbel-go/gumbel/internal/cuda/tool/device"
 	"github.com/gumbel-go/gumbel/internal/kernel"
 	"github.com/gumbel-go/gumbel/internal/philox"
 	"github.com/gumbel-go/gumbel/internal/plan"
@@ -22,16 +23,16 @@ func TestGumbelBits(t *testing.T) {
 }
 
 func testGumbelBits[T kernel.Float](t *testing.T) {
-	d := open(t)
+	d := device.Open(t)
 	for _, key := range []philox.Key{{}, {1, 0}, sampleKey, {math.MaxUint32, math.MaxUint32}} {
 		for _, draw := range []int64{0, 1, 1<<40 + 5} {
 			for _, n := range []int{1, 15, 16, 63, 64, 65, 1000, 100_001} {
-				want, out := make([]T, n), alloc[T](d, n)
+				want, out := make([]T, n), device.Alloc[T](d, n)
 				s := kernel.Stream{Key: key, Draw: uint64(draw)}
 				for _, law := range [][2]float64{{0, 1}, {-3, 0.7}} {
 					kernel.Gumbel(want, s, law[0], law[1])
-					d.run(plan.Gumbel(plan.FloatOf[T](), out, upload(d, []int64{draw}), key, n, law[0], law[1]))
-					if got := download[T](d, out, n); !slices.Equal(got, want) {
+					d.Run(plan.Gumbel(plan.FloatOf[T](), out, device.Upload(d, []int64{draw}), key, n, law[0], law[1]))
+					if got := device.Download[T](d, out, n); !slices.Equal(got, want) {
 						t.Fatalf("key %v, draw %d, %d numbers, location and scale %v: other bits than the CPU's", key, draw, n, law)
 					}
 				}
@@ -40,19 +41,19 @@ func testGumbelBits[T kernel.Float](t *testing.T) {
 	}
 }
 
-// sampleDims take every kernel and every way through it, for either type.
+// sampleDims reach every kernel and every branch in it, for either type.
 var sampleDims = []kernel.Dims{
 	{Outer: 1, Classes: 1, Inner: 1}, {Outer: 7, Classes: 3, Inner: 1}, {Outer: 300, Classes: 10, Inner: 1},
-	{Outer: 41, Classes: 33, Inner: 1}, {Outer: 9, Classes: 512, Inner: 1}, // tiles, of whole outer indices
+	{Outer: 41, Classes: 33, Inner: 1}, {Outer: 9, Classes: 512, Inner: 1}, // tiles of whole outer indices
 	{Outer: 3, Classes: 2, Inner: 7}, {Outer: 5, Classes: 4, Inner: 40}, {Outer: 2, Classes: 1000, Inner: 2},
 	{Outer: 1, Classes: 3, Inner: 5000}, {Outer: 2, Classes: 40, Inner: 200}, {Outer: 1, Classes: 1, Inner: 9000}, // and of inner ones
 	{Outer: 3, Classes: 513, Inner: 1}, {Outer: 5, Classes: 1000, Inner: 1}, {Outer: 2, Classes: 3000, Inner: 1},
 	{Outer: 1, Classes: 16384, Inner: 1}, {Outer: 1, Classes: 32768, Inner: 1}, // rows
 	{Outer: 2, Classes: 40001, Inner: 1}, {Outer: 1, Classes: 65536, Inner: 1},
-	{Outer: 1, Classes: 100, Inner: 150}, {Outer: 2, Classes: 700, Inner: 40}, {Outer: 1, Classes: 3000, Inner: 3}, // streams
+	{Outer: 1, Classes: 100, Inner: 150}, {Outer: 2, Classes: 700, Inner: 40}, {Outer: 1, Classes: 3000, Inner: 3}, // multipass
 }
 
-// normals are n normal numbers times scale.
+// normals returns n normal numbers times scale.
 func normals[T kernel.Float](n int, scale float64, seed uint64) []T {
 	r := rand.New(rand.NewPCG(seed, 0))
 	x := make([]T, n)
@@ -62,7 +63,7 @@ func normals[T kernel.Float](n int, scale float64, seed uint64) []T {
 	return x
 }
 
-// maskedLogits are normals, each 29th of them -Inf but for class 0.
+// maskedLogits returns normals, every 29th of them -Inf unless it is class 0.
 func maskedLogits[T kernel.Float](d kernel.Dims, scale float64, seed uint64) []T {
 	x := normals[T](d.Size(), scale, seed)
 	for i := range x {
@@ -77,23 +78,23 @@ func maskedLogits[T kernel.Float](d kernel.Dims, scale float64, seed uint64) []T
 type sampleCase[T kernel.Float] struct {
 	cpu    kernel.Sampler[T]
 	device plan.Sample
-	noise  []T // as it is, zeros for none
+	noise  []T // zeros if there is none
 }
 
-// newSample makes the case of a draw number, which may be negative, or of noise
-// given.
-func newSample[T kernel.Float](d device, dims kernel.Dims, logits []T, draw int64, given []T, tau float64) sampleCase[T] {
+// newSample returns the case of a draw number, which may be negative, or of given
+// noise.
+func newSample[T kernel.Float](d device.Device, dims kernel.Dims, logits []T, draw int64, given []T, tau float64) sampleCase[T] {
 	c := sampleCase[T]{
 		cpu: kernel.Sampler[T]{Dims: dims, Logits: logits, Tau: float64(T(tau))},
 		device: plan.Sample{
 			Dims: dims, Float: plan.FloatOf[T](),
-			Logits: upload(d, logits), Tau: upload(d, []T{T(tau)}), Draw: upload(d, []int64{draw}),
-			Out: alloc[T](d, dims.Size()), Status: upload(d, []int64{0}), Key: sampleKey,
+			Logits: device.Upload(d, logits), Tau: device.Upload(d, []T{T(tau)}), Draw: device.Upload(d, []int64{draw}),
+			Out: device.Alloc[T](d, dims.Size()), Status: device.Upload(d, []int64{0}), Key: sampleKey,
 		},
 		noise: make([]T, dims.Size()),
 	}
 	if given != nil {
-		c.device.Noise = upload(d, given)
+		c.device.Noise = device.Upload(d, given)
 	}
 	switch {
 	case draw < 0:
@@ -107,9 +108,11 @@ func newSample[T kernel.Float](d device, dims kernel.Dims, logits []T, draw int6
 	return c
 }
 
-func (c sampleCase[T]) status(d device) int64 { return download[int64](d, c.device.Status, 1)[0] }
+func (c sampleCase[T]) status(d device.Device) int64 {
+	return device.Download[int64](d, c.device.Status, 1)[0]
+}
 
-// noises are the ways to have noise: a draw, noise given, none.
+// noises are the kinds of noise: drawn, given and none.
 func noises[T kernel.Float](dims kernel.Dims) map[string]struct {
 	draw  int64
 	given []T
@@ -136,7 +139,7 @@ func testHardBits[T kernel.Float](t *testing.T) {
 		for i := range ties {
 			ties[i] = T(i * 7 % 3)
 		}
-		// Sums that differ in what rounding loses alone.
+		// Sums that differ only in what rounding loses.
 		rough := maskedLogits[T](dims, 2, 6)
 		for i := range rough {
 			rough[i] = T(math.Trunc(float64(rough[i])))*T(math.Ldexp(1, 30)) + rough[i]
@@ -146,14 +149,14 @@ func testHardBits[T kernel.Float](t *testing.T) {
 				if n > 20_000 && (name == "ties") != (kind == "none") {
 					continue
 				}
-				d := open(t)
+				d := device.Open(t)
 				c := newSample(d, dims, logits, noise.draw, noise.given, 1)
 				want := make([]T, n)
 				if err := c.cpu.Hard(want, nil); err != nil {
 					t.Fatal(err)
 				}
-				d.run(c.device.Hard())
-				got := download[T](d, c.device.Out, n)
+				d.Run(c.device.Hard())
+				got := device.Download[T](d, c.device.Out, n)
 				if !slices.Equal(got, want) || c.status(d) != 0 {
 					t.Errorf("%v, %s logits, %s noise: status %d, other samples than the CPU's", dims, name, kind, c.status(d))
 				}
@@ -162,34 +165,34 @@ func testHardBits[T kernel.Float](t *testing.T) {
 	}
 }
 
-// A grid that is too small for all distributions goes round: the blocks of one
-// that is not limit the test alone.
+// A block takes several distributions in turn if the grid is too small. The planner
+// makes such grids only for arrays that are too large for a test.
 func TestFewBlocks(t *testing.T) {
 	for _, dims := range []kernel.Dims{
 		{Outer: 300, Classes: 10, Inner: 1}, {Outer: 5, Classes: 1000, Inner: 1}, {Outer: 4, Classes: 700, Inner: 80},
 	} {
-		d := open(t)
+		d := device.Open(t)
 		n := dims.Size()
 		s := newSample(d, dims, maskedLogits[float32](dims, 1, 1), 5, nil, 0.7).device
-		s.Grad = upload(d, normals[float32](n, 1, 2))
+		s.Grad = device.Upload(d, normals[float32](n, 1, 2))
 		for _, launch := range []plan.Launch{s.Soft(), s.Hard(), s.GradLogits()} {
 			if launch.Blocks < 3 {
 				t.Fatalf("%s has %d blocks", launch.Kernel, launch.Blocks)
 			}
-			d.run(launch)
-			want := download[float32](d, s.Out, n)
+			d.Run(launch)
+			want := device.Download[float32](d, s.Out, n)
 			launch.Blocks = 2
-			d.run(launch)
-			if got := download[float32](d, s.Out, n); !slices.Equal(got, want) {
+			d.Run(launch)
+			if got := device.Download[float32](d, s.Out, n); !slices.Equal(got, want) {
 				t.Errorf("%s of %v: other values with two blocks", launch.Kernel, dims)
 			}
 		}
 	}
 }
 
-// A straight-through sample has no draw, and no temperature.
+// A straight-through sample has neither a draw nor a temperature.
 func TestHardAlone(t *testing.T) {
-	d := open(t)
+	d := device.Open(t)
 	dims := kernel.Dims{Outer: 50, Classes: 7, Inner: 1}
 	c := newSample(d, dims, maskedLogits[float32](dims, 1, 1), -1, nil, 1)
 	c.device.Draw, c.device.Tau = 0, 0
@@ -197,28 +200,28 @@ func TestHardAlone(t *testing.T) {
 	if err := c.cpu.Hard(want, nil); err != nil {
 		t.Fatal(err)
 	}
-	d.run(c.device.Hard())
-	if !slices.Equal(download[float32](d, c.device.Out, dims.Size()), want) || c.status(d) != 0 {
+	d.Run(c.device.Hard())
+	if !slices.Equal(device.Download[float32](d, c.device.Out, dims.Size()), want) || c.status(d) != 0 {
 		t.Error("other samples than the CPU's")
 	}
 }
 
-// An exact sample is what the formulas give in float64, and how far off a result may be:
-// a sample by accuracy·(8 + |log y|) of itself, gradients by what that makes of
-// them and some roundings.
+// An exact sample has the results of the formulas in float64, and the errors that are
+// allowed: accuracy·(8 + |log y|)·y for a sample y, and for gradients what follows from
+// that, and some roundings.
 type exact struct {
 	soft, softError       []float64
 	grad, gradError       []float64
 	gradTau, gradTauError float64
 }
 
-// truly takes the differences to the peak to twice float64's accuracy, so that it
-// is right for logits of any size.
+// truly computes the differences to the peak with twice float64's accuracy, so that it
+// is accurate for logits of any size.
 func truly[T kernel.Float](c sampleCase[T], upstream []T) exact {
 	d, n := c.cpu.Dims, c.cpu.Size()
 	accuracy, slope, least := 0x1p-23, 1.0, 0x1p-149
 	if plan.FloatOf[T]() == plan.Float64 {
-		accuracy, slope, least = 0x1p-52, 2, 0x1p-1062 // for what math.Exp and the differences themselves lose
+		accuracy, slope, least = 0x1p-52, 2, 0x1p-1062 // because math.Exp and the differences lose some
 	}
 	w := exact{make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n), 0, 0}
 	x := make([]float64, d.Classes)
@@ -258,13 +261,13 @@ func truly[T kernel.Float](c sampleCase[T], upstream []T) exact {
 			w.gradError[i] = w.soft[i] * ((units[k]+4*accuracy)*(math.Abs(g)+size) + meanError) / c.cpu.Tau
 			w.gradTau -= x[k] * w.grad[i]
 			w.gradTauError += (1+math.Abs(x[k]))*w.gradError[i] + least
-			w.gradError[i] += least * (1 + (1+math.Abs(g)+size)/c.cpu.Tau) // products lose what is less
+			w.gradError[i] += least * (1 + (1+math.Abs(g)+size)/c.cpu.Tau) // products lose what is smaller
 		}
 	}
 	return w
 }
 
-// difference is sum i less sum j, of logits and noise.
+// difference returns sum i minus sum j, where a sum is a logit and its noise.
 func difference[T kernel.Float](c sampleCase[T], i, j int) float64 {
 	a, b := float64(c.cpu.Logits[i]), float64(c.cpu.Logits[j])
 	if math.IsInf(a, -1) || math.IsInf(b, -1) {
@@ -304,8 +307,8 @@ func testSoft[T kernel.Float](t *testing.T) {
 				if dims.Size() > 20_000 && kind != "drawn" {
 					continue
 				}
-				// Classes near enough to tell apart, and far.
-				checkSample(t, fmt.Sprintf("%v tau %v, %s noise", dims, tau, kind), func(d device) sampleCase[T] {
+				// Some classes are close to the peak, and some are far from it.
+				checkSample(t, fmt.Sprintf("%v tau %v, %s noise", dims, tau, kind), func(d device.Device) sampleCase[T] {
 					return newSample(d, dims, maskedLogits[T](dims, 2*(1+20*tau), 1), noise.draw, noise.given, tau)
 				})
 			}
@@ -314,14 +317,14 @@ func testSoft[T kernel.Float](t *testing.T) {
 }
 
 // checkSample runs all kernels for soft samples.
-func checkSample[T kernel.Float](t *testing.T, what string, on func(d device) sampleCase[T]) {
+func checkSample[T kernel.Float](t *testing.T, what string, on func(d device.Device) sampleCase[T]) {
 	t.Helper()
-	d := open(t)
+	d := device.Open(t)
 	c := on(d)
 	n := c.cpu.Size()
 	upstream := normals[T](n, 1, 2)
 	for i, l := range c.cpu.Logits {
-		if math.IsInf(float64(l), -1) { // and so must not count
+		if math.IsInf(float64(l), -1) { // a masked class must not count
 			upstream[i] = T(math.Inf(1 - i%2*2))
 		}
 	}
@@ -332,13 +335,13 @@ func checkSample[T kernel.Float](t *testing.T, what string, on func(d device) sa
 		}
 	}
 	want := truly(c, finite)
-	c.device.Grad = upload(d, upstream)
+	c.device.Grad = device.Upload(d, upstream)
 
-	d.run(c.device.Soft())
-	compare(t, what+": sample", download[T](d, c.device.Out, n), want.soft, want.softError)
-	d.run(c.device.GradLogits())
-	compare(t, what+": gradient", download[T](d, c.device.Out, n), want.grad, want.gradError)
-	for i, g := range download[T](d, c.device.Out, n) {
+	d.Run(c.device.Soft())
+	compare(t, what+": sample", device.Download[T](d, c.device.Out, n), want.soft, want.softError)
+	d.Run(c.device.GradLogits())
+	compare(t, what+": gradient", device.Download[T](d, c.device.Out, n), want.grad, want.gradError)
+	for i, g := range device.Download[T](d, c.device.Out, n) {
 		if math.IsInf(float64(c.cpu.Logits[i]), -1) && g != 0 {
 			t.Errorf("%s: gradient %v of the masked element %d", what, g, i)
 			break
@@ -346,11 +349,11 @@ func checkSample[T kernel.Float](t *testing.T, what string, on func(d device) sa
 	}
 
 	bytes := c.device.TauScratch()
-	c.device.Scratch, c.device.Out = alloc[byte](d, bytes), alloc[T](d, 1)
+	c.device.Scratch, c.device.Out = device.Alloc[byte](d, bytes), device.Alloc[T](d, 1)
 	var gradTau []T
 	for range 2 {
-		d.run(c.device.GradTau()...)
-		gradTau = append(gradTau, download[T](d, c.device.Out, 1)[0])
+		d.Run(c.device.GradTau()...)
+		gradTau = append(gradTau, device.Download[T](d, c.device.Out, 1)[0])
 	}
 	compare(t, what+": gradient to tau", gradTau[:1], []float64{want.gradTau}, []float64{want.gradTauError})
 	if gradTau[0] != gradTau[1] {
@@ -361,8 +364,8 @@ func checkSample[T kernel.Float](t *testing.T, what string, on func(d device) sa
 	}
 }
 
-// Peaks that are large beside the temperature, temperatures of any size, and
-// classes in an order that moves a running peak all the time.
+// Peaks that are large compared to the temperature, temperatures of any size, and
+// classes in an order that always moves a running peak.
 func TestSoftExtremes(t *testing.T) {
 	t.Run("float32", func(t *testing.T) { testSoftExtremes[float32](t, 30, 1e-44, 3e38) })
 	t.Run("float64", func(t *testing.T) { testSoftExtremes[float64](t, 60, 1e-320, 1e307) })
@@ -391,7 +394,7 @@ func testSoftExtremes[T kernel.Float](t *testing.T, power int, least, most float
 			"steep rise":  {0.9, -1, func(i int) float64 { return float64(class(i)) * 1.1 }},
 			"fall":        {0.9, -1, func(i int) float64 { return -float64(class(i)) * 0.1 }},
 		} {
-			checkSample(t, fmt.Sprintf("%v %s", dims, name), func(d device) sampleCase[T] {
+			checkSample(t, fmt.Sprintf("%v %s", dims, name), func(d device.Device) sampleCase[T] {
 				logits := make([]T, dims.Size())
 				for i := range logits {
 					logits[i] = T(test.logit(i))
@@ -402,17 +405,17 @@ func testSoftExtremes[T kernel.Float](t *testing.T, power int, least, most float
 	}
 }
 
-// Where differences are beyond the greatest number, samples are still numbers.
+// If differences overflow, samples are still numbers.
 func TestSoftOverflow(t *testing.T) {
-	d := open(t)
+	d := device.Open(t)
 	for _, dims := range []kernel.Dims{{Outer: 3, Classes: 4, Inner: 1}, {Outer: 1, Classes: 600, Inner: 1}, {Outer: 1, Classes: 33000, Inner: 1}} {
 		logits := make([]float64, dims.Size())
 		for i := range logits {
 			logits[i] = math.MaxFloat64 * float64(i%3-1)
 		}
 		c := newSample(d, dims, logits, 5, nil, math.MaxFloat64)
-		d.run(c.device.Soft())
-		for i, y := range download[float64](d, c.device.Out, dims.Size()) {
+		d.Run(c.device.Soft())
+		for i, y := range device.Download[float64](d, c.device.Out, dims.Size()) {
 			if !(y >= 0 && y <= 1) {
 				t.Fatalf("%v: element %d is %v", dims, i, y)
 			}
@@ -420,7 +423,7 @@ func TestSoftOverflow(t *testing.T) {
 	}
 }
 
-// A kernel refuses what the CPU's kernel or the op refuses, and nothing else.
+// A kernel refuses exactly what the CPU's kernel or the op refuses.
 func TestSampleRefusals(t *testing.T) {
 	t.Run("float32", testSampleRefusals[float32])
 	t.Run("float64", testSampleRefusals[float64])
@@ -472,21 +475,21 @@ func testSampleRefusals[T kernel.Float](t *testing.T) {
 
 func checkRefusals[T kernel.Float](t *testing.T, what string, dims kernel.Dims, logits, noise []T, tau float64, refused bool) {
 	t.Helper()
-	d := open(t)
+	d := device.Open(t)
 	c := newSample(d, dims, logits, 0, noise, tau)
-	c.device.Grad = upload(d, noise)
-	c.device.Scratch = alloc[byte](d, c.device.TauScratch())
+	c.device.Grad = device.Upload(d, noise)
+	c.device.Scratch = device.Alloc[byte](d, c.device.TauScratch())
 	gradTau := c.device
-	gradTau.Out = alloc[T](d, 1)
+	gradTau.Out = device.Alloc[T](d, 1)
 	for name, launches := range map[string][]plan.Launch{
 		"soft": {c.device.Soft()}, "hard": {c.device.Hard()}, "gradient": {c.device.GradLogits()}, "gradient to tau": gradTau.GradTau(),
 	} {
-		fresh := upload(d, []int64{0})
+		fresh := device.Upload(d, []int64{0})
 		for i := range launches[:1] {
 			launches[i].Params[len(launches[i].Params)-1] = uint64(fresh)
 		}
-		d.run(launches...)
-		if status := download[int64](d, fresh, 1)[0]; (status != 0) != refused {
+		d.Run(launches...)
+		if status := device.Download[int64](d, fresh, 1)[0]; (status != 0) != refused {
 			t.Errorf("%s, %s: status %d", what, name, status)
 		}
 	}

@@ -5,64 +5,71 @@ import "github.com/gumbel-go/gumbel/internal/kernel"
 // lossModule is the module of loss.cu.
 const lossModule = "gumbel_loss."
 
-// BCE makes the n binary cross-entropies of targets from logits.
+// BCE sets out to the n binary cross-entropies of targets from logits.
 func BCE(f Float, out, logits, targets Pointer, n int, status Pointer) Launch {
 	return elementwise(lossModule+"bce_"+string(f), n, Pointers(out, logits, targets).Ints(n).Pointers(status))
 }
 
-// GradBCELogits makes the gradient to the logits, given that to the loss.
+// GradBCELogits sets out to the gradient to the logits, given that to the loss.
 func GradBCELogits(f Float, out, logits, targets, grad Pointer, n int, status Pointer) Launch {
 	return elementwise(lossModule+"grad_bce_logits_"+string(f), n, Pointers(out, logits, targets, grad).Ints(n).Pointers(status))
 }
 
-// GradBCETargets makes the gradient to the targets.
+// GradBCETargets sets out to the gradient to the targets.
 func GradBCETargets(f Float, out, logits, targets, grad Pointer, n int, status Pointer) Launch {
 	return elementwise(lossModule+"grad_bce_targets_"+string(f), n, Pointers(out, logits, targets, grad).Ints(n).Pointers(status))
 }
 
-// KL makes the divergence, for each distribution, of softmax(q) from softmax(p),
-// which is the uniform distribution where p is 0.
+// KL sets out to the divergence of softmax(q) from softmax(p) for each distribution.
+// If p is 0, it stands for the uniform distribution.
 func KL(f Float, out, q, p Pointer, d kernel.Dims, status Pointer) Launch {
-	t := teamsFor(f, p, d)
-	return t.launch("kl_"+string(f), Pointers(out, q, p), d, status)
+	return distributions("kl", f, out, q, p, 0, d, status)
 }
 
-// GradKLQ makes the gradient to q, given that to the divergences.
+// GradKLQ sets out to the gradient to q, given that to the divergences.
 func GradKLQ(f Float, out, q, p, grad Pointer, d kernel.Dims, status Pointer) Launch {
-	t := teamsFor(f, p, d)
-	return t.launch("grad_kl_q_"+string(f), Pointers(out, q, p, grad), d, status)
+	return distributions("grad_kl_q", f, out, q, p, grad, d, status)
 }
 
-// GradKLP makes the gradient to p.
+// GradKLP sets out to the gradient to p.
 func GradKLP(f Float, out, q, p, grad Pointer, d kernel.Dims, status Pointer) Launch {
-	t := teamsFor(f, p, d)
-	return t.launch("grad_kl_p_"+string(f), Pointers(out, q, p, grad), d, status)
+	return distributions("grad_kl_p", f, out, q, p, grad, d, status)
 }
 
-// teams says how the threads of a block share distributions: see Sizes in loss.cu.
+// distributions plans a kernel that teams.cuh has instantiated. It takes one or two
+// arrays of logits: p is 0 if there is only q. The gradient grad, which is that to
+// a value per distribution, is 0 if the kernel computes those values.
+func distributions(name string, f Float, out, q, p, grad Pointer, d kernel.Dims, status Pointer) Launch {
+	t := teamsFor(f, p, d)
+	return Launch{
+		Kernel:  lossModule + name + "_" + string(f),
+		Blocks:  kernel.CeilDiv(d.Rows(), t.threads/t.width),
+		Threads: t.threads,
+		Shared:  t.shared,
+		Params:  Pointers(out, q, p, grad).Ints(d.Rows(), d.Classes, d.Inner, t.width, t.slots).Pointers(status),
+	}
+}
+
+// teams says how the threads of a block share distributions: see Sizes in teams.cuh.
 type teams struct {
 	threads int // of a block
-	width   int // of a team
+	width   int // threads of a team
 	slots   int // of a thread, in shared memory
-	shared  int // bytes of that
+	shared  int // bytes of all slots
 }
 
 const (
-	warpThreads = 32
+	teamClasses = 4   // of a thread, as long as the team is smaller than MaxTeam
+	teamsBlock  = 128 // threads of a block of several teams
 
-	teamClasses = 4    // of a thread, while the team may grow
-	maxTeam     = 1024 // threads of a team
-	teamsBlock  = 128  // threads of a block of several teams
-
-	// teamsShared is what a block has of shared memory besides the words by which
-	// the warps of a team meet: of sums, and of the greatest.
-	teamsShared = 48<<10 - 2*maxTeam/warpThreads*8
+	// teamsShared is the shared memory of a block without that of two reductions.
+	teamsShared = 48<<10 - 2*MaxTeam/WarpThreads*8
 )
 
 func teamsFor(f Float, p Pointer, d kernel.Dims) teams {
-	width := min(powerOfTwo(kernel.CeilDiv(d.Classes, teamClasses)), maxTeam)
+	width := min(powerOfTwo(kernel.CeilDiv(d.Classes, teamClasses)), MaxTeam)
 	t := teams{threads: width, width: width}
-	if width <= warpThreads {
+	if width <= WarpThreads {
 		t.threads = teamsBlock
 	}
 	arrays := 2
@@ -74,14 +81,4 @@ func teamsFor(f Float, p Pointer, d kernel.Dims) teams {
 		t.slots, t.shared = slots, shared
 	}
 	return t
-}
-
-func (t teams) launch(name string, arrays Params, d kernel.Dims, status Pointer) Launch {
-	return Launch{
-		Kernel:  lossModule + name,
-		Blocks:  kernel.CeilDiv(d.Rows(), t.threads/t.width),
-		Threads: t.threads,
-		Shared:  t.shared,
-		Params:  arrays.Ints(d.Rows(), d.Classes, d.Inner, t.width, t.slots).Pointers(status),
-	}
 }

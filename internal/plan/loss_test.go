@@ -36,14 +36,14 @@ func TestPlanKL(t *testing.T) {
 	}{
 		// Ten classes: four threads each, 32 distributions a block.
 		{KL(Float32, out, q, p, kernel.Dims{Outer: 128, Classes: 10, Inner: 1}, status),
-			Launch{"gumbel_loss.kl_f32", 4, 128, 2 * 3 * 128 * 4, Params{out, q, p, 128, 10, 1, 4, 3, status}}},
+			Launch{"gumbel_loss.kl_f32", 4, 128, 2 * 3 * 128 * 4, Params{out, q, p, 0, 128, 10, 1, 4, 3, status}}},
 		{GradKLQ(Float64, out, q, 0, grad, kernel.Dims{Outer: 3, Classes: 10, Inner: 11}, status),
 			Launch{"gumbel_loss.grad_kl_q_f64", 2, 128, 3 * 128 * 8, Params{out, q, 0, grad, 33, 10, 11, 4, 3, status}}},
 		{GradKLP(Float32, out, q, p, grad, kernel.Dims{Outer: 3, Classes: 1, Inner: 1}, status),
 			Launch{"gumbel_loss.grad_kl_p_f32", 1, 128, 2 * 128 * 4, Params{out, q, p, grad, 3, 1, 1, 1, 1, status}}},
 		// Too long for shared memory.
 		{KL(Float64, out, q, p, kernel.Dims{Outer: 3, Classes: 4096, Inner: 1}, status),
-			Launch{"gumbel_loss.kl_f64", 3, 1024, 0, Params{out, q, p, 3, 4096, 1, 1024, 0, status}}},
+			Launch{"gumbel_loss.kl_f64", 3, 1024, 0, Params{out, q, p, 0, 3, 4096, 1, 1024, 0, status}}},
 	} {
 		equalLaunch(t, test.got, test.want)
 	}
@@ -57,7 +57,7 @@ func TestPlanKLSizes(t *testing.T) {
 			for _, p := range []Pointer{0, 1} {
 				d := kernel.Dims{Outer: 5, Classes: classes, Inner: 7}
 				l := KL(f, 1, 1, p, d, 1)
-				width, slots := int(l.Params[6]), int(l.Params[7])
+				width, slots := int(l.Params[7]), int(l.Params[8])
 				perBlock := l.Threads / width
 				switch {
 				case l.Threads%32 != 0 || l.Threads > 1024 || l.Shared > 48<<10:

@@ -5,29 +5,27 @@ import (
 	"github.com/gumbel-go/gumbel/internal/philox"
 )
 
+// sampleModule is the module of sample.cu.
 const sampleModule = "gumbel_sample."
 
-// lanes is how many threads make the noise of a group of elements, four each.
-const lanes = philox.Group / 4
-
-// Gumbel sets out to n numbers loc + scale·g, with g the noise of the draw
+// Gumbel sets out to n numbers loc + scale·g. The noise g is that of the draw
 // number, an int64 on the device, of the key's stream.
 func Gumbel(f Float, out, draw Pointer, key philox.Key, n int, loc, scale float64) Launch {
 	const threads = 256
 	return Launch{
 		Kernel:  sampleModule + "gumbel_" + string(f),
-		Blocks:  kernel.CeilDiv(kernel.CeilDiv(n, philox.Group)*lanes, threads),
+		Blocks:  kernel.CeilDiv(kernel.CeilDiv(n, philox.Group)*GroupThreads, threads),
 		Threads: threads,
 		Params:  Pointers(out, draw).Ints(n).Doubles(loc, scale).Key(key),
 	}
 }
 
-// A Sample is the input of a sampler, and where its result goes. What a call
-// does not need may be 0.
+// A Sample is the input of a sampler, and the address of its result. Addresses that
+// a launch does not need may be 0.
 //
-// The noise is that of Noise; or, where this is 0, of the draw number *Draw, an
-// int64 on the device, of the stream of Key. There is none where *Draw is
-// negative, or both are 0. Tau is a pointer to one element.
+// The noise is Noise or, if this is 0, that of the draw number *Draw, an int64 on
+// the device, of Key's stream. There is none if *Draw is negative or both are 0. Tau
+// is the address of one element.
 type Sample struct {
 	kernel.Dims
 	Float
@@ -35,29 +33,21 @@ type Sample struct {
 	Key                                                  philox.Key
 }
 
-// Modes of the kernels for soft samples, as in sample.cu.
-const (
-	modeSoft = iota
-	modeGradLogits
-	modeGradTau
-)
-
 // Soft sets Out to softmax((Logits + noise)/Tau).
-func (s Sample) Soft() Launch { return s.launch("soft_", modeSoft) }
+func (s Sample) Soft() Launch { return s.elements("soft") }
 
 // Hard sets Out to the one-hot of the argmax of Logits + noise, the lowest class
-// on a tie. A Tau that is 0 is not checked.
-func (s Sample) Hard() Launch { return s.launch("hard_", modeSoft) }
+// on a tie. A Tau of 0 is no address, and is not checked.
+func (s Sample) Hard() Launch { return s.elements("hard") }
 
-// GradLogits sets Out to the gradient to the logits, given that to the soft
-// sample, which it makes once more.
-func (s Sample) GradLogits() Launch { return s.launch("soft_", modeGradLogits) }
+// GradLogits sets Out to the gradient to the logits, given that to the soft sample,
+// which it computes again.
+func (s Sample) GradLogits() Launch { return s.elements("grad_logits") }
 
-// GradTau sets Out, of one element, to the gradient to the temperature, given
-// that to the soft sample, which it makes once more. It wants TauScratch bytes
-// of Scratch.
+// GradTau sets Out, of one element, to the gradient to the temperature, given that
+// to the soft sample, which it computes again. Scratch must have TauScratch bytes.
 func (s Sample) GradTau() []Launch {
-	sums := s.launch("soft_", modeGradTau)
+	sums := s.sums("grad_tau")
 	return []Launch{sums, {
 		Kernel:  sampleModule + "add_tau_" + string(s.Float),
 		Blocks:  1,
@@ -66,72 +56,70 @@ func (s Sample) GradTau() []Launch {
 	}}
 }
 
-// TauScratch is how many bytes of Scratch GradTau wants: eight a block.
-func (s Sample) TauScratch() int { return 8 * s.launch("soft_", modeGradTau).Blocks }
+// TauScratch returns how many bytes of Scratch GradTau needs: eight per block.
+func (s Sample) TauScratch() int { return 8 * s.sums("grad_tau").Blocks }
 
-// maxTauBlocks keeps the scratch memory of GradTau small.
-const maxTauBlocks = 1024
+// elements plans a result of sample.cu that has an element for each logit.
+func (s Sample) elements(result string) Launch {
+	return s.launch(result, s.Out, 0, maxBlocks)
+}
 
-// launch chooses the kernel by the place and number of the classes: see
-// sample.cu for what each is like.
-func (s Sample) launch(name string, mode int) Launch {
-	var l Launch
-	var count int // of what the blocks have one at a time
-	var sizes []int
-	if width := s.tileWidth(); width > 0 {
-		l, count = s.tiles(width)
-		sizes = []int{s.Outer, s.Classes, s.Inner, count, width, s.team()}
-		name += "tiles_"
-	} else if s.Inner == 1 && s.maxLanes() <= maxRowThreads*s.rounds() {
-		l, count = s.rows(), s.Outer
-		sizes = []int{s.Outer, s.Classes, s.Inner}
-		name += "rows_"
-	} else {
-		l.Threads, count = streamThreads, s.Outer*kernel.CeilDiv(s.Inner, philox.Group)
-		sizes = []int{s.Outer, s.Classes, s.Inner, count}
-		name += "streams_"
-	}
-	out, sums := s.Out, Pointer(0)
-	l.Blocks = min(count, maxBlocks)
-	if mode == modeGradTau {
-		out, sums = 0, s.Scratch
-		l.Blocks = min(count, maxTauBlocks)
-	}
-	l.Kernel = sampleModule + name + string(s.Float)
-	l.Params = Pointers(out, sums, s.Logits, s.Tau, s.Draw, s.Noise, s.Grad).Ints(mode).Ints(sizes...).Key(s.Key).Pointers(s.Status)
-	return l
+// sums plans a result of sample.cu that is a number for each block.
+func (s Sample) sums(result string) Launch {
+	return s.launch(result, 0, s.Scratch, maxSums)
 }
 
 const (
 	maxBlocks = 1<<31 - 1 // of a grid
-
-	// The most threads of a block: see sample.cu.
-	maxTileThreads = 512
-	maxRowThreads  = 1024
-	streamThreads  = 512
-
-	// maxDynamic leaves a kilobyte of a block's shared memory for reductions.
-	maxDynamic = 47 << 10
+	maxSums   = 1024      // keeps Scratch small
 )
 
-// Of a tile: threads have eight elements each if they can, and there should be
-// a thousand tiles before they grow beyond the least size.
+// launch plans at most so many blocks. It chooses between the kernels of a result by
+// the place and the number of the classes: tiles.cuh, rows.cuh and multipass.cuh
+// describe them.
+func (s Sample) launch(result string, out, sums Pointer, blocks int) Launch {
+	var l Launch
+	var kind string
+	var count int // of what a block has one of at a time
+	sizes := []int{s.Outer, s.Classes, s.Inner}
+	if width := s.tileWidth(); width > 0 {
+		kind = "tiles"
+		l, count = s.tiles(width)
+		sizes = append(sizes, count, width, s.team())
+	} else if s.Inner == 1 && s.maxThreads() <= MaxRowThreads*s.rounds() {
+		kind = "rows"
+		l, count = s.rows(), s.Outer
+	} else {
+		kind = "multipass"
+		l.Threads, count = MultipassThreads, s.Outer*kernel.CeilDiv(s.Inner, philox.Group)
+		sizes = append(sizes, count)
+	}
+	l.Kernel = sampleModule + result + "_" + kind + "_" + string(s.Float)
+	l.Blocks = min(count, blocks)
+	l.Params = Pointers(out, sums, s.Logits, s.Tau, s.Draw, s.Noise, s.Grad).Ints(sizes...).Key(s.Key).Pointers(s.Status)
+	return l
+}
+
+// maxDynamic leaves a kilobyte of a block's shared memory for reductions.
+const maxDynamic = 47 << 10
+
+// Sizes of tiles, in elements. A thread has eight elements if possible, and tiles
+// grow beyond the minimum only if there are still a thousand of them.
 const (
-	perThread    = 8
-	leastTile    = 256
-	usualTile    = 2048
-	usualTiles   = 1024
-	maxTileClass = 512 // if Inner is 1; else what fits
+	threadElements = 8
+	minTile        = 256
+	maxTile        = 2048
+	enoughTiles    = 1024
+	maxTileClasses = 512 // if Inner is 1; otherwise what fits
 )
 
-// tileWidth is how many distributions a tile has: whole outer indices, or a
-// multiple of philox.Group where one of these is too large; 0 if there should be
-// no tiles.
+// tileWidth returns how many distributions a tile has: whole outer indices, or a
+// multiple of philox.Group if one of these is too large; 0 if tiles do not suit.
 func (s Sample) tileWidth() int {
-	size := min(max(s.Dims.Size()/usualTiles, leastTile), usualTile)
+	size := min(max(s.Dims.Size()/enoughTiles, minTile), maxTile)
 	slab := s.Classes * s.Inner
 	switch {
-	case s.Inner == 1 && s.Classes > maxTileClass:
+	case s.Inner == 1 && s.Classes > maxTileClasses:
 		return 0
 	case s.tileBytes(slab) <= maxDynamic:
 		slabs := max(1, size/slab)
@@ -146,14 +134,14 @@ func (s Sample) tileWidth() int {
 	return 0
 }
 
-// tileBytes is the shared memory for two numbers an element, spread over the
-// banks as slot does.
+// tileBytes returns the shared memory for two numbers per element, spread over the
+// banks as slot does in tiles.cuh.
 func (s Sample) tileBytes(elements int) int {
 	size := s.Float.Size()
-	return 2 * size * (elements + elements/(128/size))
+	return 2 * size * (elements + elements/(SlotBytes/size))
 }
 
-// tiles plans a launch, and says how many tiles there are.
+// tiles plans a launch, and returns how many tiles there are.
 func (s Sample) tiles(width int) (l Launch, count int) {
 	if width%s.Inner == 0 {
 		count = kernel.CeilDiv(s.Rows(), width)
@@ -162,28 +150,31 @@ func (s Sample) tiles(width int) (l Launch, count int) {
 	}
 	elements := width * s.Classes
 	return Launch{
-		Threads: min(max(powerOfTwo(kernel.CeilDiv(elements, perThread)), 32), maxTileThreads),
+		Threads: min(max(powerOfTwo(kernel.CeilDiv(elements, threadElements)), WarpThreads), MaxTileThreads),
 		Shared:  s.tileBytes(elements),
 	}, count
 }
 
-// team is how many threads a distribution of a tile has.
-func (s Sample) team() int { return min(powerOfTwo(kernel.CeilDiv(s.Classes, perThread)), 32) }
-
-// rounds is how often a thread of a row kernel can take four elements.
-func (s Sample) rounds() int { return 32 / s.Float.Size() }
-
-// maxLanes is how many threads a row's groups of noise want, wherever it begins.
-func (s Sample) maxLanes() int {
-	before := philox.Group - kernel.GCD(philox.Group, s.Classes)
-	return kernel.CeilDiv(before+s.Classes, philox.Group) * lanes
+// team returns how many threads share a distribution of a tile.
+func (s Sample) team() int {
+	return min(powerOfTwo(kernel.CeilDiv(s.Classes, threadElements)), WarpThreads)
 }
 
-// rows plans for threads to have half the rounds that they can.
+// rounds returns how often a thread of a rows kernel can take four elements.
+func (s Sample) rounds() int { return RowBytes / (4 * s.Float.Size()) }
+
+// maxThreads returns how many threads the groups of noise of a row need at most,
+// which depends on where the row begins.
+func (s Sample) maxThreads() int {
+	before := philox.Group - kernel.GCD(philox.Group, s.Classes)
+	return kernel.CeilDiv(before+s.Classes, philox.Group) * GroupThreads
+}
+
+// rows plans half as many rounds as there can be.
 func (s Sample) rows() Launch {
-	threads := min(powerOfTwo(kernel.CeilDiv(s.maxLanes(), s.rounds()/2)), maxRowThreads)
+	threads := min(powerOfTwo(kernel.CeilDiv(s.maxThreads(), s.rounds()/2)), MaxRowThreads)
 	return Launch{
 		Threads: threads,
-		Shared:  kernel.CeilDiv(s.maxLanes(), threads) * threads * s.Float.Size(),
+		Shared:  kernel.CeilDiv(s.maxThreads(), threads) * threads * s.Float.Size(),
 	}
 }

@@ -34,26 +34,26 @@ func TestPlanSample(t *testing.T) {
 	}{
 		// 25 distributions, as 32, for whole groups of noise, would be more than 256 elements.
 		{sampleOf(Float32, 128, 10, 1).Soft(),
-			Launch{"gumbel_sample.soft_tiles_f32", 6, 32, 2 * 4 * (250 + 7), Params{1, 0, 2, 3, 4, 5, 6, 0, 128, 10, 1, 6, 25, 2, 9, 7}}},
+			Launch{"gumbel_sample.soft_tiles_f32", 6, 32, 2 * 4 * (250 + 7), Params{1, 0, 2, 3, 4, 5, 6, 128, 10, 1, 6, 25, 2, 9, 7}}},
 		{sampleOf(Float64, 1<<20, 10, 1).Hard(),
-			Launch{"gumbel_sample.hard_tiles_f64", 5462, 256, 2 * 8 * (1920 + 120), Params{1, 0, 2, 3, 4, 5, 6, 0, 1 << 20, 10, 1, 5462, 192, 2, 9, 7}}},
+			Launch{"gumbel_sample.hard_tiles_f64", 5462, 256, 2 * 8 * (1920 + 120), Params{1, 0, 2, 3, 4, 5, 6, 1 << 20, 10, 1, 5462, 192, 2, 9, 7}}},
 		// Whole outer indices of 35 distributions.
 		{sampleOf(Float32, 3, 4, 35).GradLogits(),
-			Launch{"gumbel_sample.soft_tiles_f32", 3, 32, 2 * 4 * (140 + 4), Params{1, 0, 2, 3, 4, 5, 6, 1, 3, 4, 35, 3, 35, 1, 9, 7}}},
+			Launch{"gumbel_sample.grad_logits_tiles_f32", 3, 32, 2 * 4 * (140 + 4), Params{1, 0, 2, 3, 4, 5, 6, 3, 4, 35, 3, 35, 1, 9, 7}}},
 		// Of 10000 distributions 192 beside each other, or 64.
 		{sampleOf(Float32, 32, 10, 10000).Soft(),
-			Launch{"gumbel_sample.soft_tiles_f32", 32 * 53, 256, 2 * 4 * (1920 + 60), Params{1, 0, 2, 3, 4, 5, 6, 0, 32, 10, 10000, 32 * 53, 192, 2, 9, 7}}},
+			Launch{"gumbel_sample.soft_tiles_f32", 32 * 53, 256, 2 * 4 * (1920 + 60), Params{1, 0, 2, 3, 4, 5, 6, 32, 10, 10000, 32 * 53, 192, 2, 9, 7}}},
 		{sampleOf(Float32, 1, 80, 100).Soft(),
-			Launch{"gumbel_sample.soft_tiles_f32", 2, 512, 2 * 4 * (5120 + 160), Params{1, 0, 2, 3, 4, 5, 6, 0, 1, 80, 100, 2, 64, 16, 9, 7}}},
-		// 272 threads' worth of 1000 classes, wherever they begin.
+			Launch{"gumbel_sample.soft_tiles_f32", 2, 512, 2 * 4 * (5120 + 160), Params{1, 0, 2, 3, 4, 5, 6, 1, 80, 100, 2, 64, 16, 9, 7}}},
+		// Up to 272 threads for 1000 classes, wherever they begin.
 		{sampleOf(Float32, 64, 1000, 1).Soft(),
-			Launch{"gumbel_sample.soft_rows_f32", 64, 128, 3 * 128 * 4, Params{1, 0, 2, 3, 4, 5, 6, 0, 64, 1000, 1, 9, 7}}},
+			Launch{"gumbel_sample.soft_rows_f32", 64, 128, 3 * 128 * 4, Params{1, 0, 2, 3, 4, 5, 6, 64, 1000, 1, 9, 7}}},
 		{sampleOf(Float32, 64, 32768, 1).Hard(),
-			Launch{"gumbel_sample.hard_rows_f32", 64, 1024, 8 * 1024 * 4, Params{1, 0, 2, 3, 4, 5, 6, 0, 64, 32768, 1, 9, 7}}},
+			Launch{"gumbel_sample.hard_rows_f32", 64, 1024, 8 * 1024 * 4, Params{1, 0, 2, 3, 4, 5, 6, 64, 32768, 1, 9, 7}}},
 		{sampleOf(Float64, 64, 32768, 1).Soft(),
-			Launch{"gumbel_sample.soft_streams_f64", 64, 512, 0, Params{1, 0, 2, 3, 4, 5, 6, 0, 64, 32768, 1, 64, 9, 7}}},
+			Launch{"gumbel_sample.soft_multipass_f64", 64, 512, 0, Params{1, 0, 2, 3, 4, 5, 6, 64, 32768, 1, 64, 9, 7}}},
 		{sampleOf(Float32, 8, 8192, 1024).GradLogits(),
-			Launch{"gumbel_sample.soft_streams_f32", 128, 512, 0, Params{1, 0, 2, 3, 4, 5, 6, 1, 8, 8192, 1024, 128, 9, 7}}},
+			Launch{"gumbel_sample.grad_logits_multipass_f32", 128, 512, 0, Params{1, 0, 2, 3, 4, 5, 6, 8, 8192, 1024, 128, 9, 7}}},
 	} {
 		equalLaunch(t, test.got, test.want)
 	}
@@ -65,7 +65,7 @@ func TestPlanGradTau(t *testing.T) {
 		t.Errorf("scratch memory of %d and %d bytes", few.TauScratch(), many.TauScratch())
 	}
 	got := few.GradTau()
-	equalLaunch(t, got[0], Launch{"gumbel_sample.soft_rows_f32", 64, 128, 3 * 128 * 4, Params{0, 8, 2, 3, 4, 5, 6, 2, 64, 1000, 1, 9, 7}})
+	equalLaunch(t, got[0], Launch{"gumbel_sample.grad_tau_rows_f32", 64, 128, 3 * 128 * 4, Params{0, 8, 2, 3, 4, 5, 6, 64, 1000, 1, 9, 7}})
 	equalLaunch(t, got[1], Launch{"gumbel_sample.add_tau_f32", 1, 256, 0, Params{1, 8, 3, 64}})
 }
 
@@ -86,7 +86,7 @@ func TestPlanSampleSizes(t *testing.T) {
 func checkPlan(t *testing.T, s Sample) {
 	t.Helper()
 	l := s.Soft()
-	sizes := l.Params[8 : len(l.Params)-2]
+	sizes := l.Params[7 : len(l.Params)-2]
 	fail := func(why string) { t.Fatalf("%v of %s: %s, planned %+v", s.Dims, s.Float, why, l) }
 	if l.Threads < 32 || bits.OnesCount(uint(l.Threads)) != 1 || l.Shared > 47<<10 || l.Blocks < 1 || l.Blocks > math.MaxInt32 {
 		fail("not a block or a grid")
@@ -101,10 +101,10 @@ func checkPlan(t *testing.T, s Sample) {
 		checkTiles(fail, s, l, count, int(sizes[4]), int(sizes[5]))
 	case "rows_" + string(s.Float):
 		checkRows(fail, s, l)
-	case "streams_" + string(s.Float):
+	case "multipass_" + string(s.Float):
 		count = int(sizes[3])
 		if count != s.Outer*kernel.CeilDiv(s.Inner, 64) || l.Threads != 512 {
-			fail("streams")
+			fail("multipass")
 		}
 	default:
 		fail("unknown kernel")
