@@ -459,6 +459,126 @@ func (c *vectorCheck[T]) estimators() {
 	})
 }
 
+// logSpace compares its vector code with plain Go.
+func (c *vectorCheck[T]) logSpace() {
+	masked := slices.Clone(c.x)
+	masked[c.n/3] = T(math.Inf(-1))
+	noise := slices.Clone(c.y)
+	noise[c.n-1] = T(math.Inf(-1))
+	finiteOr := func(dst []T) { // the difference of two infinities is NaN
+		for i, v := range dst {
+			if isMasked(v) {
+				dst[i] = 7
+			}
+		}
+	}
+	c.near("logSoftmaxOf", func(plain bool, dst []T) (float64, bool) {
+		choose(plain, logSoftmaxOfGo[T], logSoftmaxOf[T])(dst, masked, noise, &logScalars[T]{30, low, 0.7, 2.5, least[T]()})
+		finiteOr(dst)
+		return 0, false
+	})
+	c.near("logSoftmaxOf", func(plain bool, dst []T) (float64, bool) { // outside the range of T
+		choose(plain, logSoftmaxOfGo[T], logSoftmaxOf[T])(dst, masked, noise, &logScalars[T]{-least[T]() / 2, 0, 1e5, 2.5, least[T]()})
+		finiteOr(dst)
+		for i, v := range dst {
+			if v != 7 && v != least[T]() {
+				c.t.Fatalf("element %d is %v, want the least number", i, v)
+			}
+			dst[i] = 0
+		}
+		return 0, false
+	})
+	c.near("sumUnmasked", func(plain bool, _ []T) (float64, bool) {
+		g := slices.Clone(c.g)
+		g[c.n/3] = T(math.NaN())
+		return choose(plain, sumUnmaskedGo[T], sumUnmasked[T])(g, masked), false
+	})
+	c.near("gradLog", func(plain bool, dst []T) (float64, bool) {
+		logs, g := make([]T, c.n), slices.Clone(c.g)
+		for i, x := range masked {
+			logs[i] = min(-x, x)
+		}
+		g[c.n/3] = T(math.NaN())
+		choose(plain, gradLogGo[T], gradLog[T])(dst, logs, g, &gradLogScalars[T]{1.7, -3})
+		return 0, false
+	})
+}
+
+// Log space has its formulas wherever the classes are.
+func TestLogSpace(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		t.Run("float32", testLogSpace[float32])
+		t.Run("float64", testLogSpace[float64])
+	})
+}
+
+func testLogSpace[T Float](t *testing.T) {
+	epsilon := 0x1p-48
+	if isFloat32[T]() {
+		epsilon = 0x1p-20
+	}
+	for _, d := range allDims {
+		for _, tau := range []float64{0.01, 0.7, 100, 1e31} {
+			logits, grad, noise := normals[T](d.Size(), 3, 1), finite[T](d.Size(), 2), make([]T, d.Size())
+			for o := range d.Rows() {
+				logits[o/d.Inner*d.Classes*d.Inner+o%d.Inner] = 1
+			}
+			Gumbel(noise, testedStream, 0, 1)
+			for i, l := range logits {
+				if isMasked(l) {
+					grad[i] = T(math.NaN())
+				}
+			}
+			stream := testedStream
+			s := Sampler[T]{d, logits, Noise[T]{Stream: &stream}, tau}
+			sample, got := make([]T, d.Size()), make([]T, d.Size())
+			if err := s.Log(sample); err != nil {
+				t.Fatal(err)
+			}
+			s.GradLog(got, sample, grad)
+			wantTau, sizeTau := 0.0, 0.0
+			for o := range d.Rows() {
+				at := func(k int) int { return (o/d.Inner*d.Classes+k)*d.Inner + o%d.Inner }
+				z := make([]float64, d.Classes)
+				for k := range z {
+					z[k] = float64(logits[at(k)]) + float64(noise[at(k)])
+				}
+				y, top, sum, size := softmaxOf(z, tau), slices.Max(z), 0.0, 0.0
+				var total kahan
+				for k, v := range z {
+					total.add(math.Exp((v - top) / tau))
+					if y[k] > 0 || !math.IsInf(v, -1) {
+						sum += float64(grad[at(k)])
+						size += math.Abs(float64(grad[at(k)]))
+					}
+				}
+				for k, v := range z {
+					i := at(k)
+					if math.IsInf(v, -1) {
+						if got[i] != 0 || !isMasked(sample[i]) {
+							t.Fatalf("%v, tau %v: a masked class has the sample %v and the gradient %v", d, tau, sample[i], got[i])
+						}
+						continue
+					}
+					want := (v-top)/tau - math.Log(total.total)
+					if !(math.Abs(float64(sample[i])-want) <= 4*epsilon*(1+math.Abs(want)+20/tau)) {
+						t.Fatalf("%v, tau %v: sample %d is %v, want %v", d, tau, i, sample[i], want)
+					}
+					centred := float64(grad[i]) - y[k]*sum
+					if !(math.Abs(float64(got[i])-centred/tau) <= 8*epsilon*(1+20/tau)*size/tau) {
+						t.Fatalf("%v, tau %v: gradient %d is %v, want %v", d, tau, i, got[i], centred/tau)
+					}
+					wantTau -= want * centred / tau
+					sizeTau += (1 + math.Abs(want)) * (1 + 20/tau) * size / tau
+				}
+			}
+			if got := s.GradLogTau(sample, grad); !(math.Abs(got-wantTau) <= 8*epsilon*sizeTau) {
+				t.Errorf("%v, tau %v: the gradient to tau is %v, want %v", d, tau, got, wantTau)
+			}
+		}
+	}
+}
+
 // testEstimatorColumns does the same for transposed rows.
 func testEstimatorColumns(t *testing.T, checked map[string]bool) {
 	lanes := lanes[float32]()

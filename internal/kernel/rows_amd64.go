@@ -167,6 +167,22 @@ func gradKL[T Float](dst, e, q, p []T, s *klScalars[T]) {
 	}
 }
 
+// gradLog is gradLogGo at the level in use.
+func gradLog[T Float](dst, y, grad []T, s *gradLogScalars[T]) {
+	y = y[:len(dst)]
+	grad = grad[:len(dst)]
+	switch {
+	case level == levelGo:
+		gradLogGo(dst, y, grad, s)
+	case unsafe.Sizeof(T(0)) == 8:
+		gradLog64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(y))), (*float64)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*gradLogScalars[float64])(unsafe.Pointer(s)))
+	case level == levelAVX512:
+		gradLog32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(y))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*gradLogScalars[float32])(unsafe.Pointer(s)))
+	default:
+		gradLog32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(y))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*gradLogScalars[float32])(unsafe.Pointer(s)))
+	}
+}
+
 // gradPair is gradPairGo at the level in use.
 func gradPair[T Float](dst, soft, probs, grad []T, s *reinMaxScalars[T]) {
 	soft = soft[:len(dst)]
@@ -235,6 +251,22 @@ func limit[T Float](x []T, most T) (sum float64) {
 	return addLanes(&sums)
 }
 
+// logSoftmaxOf is logSoftmaxOfGo at the level in use.
+func logSoftmaxOf[T Float](dst, logits, noise []T, s *logScalars[T]) {
+	logits = logits[:len(dst)]
+	noise = noise[:len(dst)]
+	switch {
+	case level == levelGo:
+		logSoftmaxOfGo(dst, logits, noise, s)
+	case unsafe.Sizeof(T(0)) == 8:
+		logSoftmaxOf64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(logits))), (*float64)(unsafe.Pointer(unsafe.SliceData(noise))), len(dst), (*logScalars[float64])(unsafe.Pointer(s)))
+	case level == levelAVX512:
+		logSoftmaxOf32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), (*float32)(unsafe.Pointer(unsafe.SliceData(noise))), len(dst), (*logScalars[float32])(unsafe.Pointer(s)))
+	default:
+		logSoftmaxOf32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), (*float32)(unsafe.Pointer(unsafe.SliceData(noise))), len(dst), (*logScalars[float32])(unsafe.Pointer(s)))
+	}
+}
+
 // raoColumns is raoColumnsGo at the level in use.
 func raoColumns(dst, logProbs, probs, noise, grad, soft []float32, classes int, s *raoColumnsScalars, e *[16]float32) {
 	switch {
@@ -283,6 +315,23 @@ func scale[T Float](dst []T, by T) {
 	default:
 		scale32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), len(dst), float32(by))
 	}
+}
+
+// sumUnmasked is sumUnmaskedGo at the level in use.
+func sumUnmasked[T Float](grad, y []T) (sum float64) {
+	y = y[:len(grad)]
+	var sums [16]float64
+	switch {
+	case level == levelGo:
+		return sumUnmaskedGo(grad, y)
+	case unsafe.Sizeof(T(0)) == 8:
+		sumUnmasked64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(grad))), (*float64)(unsafe.Pointer(unsafe.SliceData(y))), len(grad), &sums)
+	case level == levelAVX512:
+		sumUnmasked32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(grad))), (*float32)(unsafe.Pointer(unsafe.SliceData(y))), len(grad), &sums)
+	default:
+		sumUnmasked32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(grad))), (*float32)(unsafe.Pointer(unsafe.SliceData(y))), len(grad), &sums)
+	}
+	return addLanes(&sums)
 }
 
 // transpose is transposeGo at the level in use.
@@ -684,6 +733,42 @@ func gradKL32AVX512(dst, e, q, p *float32, n int, s *klScalars[float32])
 //go:noescape
 func gradKL32AVX2(dst, e, q, p *float32, n int, s *klScalars[float32])
 
+// gradLog64AVX2 computes on AVX2
+//
+//	for i, v := range y {
+//		dst[i] = 0
+//		if !isMasked(v) {
+//			dst[i] = (grad[i] - T(math.Exp(float64(v)))*s.sum) * s.inverse
+//		}
+//	}
+//
+//go:noescape
+func gradLog64AVX2(dst, y, grad *float64, n int, s *gradLogScalars[float64])
+
+// gradLog32AVX512 computes on AVX512
+//
+//	for i, v := range y {
+//		dst[i] = 0
+//		if !isMasked(v) {
+//			dst[i] = (grad[i] - T(math.Exp(float64(v)))*s.sum) * s.inverse
+//		}
+//	}
+//
+//go:noescape
+func gradLog32AVX512(dst, y, grad *float32, n int, s *gradLogScalars[float32])
+
+// gradLog32AVX2 computes on AVX2
+//
+//	for i, v := range y {
+//		dst[i] = 0
+//		if !isMasked(v) {
+//			dst[i] = (grad[i] - T(math.Exp(float64(v)))*s.sum) * s.inverse
+//		}
+//	}
+//
+//go:noescape
+func gradLog32AVX2(dst, y, grad *float32, n int, s *gradLogScalars[float32])
+
 // gradPair64AVX2 computes on AVX2
 //
 //	for i, y := range soft {
@@ -812,6 +897,48 @@ func limit32AVX512(x *float32, n int, most float32, sum *[16]float64)
 //
 //go:noescape
 func limit32AVX2(x *float32, n int, most float32, sum *[16]float64)
+
+// logSoftmaxOf64AVX2 computes on AVX2
+//
+//	for i, logit := range logits {
+//		sum := logit + noise[i]
+//		dst[i] = T(math.Inf(-1))
+//		if !isMasked(sum) {
+//			below := (sum - s.top) + (lost(logit, noise[i], sum) - s.topLow)
+//			dst[i] = max(below*s.inverse-s.logSum, s.least)
+//		}
+//	}
+//
+//go:noescape
+func logSoftmaxOf64AVX2(dst, logits, noise *float64, n int, s *logScalars[float64])
+
+// logSoftmaxOf32AVX512 computes on AVX512
+//
+//	for i, logit := range logits {
+//		sum := logit + noise[i]
+//		dst[i] = T(math.Inf(-1))
+//		if !isMasked(sum) {
+//			below := (sum - s.top) + (lost(logit, noise[i], sum) - s.topLow)
+//			dst[i] = max(below*s.inverse-s.logSum, s.least)
+//		}
+//	}
+//
+//go:noescape
+func logSoftmaxOf32AVX512(dst, logits, noise *float32, n int, s *logScalars[float32])
+
+// logSoftmaxOf32AVX2 computes on AVX2
+//
+//	for i, logit := range logits {
+//		sum := logit + noise[i]
+//		dst[i] = T(math.Inf(-1))
+//		if !isMasked(sum) {
+//			below := (sum - s.top) + (lost(logit, noise[i], sum) - s.topLow)
+//			dst[i] = max(below*s.inverse-s.logSum, s.least)
+//		}
+//	}
+//
+//go:noescape
+func logSoftmaxOf32AVX2(dst, logits, noise *float32, n int, s *logScalars[float32])
 
 // raoColumns32AVX512 computes on AVX512
 //
@@ -993,6 +1120,42 @@ func scale32AVX512(dst *float32, n int, by float32)
 //
 //go:noescape
 func scale32AVX2(dst *float32, n int, by float32)
+
+// sumUnmasked64AVX2 computes on AVX2, with a sum for each lane,
+//
+//	for i, v := range y {
+//		if !isMasked(v) {
+//			sum += float64(grad[i])
+//		}
+//	}
+//	return sum
+//
+//go:noescape
+func sumUnmasked64AVX2(grad, y *float64, n int, sum *[16]float64)
+
+// sumUnmasked32AVX512 computes on AVX512, with a sum for each lane,
+//
+//	for i, v := range y {
+//		if !isMasked(v) {
+//			sum += float64(grad[i])
+//		}
+//	}
+//	return sum
+//
+//go:noescape
+func sumUnmasked32AVX512(grad, y *float32, n int, sum *[16]float64)
+
+// sumUnmasked32AVX2 computes on AVX2, with a sum for each lane,
+//
+//	for i, v := range y {
+//		if !isMasked(v) {
+//			sum += float64(grad[i])
+//		}
+//	}
+//	return sum
+//
+//go:noescape
+func sumUnmasked32AVX2(grad, y *float32, n int, sum *[16]float64)
 
 // transpose32AVX512 computes on AVX512
 //

@@ -3164,6 +3164,294 @@ done:
 	VZEROUPPER
 	RET
 
+// func gradLog64AVX2(dst *float64, y *float64, grad *float64, n int, s *gradLogScalars[float64])
+// Requires: AVX, AVX2, FMA3
+TEXT ·gradLog64AVX2(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         y+8(FP), CX
+	MOVQ         grad+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSD (SI), Y0
+	VBROADCASTSD 8(SI), Y1
+
+whole:
+	CMPQ         BX, $0x00000004
+	JB           rest
+	VMOVUPS      (CX), Y2
+	VMOVUPS      (DX), Y3
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y2, Y4
+	VROUNDPD     $0x00, Y4, Y4
+	VMOVAPS      Y2, Y5
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y4, Y5
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y4, Y5
+	VMULPD       Y5, Y5, Y6
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y7
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y6, Y7
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y6, Y7
+	VMULPD       Y5, Y7, Y7
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y5
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y6, Y5
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y6, Y5
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y6, Y5
+	VSUBPD       Y7, Y5, Y5
+	VDIVPD       Y5, Y7, Y7
+	VADDPD       Y7, Y7, Y7
+	VADDPD       quad3ff0000000000000<>+0(SB), Y7, Y7
+	VCVTPD2DQY   Y4, X4
+	VPSRAD       $0x01, X4, X5
+	VPSUBD       X5, X4, X4
+	VPADDD       word000003ff<>+0(SB), X4, X4
+	VPMOVSXDQ    X4, Y4
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y7, Y7
+	VPADDD       word000003ff<>+0(SB), X5, X5
+	VPMOVSXDQ    X5, Y4
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y7, Y7
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y2, Y4
+	VANDPS       Y4, Y7, Y7
+	VFNMADD231PD Y1, Y7, Y3
+	VMULPD       Y0, Y3, Y3
+	VMOVUPS      quadfff0000000000000<>+0(SB), Y4
+	VCMPPD       $0x04, Y4, Y2, Y2
+	VANDPS       Y2, Y3, Y3
+	VMOVUPS      Y3, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000004, BX
+	JMP          whole
+
+rest:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), SI
+	NEGQ         BX
+	VMOVUPS      32(SI)(BX*8), Y2
+	VMASKMOVPS   (CX), Y2, Y3
+	VMASKMOVPS   (DX), Y2, Y4
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y3, Y5
+	VROUNDPD     $0x00, Y5, Y5
+	VMOVAPS      Y3, Y6
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y5, Y6
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y5, Y6
+	VMULPD       Y6, Y6, Y7
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y8
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y7, Y8
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y7, Y8
+	VMULPD       Y6, Y8, Y8
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y6
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y7, Y6
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y7, Y6
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y7, Y6
+	VSUBPD       Y8, Y6, Y6
+	VDIVPD       Y6, Y8, Y8
+	VADDPD       Y8, Y8, Y8
+	VADDPD       quad3ff0000000000000<>+0(SB), Y8, Y8
+	VCVTPD2DQY   Y5, X5
+	VPSRAD       $0x01, X5, X6
+	VPSUBD       X6, X5, X5
+	VPADDD       word000003ff<>+0(SB), X5, X5
+	VPMOVSXDQ    X5, Y5
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y8, Y8
+	VPADDD       word000003ff<>+0(SB), X6, X6
+	VPMOVSXDQ    X6, Y5
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y8, Y8
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y3, Y5
+	VANDPS       Y5, Y8, Y8
+	VFNMADD231PD Y1, Y8, Y4
+	VMULPD       Y0, Y4, Y4
+	VMOVUPS      quadfff0000000000000<>+0(SB), Y0
+	VCMPPD       $0x04, Y0, Y3, Y0
+	VANDPS       Y0, Y4, Y4
+	VMASKMOVPS   Y4, Y2, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func gradLog32AVX512(dst *float32, y *float32, grad *float32, n int, s *gradLogScalars[float32])
+// Requires: AVX, AVX512F
+TEXT ·gradLog32AVX512(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         y+8(FP), DX
+	MOVQ         grad+16(FP), BX
+	MOVQ         n+24(FP), CX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSS (SI), Z0
+	VBROADCASTSS 4(SI), Z1
+
+whole:
+	CMPQ         CX, $0x00000010
+	JB           rest
+	VMOVUPS      (DX), Z2
+	VMOVUPS      (BX), Z3
+	VMULPS       word3fb8aa3b<>+0(SB), Z2, Z4
+	VRNDSCALEPS  $0x00, Z4, Z4
+	VMOVAPS      Z2, Z5
+	VFNMADD231PS word3f318000<>+0(SB), Z4, Z5
+	VFNMADD231PS wordb95e8083<>+0(SB), Z4, Z5
+	VMULPS       Z5, Z5, Z6
+	VMOVUPS      word39506967<>+0(SB), Z7
+	VFMADD213PS  word3ab743ce<>+0(SB), Z5, Z7
+	VFMADD213PS  word3c088908<>+0(SB), Z5, Z7
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Z5, Z7
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Z5, Z7
+	VFMADD213PS  word3f000000<>+0(SB), Z5, Z7
+	VFMADD213PS  Z5, Z6, Z7
+	VADDPS       word3f800000<>+0(SB), Z7, Z7
+	VSCALEFPS    Z4, Z7, Z7
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z2, K1
+	VMOVAPS.Z    Z7, K1, Z7
+	VFNMADD231PS Z1, Z7, Z3
+	VMULPS       Z0, Z3, Z3
+	VMOVUPS      wordff800000<>+0(SB), Z4
+	VCMPPS       $0x04, Z4, Z2, K1
+	VMOVAPS.Z    Z3, K1, Z3
+	VMOVUPS      Z3, (AX)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000040, BX
+	SUBQ         $0x00000010, CX
+	JMP          whole
+
+rest:
+	TESTQ        CX, CX
+	JZ           done
+	MOVQ         $0x0000000000000001, SI
+	SHLQ         CL, SI
+	DECQ         SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (DX), K1, Z2
+	VMOVUPS.Z    (BX), K1, Z3
+	VMULPS       word3fb8aa3b<>+0(SB), Z2, Z4
+	VRNDSCALEPS  $0x00, Z4, Z4
+	VMOVAPS      Z2, Z5
+	VFNMADD231PS word3f318000<>+0(SB), Z4, Z5
+	VFNMADD231PS wordb95e8083<>+0(SB), Z4, Z5
+	VMULPS       Z5, Z5, Z6
+	VMOVUPS      word39506967<>+0(SB), Z7
+	VFMADD213PS  word3ab743ce<>+0(SB), Z5, Z7
+	VFMADD213PS  word3c088908<>+0(SB), Z5, Z7
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Z5, Z7
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Z5, Z7
+	VFMADD213PS  word3f000000<>+0(SB), Z5, Z7
+	VFMADD213PS  Z5, Z6, Z7
+	VADDPS       word3f800000<>+0(SB), Z7, Z7
+	VSCALEFPS    Z4, Z7, Z7
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z2, K2
+	VMOVAPS.Z    Z7, K2, Z7
+	VFNMADD231PS Z1, Z7, Z3
+	VMULPS       Z0, Z3, Z3
+	VMOVUPS      wordff800000<>+0(SB), Z0
+	VCMPPS       $0x04, Z0, Z2, K2
+	VMOVAPS.Z    Z3, K2, Z3
+	VMOVUPS      Z3, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func gradLog32AVX2(dst *float32, y *float32, grad *float32, n int, s *gradLogScalars[float32])
+// Requires: AVX, AVX2, FMA3
+TEXT ·gradLog32AVX2(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         y+8(FP), CX
+	MOVQ         grad+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSS (SI), Y0
+	VBROADCASTSS 4(SI), Y1
+
+whole:
+	CMPQ         BX, $0x00000008
+	JB           rest
+	VMOVUPS      (CX), Y2
+	VMOVUPS      (DX), Y3
+	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y4
+	VROUNDPS     $0x00, Y4, Y4
+	VMOVAPS      Y2, Y5
+	VFNMADD231PS word3f318000<>+0(SB), Y4, Y5
+	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y5
+	VMULPS       Y5, Y5, Y6
+	VMOVUPS      word39506967<>+0(SB), Y7
+	VFMADD213PS  word3ab743ce<>+0(SB), Y5, Y7
+	VFMADD213PS  word3c088908<>+0(SB), Y5, Y7
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y5, Y7
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y5, Y7
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y7
+	VFMADD213PS  Y5, Y6, Y7
+	VADDPS       word3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y4, Y4
+	VPSRAD       $0x01, Y4, Y5
+	VPSUBD       Y5, Y4, Y4
+	VPADDD       word0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y7, Y7
+	VPADDD       word0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y7, Y7
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y2, Y4
+	VANDPS       Y4, Y7, Y7
+	VFNMADD231PS Y1, Y7, Y3
+	VMULPS       Y0, Y3, Y3
+	VMOVUPS      wordff800000<>+0(SB), Y4
+	VCMPPS       $0x04, Y4, Y2, Y2
+	VANDPS       Y2, Y3, Y3
+	VMOVUPS      Y3, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000008, BX
+	JMP          whole
+
+rest:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), SI
+	NEGQ         BX
+	VMOVUPS      32(SI)(BX*4), Y2
+	VMASKMOVPS   (CX), Y2, Y3
+	VMASKMOVPS   (DX), Y2, Y4
+	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y5
+	VROUNDPS     $0x00, Y5, Y5
+	VMOVAPS      Y3, Y6
+	VFNMADD231PS word3f318000<>+0(SB), Y5, Y6
+	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y6
+	VMULPS       Y6, Y6, Y7
+	VMOVUPS      word39506967<>+0(SB), Y8
+	VFMADD213PS  word3ab743ce<>+0(SB), Y6, Y8
+	VFMADD213PS  word3c088908<>+0(SB), Y6, Y8
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y6, Y8
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y6, Y8
+	VFMADD213PS  word3f000000<>+0(SB), Y6, Y8
+	VFMADD213PS  Y6, Y7, Y8
+	VADDPS       word3f800000<>+0(SB), Y8, Y8
+	VCVTPS2DQ    Y5, Y5
+	VPSRAD       $0x01, Y5, Y6
+	VPSUBD       Y6, Y5, Y5
+	VPADDD       word0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y8, Y8
+	VPADDD       word0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y8, Y8
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y3, Y5
+	VANDPS       Y5, Y8, Y8
+	VFNMADD231PS Y1, Y8, Y4
+	VMULPS       Y0, Y4, Y4
+	VMOVUPS      wordff800000<>+0(SB), Y0
+	VCMPPS       $0x04, Y0, Y3, Y0
+	VANDPS       Y0, Y4, Y4
+	VMASKMOVPS   Y4, Y2, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
 // func gradPair64AVX2(dst *float64, soft *float64, probs *float64, grad *float64, n int, s *reinMaxScalars[float64])
 // Requires: AVX, AVX2, FMA3
 TEXT ·gradPair64AVX2(SB), NOSPLIT, $0-48
@@ -3956,6 +4244,217 @@ done:
 	MOVQ    sum+24(FP), AX
 	VMOVUPD Y1, (AX)
 	VMOVUPD Y2, 32(AX)
+	VZEROUPPER
+	RET
+
+// func logSoftmaxOf64AVX2(dst *float64, logits *float64, noise *float64, n int, s *logScalars[float64])
+// Requires: AVX, FMA3
+TEXT ·logSoftmaxOf64AVX2(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         noise+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSD (SI), Y0
+	VBROADCASTSD 8(SI), Y1
+	VBROADCASTSD 16(SI), Y2
+	VBROADCASTSD 24(SI), Y3
+	VBROADCASTSD 32(SI), Y4
+
+whole:
+	CMPQ        BX, $0x00000004
+	JB          rest
+	VMOVUPS     (CX), Y5
+	VMOVUPS     (DX), Y6
+	VADDPD      Y6, Y5, Y7
+	VADDPD      Y6, Y5, Y8
+	VSUBPD      Y5, Y8, Y9
+	VSUBPD      Y9, Y8, Y10
+	VSUBPD      Y10, Y5, Y5
+	VSUBPD      Y9, Y6, Y10
+	VADDPD      Y10, Y5, Y5
+	VSUBPD      Y0, Y8, Y8
+	VSUBPD      Y1, Y5, Y5
+	VADDPD      Y5, Y8, Y8
+	VFMSUB213PD Y3, Y2, Y8
+	VMAXPD      Y4, Y8, Y8
+	VMOVUPS     quadfff0000000000000<>+0(SB), Y5
+	VCMPPD      $0x00, Y5, Y7, Y6
+	VBLENDVPS   Y6, Y5, Y8, Y8
+	VMOVUPS     Y8, (AX)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000020, DX
+	SUBQ        $0x00000004, BX
+	JMP         whole
+
+rest:
+	TESTQ       BX, BX
+	JZ          done
+	LEAQ        firstLanes<>+0(SB), SI
+	NEGQ        BX
+	VMOVUPS     32(SI)(BX*8), Y5
+	VMASKMOVPS  (CX), Y5, Y6
+	VMASKMOVPS  (DX), Y5, Y7
+	VADDPD      Y7, Y6, Y8
+	VADDPD      Y7, Y6, Y9
+	VSUBPD      Y6, Y9, Y10
+	VSUBPD      Y10, Y9, Y11
+	VSUBPD      Y11, Y6, Y6
+	VSUBPD      Y10, Y7, Y11
+	VADDPD      Y11, Y6, Y6
+	VSUBPD      Y0, Y9, Y9
+	VSUBPD      Y1, Y6, Y6
+	VADDPD      Y6, Y9, Y9
+	VFMSUB213PD Y3, Y2, Y9
+	VMAXPD      Y4, Y9, Y9
+	VMOVUPS     quadfff0000000000000<>+0(SB), Y0
+	VCMPPD      $0x00, Y0, Y8, Y1
+	VBLENDVPS   Y1, Y0, Y9, Y9
+	VMASKMOVPS  Y9, Y5, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func logSoftmaxOf32AVX512(dst *float32, logits *float32, noise *float32, n int, s *logScalars[float32])
+// Requires: AVX, AVX512F
+TEXT ·logSoftmaxOf32AVX512(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), DX
+	MOVQ         noise+16(FP), BX
+	MOVQ         n+24(FP), CX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSS (SI), Z0
+	VBROADCASTSS 4(SI), Z1
+	VBROADCASTSS 8(SI), Z2
+	VBROADCASTSS 12(SI), Z3
+	VBROADCASTSS 16(SI), Z4
+
+whole:
+	CMPQ        CX, $0x00000010
+	JB          rest
+	VMOVUPS     (DX), Z5
+	VMOVUPS     (BX), Z6
+	VADDPS      Z6, Z5, Z7
+	VADDPS      Z6, Z5, Z8
+	VSUBPS      Z5, Z8, Z9
+	VSUBPS      Z9, Z8, Z10
+	VSUBPS      Z10, Z5, Z5
+	VSUBPS      Z9, Z6, Z10
+	VADDPS      Z10, Z5, Z5
+	VSUBPS      Z0, Z8, Z8
+	VSUBPS      Z1, Z5, Z5
+	VADDPS      Z5, Z8, Z8
+	VFMSUB213PS Z3, Z2, Z8
+	VMAXPS      Z4, Z8, Z8
+	VMOVUPS     wordff800000<>+0(SB), Z5
+	VCMPPS      $0x00, Z5, Z7, K1
+	VBLENDMPS   Z5, Z8, K1, Z8
+	VMOVUPS     Z8, (AX)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000040, BX
+	SUBQ        $0x00000010, CX
+	JMP         whole
+
+rest:
+	TESTQ       CX, CX
+	JZ          done
+	MOVQ        $0x0000000000000001, SI
+	SHLQ        CL, SI
+	DECQ        SI
+	KMOVW       SI, K1
+	VMOVUPS.Z   (DX), K1, Z5
+	VMOVUPS.Z   (BX), K1, Z6
+	VADDPS      Z6, Z5, Z7
+	VADDPS      Z6, Z5, Z8
+	VSUBPS      Z5, Z8, Z9
+	VSUBPS      Z9, Z8, Z10
+	VSUBPS      Z10, Z5, Z5
+	VSUBPS      Z9, Z6, Z10
+	VADDPS      Z10, Z5, Z5
+	VSUBPS      Z0, Z8, Z8
+	VSUBPS      Z1, Z5, Z5
+	VADDPS      Z5, Z8, Z8
+	VFMSUB213PS Z3, Z2, Z8
+	VMAXPS      Z4, Z8, Z8
+	VMOVUPS     wordff800000<>+0(SB), Z0
+	VCMPPS      $0x00, Z0, Z7, K2
+	VBLENDMPS   Z0, Z8, K2, Z8
+	VMOVUPS     Z8, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func logSoftmaxOf32AVX2(dst *float32, logits *float32, noise *float32, n int, s *logScalars[float32])
+// Requires: AVX, FMA3
+TEXT ·logSoftmaxOf32AVX2(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         noise+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSS (SI), Y0
+	VBROADCASTSS 4(SI), Y1
+	VBROADCASTSS 8(SI), Y2
+	VBROADCASTSS 12(SI), Y3
+	VBROADCASTSS 16(SI), Y4
+
+whole:
+	CMPQ        BX, $0x00000008
+	JB          rest
+	VMOVUPS     (CX), Y5
+	VMOVUPS     (DX), Y6
+	VADDPS      Y6, Y5, Y7
+	VADDPS      Y6, Y5, Y8
+	VSUBPS      Y5, Y8, Y9
+	VSUBPS      Y9, Y8, Y10
+	VSUBPS      Y10, Y5, Y5
+	VSUBPS      Y9, Y6, Y10
+	VADDPS      Y10, Y5, Y5
+	VSUBPS      Y0, Y8, Y8
+	VSUBPS      Y1, Y5, Y5
+	VADDPS      Y5, Y8, Y8
+	VFMSUB213PS Y3, Y2, Y8
+	VMAXPS      Y4, Y8, Y8
+	VMOVUPS     wordff800000<>+0(SB), Y5
+	VCMPPS      $0x00, Y5, Y7, Y6
+	VBLENDVPS   Y6, Y5, Y8, Y8
+	VMOVUPS     Y8, (AX)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000020, DX
+	SUBQ        $0x00000008, BX
+	JMP         whole
+
+rest:
+	TESTQ       BX, BX
+	JZ          done
+	LEAQ        firstLanes<>+0(SB), SI
+	NEGQ        BX
+	VMOVUPS     32(SI)(BX*4), Y5
+	VMASKMOVPS  (CX), Y5, Y6
+	VMASKMOVPS  (DX), Y5, Y7
+	VADDPS      Y7, Y6, Y8
+	VADDPS      Y7, Y6, Y9
+	VSUBPS      Y6, Y9, Y10
+	VSUBPS      Y10, Y9, Y11
+	VSUBPS      Y11, Y6, Y6
+	VSUBPS      Y10, Y7, Y11
+	VADDPS      Y11, Y6, Y6
+	VSUBPS      Y0, Y9, Y9
+	VSUBPS      Y1, Y6, Y6
+	VADDPS      Y6, Y9, Y9
+	VFMSUB213PS Y3, Y2, Y9
+	VMAXPS      Y4, Y9, Y9
+	VMOVUPS     wordff800000<>+0(SB), Y0
+	VCMPPS      $0x00, Y0, Y8, Y1
+	VBLENDVPS   Y1, Y0, Y9, Y9
+	VMASKMOVPS  Y9, Y5, (AX)
+
+done:
 	VZEROUPPER
 	RET
 
@@ -4874,6 +5373,152 @@ rest:
 	VMASKMOVPS Y2, Y1, (AX)
 
 done:
+	VZEROUPPER
+	RET
+
+// func sumUnmasked64AVX2(grad *float64, y *float64, n int, sum *[16]float64)
+// Requires: AVX, AVX2
+TEXT ·sumUnmasked64AVX2(SB), NOSPLIT, $0-32
+	MOVQ  grad+0(FP), AX
+	MOVQ  y+8(FP), CX
+	MOVQ  n+16(FP), DX
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+
+whole:
+	CMPQ    DX, $0x00000004
+	JB      rest
+	VMOVUPS (AX), Y2
+	VMOVUPS (CX), Y3
+	VMOVUPS quadfff0000000000000<>+0(SB), Y4
+	VCMPPD  $0x04, Y4, Y3, Y3
+	VANDPS  Y3, Y2, Y2
+	VADDPD  Y2, Y0, Y0
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	SUBQ    $0x00000004, DX
+	JMP     whole
+
+rest:
+	TESTQ      DX, DX
+	JZ         done
+	LEAQ       firstLanes<>+0(SB), BX
+	NEGQ       DX
+	VMOVUPS    32(BX)(DX*8), Y2
+	VMASKMOVPS (AX), Y2, Y3
+	VMASKMOVPS (CX), Y2, Y2
+	VMOVUPS    quadfff0000000000000<>+0(SB), Y4
+	VCMPPD     $0x04, Y4, Y2, Y2
+	VANDPS     Y2, Y3, Y3
+	VADDPD     Y3, Y0, Y0
+
+done:
+	MOVQ    sum+24(FP), AX
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+// func sumUnmasked32AVX512(grad *float32, y *float32, n int, sum *[16]float64)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·sumUnmasked32AVX512(SB), NOSPLIT, $0-32
+	MOVQ   grad+0(FP), AX
+	MOVQ   y+8(FP), DX
+	MOVQ   n+16(FP), CX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+
+whole:
+	CMPQ          CX, $0x00000010
+	JB            rest
+	VMOVUPS       (AX), Z2
+	VMOVUPS       (DX), Z3
+	VMOVUPS       wordff800000<>+0(SB), Z4
+	VCMPPS        $0x04, Z4, Z3, K1
+	VMOVAPS.Z     Z2, K1, Z2
+	VEXTRACTF32X8 $0x01, Z2, Y3
+	VCVTPS2PD     Y2, Z2
+	VCVTPS2PD     Y3, Z3
+	VADDPD        Z2, Z0, Z0
+	VADDPD        Z3, Z1, Z1
+	ADDQ          $0x00000040, AX
+	ADDQ          $0x00000040, DX
+	SUBQ          $0x00000010, CX
+	JMP           whole
+
+rest:
+	TESTQ         CX, CX
+	JZ            done
+	MOVQ          $0x0000000000000001, BX
+	SHLQ          CL, BX
+	DECQ          BX
+	KMOVW         BX, K1
+	VMOVUPS.Z     (AX), K1, Z2
+	VMOVUPS.Z     (DX), K1, Z3
+	VMOVUPS       wordff800000<>+0(SB), Z4
+	VCMPPS        $0x04, Z4, Z3, K1
+	VMOVAPS.Z     Z2, K1, Z2
+	VEXTRACTF32X8 $0x01, Z2, Y3
+	VCVTPS2PD     Y2, Z2
+	VCVTPS2PD     Y3, Z3
+	VADDPD        Z2, Z0, Z0
+	VADDPD        Z3, Z1, Z1
+
+done:
+	MOVQ    sum+24(FP), AX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Z1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func sumUnmasked32AVX2(grad *float32, y *float32, n int, sum *[16]float64)
+// Requires: AVX, AVX2
+TEXT ·sumUnmasked32AVX2(SB), NOSPLIT, $0-32
+	MOVQ  grad+0(FP), AX
+	MOVQ  y+8(FP), CX
+	MOVQ  n+16(FP), DX
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+
+whole:
+	CMPQ         DX, $0x00000008
+	JB           rest
+	VMOVUPS      (AX), Y2
+	VMOVUPS      (CX), Y3
+	VMOVUPS      wordff800000<>+0(SB), Y4
+	VCMPPS       $0x04, Y4, Y3, Y3
+	VANDPS       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VCVTPS2PD    X2, Y2
+	VCVTPS2PD    X3, Y3
+	VADDPD       Y2, Y0, Y0
+	VADDPD       Y3, Y1, Y1
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	SUBQ         $0x00000008, DX
+	JMP          whole
+
+rest:
+	TESTQ        DX, DX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), BX
+	NEGQ         DX
+	VMOVUPS      32(BX)(DX*4), Y2
+	VMASKMOVPS   (AX), Y2, Y3
+	VMASKMOVPS   (CX), Y2, Y2
+	VMOVUPS      wordff800000<>+0(SB), Y4
+	VCMPPS       $0x04, Y4, Y2, Y2
+	VANDPS       Y2, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X2
+	VCVTPS2PD    X3, Y3
+	VCVTPS2PD    X2, Y2
+	VADDPD       Y3, Y0, Y0
+	VADDPD       Y2, Y1, Y1
+
+done:
+	MOVQ    sum+24(FP), AX
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, 32(AX)
 	VZEROUPPER
 	RET
 

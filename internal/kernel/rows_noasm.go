@@ -44,6 +44,10 @@ func gradKL[T Float](dst, e, q, p []T, s *klScalars[T]) {
 	gradKLGo(dst, e, q, p, s)
 }
 
+func gradLog[T Float](dst, y, grad []T, s *gradLogScalars[T]) {
+	gradLogGo(dst, y, grad, s)
+}
+
 func gradPair[T Float](dst, soft, probs, grad []T, s *reinMaxScalars[T]) {
 	gradPairGo(dst, soft, probs, grad, s)
 }
@@ -60,6 +64,10 @@ func limit[T Float](x []T, most T) (sum float64) {
 	return limitGo(x, most)
 }
 
+func logSoftmaxOf[T Float](dst, logits, noise []T, s *logScalars[T]) {
+	logSoftmaxOfGo(dst, logits, noise, s)
+}
+
 func raoColumns(dst, logProbs, probs, noise, grad, soft []float32, classes int, s *raoColumnsScalars, e *[16]float32) {
 	raoColumnsGo(dst, logProbs, probs, noise, grad, soft, classes, s, e)
 }
@@ -74,6 +82,10 @@ func sampleColumns(soft, logits, noise []float32, classes int, s *softmaxScalars
 
 func scale[T Float](dst []T, by T) {
 	scaleGo(dst, by)
+}
+
+func sumUnmasked[T Float](grad, y []T) (sum float64) {
+	return sumUnmaskedGo(grad, y)
 }
 
 func transpose(dst, src []float32, classes int) {

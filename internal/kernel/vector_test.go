@@ -46,6 +46,7 @@ func testVectorCode[T Float](t *testing.T, tolerance float64, checked map[string
 		c.rows()
 		c.kl()
 		c.estimators()
+		c.logSpace()
 	}
 	checked["findPeaks"] = true
 }

@@ -152,6 +152,7 @@ func (a *assembler) sub(x Op, y, z reg.VecVirtual)      { a.either(a.VSUBPS, a.V
 func (a *assembler) mul(x Op, y, z reg.VecVirtual)      { a.either(a.VMULPS, a.VMULPD)(x, y, z) }
 func (a *assembler) div(x Op, y, z reg.VecVirtual)      { a.either(a.VDIVPS, a.VDIVPD)(x, y, z) }
 func (a *assembler) min(x Op, y, z reg.VecVirtual)      { a.either(a.VMINPS, a.VMINPD)(x, y, z) }
+func (a *assembler) max(x Op, y, z reg.VecVirtual)      { a.either(a.VMAXPS, a.VMAXPD)(x, y, z) }
 func (a *assembler) sqrt(x Op, z reg.VecVirtual)        { a.either(a.VSQRTPS, a.VSQRTPD)(x, z) }
 func (a *assembler) addWords(x Op, y, z reg.VecVirtual) { a.either(a.VPADDD, a.VPADDQ)(x, y, z) }
 
