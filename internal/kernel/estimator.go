@@ -138,45 +138,91 @@ func (in estimatorInputs[T]) spoil(dst []T, classes int) {
 // row returns buffer number n, in the size of a row.
 func (t *tile[T]) row(n int) []T { return sized(&t.buffers[n], t.Classes) }
 
-// peak returns the peak of a row of logits, which the sampler has accepted.
-func (t *tile[T]) peak(logits []T) peak[T] {
-	if level == levelGo {
-		top, _ := findPeak(logits, t.row(bufferZeros))
-		return top
+// greatest returns the class of the greatest logit of a row that the sampler has accepted.
+func (t *tile[T]) greatest(logits []T) (class int) {
+	const short = 32 // the vector code takes longer to merge its lanes
+	if level != levelGo && len(logits) > short {
+		top, _ := vectorPeak(logits, t.row(bufferZeros))
+		return top.class
 	}
-	top, _ := vectorPeak(logits, t.row(bufferZeros))
-	return top
+	for c, logit := range logits {
+		if logit > logits[class] {
+			class = c
+		}
+	}
+	return class
 }
 
-// softmax sets dst to softmax(logits/tau).
-func (t *tile[T]) softmax(dst, logits []T, top peak[T], tau float64) {
+// An unscaled distribution is one whose sum is not 1, and its product with the gradient.
+type unscaled struct{ total, dot float64 }
+
+// softmax sets dst to e^((logits − top)/tau).
+func (t *tile[T]) softmax(dst, logits, grad []T, top T, tau float64) (u unscaled) {
 	if !hasVector[T](tau) {
-		softmax(dst, logits, t.row(bufferZeros), top, tau)
-		return
+		softmax(dst, logits, t.row(bufferZeros), peak[T]{sum: top}, tau)
+		return unscaled{1, dot(dst, grad, dst)}
 	}
-	var s softmaxScalars[T]
+	s := softmaxScalars[T]{top: top}
 	s.setRate(tau)
-	vectorSoftmax(dst, logits, t.row(bufferZeros), top, &s)
+	var sums expSums
+	expDot(dst, logits, grad, &s, &sums)
+	for lane, v := range sums.total {
+		u.total += v
+		u.dot += sums.dot[lane]
+	}
+	return u
+}
+
+// mean returns the mean of the gradient.
+func (u unscaled) mean() float64 { return u.dot / u.total }
+
+// expSums are the sums of lanes.
+type expSums struct{ total, dot [16]float64 }
+
+// expDotGo sets dst to e^((logits − peak)/tau). It adds up dst and dst·grad.
+func expDotGo[T Float](dst, logits, grad []T, s *softmaxScalars[T], sums *expSums) {
+	for i, logit := range logits {
+		dst[i] = s.exp(logit, 0)
+		sums.total[0] += float64(dst[i])
+		sums.dot[0] += float64(dst[i]) * float64(grad[i])
+	}
 }
 
 // softmax sets dst to the softmax of the transposed rows c.a at a temperature.
 func (c *columns) softmax(dst *transposed, classes int, tau float64) {
 	var s softmaxScalars[float32]
 	s.setRate(tau)
-	var peaks lanePeaks[float32]
-	var found laneClasses[uint32]
-	sampleColumns(dst[:], c.a[:], c.zeros[:], classes, &s, &peaks, &found)
+	softmaxColumns(dst[:], c.a[:], classes, &s)
 }
 
-// gradSoft sets dst to J(soft/total)g/tau.
-func gradSoft[T Float](dst, soft, grad []T, total, tau float64) {
-	mean := dot(soft, grad, dst) / total
+// softmaxColumnsGo sets dst to the softmax of transposed rows at the rate of s.
+func softmaxColumnsGo(dst, logits []float32, classes int, s *softmaxScalars[float32]) {
+	lanes := lanes[float32]()
+	for lane := range lanes {
+		row := *s
+		row.top = float32(math.Inf(-1))
+		for i := lane; i < classes*lanes; i += lanes {
+			row.top = max(row.top, logits[i])
+		}
+		var total float64
+		for i := lane; i < classes*lanes; i += lanes {
+			dst[i] = row.exp(logits[i], 0)
+			total += float64(dst[i])
+		}
+		for i := lane; i < classes*lanes; i += lanes {
+			dst[i] *= float32(1 / total)
+		}
+	}
+}
+
+// gradSoft sets dst to J(soft)g/tau, for soft divided by its sum.
+func gradSoft[T Float](dst, soft, grad []T, u unscaled, tau float64) {
 	if !hasVector[T](tau) {
-		gradRowPlain(dst, soft, grad, mean, tau*total)
+		gradRowPlain(dst, soft, grad, u.mean(), tau*u.total)
 		return
 	}
-	s := gradScalars[T]{inverse: T(1 / (tau * total))}
-	s.mean, s.meanLow = splitFloat[T](mean)
+	s := gradScalars[T]{inverse: T(1 / (tau * u.total))}
+	s.mean, s.meanLow = splitFloat[T](u.mean())
 	gradRow(dst, soft, grad, &s)
 }
 
@@ -191,8 +237,8 @@ func (c Choice[T]) GradSoftmax(dst, grad []T) {
 	c.estimate(dst, grad, estimator[T]{
 		row: func(t *tile[T], dst, logits, grad []T, _ int) {
 			soft := t.row(bufferSoft)
-			t.softmax(soft, logits, t.peak(logits), c.Tau)
-			gradSoft(dst, soft, grad, 1, c.Tau)
+			u := t.softmax(soft, logits, grad, logits[t.greatest(logits)], c.Tau)
+			gradSoft(dst, soft, grad, u, c.Tau)
 		},
 		columns: func(w *columns, classes int, _ *[16]uint32) {
 			w.softmax(&w.soft, classes, c.Tau)
@@ -214,9 +260,10 @@ func (c Choice[T]) GradSoftmaxTau(grad []T) float64 {
 		clear(zeros)
 		for r := range t.rows {
 			lo, hi := r*c.Classes, (r+1)*c.Classes
-			top := t.peak(logits[lo:hi])
-			t.softmax(soft, logits[lo:hi], top, c.Tau)
-			sums[number] -= gradTauRow(logits[lo:hi], zeros, soft, g[lo:hi], top, c.Tau)
+			top := logits[lo+t.greatest(logits[lo:hi])]
+			u := t.softmax(soft, logits[lo:hi], g[lo:hi], top, c.Tau)
+			scale(soft, T(1/u.total))
+			sums[number] -= gradTauRow(logits[lo:hi], zeros, soft, g[lo:hi], peak[T]{sum: top}, c.Tau)
 		}
 		return nil
 	})

@@ -13,16 +13,17 @@ func (c Choice[T]) GradGapped(dst, grad []T, gap float64) {
 	fixed := math.Exp(-gap / c.Tau)
 	c.estimate(dst, grad, estimator[T]{
 		row: func(t *tile[T], dst, logits, grad []T, chosen int) {
-			top := t.peak(logits)
-			soft := t.row(bufferSoft)
-			factor := fixed
+			greatest := t.greatest(logits)
+			top := logits[greatest]
+			soft, factor := t.row(bufferSoft), fixed
 			if gap == AdaptiveGap {
-				t.softmax(soft, logits, top, 1)
-				factor = math.Exp(-adaptiveGap(float64(soft[chosen])) / c.Tau)
+				u := t.softmax(soft, logits, grad, top, 1)
+				factor = math.Exp(-adaptiveGap(float64(soft[chosen])/u.total) / c.Tau)
 			}
-			t.softmax(soft, logits, top, c.Tau)
-			total := leaveGap(soft, soft[top.class], chosen, factor)
-			gradSoft(dst, soft, grad, total, c.Tau)
+			u := t.softmax(soft, logits, grad, top, c.Tau)
+			u.total = leaveGap(soft, soft[greatest], chosen, factor)
+			u.dot = dot(soft, grad, dst)
+			gradSoft(dst, soft, grad, u, c.Tau)
 		},
 		columns: func(w *columns, classes int, chosen *[16]uint32) {
 			s := laneGaps{class: *chosen}

@@ -33,9 +33,10 @@ func (c Choice[T]) raoRows(t *tile[T], dst []T, in estimatorInputs[T], noise Str
 	logProbs, probs, drawn := t.buffer(bufferLogProbs), t.buffer(bufferProbs), t.buffer(bufferNoise)
 	for r := range t.rows {
 		lo, hi := r*c.Classes, (r+1)*c.Classes
-		top := t.peak(in.logits[lo:hi])
-		t.softmax(probs[lo:hi], in.logits[lo:hi], top, 1)
-		logProbabilities(logProbs[lo:hi], in.logits[lo:hi], probs[lo:hi], top.class, in.class(r))
+		logits, greatest := in.logits[lo:hi], t.greatest(in.logits[lo:hi])
+		u := t.softmax(probs[lo:hi], logits, in.grad[lo:hi], logits[greatest], 1)
+		scale(probs[lo:hi], T(1/u.total))
+		logProbabilities(logProbs[lo:hi], logits, probs[lo:hi], greatest, in.class(r))
 	}
 	for k := range samples {
 		t.exponential(drawn, noise.Sub(uint64(k)))

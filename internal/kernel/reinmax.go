@@ -8,15 +8,20 @@ package kernel
 func (c Choice[T]) GradReinMax(dst, grad []T) {
 	c.estimate(dst, grad, estimator[T]{
 		row: func(t *tile[T], dst, logits, grad []T, chosen int) {
-			top := t.peak(logits)
+			top := logits[t.greatest(logits)]
 			soft := t.row(bufferSoft)
-			t.softmax(soft, logits, top, c.Tau)
-			probs := soft
+			u := t.softmax(soft, logits, grad, top, c.Tau)
+			probs, v := soft, u
 			if c.Tau != 1 {
 				probs = t.row(bufferProbs)
-				t.softmax(probs, logits, top, 1)
+				v = t.softmax(probs, logits, grad, top, 1)
 			}
-			reinMaxRow(dst, soft, probs, grad, chosen)
+			mean := (u.mean() + float64(grad[chosen])) / 2
+			s := reinMaxScalars[T]{weight: T(1 / u.total), weightP: T(0.5 / v.total)}
+			s.mean, s.meanLow = splitFloat[T](mean)
+			s.meanP, s.meanPLow = splitFloat[T](v.mean())
+			gradPair(dst, soft, probs, grad, &s)
+			dst[chosen] += T(float64(grad[chosen]) - mean)
 		},
 		columns: func(w *columns, classes int, chosen *[16]uint32) {
 			w.softmax(&w.soft, classes, c.Tau)
@@ -30,28 +35,19 @@ func (c Choice[T]) GradReinMax(dst, grad []T) {
 	})
 }
 
-// reinMaxRow sets dst to (π + D)∘(g − m) − ½p∘(g − ⟨p, g⟩) with m = ½(⟨π, g⟩ + g_d).
-func reinMaxRow[T Float](dst, soft, probs, grad []T, chosen int) {
-	mean := (dot(soft, grad, dst) + float64(grad[chosen])) / 2
-	var s reinMaxScalars[T]
-	s.mean, s.meanLow = splitFloat[T](mean)
-	s.meanP, s.meanPLow = splitFloat[T](dot(probs, grad, dst))
-	gradPair(dst, soft, probs, grad, &s)
-	dst[chosen] += T(float64(grad[chosen]) - mean)
-}
+// reinMaxScalars are the means of the gradient under q and under p, each in two parts,
+// and what the distributions are multiplied by.
+type reinMaxScalars[T Float] struct{ mean, meanLow, meanP, meanPLow, weight, weightP T }
 
-// reinMaxScalars are the means of the gradient under q and under p, each in two parts.
-type reinMaxScalars[T Float] struct{ mean, meanLow, meanP, meanPLow T }
-
-// gradPairGo sets dst to soft·(grad − mean) − ½·probs·(grad − meanP).
+// gradPairGo sets dst to weight·soft·(grad − mean) − weightP·probs·(grad − meanP).
 func gradPairGo[T Float](dst, soft, probs, grad []T, s *reinMaxScalars[T]) {
 	for i, y := range soft {
-		dst[i] = centred(y, grad[i], s.mean, s.meanLow) - 0.5*centred(probs[i], grad[i], s.meanP, s.meanPLow)
+		dst[i] = s.weight*centred(y, grad[i], s.mean, s.meanLow) - s.weightP*centred(probs[i], grad[i], s.meanP, s.meanPLow)
 	}
 }
 
-// reinMaxColumnsGo is reinMaxRow for transposed rows, each with the class that it has
-// chosen.
+// reinMaxColumnsGo sets dst to (π + D)∘(g − m) − ½p∘(g − ⟨p, g⟩), m = ½(⟨π, g⟩ + g_d), for
+// transposed rows, each with the class that it has chosen.
 func reinMaxColumnsGo(dst, soft, probs, grad []float32, classes int, chosen *[16]uint32) {
 	lanes := lanes[float32]()
 	for lane := range lanes {

@@ -93,6 +93,22 @@ func dotKL[T Float](e, q, p []T, s *klScalars[T]) (sum float64, bad bool) {
 	return addLanes(&sums), flags != 0
 }
 
+// expDot is expDotGo at the level in use.
+func expDot[T Float](dst, logits, grad []T, s *softmaxScalars[T], sums *expSums) {
+	logits = logits[:len(dst)]
+	grad = grad[:len(dst)]
+	switch {
+	case level == levelGo:
+		expDotGo(dst, logits, grad, s, sums)
+	case unsafe.Sizeof(T(0)) == 8:
+		expDot64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(logits))), (*float64)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*softmaxScalars[float64])(unsafe.Pointer(s)), sums)
+	case level == levelAVX512:
+		expDot32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*softmaxScalars[float32])(unsafe.Pointer(s)), sums)
+	default:
+		expDot32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*softmaxScalars[float32])(unsafe.Pointer(s)), sums)
+	}
+}
+
 // exponentiate is exponentiateGo at the level in use.
 func exponentiate[T Float](dst, logits, noise []T, s *softmaxScalars[T]) (sum float64) {
 	logits = logits[:len(dst)]
@@ -317,6 +333,18 @@ func scale[T Float](dst []T, by T) {
 	}
 }
 
+// softmaxColumns is softmaxColumnsGo at the level in use.
+func softmaxColumns(dst, logits []float32, classes int, s *softmaxScalars[float32]) {
+	switch {
+	case level == levelGo:
+		softmaxColumnsGo(dst, logits, classes, s)
+	case level == levelAVX512:
+		softmaxColumns32AVX512(unsafe.SliceData(dst), unsafe.SliceData(logits), classes, s)
+	default:
+		softmaxColumns32AVX2(unsafe.SliceData(dst), unsafe.SliceData(logits), classes, s)
+	}
+}
+
 // sumUnmasked is sumUnmaskedGo at the level in use.
 func sumUnmasked[T Float](grad, y []T) (sum float64) {
 	y = y[:len(grad)]
@@ -516,6 +544,39 @@ func dotKL32AVX512(e, q, p *float32, n int, s *klScalars[float32], sum *[16]floa
 //
 //go:noescape
 func dotKL32AVX2(e, q, p *float32, n int, s *klScalars[float32], sum *[16]float64) (bad uint32)
+
+// expDot64AVX2 computes on AVX2
+//
+//	for i, logit := range logits {
+//		dst[i] = s.exp(logit, 0)
+//		sums.total[0] += float64(dst[i])
+//		sums.dot[0] += float64(dst[i]) * float64(grad[i])
+//	}
+//
+//go:noescape
+func expDot64AVX2(dst, logits, grad *float64, n int, s *softmaxScalars[float64], sums *expSums)
+
+// expDot32AVX512 computes on AVX512
+//
+//	for i, logit := range logits {
+//		dst[i] = s.exp(logit, 0)
+//		sums.total[0] += float64(dst[i])
+//		sums.dot[0] += float64(dst[i]) * float64(grad[i])
+//	}
+//
+//go:noescape
+func expDot32AVX512(dst, logits, grad *float32, n int, s *softmaxScalars[float32], sums *expSums)
+
+// expDot32AVX2 computes on AVX2
+//
+//	for i, logit := range logits {
+//		dst[i] = s.exp(logit, 0)
+//		sums.total[0] += float64(dst[i])
+//		sums.dot[0] += float64(dst[i]) * float64(grad[i])
+//	}
+//
+//go:noescape
+func expDot32AVX2(dst, logits, grad *float32, n int, s *softmaxScalars[float32], sums *expSums)
 
 // exponentiate64AVX2 computes on AVX2, with a sum for each lane,
 //
@@ -772,7 +833,7 @@ func gradLog32AVX2(dst, y, grad *float32, n int, s *gradLogScalars[float32])
 // gradPair64AVX2 computes on AVX2
 //
 //	for i, y := range soft {
-//		dst[i] = centred(y, grad[i], s.mean, s.meanLow) - 0.5*centred(probs[i], grad[i], s.meanP, s.meanPLow)
+//		dst[i] = s.weight*centred(y, grad[i], s.mean, s.meanLow) - s.weightP*centred(probs[i], grad[i], s.meanP, s.meanPLow)
 //	}
 //
 //go:noescape
@@ -781,7 +842,7 @@ func gradPair64AVX2(dst, soft, probs, grad *float64, n int, s *reinMaxScalars[fl
 // gradPair32AVX512 computes on AVX512
 //
 //	for i, y := range soft {
-//		dst[i] = centred(y, grad[i], s.mean, s.meanLow) - 0.5*centred(probs[i], grad[i], s.meanP, s.meanPLow)
+//		dst[i] = s.weight*centred(y, grad[i], s.mean, s.meanLow) - s.weightP*centred(probs[i], grad[i], s.meanP, s.meanPLow)
 //	}
 //
 //go:noescape
@@ -790,7 +851,7 @@ func gradPair32AVX512(dst, soft, probs, grad *float32, n int, s *reinMaxScalars[
 // gradPair32AVX2 computes on AVX2
 //
 //	for i, y := range soft {
-//		dst[i] = centred(y, grad[i], s.mean, s.meanLow) - 0.5*centred(probs[i], grad[i], s.meanP, s.meanPLow)
+//		dst[i] = s.weight*centred(y, grad[i], s.mean, s.meanLow) - s.weightP*centred(probs[i], grad[i], s.meanP, s.meanPLow)
 //	}
 //
 //go:noescape
@@ -1120,6 +1181,50 @@ func scale32AVX512(dst *float32, n int, by float32)
 //
 //go:noescape
 func scale32AVX2(dst *float32, n int, by float32)
+
+// softmaxColumns32AVX512 computes on AVX512
+//
+//	lanes := lanes[float32]()
+//	for lane := range lanes {
+//		row := *s
+//		row.top = float32(math.Inf(-1))
+//		for i := lane; i < classes*lanes; i += lanes {
+//			row.top = max(row.top, logits[i])
+//		}
+//		var total float64
+//		for i := lane; i < classes*lanes; i += lanes {
+//			dst[i] = row.exp(logits[i], 0)
+//			total += float64(dst[i])
+//		}
+//		for i := lane; i < classes*lanes; i += lanes {
+//			dst[i] *= float32(1 / total)
+//		}
+//	}
+//
+//go:noescape
+func softmaxColumns32AVX512(dst, logits *float32, classes int, s *softmaxScalars[float32])
+
+// softmaxColumns32AVX2 computes on AVX2
+//
+//	lanes := lanes[float32]()
+//	for lane := range lanes {
+//		row := *s
+//		row.top = float32(math.Inf(-1))
+//		for i := lane; i < classes*lanes; i += lanes {
+//			row.top = max(row.top, logits[i])
+//		}
+//		var total float64
+//		for i := lane; i < classes*lanes; i += lanes {
+//			dst[i] = row.exp(logits[i], 0)
+//			total += float64(dst[i])
+//		}
+//		for i := lane; i < classes*lanes; i += lanes {
+//			dst[i] *= float32(1 / total)
+//		}
+//	}
+//
+//go:noescape
+func softmaxColumns32AVX2(dst, logits *float32, classes int, s *softmaxScalars[float32])
 
 // sumUnmasked64AVX2 computes on AVX2, with a sum for each lane,
 //

@@ -1923,6 +1923,461 @@ done:
 	MOVL      AX, bad+48(FP)
 	RET
 
+// func expDot64AVX2(dst *float64, logits *float64, grad *float64, n int, s *softmaxScalars[float64], sums *expSums)
+// Requires: AVX, AVX2, FMA3
+TEXT ·expDot64AVX2(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         grad+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         s+32(FP), SI
+	MOVQ         sums+40(FP), DI
+	VBROADCASTSD (SI), Y0
+	VBROADCASTSD 16(SI), Y1
+	VBROADCASTSD 24(SI), Y2
+	VPXOR        Y3, Y3, Y3
+	VPXOR        Y4, Y4, Y4
+	VPXOR        Y5, Y5, Y5
+	VPXOR        Y6, Y6, Y6
+
+whole:
+	CMPQ         BX, $0x00000004
+	JB           rest
+	VMOVUPS      (CX), Y7
+	VSUBPD       Y0, Y7, Y7
+	VMULPD       Y1, Y7, Y8
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y8, Y11
+	VROUNDPD     $0x00, Y11, Y11
+	VMULPD       quad3fe62e4000000000<>+0(SB), Y11, Y9
+	VMOVAPS      Y7, Y10
+	VFMSUB213PD  Y9, Y1, Y10
+	VFMADD231PD  Y2, Y7, Y10
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y11, Y10
+	VMULPD       Y10, Y10, Y7
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y9
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y7, Y9
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y7, Y9
+	VMULPD       Y10, Y9, Y9
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y10
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y7, Y10
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y7, Y10
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y7, Y10
+	VSUBPD       Y9, Y10, Y10
+	VDIVPD       Y10, Y9, Y9
+	VADDPD       Y9, Y9, Y9
+	VADDPD       quad3ff0000000000000<>+0(SB), Y9, Y9
+	VCVTPD2DQY   Y11, X7
+	VPSRAD       $0x01, X7, X10
+	VPSUBD       X10, X7, X7
+	VPADDD       word000003ff<>+0(SB), X7, X7
+	VPMOVSXDQ    X7, Y7
+	VPSLLQ       $0x34, Y7, Y7
+	VMULPD       Y7, Y9, Y9
+	VPADDD       word000003ff<>+0(SB), X10, X10
+	VPMOVSXDQ    X10, Y7
+	VPSLLQ       $0x34, Y7, Y7
+	VMULPD       Y7, Y9, Y9
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y8, Y7
+	VANDPS       Y7, Y9, Y9
+	VMOVUPS      Y9, (AX)
+	VADDPD       Y9, Y3, Y3
+	VMOVUPS      (DX), Y7
+	VFMADD231PD  Y9, Y7, Y5
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000004, BX
+	JMP          whole
+
+rest:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), SI
+	NEGQ         BX
+	VMOVUPS      32(SI)(BX*8), Y7
+	VMASKMOVPS   (CX), Y7, Y8
+	VSUBPD       Y0, Y8, Y8
+	VMULPD       Y1, Y8, Y0
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y0, Y11
+	VROUNDPD     $0x00, Y11, Y11
+	VMULPD       quad3fe62e4000000000<>+0(SB), Y11, Y9
+	VMOVAPS      Y8, Y10
+	VFMSUB213PD  Y9, Y1, Y10
+	VFMADD231PD  Y2, Y8, Y10
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y11, Y10
+	VMULPD       Y10, Y10, Y1
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y2
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y1, Y2
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y1, Y2
+	VMULPD       Y10, Y2, Y2
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y8
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y1, Y8
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y1, Y8
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y1, Y8
+	VSUBPD       Y2, Y8, Y8
+	VDIVPD       Y8, Y2, Y2
+	VADDPD       Y2, Y2, Y2
+	VADDPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VCVTPD2DQY   Y11, X1
+	VPSRAD       $0x01, X1, X8
+	VPSUBD       X8, X1, X1
+	VPADDD       word000003ff<>+0(SB), X1, X1
+	VPMOVSXDQ    X1, Y1
+	VPSLLQ       $0x34, Y1, Y1
+	VMULPD       Y1, Y2, Y2
+	VPADDD       word000003ff<>+0(SB), X8, X8
+	VPMOVSXDQ    X8, Y1
+	VPSLLQ       $0x34, Y1, Y1
+	VMULPD       Y1, Y2, Y2
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y0, Y0
+	VANDPS       Y0, Y2, Y2
+	VANDPS       Y7, Y2, Y2
+	VMASKMOVPS   Y2, Y7, (AX)
+	VADDPD       Y2, Y3, Y3
+	VMASKMOVPS   (DX), Y7, Y0
+	VFMADD231PD  Y2, Y0, Y5
+
+done:
+	VMOVUPD Y3, (DI)
+	VMOVUPD Y4, 32(DI)
+	VMOVUPD Y5, 128(DI)
+	VMOVUPD Y6, 160(DI)
+	VZEROUPPER
+	RET
+
+// func expDot32AVX512(dst *float32, logits *float32, grad *float32, n int, s *softmaxScalars[float32], sums *expSums)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·expDot32AVX512(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), DX
+	MOVQ         grad+16(FP), BX
+	MOVQ         n+24(FP), CX
+	MOVQ         s+32(FP), DI
+	MOVQ         sums+40(FP), SI
+	VBROADCASTSS (DI), Z0
+	VBROADCASTSS 8(DI), Z1
+	VBROADCASTSS 12(DI), Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+	VPXORD       Z5, Z5, Z5
+	VPXORD       Z6, Z6, Z6
+
+whole:
+	CMPQ          CX, $0x00000010
+	JB            rest
+	VMOVUPS       (DX), Z7
+	VSUBPS        Z0, Z7, Z7
+	VMULPS        Z2, Z7, Z8
+	VFMADD231PS   Z1, Z7, Z8
+	VMOVAPS       Z8, Z9
+	VRNDSCALEPS   $0x00, Z9, Z9
+	VSUBPS        Z9, Z8, Z7
+	VMOVUPS       word3aaddd0a<>+0(SB), Z10
+	VFMADD213PS   word3c1e7544<>+0(SB), Z7, Z10
+	VFMADD213PS   word3d635ba9<>+0(SB), Z7, Z10
+	VFMADD213PS   word3e75fcde<>+0(SB), Z7, Z10
+	VFMADD213PS   word3f317215<>+0(SB), Z7, Z10
+	VFMADD213PS   word3f800000<>+0(SB), Z7, Z10
+	VSCALEFPS     Z9, Z10, Z10
+	VCMPPS        $0x1d, wordc3170000<>+0(SB), Z8, K1
+	VMOVAPS.Z     Z10, K1, Z10
+	VMOVUPS       Z10, (AX)
+	VEXTRACTF32X8 $0x01, Z10, Y8
+	VCVTPS2PD     Y10, Z7
+	VCVTPS2PD     Y8, Z8
+	VADDPD        Z7, Z3, Z3
+	VADDPD        Z8, Z4, Z4
+	VMOVUPS       (BX), Z7
+	VEXTRACTF32X8 $0x01, Z10, Y8
+	VCVTPS2PD     Y10, Z9
+	VCVTPS2PD     Y8, Z8
+	VEXTRACTF32X8 $0x01, Z7, Y10
+	VCVTPS2PD     Y7, Z7
+	VCVTPS2PD     Y10, Z10
+	VFMADD231PD   Z9, Z7, Z5
+	VFMADD231PD   Z8, Z10, Z6
+	ADDQ          $0x00000040, AX
+	ADDQ          $0x00000040, DX
+	ADDQ          $0x00000040, BX
+	SUBQ          $0x00000010, CX
+	JMP           whole
+
+rest:
+	TESTQ         CX, CX
+	JZ            done
+	MOVQ          $0x0000000000000001, DI
+	SHLQ          CL, DI
+	DECQ          DI
+	KMOVW         DI, K1
+	VMOVUPS.Z     (DX), K1, Z7
+	VSUBPS        Z0, Z7, Z7
+	VMULPS        Z2, Z7, Z0
+	VFMADD231PS   Z1, Z7, Z0
+	VMOVAPS       Z0, Z1
+	VRNDSCALEPS   $0x00, Z1, Z1
+	VSUBPS        Z1, Z0, Z7
+	VMOVUPS       word3aaddd0a<>+0(SB), Z2
+	VFMADD213PS   word3c1e7544<>+0(SB), Z7, Z2
+	VFMADD213PS   word3d635ba9<>+0(SB), Z7, Z2
+	VFMADD213PS   word3e75fcde<>+0(SB), Z7, Z2
+	VFMADD213PS   word3f317215<>+0(SB), Z7, Z2
+	VFMADD213PS   word3f800000<>+0(SB), Z7, Z2
+	VSCALEFPS     Z1, Z2, Z2
+	VCMPPS        $0x1d, wordc3170000<>+0(SB), Z0, K2
+	VMOVAPS.Z     Z2, K2, Z2
+	VMOVAPS.Z     Z2, K1, Z2
+	VMOVUPS       Z2, K1, (AX)
+	VEXTRACTF32X8 $0x01, Z2, Y1
+	VCVTPS2PD     Y2, Z0
+	VCVTPS2PD     Y1, Z1
+	VADDPD        Z0, Z3, Z3
+	VADDPD        Z1, Z4, Z4
+	VMOVUPS.Z     (BX), K1, Z0
+	VEXTRACTF32X8 $0x01, Z2, Y1
+	VCVTPS2PD     Y2, Z2
+	VCVTPS2PD     Y1, Z1
+	VEXTRACTF32X8 $0x01, Z0, Y7
+	VCVTPS2PD     Y0, Z0
+	VCVTPS2PD     Y7, Z7
+	VFMADD231PD   Z2, Z0, Z5
+	VFMADD231PD   Z1, Z7, Z6
+
+done:
+	VMOVUPD Z3, (SI)
+	VMOVUPD Z4, 64(SI)
+	VMOVUPD Z5, 128(SI)
+	VMOVUPD Z6, 192(SI)
+	VZEROUPPER
+	RET
+
+DATA word3aaddd0a<>+0(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+4(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+8(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+12(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+16(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+20(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+24(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+28(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+32(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+36(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+40(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+44(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+48(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+52(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+56(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+60(SB)/4, $0x3aaddd0a
+GLOBL word3aaddd0a<>(SB), RODATA|NOPTR, $64
+
+DATA word3c1e7544<>+0(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+4(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+8(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+12(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+16(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+20(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+24(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+28(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+32(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+36(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+40(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+44(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+48(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+52(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+56(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+60(SB)/4, $0x3c1e7544
+GLOBL word3c1e7544<>(SB), RODATA|NOPTR, $64
+
+DATA word3d635ba9<>+0(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+4(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+8(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+12(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+16(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+20(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+24(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+28(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+32(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+36(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+40(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+44(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+48(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+52(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+56(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+60(SB)/4, $0x3d635ba9
+GLOBL word3d635ba9<>(SB), RODATA|NOPTR, $64
+
+DATA word3e75fcde<>+0(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+4(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+8(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+12(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+16(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+20(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+24(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+28(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+32(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+36(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+40(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+44(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+48(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+52(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+56(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+60(SB)/4, $0x3e75fcde
+GLOBL word3e75fcde<>(SB), RODATA|NOPTR, $64
+
+DATA word3f317215<>+0(SB)/4, $0x3f317215
+DATA word3f317215<>+4(SB)/4, $0x3f317215
+DATA word3f317215<>+8(SB)/4, $0x3f317215
+DATA word3f317215<>+12(SB)/4, $0x3f317215
+DATA word3f317215<>+16(SB)/4, $0x3f317215
+DATA word3f317215<>+20(SB)/4, $0x3f317215
+DATA word3f317215<>+24(SB)/4, $0x3f317215
+DATA word3f317215<>+28(SB)/4, $0x3f317215
+DATA word3f317215<>+32(SB)/4, $0x3f317215
+DATA word3f317215<>+36(SB)/4, $0x3f317215
+DATA word3f317215<>+40(SB)/4, $0x3f317215
+DATA word3f317215<>+44(SB)/4, $0x3f317215
+DATA word3f317215<>+48(SB)/4, $0x3f317215
+DATA word3f317215<>+52(SB)/4, $0x3f317215
+DATA word3f317215<>+56(SB)/4, $0x3f317215
+DATA word3f317215<>+60(SB)/4, $0x3f317215
+GLOBL word3f317215<>(SB), RODATA|NOPTR, $64
+
+DATA wordc3170000<>+0(SB)/4, $0xc3170000
+DATA wordc3170000<>+4(SB)/4, $0xc3170000
+DATA wordc3170000<>+8(SB)/4, $0xc3170000
+DATA wordc3170000<>+12(SB)/4, $0xc3170000
+DATA wordc3170000<>+16(SB)/4, $0xc3170000
+DATA wordc3170000<>+20(SB)/4, $0xc3170000
+DATA wordc3170000<>+24(SB)/4, $0xc3170000
+DATA wordc3170000<>+28(SB)/4, $0xc3170000
+DATA wordc3170000<>+32(SB)/4, $0xc3170000
+DATA wordc3170000<>+36(SB)/4, $0xc3170000
+DATA wordc3170000<>+40(SB)/4, $0xc3170000
+DATA wordc3170000<>+44(SB)/4, $0xc3170000
+DATA wordc3170000<>+48(SB)/4, $0xc3170000
+DATA wordc3170000<>+52(SB)/4, $0xc3170000
+DATA wordc3170000<>+56(SB)/4, $0xc3170000
+DATA wordc3170000<>+60(SB)/4, $0xc3170000
+GLOBL wordc3170000<>(SB), RODATA|NOPTR, $64
+
+// func expDot32AVX2(dst *float32, logits *float32, grad *float32, n int, s *softmaxScalars[float32], sums *expSums)
+// Requires: AVX, AVX2, FMA3
+TEXT ·expDot32AVX2(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         grad+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         s+32(FP), SI
+	MOVQ         sums+40(FP), DI
+	VBROADCASTSS (SI), Y0
+	VBROADCASTSS 8(SI), Y1
+	VBROADCASTSS 12(SI), Y2
+	VPXOR        Y3, Y3, Y3
+	VPXOR        Y4, Y4, Y4
+	VPXOR        Y5, Y5, Y5
+	VPXOR        Y6, Y6, Y6
+
+whole:
+	CMPQ         BX, $0x00000008
+	JB           rest
+	VMOVUPS      (CX), Y7
+	VSUBPS       Y0, Y7, Y7
+	VMULPS       Y2, Y7, Y8
+	VFMADD231PS  Y1, Y7, Y8
+	VMOVAPS      Y8, Y9
+	VROUNDPS     $0x00, Y9, Y9
+	VSUBPS       Y9, Y8, Y7
+	VMOVUPS      word3aaddd0a<>+0(SB), Y10
+	VFMADD213PS  word3c1e7544<>+0(SB), Y7, Y10
+	VFMADD213PS  word3d635ba9<>+0(SB), Y7, Y10
+	VFMADD213PS  word3e75fcde<>+0(SB), Y7, Y10
+	VFMADD213PS  word3f317215<>+0(SB), Y7, Y10
+	VFMADD213PS  word3f800000<>+0(SB), Y7, Y10
+	VCVTPS2DQ    Y9, Y7
+	VPSRAD       $0x01, Y7, Y9
+	VPSUBD       Y9, Y7, Y7
+	VPADDD       word0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y10, Y10
+	VPADDD       word0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VMULPS       Y9, Y10, Y10
+	VCMPPS       $0x1d, wordc3170000<>+0(SB), Y8, Y7
+	VANDPS       Y7, Y10, Y10
+	VMOVUPS      Y10, (AX)
+	VEXTRACTF128 $0x01, Y10, X8
+	VCVTPS2PD    X10, Y7
+	VCVTPS2PD    X8, Y8
+	VADDPD       Y7, Y3, Y3
+	VADDPD       Y8, Y4, Y4
+	VMOVUPS      (DX), Y7
+	VEXTRACTF128 $0x01, Y10, X8
+	VCVTPS2PD    X10, Y9
+	VCVTPS2PD    X8, Y8
+	VEXTRACTF128 $0x01, Y7, X10
+	VCVTPS2PD    X7, Y7
+	VCVTPS2PD    X10, Y10
+	VFMADD231PD  Y9, Y7, Y5
+	VFMADD231PD  Y8, Y10, Y6
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000008, BX
+	JMP          whole
+
+rest:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), SI
+	NEGQ         BX
+	VMOVUPS      32(SI)(BX*4), Y7
+	VMASKMOVPS   (CX), Y7, Y8
+	VSUBPS       Y0, Y8, Y8
+	VMULPS       Y2, Y8, Y0
+	VFMADD231PS  Y1, Y8, Y0
+	VMOVAPS      Y0, Y1
+	VROUNDPS     $0x00, Y1, Y1
+	VSUBPS       Y1, Y0, Y8
+	VMOVUPS      word3aaddd0a<>+0(SB), Y2
+	VFMADD213PS  word3c1e7544<>+0(SB), Y8, Y2
+	VFMADD213PS  word3d635ba9<>+0(SB), Y8, Y2
+	VFMADD213PS  word3e75fcde<>+0(SB), Y8, Y2
+	VFMADD213PS  word3f317215<>+0(SB), Y8, Y2
+	VFMADD213PS  word3f800000<>+0(SB), Y8, Y2
+	VCVTPS2DQ    Y1, Y1
+	VPSRAD       $0x01, Y1, Y8
+	VPSUBD       Y8, Y1, Y1
+	VPADDD       word0000007f<>+0(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VMULPS       Y1, Y2, Y2
+	VPADDD       word0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y8, Y2, Y2
+	VCMPPS       $0x1d, wordc3170000<>+0(SB), Y0, Y0
+	VANDPS       Y0, Y2, Y2
+	VANDPS       Y7, Y2, Y2
+	VMASKMOVPS   Y2, Y7, (AX)
+	VEXTRACTF128 $0x01, Y2, X1
+	VCVTPS2PD    X2, Y0
+	VCVTPS2PD    X1, Y1
+	VADDPD       Y0, Y3, Y3
+	VADDPD       Y1, Y4, Y4
+	VMASKMOVPS   (DX), Y7, Y0
+	VEXTRACTF128 $0x01, Y2, X1
+	VCVTPS2PD    X2, Y2
+	VCVTPS2PD    X1, Y1
+	VEXTRACTF128 $0x01, Y0, X7
+	VCVTPS2PD    X0, Y0
+	VCVTPS2PD    X7, Y7
+	VFMADD231PD  Y2, Y0, Y5
+	VFMADD231PD  Y1, Y7, Y6
+
+done:
+	VMOVUPD Y3, (DI)
+	VMOVUPD Y4, 32(DI)
+	VMOVUPD Y5, 128(DI)
+	VMOVUPD Y6, 160(DI)
+	VZEROUPPER
+	RET
+
 // func exponentiate64AVX2(dst *float64, logits *float64, noise *float64, n int, s *softmaxScalars[float64], sum *[16]float64)
 // Requires: AVX, AVX2, FMA3
 TEXT ·exponentiate64AVX2(SB), NOSPLIT, $0-48
@@ -2163,114 +2618,6 @@ done:
 	VMOVUPD Z5, 64(AX)
 	VZEROUPPER
 	RET
-
-DATA word3aaddd0a<>+0(SB)/4, $0x3aaddd0a
-DATA word3aaddd0a<>+4(SB)/4, $0x3aaddd0a
-DATA word3aaddd0a<>+8(SB)/4, $0x3aaddd0a
-DATA word3aaddd0a<>+12(SB)/4, $0x3aaddd0a
-DATA word3aaddd0a<>+16(SB)/4, $0x3aaddd0a
-DATA word3aaddd0a<>+20(SB)/4, $0x3aaddd0a
-DATA word3aaddd0a<>+24(SB)/4, $0x3aaddd0a
-DATA word3aaddd0a<>+28(SB)/4, $0x3aaddd0a
-DATA word3aaddd0a<>+32(SB)/4, $0x3aaddd0a
-DATA word3aaddd0a<>+36(SB)/4, $0x3aaddd0a
-DATA word3aaddd0a<>+40(SB)/4, $0x3aaddd0a
-DATA word3aaddd0a<>+44(SB)/4, $0x3aaddd0a
-DATA word3aaddd0a<>+48(SB)/4, $0x3aaddd0a
-DATA word3aaddd0a<>+52(SB)/4, $0x3aaddd0a
-DATA word3aaddd0a<>+56(SB)/4, $0x3aaddd0a
-DATA word3aaddd0a<>+60(SB)/4, $0x3aaddd0a
-GLOBL word3aaddd0a<>(SB), RODATA|NOPTR, $64
-
-DATA word3c1e7544<>+0(SB)/4, $0x3c1e7544
-DATA word3c1e7544<>+4(SB)/4, $0x3c1e7544
-DATA word3c1e7544<>+8(SB)/4, $0x3c1e7544
-DATA word3c1e7544<>+12(SB)/4, $0x3c1e7544
-DATA word3c1e7544<>+16(SB)/4, $0x3c1e7544
-DATA word3c1e7544<>+20(SB)/4, $0x3c1e7544
-DATA word3c1e7544<>+24(SB)/4, $0x3c1e7544
-DATA word3c1e7544<>+28(SB)/4, $0x3c1e7544
-DATA word3c1e7544<>+32(SB)/4, $0x3c1e7544
-DATA word3c1e7544<>+36(SB)/4, $0x3c1e7544
-DATA word3c1e7544<>+40(SB)/4, $0x3c1e7544
-DATA word3c1e7544<>+44(SB)/4, $0x3c1e7544
-DATA word3c1e7544<>+48(SB)/4, $0x3c1e7544
-DATA word3c1e7544<>+52(SB)/4, $0x3c1e7544
-DATA word3c1e7544<>+56(SB)/4, $0x3c1e7544
-DATA word3c1e7544<>+60(SB)/4, $0x3c1e7544
-GLOBL word3c1e7544<>(SB), RODATA|NOPTR, $64
-
-DATA word3d635ba9<>+0(SB)/4, $0x3d635ba9
-DATA word3d635ba9<>+4(SB)/4, $0x3d635ba9
-DATA word3d635ba9<>+8(SB)/4, $0x3d635ba9
-DATA word3d635ba9<>+12(SB)/4, $0x3d635ba9
-DATA word3d635ba9<>+16(SB)/4, $0x3d635ba9
-DATA word3d635ba9<>+20(SB)/4, $0x3d635ba9
-DATA word3d635ba9<>+24(SB)/4, $0x3d635ba9
-DATA word3d635ba9<>+28(SB)/4, $0x3d635ba9
-DATA word3d635ba9<>+32(SB)/4, $0x3d635ba9
-DATA word3d635ba9<>+36(SB)/4, $0x3d635ba9
-DATA word3d635ba9<>+40(SB)/4, $0x3d635ba9
-DATA word3d635ba9<>+44(SB)/4, $0x3d635ba9
-DATA word3d635ba9<>+48(SB)/4, $0x3d635ba9
-DATA word3d635ba9<>+52(SB)/4, $0x3d635ba9
-DATA word3d635ba9<>+56(SB)/4, $0x3d635ba9
-DATA word3d635ba9<>+60(SB)/4, $0x3d635ba9
-GLOBL word3d635ba9<>(SB), RODATA|NOPTR, $64
-
-DATA word3e75fcde<>+0(SB)/4, $0x3e75fcde
-DATA word3e75fcde<>+4(SB)/4, $0x3e75fcde
-DATA word3e75fcde<>+8(SB)/4, $0x3e75fcde
-DATA word3e75fcde<>+12(SB)/4, $0x3e75fcde
-DATA word3e75fcde<>+16(SB)/4, $0x3e75fcde
-DATA word3e75fcde<>+20(SB)/4, $0x3e75fcde
-DATA word3e75fcde<>+24(SB)/4, $0x3e75fcde
-DATA word3e75fcde<>+28(SB)/4, $0x3e75fcde
-DATA word3e75fcde<>+32(SB)/4, $0x3e75fcde
-DATA word3e75fcde<>+36(SB)/4, $0x3e75fcde
-DATA word3e75fcde<>+40(SB)/4, $0x3e75fcde
-DATA word3e75fcde<>+44(SB)/4, $0x3e75fcde
-DATA word3e75fcde<>+48(SB)/4, $0x3e75fcde
-DATA word3e75fcde<>+52(SB)/4, $0x3e75fcde
-DATA word3e75fcde<>+56(SB)/4, $0x3e75fcde
-DATA word3e75fcde<>+60(SB)/4, $0x3e75fcde
-GLOBL word3e75fcde<>(SB), RODATA|NOPTR, $64
-
-DATA word3f317215<>+0(SB)/4, $0x3f317215
-DATA word3f317215<>+4(SB)/4, $0x3f317215
-DATA word3f317215<>+8(SB)/4, $0x3f317215
-DATA word3f317215<>+12(SB)/4, $0x3f317215
-DATA word3f317215<>+16(SB)/4, $0x3f317215
-DATA word3f317215<>+20(SB)/4, $0x3f317215
-DATA word3f317215<>+24(SB)/4, $0x3f317215
-DATA word3f317215<>+28(SB)/4, $0x3f317215
-DATA word3f317215<>+32(SB)/4, $0x3f317215
-DATA word3f317215<>+36(SB)/4, $0x3f317215
-DATA word3f317215<>+40(SB)/4, $0x3f317215
-DATA word3f317215<>+44(SB)/4, $0x3f317215
-DATA word3f317215<>+48(SB)/4, $0x3f317215
-DATA word3f317215<>+52(SB)/4, $0x3f317215
-DATA word3f317215<>+56(SB)/4, $0x3f317215
-DATA word3f317215<>+60(SB)/4, $0x3f317215
-GLOBL word3f317215<>(SB), RODATA|NOPTR, $64
-
-DATA wordc3170000<>+0(SB)/4, $0xc3170000
-DATA wordc3170000<>+4(SB)/4, $0xc3170000
-DATA wordc3170000<>+8(SB)/4, $0xc3170000
-DATA wordc3170000<>+12(SB)/4, $0xc3170000
-DATA wordc3170000<>+16(SB)/4, $0xc3170000
-DATA wordc3170000<>+20(SB)/4, $0xc3170000
-DATA wordc3170000<>+24(SB)/4, $0xc3170000
-DATA wordc3170000<>+28(SB)/4, $0xc3170000
-DATA wordc3170000<>+32(SB)/4, $0xc3170000
-DATA wordc3170000<>+36(SB)/4, $0xc3170000
-DATA wordc3170000<>+40(SB)/4, $0xc3170000
-DATA wordc3170000<>+44(SB)/4, $0xc3170000
-DATA wordc3170000<>+48(SB)/4, $0xc3170000
-DATA wordc3170000<>+52(SB)/4, $0xc3170000
-DATA wordc3170000<>+56(SB)/4, $0xc3170000
-DATA wordc3170000<>+60(SB)/4, $0xc3170000
-GLOBL wordc3170000<>(SB), RODATA|NOPTR, $64
 
 // func exponentiate32AVX2(dst *float32, logits *float32, noise *float32, n int, s *softmaxScalars[float32], sum *[16]float64)
 // Requires: AVX, AVX2, FMA3
@@ -3463,29 +3810,32 @@ TEXT ·gradPair64AVX2(SB), NOSPLIT, $0-48
 	MOVQ         s+40(FP), DI
 	VBROADCASTSD (DI), Y0
 	VBROADCASTSD 8(DI), Y1
-	VBROADCASTSD 16(DI), Y2
-	VBROADCASTSD 24(DI), Y3
+	VBROADCASTSD 32(DI), Y2
+	VBROADCASTSD 16(DI), Y3
+	VBROADCASTSD 24(DI), Y4
+	VBROADCASTSD 40(DI), Y5
 
 whole:
 	CMPQ         SI, $0x00000004
 	JB           rest
-	VMOVUPS      (CX), Y4
-	VMOVUPS      (DX), Y5
 	VMOVUPS      (BX), Y6
-	VPXOR        Y7, Y7, Y7
-	VSUBPD       Y0, Y6, Y8
-	VSUBPD       Y1, Y8, Y8
-	VMULPD       Y4, Y8, Y8
-	VCMPPD       $0x04, Y7, Y4, Y4
-	VANDPS       Y4, Y8, Y8
-	VPXOR        Y4, Y4, Y4
-	VSUBPD       Y2, Y6, Y6
+	VMOVUPS      (CX), Y7
+	VPXOR        Y8, Y8, Y8
+	VSUBPD       Y0, Y6, Y9
+	VSUBPD       Y1, Y9, Y9
+	VMULPD       Y7, Y9, Y9
+	VCMPPD       $0x04, Y8, Y7, Y7
+	VANDPS       Y7, Y9, Y9
+	VMOVUPS      (DX), Y7
+	VPXOR        Y8, Y8, Y8
 	VSUBPD       Y3, Y6, Y6
-	VMULPD       Y5, Y6, Y6
-	VCMPPD       $0x04, Y4, Y5, Y4
-	VANDPS       Y4, Y6, Y6
-	VFNMADD231PD quad3fe0000000000000<>+0(SB), Y6, Y8
-	VMOVUPS      Y8, (AX)
+	VSUBPD       Y4, Y6, Y6
+	VMULPD       Y7, Y6, Y6
+	VCMPPD       $0x04, Y8, Y7, Y7
+	VANDPS       Y7, Y6, Y6
+	VMULPD       Y2, Y9, Y9
+	VFNMADD231PD Y5, Y6, Y9
+	VMOVUPS      Y9, (AX)
 	ADDQ         $0x00000020, AX
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000020, DX
@@ -3498,24 +3848,25 @@ rest:
 	JZ           done
 	LEAQ         firstLanes<>+0(SB), DI
 	NEGQ         SI
-	VMOVUPS      32(DI)(SI*8), Y4
-	VMASKMOVPS   (CX), Y4, Y5
-	VMASKMOVPS   (DX), Y4, Y6
-	VMASKMOVPS   (BX), Y4, Y7
-	VPXOR        Y8, Y8, Y8
+	VMOVUPS      32(DI)(SI*8), Y6
+	VMASKMOVPS   (BX), Y6, Y7
+	VMASKMOVPS   (CX), Y6, Y8
+	VPXOR        Y9, Y9, Y9
 	VSUBPD       Y0, Y7, Y0
 	VSUBPD       Y1, Y0, Y0
-	VMULPD       Y5, Y0, Y0
-	VCMPPD       $0x04, Y8, Y5, Y1
+	VMULPD       Y8, Y0, Y0
+	VCMPPD       $0x04, Y9, Y8, Y1
 	VANDPS       Y1, Y0, Y0
-	VPXOR        Y1, Y1, Y1
-	VSUBPD       Y2, Y7, Y2
-	VSUBPD       Y3, Y2, Y2
-	VMULPD       Y6, Y2, Y2
-	VCMPPD       $0x04, Y1, Y6, Y1
-	VANDPS       Y1, Y2, Y2
-	VFNMADD231PD quad3fe0000000000000<>+0(SB), Y2, Y0
-	VMASKMOVPS   Y0, Y4, (AX)
+	VMASKMOVPS   (DX), Y6, Y1
+	VPXOR        Y8, Y8, Y8
+	VSUBPD       Y3, Y7, Y3
+	VSUBPD       Y4, Y3, Y3
+	VMULPD       Y1, Y3, Y3
+	VCMPPD       $0x04, Y8, Y1, Y1
+	VANDPS       Y1, Y3, Y3
+	VMULPD       Y2, Y0, Y0
+	VFNMADD231PD Y5, Y3, Y0
+	VMASKMOVPS   Y0, Y6, (AX)
 
 done:
 	VZEROUPPER
@@ -3532,29 +3883,32 @@ TEXT ·gradPair32AVX512(SB), NOSPLIT, $0-48
 	MOVQ         s+40(FP), DI
 	VBROADCASTSS (DI), Z0
 	VBROADCASTSS 4(DI), Z1
-	VBROADCASTSS 8(DI), Z2
-	VBROADCASTSS 12(DI), Z3
+	VBROADCASTSS 16(DI), Z2
+	VBROADCASTSS 8(DI), Z3
+	VBROADCASTSS 12(DI), Z4
+	VBROADCASTSS 20(DI), Z5
 
 whole:
 	CMPQ         CX, $0x00000010
 	JB           rest
-	VMOVUPS      (DX), Z4
-	VMOVUPS      (BX), Z5
 	VMOVUPS      (SI), Z6
-	VPXORD       Z7, Z7, Z7
-	VSUBPS       Z0, Z6, Z8
-	VSUBPS       Z1, Z8, Z8
-	VMULPS       Z4, Z8, Z8
-	VCMPPS       $0x04, Z7, Z4, K1
-	VMOVAPS.Z    Z8, K1, Z8
-	VPXORD       Z9, Z9, Z9
-	VSUBPS       Z2, Z6, Z4
-	VSUBPS       Z3, Z4, Z4
-	VMULPS       Z5, Z4, Z4
-	VCMPPS       $0x04, Z9, Z5, K1
-	VMOVAPS.Z    Z4, K1, Z4
-	VFNMADD231PS word3f000000<>+0(SB), Z4, Z8
-	VMOVUPS      Z8, (AX)
+	VMOVUPS      (DX), Z7
+	VPXORD       Z8, Z8, Z8
+	VSUBPS       Z0, Z6, Z9
+	VSUBPS       Z1, Z9, Z9
+	VMULPS       Z7, Z9, Z9
+	VCMPPS       $0x04, Z8, Z7, K1
+	VMOVAPS.Z    Z9, K1, Z9
+	VMOVUPS      (BX), Z7
+	VPXORD       Z10, Z10, Z10
+	VSUBPS       Z3, Z6, Z6
+	VSUBPS       Z4, Z6, Z6
+	VMULPS       Z7, Z6, Z6
+	VCMPPS       $0x04, Z10, Z7, K1
+	VMOVAPS.Z    Z6, K1, Z6
+	VMULPS       Z2, Z9, Z9
+	VFNMADD231PS Z5, Z6, Z9
+	VMOVUPS      Z9, (AX)
 	ADDQ         $0x00000040, AX
 	ADDQ         $0x00000040, DX
 	ADDQ         $0x00000040, BX
@@ -3569,22 +3923,23 @@ rest:
 	SHLQ         CL, DI
 	DECQ         DI
 	KMOVW        DI, K1
-	VMOVUPS.Z    (DX), K1, Z4
-	VMOVUPS.Z    (BX), K1, Z5
 	VMOVUPS.Z    (SI), K1, Z6
-	VPXORD       Z10, Z10, Z10
+	VMOVUPS.Z    (DX), K1, Z7
+	VPXORD       Z11, Z11, Z11
 	VSUBPS       Z0, Z6, Z0
 	VSUBPS       Z1, Z0, Z0
-	VMULPS       Z4, Z0, Z0
-	VCMPPS       $0x04, Z10, Z4, K2
+	VMULPS       Z7, Z0, Z0
+	VCMPPS       $0x04, Z11, Z7, K2
 	VMOVAPS.Z    Z0, K2, Z0
-	VPXORD       Z11, Z11, Z11
-	VSUBPS       Z2, Z6, Z1
-	VSUBPS       Z3, Z1, Z1
-	VMULPS       Z5, Z1, Z1
-	VCMPPS       $0x04, Z11, Z5, K2
-	VMOVAPS.Z    Z1, K2, Z1
-	VFNMADD231PS word3f000000<>+0(SB), Z1, Z0
+	VMOVUPS.Z    (BX), K1, Z1
+	VPXORD       Z12, Z12, Z12
+	VSUBPS       Z3, Z6, Z3
+	VSUBPS       Z4, Z3, Z3
+	VMULPS       Z1, Z3, Z3
+	VCMPPS       $0x04, Z12, Z1, K2
+	VMOVAPS.Z    Z3, K2, Z3
+	VMULPS       Z2, Z0, Z0
+	VFNMADD231PS Z5, Z3, Z0
 	VMOVUPS      Z0, K1, (AX)
 
 done:
@@ -3602,29 +3957,32 @@ TEXT ·gradPair32AVX2(SB), NOSPLIT, $0-48
 	MOVQ         s+40(FP), DI
 	VBROADCASTSS (DI), Y0
 	VBROADCASTSS 4(DI), Y1
-	VBROADCASTSS 8(DI), Y2
-	VBROADCASTSS 12(DI), Y3
+	VBROADCASTSS 16(DI), Y2
+	VBROADCASTSS 8(DI), Y3
+	VBROADCASTSS 12(DI), Y4
+	VBROADCASTSS 20(DI), Y5
 
 whole:
 	CMPQ         SI, $0x00000008
 	JB           rest
-	VMOVUPS      (CX), Y4
-	VMOVUPS      (DX), Y5
 	VMOVUPS      (BX), Y6
-	VPXOR        Y7, Y7, Y7
-	VSUBPS       Y0, Y6, Y8
-	VSUBPS       Y1, Y8, Y8
-	VMULPS       Y4, Y8, Y8
-	VCMPPS       $0x04, Y7, Y4, Y4
-	VANDPS       Y4, Y8, Y8
-	VPXOR        Y4, Y4, Y4
-	VSUBPS       Y2, Y6, Y6
+	VMOVUPS      (CX), Y7
+	VPXOR        Y8, Y8, Y8
+	VSUBPS       Y0, Y6, Y9
+	VSUBPS       Y1, Y9, Y9
+	VMULPS       Y7, Y9, Y9
+	VCMPPS       $0x04, Y8, Y7, Y7
+	VANDPS       Y7, Y9, Y9
+	VMOVUPS      (DX), Y7
+	VPXOR        Y8, Y8, Y8
 	VSUBPS       Y3, Y6, Y6
-	VMULPS       Y5, Y6, Y6
-	VCMPPS       $0x04, Y4, Y5, Y4
-	VANDPS       Y4, Y6, Y6
-	VFNMADD231PS word3f000000<>+0(SB), Y6, Y8
-	VMOVUPS      Y8, (AX)
+	VSUBPS       Y4, Y6, Y6
+	VMULPS       Y7, Y6, Y6
+	VCMPPS       $0x04, Y8, Y7, Y7
+	VANDPS       Y7, Y6, Y6
+	VMULPS       Y2, Y9, Y9
+	VFNMADD231PS Y5, Y6, Y9
+	VMOVUPS      Y9, (AX)
 	ADDQ         $0x00000020, AX
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000020, DX
@@ -3637,24 +3995,25 @@ rest:
 	JZ           done
 	LEAQ         firstLanes<>+0(SB), DI
 	NEGQ         SI
-	VMOVUPS      32(DI)(SI*4), Y4
-	VMASKMOVPS   (CX), Y4, Y5
-	VMASKMOVPS   (DX), Y4, Y6
-	VMASKMOVPS   (BX), Y4, Y7
-	VPXOR        Y8, Y8, Y8
+	VMOVUPS      32(DI)(SI*4), Y6
+	VMASKMOVPS   (BX), Y6, Y7
+	VMASKMOVPS   (CX), Y6, Y8
+	VPXOR        Y9, Y9, Y9
 	VSUBPS       Y0, Y7, Y0
 	VSUBPS       Y1, Y0, Y0
-	VMULPS       Y5, Y0, Y0
-	VCMPPS       $0x04, Y8, Y5, Y1
+	VMULPS       Y8, Y0, Y0
+	VCMPPS       $0x04, Y9, Y8, Y1
 	VANDPS       Y1, Y0, Y0
-	VPXOR        Y1, Y1, Y1
-	VSUBPS       Y2, Y7, Y2
-	VSUBPS       Y3, Y2, Y2
-	VMULPS       Y6, Y2, Y2
-	VCMPPS       $0x04, Y1, Y6, Y1
-	VANDPS       Y1, Y2, Y2
-	VFNMADD231PS word3f000000<>+0(SB), Y2, Y0
-	VMASKMOVPS   Y0, Y4, (AX)
+	VMASKMOVPS   (DX), Y6, Y1
+	VPXOR        Y8, Y8, Y8
+	VSUBPS       Y3, Y7, Y3
+	VSUBPS       Y4, Y3, Y3
+	VMULPS       Y1, Y3, Y3
+	VCMPPS       $0x04, Y8, Y1, Y1
+	VANDPS       Y1, Y3, Y3
+	VMULPS       Y2, Y0, Y0
+	VFNMADD231PS Y5, Y3, Y0
+	VMASKMOVPS   Y0, Y6, (AX)
 
 done:
 	VZEROUPPER
@@ -4896,26 +5255,26 @@ dot:
 gradient:
 	VMOVUPS      (BX), Z1
 	VMOVUPS      (CX), Z2
-	VMOVUPS      (DX), Z3
 	VPXORD       Z10, Z10, Z10
-	VSUBPS       Z14, Z1, Z4
-	VSUBPS       Z15, Z4, Z4
-	VMULPS       Z2, Z4, Z4
+	VSUBPS       Z14, Z1, Z3
+	VSUBPS       Z15, Z3, Z3
+	VMULPS       Z2, Z3, Z3
 	VCMPPS       $0x04, Z10, Z2, K1
-	VMOVAPS.Z    Z4, K1, Z4
+	VMOVAPS.Z    Z3, K1, Z3
+	VMOVUPS      (DX), Z2
 	VPXORD       Z11, Z11, Z11
-	VSUBPS       Z16, Z1, Z2
-	VSUBPS       Z17, Z2, Z2
-	VMULPS       Z3, Z2, Z2
-	VCMPPS       $0x04, Z11, Z3, K1
-	VMOVAPS.Z    Z2, K1, Z2
-	VFNMADD231PS word3f000000<>+0(SB), Z2, Z4
+	VSUBPS       Z16, Z1, Z4
+	VSUBPS       Z17, Z4, Z4
+	VMULPS       Z2, Z4, Z4
+	VCMPPS       $0x04, Z11, Z2, K1
+	VMOVAPS.Z    Z4, K1, Z4
+	VFNMADD231PS word3f000000<>+0(SB), Z4, Z3
 	VSUBPS       Z14, Z1, Z1
 	VSUBPS       Z15, Z1, Z1
 	VPCMPEQD     Z0, Z9, K1
 	VMOVAPS.Z    Z1, K1, Z1
-	VADDPS       Z1, Z4, Z4
-	VMOVUPS      Z4, (AX)
+	VADDPS       Z1, Z3, Z3
+	VMOVUPS      Z3, (AX)
 	VPADDD       word00000001<>+0(SB), Z9, Z9
 	ADDQ         $0x00000040, AX
 	ADDQ         $0x00000040, CX
@@ -5010,26 +5369,26 @@ dot:
 gradient:
 	VMOVUPS      (BX), Y2
 	VMOVUPS      (CX), Y3
-	VMOVUPS      (DX), Y4
-	VPXOR        Y5, Y5, Y5
-	VSUBPS       Y11, Y2, Y6
-	VSUBPS       Y12, Y6, Y6
-	VMULPS       Y3, Y6, Y6
-	VCMPPS       $0x04, Y5, Y3, Y3
-	VANDPS       Y3, Y6, Y6
-	VPXOR        Y3, Y3, Y3
-	VSUBPS       Y13, Y2, Y5
-	VSUBPS       Y14, Y5, Y5
-	VMULPS       Y4, Y5, Y5
-	VCMPPS       $0x04, Y3, Y4, Y3
+	VPXOR        Y4, Y4, Y4
+	VSUBPS       Y11, Y2, Y5
+	VSUBPS       Y12, Y5, Y5
+	VMULPS       Y3, Y5, Y5
+	VCMPPS       $0x04, Y4, Y3, Y3
 	VANDPS       Y3, Y5, Y5
-	VFNMADD231PS word3f000000<>+0(SB), Y5, Y6
+	VMOVUPS      (DX), Y3
+	VPXOR        Y4, Y4, Y4
+	VSUBPS       Y13, Y2, Y6
+	VSUBPS       Y14, Y6, Y6
+	VMULPS       Y3, Y6, Y6
+	VCMPPS       $0x04, Y4, Y3, Y3
+	VANDPS       Y3, Y6, Y6
+	VFNMADD231PS word3f000000<>+0(SB), Y6, Y5
 	VSUBPS       Y11, Y2, Y2
 	VSUBPS       Y12, Y2, Y2
 	VPCMPEQD     Y0, Y1, Y3
 	VANDPS       Y3, Y2, Y2
-	VADDPS       Y2, Y6, Y6
-	VMOVUPS      Y6, (AX)
+	VADDPS       Y2, Y5, Y5
+	VMOVUPS      Y5, (AX)
 	VPADDD       word00000001<>+0(SB), Y1, Y1
 	ADDQ         $0x00000020, AX
 	ADDQ         $0x00000020, CX
@@ -5373,6 +5732,152 @@ rest:
 	VMASKMOVPS Y2, Y1, (AX)
 
 done:
+	VZEROUPPER
+	RET
+
+// func softmaxColumns32AVX512(dst *float32, logits *float32, classes int, s *softmaxScalars[float32])
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·softmaxColumns32AVX512(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         classes+16(FP), DX
+	MOVQ         s+24(FP), BX
+	VBROADCASTSS 8(BX), Z1
+	VBROADCASTSS 12(BX), Z2
+	VMOVUPS      wordff800000<>+0(SB), Z0
+	MOVQ         DX, BX
+	MOVQ         CX, SI
+
+top:
+	VMOVUPS (SI), Z3
+	VMAXPS  Z3, Z0, Z0
+	ADDQ    $0x00000040, SI
+	DECQ    BX
+	JNZ     top
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	MOVQ    DX, BX
+	MOVQ    AX, SI
+
+exponentials:
+	VMOVUPS       (CX), Z3
+	VSUBPS        Z0, Z3, Z3
+	VMULPS        Z2, Z3, Z7
+	VFMADD231PS   Z1, Z3, Z7
+	VMOVAPS       Z7, Z8
+	VRNDSCALEPS   $0x00, Z8, Z8
+	VSUBPS        Z8, Z7, Z3
+	VMOVUPS       word3aaddd0a<>+0(SB), Z9
+	VFMADD213PS   word3c1e7544<>+0(SB), Z3, Z9
+	VFMADD213PS   word3d635ba9<>+0(SB), Z3, Z9
+	VFMADD213PS   word3e75fcde<>+0(SB), Z3, Z9
+	VFMADD213PS   word3f317215<>+0(SB), Z3, Z9
+	VFMADD213PS   word3f800000<>+0(SB), Z3, Z9
+	VSCALEFPS     Z8, Z9, Z9
+	VCMPPS        $0x1d, wordc3170000<>+0(SB), Z7, K1
+	VMOVAPS.Z     Z9, K1, Z9
+	VMOVUPS       Z9, (SI)
+	VEXTRACTF32X8 $0x01, Z9, Y6
+	VCVTPS2PD     Y9, Z3
+	VCVTPS2PD     Y6, Z7
+	VADDPD        Z3, Z4, Z4
+	VADDPD        Z7, Z5, Z5
+	ADDQ          $0x00000040, SI
+	ADDQ          $0x00000040, CX
+	DECQ          BX
+	JNZ           exponentials
+	VMOVUPD       quad3ff0000000000000<>+0(SB), Z0
+	VDIVPD        Z4, Z0, Z4
+	VDIVPD        Z5, Z0, Z5
+	VCVTPD2PS     Z4, Y6
+	VCVTPD2PS     Z5, Y0
+	VINSERTF32X8  $0x01, Y0, Z6, Z6
+	MOVQ          DX, CX
+
+scaling:
+	VMOVUPS (AX), Z0
+	VMULPS  Z6, Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $0x00000040, AX
+	DECQ    CX
+	JNZ     scaling
+	VZEROUPPER
+	RET
+
+// func softmaxColumns32AVX2(dst *float32, logits *float32, classes int, s *softmaxScalars[float32])
+// Requires: AVX, AVX2, FMA3
+TEXT ·softmaxColumns32AVX2(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         classes+16(FP), DX
+	MOVQ         s+24(FP), BX
+	VBROADCASTSS 8(BX), Y1
+	VBROADCASTSS 12(BX), Y2
+	VMOVUPS      wordff800000<>+0(SB), Y0
+	MOVQ         DX, BX
+	MOVQ         CX, SI
+
+top:
+	VMOVUPS (SI), Y3
+	VMAXPS  Y3, Y0, Y0
+	ADDQ    $0x00000020, SI
+	DECQ    BX
+	JNZ     top
+	VPXOR   Y3, Y3, Y3
+	VPXOR   Y5, Y5, Y5
+	MOVQ    DX, BX
+	MOVQ    AX, SI
+
+exponentials:
+	VMOVUPS      (CX), Y6
+	VSUBPS       Y0, Y6, Y6
+	VMULPS       Y2, Y6, Y7
+	VFMADD231PS  Y1, Y6, Y7
+	VMOVAPS      Y7, Y8
+	VROUNDPS     $0x00, Y8, Y8
+	VSUBPS       Y8, Y7, Y6
+	VMOVUPS      word3aaddd0a<>+0(SB), Y9
+	VFMADD213PS  word3c1e7544<>+0(SB), Y6, Y9
+	VFMADD213PS  word3d635ba9<>+0(SB), Y6, Y9
+	VFMADD213PS  word3e75fcde<>+0(SB), Y6, Y9
+	VFMADD213PS  word3f317215<>+0(SB), Y6, Y9
+	VFMADD213PS  word3f800000<>+0(SB), Y6, Y9
+	VCVTPS2DQ    Y8, Y6
+	VPSRAD       $0x01, Y6, Y8
+	VPSUBD       Y8, Y6, Y6
+	VPADDD       word0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y9, Y9
+	VPADDD       word0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y8, Y9, Y9
+	VCMPPS       $0x1d, wordc3170000<>+0(SB), Y7, Y6
+	VANDPS       Y6, Y9, Y9
+	VMOVUPS      Y9, (SI)
+	VEXTRACTF128 $0x01, Y9, X4
+	VCVTPS2PD    X9, Y6
+	VCVTPS2PD    X4, Y7
+	VADDPD       Y6, Y3, Y3
+	VADDPD       Y7, Y5, Y5
+	ADDQ         $0x00000020, SI
+	ADDQ         $0x00000020, CX
+	DECQ         BX
+	JNZ          exponentials
+	VMOVUPD      quad3ff0000000000000<>+0(SB), Y0
+	VDIVPD       Y3, Y0, Y3
+	VDIVPD       Y5, Y0, Y5
+	VCVTPD2PSY   Y3, X4
+	VCVTPD2PSY   Y5, X0
+	VINSERTF128  $0x01, X0, Y4, Y4
+	MOVQ         DX, CX
+
+scaling:
+	VMOVUPS (AX), Y0
+	VMULPS  Y4, Y0, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x00000020, AX
+	DECQ    CX
+	JNZ     scaling
 	VZEROUPPER
 	RET
 

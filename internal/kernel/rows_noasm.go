@@ -24,6 +24,10 @@ func dotKL[T Float](e, q, p []T, s *klScalars[T]) (sum float64, bad bool) {
 	return dotKLGo(e, q, p, s)
 }
 
+func expDot[T Float](dst, logits, grad []T, s *softmaxScalars[T], sums *expSums) {
+	expDotGo(dst, logits, grad, s, sums)
+}
+
 func exponentiate[T Float](dst, logits, noise []T, s *softmaxScalars[T]) (sum float64) {
 	return exponentiateGo(dst, logits, noise, s)
 }
@@ -82,6 +86,10 @@ func sampleColumns(soft, logits, noise []float32, classes int, s *softmaxScalars
 
 func scale[T Float](dst []T, by T) {
 	scaleGo(dst, by)
+}
+
+func softmaxColumns(dst, logits []float32, classes int, s *softmaxScalars[float32]) {
+	softmaxColumnsGo(dst, logits, classes, s)
 }
 
 func sumUnmasked[T Float](grad, y []T) (sum float64) {

@@ -3,9 +3,13 @@ package main
 import (
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+
+	"github.com/gumbel-go/gumbel/internal/coeff"
 )
 
 func init() {
+	rows.implement("expDot", emitExpDot)
+	rows.implement("softmaxColumns", emitSoftmaxColumns)
 	rows.implement("gradPair", emitGradPair)
 	rows.implement("reinMaxColumns", emitReinMaxColumns)
 	rows.implement("limit", emitLimit)
@@ -15,21 +19,94 @@ func init() {
 	rows.implement("raoColumns", emitRaoColumns)
 }
 
-func emitGradPair(a *assembler) {
+func emitExpDot(a *assembler) {
 	a.begin()
-	mean, meanLow := a.scalar("s.mean"), a.scalar("s.meanLow")
-	meanP, meanPLow := a.scalar("s.meanP"), a.scalar("s.meanPLow")
-	a.each(func(at []span, _ *mask) {
-		at[0].put(a.pairOfGradients(at[1].get(), at[2].get(), at[3].get(), mean, meanLow, meanP, meanPLow))
+	p := peak{top: a.scalar("s.top"), rate: a.scalar("s.rate"), rateLow: a.scalar("s.rateLow")}
+	total, product := a.newSum(), a.newSum()
+	a.each(func(at []span, rest *mask) {
+		x := at[1].get()
+		a.sub(p.top, x, x)
+		y := a.expOf(x, p)
+		if rest != nil {
+			a.keep(*rest, y, y)
+		}
+		at[0].put(y)
+		total.add(y)
+		product.addProduct(y, at[2].get())
 	})
+	total.storeAt(a.field("sums.total"))
+	product.storeAt(a.field("sums.dot"))
 	a.ret()
 }
 
-// pairOfGradients returns soft·(grad − mean) − ½·probs·(grad − meanP).
-func (a *assembler) pairOfGradients(soft, probs, grad, mean, meanLow, meanP, meanPLow reg.VecVirtual) reg.VecVirtual {
-	x, y := a.centred(soft, grad, mean, meanLow), a.centred(probs, grad, meanP, meanPLow)
-	a.fnmadd231(a.number(0.5), y, x)
-	return x
+// expOf is expBelow for e = 0.
+func (a *assembler) expOf(d reg.VecVirtual, p peak) reg.VecVirtual {
+	if a.double {
+		x, q, r := a.reg(), a.reg(), a.reg()
+		a.mul(p.rate, d, x)
+		n := a.exponent(x)
+		hi, lo := a.ln2()
+		a.mul(hi, n, q)
+		a.VMOVAPS(d, r)
+		a.fmsub213(q, p.rate, r) // fused, so the product is not rounded
+		a.fmadd231(p.rateLow, d, r)
+		a.fnmadd231(lo, n, r)
+		y := a.expPolynomial(r, n)
+		a.clearUnderflow(x, y)
+		return y
+	}
+	x, n, y := a.reg(), a.reg(), a.reg()
+	a.VMULPS(p.rateLow, d, x)
+	a.VFMADD231PS(p.rate, d, x)
+	a.VMOVAPS(x, n)
+	a.round(n)
+	a.VSUBPS(n, x, d)
+	a.horner(y, d, coeff.Exp2)
+	y = a.scale32(y, n)
+	a.keep(a.compare(greaterOrEqual, x, a.f32(-151)), y, y)
+	return y
+}
+
+// emitSoftmaxColumns makes three passes over the classes, as emitSampleColumns does.
+func emitSoftmaxColumns(a *assembler) {
+	dst, logits := a.param("dst"), a.param("logits")
+	a.param("classes")
+	p := peak{top: a.reg(), rate: a.scalar("s.rate"), rateLow: a.scalar("s.rateLow")}
+	a.VMOVUPS(a.number(minusInfinity), p.top)
+	a.eachClass("top", []reg.GPVirtual{logits}, func(at []span) { a.VMAXPS(at[0].get(), p.top, p.top) })
+	total := a.newSum()
+	a.eachClass("exponentials", []reg.GPVirtual{dst, logits}, func(at []span) {
+		x := at[1].get()
+		a.VSUBPS(p.top, x, x)
+		y := a.expOf(x, p)
+		at[0].put(y)
+		total.add(y)
+	})
+	a.scaleColumns(dst, a.inverseOf(total))
+	a.ret()
+}
+
+// scaleColumns multiplies transposed rows.
+func (a *assembler) scaleColumns(array reg.GPVirtual, by reg.VecVirtual) {
+	a.eachClass("scaling", []reg.GPVirtual{array}, func(at []span) {
+		x := at[0].get()
+		a.VMULPS(by, x, x)
+		at[0].put(x)
+	})
+}
+
+func emitGradPair(a *assembler) {
+	a.begin()
+	mean, meanLow, weight := a.scalar("s.mean"), a.scalar("s.meanLow"), a.scalar("s.weight")
+	meanP, meanPLow, weightP := a.scalar("s.meanP"), a.scalar("s.meanPLow"), a.scalar("s.weightP")
+	a.each(func(at []span, _ *mask) {
+		g := at[3].get()
+		x, y := a.centred(at[1].get(), g, mean, meanLow), a.centred(at[2].get(), g, meanP, meanPLow)
+		a.mul(weight, x, x)
+		a.fnmadd231(weightP, y, x)
+		at[0].put(x)
+	})
+	a.ret()
 }
 
 func emitReinMaxColumns(a *assembler) {
@@ -52,7 +129,8 @@ func emitReinMaxColumns(a *assembler) {
 	meanP, meanPLow := a.splitSum(underP)
 	a.eachClassOf(class, "gradient", []reg.GPVirtual{dst, soft, probs, grad}, func(at []span, chosen func() mask) {
 		g := at[3].get()
-		x := a.pairOfGradients(at[1].get(), at[2].get(), g, mean, meanLow, meanP, meanPLow)
+		x, y := a.centred(at[1].get(), g, mean, meanLow), a.centred(at[2].get(), g, meanP, meanPLow)
+		a.VFNMADD231PS(a.f32(0.5), y, x)
 		a.VSUBPS(mean, g, g)
 		a.VSUBPS(meanLow, g, g)
 		a.keep(chosen(), g, g)
@@ -110,12 +188,7 @@ func emitGapColumns(a *assembler) {
 		at[0].put(x)
 		total.add(x)
 	})
-	by := a.inverseOf(total)
-	a.eachClass("scaling", []reg.GPVirtual{soft}, func(at []span) {
-		x := at[0].get()
-		a.VMULPS(by, x, x)
-		at[0].put(x)
-	})
+	a.scaleColumns(soft, a.inverseOf(total))
 	a.ret()
 }
 

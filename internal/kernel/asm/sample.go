@@ -83,12 +83,7 @@ func emitSampleColumns(a *assembler) {
 		at[0].put(y)
 		total.add(y)
 	})
-	by := a.inverseOf(total)
-	a.eachClass("scaling", []reg.GPVirtual{soft}, func(at []span) {
-		y := at[0].get()
-		a.VMULPS(by, y, y)
-		at[0].put(y)
-	})
+	a.scaleColumns(soft, a.inverseOf(total))
 	a.Label("done")
 	a.ret()
 }
