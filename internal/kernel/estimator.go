@@ -156,17 +156,29 @@ func (t *tile[T]) greatest(logits []T) (class int) {
 // An unscaled distribution is one whose sum is not 1, and its product with the gradient.
 type unscaled struct{ total, dot float64 }
 
+// A temperature is a tau with what depends on it alone.
+type temperature[T Float] struct {
+	tau     float64
+	vector  bool // hasVector
+	scalars softmaxScalars[T]
+}
+
+func newTemperature[T Float](tau float64) (t temperature[T]) {
+	t.tau, t.vector = tau, hasVector[T](tau)
+	t.scalars.setRate(tau)
+	return t
+}
+
 // softmax sets dst to e^((logits − top)/tau).
-func (t *tile[T]) softmax(dst, logits, grad []T, top T, tau float64) (u unscaled) {
-	if !hasVector[T](tau) {
-		softmax(dst, logits, t.row(bufferZeros), peak[T]{sum: top}, tau)
+func (t *tile[T]) softmax(dst, logits, grad []T, top T, at temperature[T]) (u unscaled) {
+	if !at.vector {
+		softmax(dst, logits, t.row(bufferZeros), peak[T]{sum: top}, at.tau)
 		return unscaled{1, dot(dst, grad, dst)}
 	}
-	s := softmaxScalars[T]{top: top}
-	s.setRate(tau)
+	at.scalars.top = top
 	var sums expSums
-	expDot(dst, logits, grad, &s, &sums)
-	for lane, v := range sums.total {
+	expDot(dst, logits, grad, &at.scalars, &sums)
+	for lane, v := range sums.total[:lanes[T]()] {
 		u.total += v
 		u.dot += sums.dot[lane]
 	}
@@ -190,9 +202,8 @@ func expDotGo[T Float](dst, logits, grad []T, s *softmaxScalars[T], sums *expSum
 
 // softmax sets dst to the softmax of the transposed rows c.a at a temperature.
 func (c *columns) softmax(dst *transposed, classes int, tau float64) {
-	var s softmaxScalars[float32]
-	s.setRate(tau)
-	softmaxColumns(dst[:], c.a[:], classes, &s)
+	at := newTemperature[float32](tau)
+	softmaxColumns(dst[:], c.a[:], classes, &at.scalars)
 }
 
 // softmaxColumnsGo sets dst to the softmax of transposed rows at the rate of s.
@@ -234,10 +245,11 @@ func (c *columns) gradSoft(classes int, tau float64) {
 
 // GradSoftmax is straight-through softmax, whose gradient is that of ⟨g, softmax(l/τ)⟩.
 func (c Choice[T]) GradSoftmax(dst, grad []T) {
+	at := newTemperature[T](c.Tau)
 	c.estimate(dst, grad, estimator[T]{
 		row: func(t *tile[T], dst, logits, grad []T, _ int) {
 			soft := t.row(bufferSoft)
-			u := t.softmax(soft, logits, grad, logits[t.greatest(logits)], c.Tau)
+			u := t.softmax(soft, logits, grad, logits[t.greatest(logits)], at)
 			gradSoft(dst, soft, grad, u, c.Tau)
 		},
 		columns: func(w *columns, classes int, _ *[16]uint32) {
@@ -254,6 +266,7 @@ func (c Choice[T]) GradSoftmaxTau(grad []T) float64 {
 	}
 	_, _, count := c.tiles()
 	sums := make([]float64, count)
+	at := newTemperature[T](c.Tau)
 	_ = eachTile(c.Dims, costOf[T](costNoise), func(t *tile[T], number int) error {
 		logits, g := t.read(bufferLogits, c.Logits), t.read(bufferGrad, grad)
 		zeros, soft := t.row(bufferZeros), t.row(bufferSoft)
@@ -261,7 +274,7 @@ func (c Choice[T]) GradSoftmaxTau(grad []T) float64 {
 		for r := range t.rows {
 			lo, hi := r*c.Classes, (r+1)*c.Classes
 			top := logits[lo+t.greatest(logits[lo:hi])]
-			u := t.softmax(soft, logits[lo:hi], g[lo:hi], top, c.Tau)
+			u := t.softmax(soft, logits[lo:hi], g[lo:hi], top, at)
 			scale(soft, T(1/u.total))
 			sums[number] -= gradTauRow(logits[lo:hi], zeros, soft, g[lo:hi], peak[T]{sum: top}, c.Tau)
 		}

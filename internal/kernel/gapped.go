@@ -11,16 +11,17 @@ const AdaptiveGap = 0
 // positive or AdaptiveGap.
 func (c Choice[T]) GradGapped(dst, grad []T, gap float64) {
 	fixed := math.Exp(-gap / c.Tau)
+	at, atOne := newTemperature[T](c.Tau), newTemperature[T](1)
 	c.estimate(dst, grad, estimator[T]{
 		row: func(t *tile[T], dst, logits, grad []T, chosen int) {
 			greatest := t.greatest(logits)
 			top := logits[greatest]
 			soft, factor := t.row(bufferSoft), fixed
 			if gap == AdaptiveGap {
-				u := t.softmax(soft, logits, grad, top, 1)
+				u := t.softmax(soft, logits, grad, top, atOne)
 				factor = math.Exp(-adaptiveGap(float64(soft[chosen])/u.total) / c.Tau)
 			}
-			u := t.softmax(soft, logits, grad, top, c.Tau)
+			u := t.softmax(soft, logits, grad, top, at)
 			u.total = leaveGap(soft, soft[greatest], chosen, factor)
 			u.dot = dot(soft, grad, dst)
 			gradSoft(dst, soft, grad, u, c.Tau)

@@ -30,11 +30,12 @@ func (c Choice[T]) GradRao(dst, grad []T, noise Stream, samples int) {
 // raoRows adds the gradients of the samples to dst, row by row.
 func (c Choice[T]) raoRows(t *tile[T], dst []T, in estimatorInputs[T], noise Stream, samples int) {
 	clear(t.row(bufferZeros))
+	atOne := newTemperature[T](1)
 	logProbs, probs, drawn := t.buffer(bufferLogProbs), t.buffer(bufferProbs), t.buffer(bufferNoise)
 	for r := range t.rows {
 		lo, hi := r*c.Classes, (r+1)*c.Classes
 		logits, greatest := in.logits[lo:hi], t.greatest(in.logits[lo:hi])
-		u := t.softmax(probs[lo:hi], logits, in.grad[lo:hi], logits[greatest], 1)
+		u := t.softmax(probs[lo:hi], logits, in.grad[lo:hi], logits[greatest], atOne)
 		scale(probs[lo:hi], T(1/u.total))
 		logProbabilities(logProbs[lo:hi], logits, probs[lo:hi], greatest, in.class(r))
 	}

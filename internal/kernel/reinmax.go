@@ -6,15 +6,16 @@ package kernel
 //
 // At tau 1 it is also the limit of Gumbel-Rao for tau to 0.
 func (c Choice[T]) GradReinMax(dst, grad []T) {
+	at, atOne := newTemperature[T](c.Tau), newTemperature[T](1)
 	c.estimate(dst, grad, estimator[T]{
 		row: func(t *tile[T], dst, logits, grad []T, chosen int) {
 			top := logits[t.greatest(logits)]
 			soft := t.row(bufferSoft)
-			u := t.softmax(soft, logits, grad, top, c.Tau)
+			u := t.softmax(soft, logits, grad, top, at)
 			probs, v := soft, u
 			if c.Tau != 1 {
 				probs = t.row(bufferProbs)
-				v = t.softmax(probs, logits, grad, top, 1)
+				v = t.softmax(probs, logits, grad, top, atOne)
 			}
 			mean := (u.mean() + float64(grad[chosen])) / 2
 			s := reinMaxScalars[T]{weight: T(1 / u.total), weightP: T(0.5 / v.total)}
