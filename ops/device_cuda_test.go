@@ -106,6 +106,12 @@ func deviceCases() []deviceCase {
 	linear := func(act layers.Activation, batch, in, out int) func(b *builder) *G.Node {
 		return func(b *builder) *G.Node { return b.linear(b.learned(batch, in), in, out, act) }
 	}
+	estimated := func(shape tensor.Shape, e ops.Estimator, opts ...ops.GumbelSoftmaxOption) func(b *builder) *G.Node {
+		return func(b *builder) *G.Node {
+			tau := G.NewScalar(b.g, b.dt, G.WithName("tau"), G.WithValue(scalar(b.dt, 1.3)))
+			return G.Must(ops.GumbelSoftmax(b.learned(shape...), tau, append(opts, ops.WithEstimator(e), ops.WithSource(b.source))...))
+		}
+	}
 	kl := func(shape tensor.Shape, opts ...ops.DistributionOption) func(b *builder) *G.Node {
 		return func(b *builder) *G.Node {
 			return G.Must(ops.CategoricalKL(b.learned(shape...), b.learned(shape...), opts...))
@@ -135,6 +141,38 @@ func deviceCases() []deviceCase {
 			logits := b.learned(6, 4)
 			noise := G.Must(ops.GumbelLike(logits, ops.WithSource(b.source)))
 			return G.Must(ops.GumbelSoftmax(logits, b.tau(0.5), ops.WithNoise(noise), ops.WithHard()))
+		}},
+		{"straight-through softmax", true, soft(tensor.Shape{7, 10}, ops.WithEstimator(ops.StraightThroughSoftmax()))},
+		{"ReinMax", true, estimated(tensor.Shape{7, 10}, ops.ReinMax())},
+		{"ReinMax, axis 0", true, estimated(tensor.Shape{5, 40}, ops.ReinMax(), ops.WithAxis(0))},
+		{"ReinMax, long rows", true, estimated(tensor.Shape{2, 5000}, ops.ReinMax())},
+		{"gapped", true, estimated(tensor.Shape{4, 30}, ops.GappedStraightThrough(0.8), ops.WithClasses(10))},
+		{"adaptive gap", true, estimated(tensor.Shape{7, 10}, ops.AdaptiveGap())},
+		{"Gumbel-Rao", true, estimated(tensor.Shape{7, 10}, ops.GumbelRao(4))},
+		{"Gumbel-Rao, a middle axis", true, estimated(tensor.Shape{2, 5, 3}, ops.GumbelRao(4), ops.WithAxis(1))},
+		{"Gumbel-Rao, long rows", true, estimated(tensor.Shape{2, 500}, ops.GumbelRao(2))},
+		{"Gumbel-Rao, noise given", true, func(b *builder) *G.Node {
+			logits := b.learned(6, 4)
+			tau := G.NewScalar(b.g, b.dt, G.WithName("tau"), G.WithValue(scalar(b.dt, 0.5)))
+			return G.Must(ops.GumbelSoftmax(logits, tau, ops.WithNoise(b.array(6, 4)), ops.WithEstimator(ops.GumbelRao(3)), ops.WithSource(b.source)))
+		}},
+		{"Gumbel-Rao, masked", true, func(b *builder) *G.Node {
+			k := 0
+			logits := b.bound([]int{6, 5}, func() float64 {
+				if k++; k%7 == 3 {
+					return math.Inf(-1)
+				}
+				return b.rng.NormFloat64()
+			})
+			b.learn = append(b.learn, logits)
+			tau := G.NewScalar(b.g, b.dt, G.WithName("tau"), G.WithValue(scalar(b.dt, 0.8)))
+			return G.Must(ops.GumbelSoftmax(logits, tau, ops.WithEstimator(ops.GumbelRao(3)), ops.WithSource(b.source)))
+		}},
+		{"log space", false, soft(tensor.Shape{7, 10}, ops.WithLogSpace())},
+		{"log space, a middle axis", false, soft(tensor.Shape{2, 5, 3}, ops.WithLogSpace(), ops.WithAxis(1))},
+		{"log space, long rows", false, soft(tensor.Shape{2, 5000}, ops.WithLogSpace())},
+		{"log space, noise given", false, func(b *builder) *G.Node {
+			return G.Must(ops.GumbelSoftmax(b.learned(6, 4), b.tau(0.5), ops.WithNoise(b.learned(6, 4)), ops.WithLogSpace()))
 		}},
 		{"Categorical", true, func(b *builder) *G.Node {
 			return G.Must(ops.Categorical(b.array(9, 12), ops.WithSource(b.source)))

@@ -75,6 +75,25 @@ func (o estimatedSample[T]) Plan(d node.Device, out plan.Pointer) []plan.Launch 
 	return []plan.Launch{o.planSample(d, out).Hard()}
 }
 
+// PlanBackward computes the hard sample again, except for straight-through softmax,
+// whose gradients are those of a soft sample without noise.
 func (o estimatedSample[T]) PlanBackward(d node.Device, gradient int, dst, grad plan.Pointer) []plan.Launch {
-	return nil
+	s := o.planSample(d, dst)
+	s.Grad = grad
+	if o.estimator.kind == straightThroughSoftmax {
+		s.Draw, s.Noise = 0, 0
+		return o.planGrad(d, s, gradient)
+	}
+	hard := d.Scratch(o.dims.Size() * s.Float.Size())
+	e := plan.Estimate{Sample: s, Hard: hard, Gap: o.estimator.gap, Samples: o.estimator.samples}
+	s.Out = hard
+	launches := []plan.Launch{s.Hard()}
+	switch o.estimator.kind {
+	case reinMax:
+		return append(launches, e.GradReinMax())
+	case gumbelRao:
+		e.Key = o.further.key()
+		return append(launches, e.GradRao())
+	}
+	return append(launches, e.GradGapped())
 }

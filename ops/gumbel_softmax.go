@@ -194,6 +194,10 @@ func (o gumbelSoftmax[T]) Plan(d node.Device, out plan.Pointer) []plan.Launch {
 func (o gumbelSoftmax[T]) PlanBackward(d node.Device, gradient int, dst, grad plan.Pointer) []plan.Launch {
 	s := o.planSample(d, dst)
 	s.Grad = grad
+	return o.planGrad(d, s, gradient)
+}
+
+func (o gumbelSoftmax[T]) planGrad(d node.Device, s plan.Sample, gradient int) []plan.Launch {
 	if gradient == gradTau {
 		s.Scratch = d.Scratch(s.TauScratch())
 		return s.GradTau()

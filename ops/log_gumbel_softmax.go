@@ -43,10 +43,28 @@ func (o logGumbelSoftmax[T]) Backward(a node.Args[T], gradient int, dst, saved, 
 	return nil
 }
 
-func (o logGumbelSoftmax[T]) Plan(d node.Device, out plan.Pointer) []plan.Launch {
-	return nil
+// planLog returns the sample, and what draws its noise.
+func (o logGumbelSoftmax[T]) planLog(d node.Device, out plan.Pointer) (s plan.Sample, draw []plan.Launch) {
+	s = o.planSample(d, out)
+	if o.stream != nil {
+		s.Noise = d.Scratch(d.Size() * s.Float.Size())
+		draw = []plan.Launch{plan.Gumbel(s.Float, s.Noise, s.Draw, s.Key, d.Size(), 0, 1)}
+	}
+	return s, draw
 }
 
+func (o logGumbelSoftmax[T]) Plan(d node.Device, out plan.Pointer) []plan.Launch {
+	s, draw := o.planLog(d, out)
+	return append(draw, s.LogSoft())
+}
+
+// PlanBackward computes the sample again.
 func (o logGumbelSoftmax[T]) PlanBackward(d node.Device, gradient int, dst, grad plan.Pointer) []plan.Launch {
-	return nil
+	s, launches := o.planLog(d, dst)
+	s.Grad = grad
+	if gradient == gradTau {
+		s.Scratch = d.Scratch(8 * o.dims.Rows())
+		return append(launches, s.GradLogTau()...)
+	}
+	return append(launches, s.GradLog())
 }
