@@ -128,6 +128,27 @@ func exponentialGo[T Float](dst []T, keys *[20]uint32, counter *blockCounter, ah
 	eachGroup(dst, keys, counter, exponentialOf[T])
 }
 
+// logisticGo sets dst to the standard logistic noise of whole groups, log u − log(1−u).
+// The other parameters are those of gumbelGo.
+func logisticGo[T Float](dst []T, keys *[20]uint32, counter *blockCounter, ahead, also []T) {
+	eachGroup(dst, keys, counter, logisticOf[T])
+}
+
+// logisticOf sets dst to the standard logistic noise of up to philox.Group words. The
+// complement of a word has u and 1−u in exchange.
+func logisticOf[T Float](dst []T, words []uint32) {
+	exponentialOf(dst, words)
+	var complements [philox.Group]uint32
+	var others [philox.Group]T
+	for i, b := range words {
+		complements[i] = ^b
+	}
+	exponentialOf(others[:len(words)], complements[:len(words)])
+	for i, e := range dst {
+		dst[i] = others[i] - e
+	}
+}
+
 // eachGroup calls f with the elements and the words of each group.
 func eachGroup[T Float](dst []T, keys *[20]uint32, counter *blockCounter, f func(dst []T, words []uint32)) {
 	key := philox.Key{keys[0], keys[10]}

@@ -11,3 +11,7 @@ func exponential[T Float](dst []T, keys *[20]uint32, counter *blockCounter, ahea
 func gumbel[T Float](dst []T, keys *[20]uint32, counter *blockCounter, ahead, also []T) {
 	gumbelGo(dst, keys, counter, ahead, also)
 }
+
+func logistic[T Float](dst []T, keys *[20]uint32, counter *blockCounter, ahead, also []T) {
+	logisticGo(dst, keys, counter, ahead, also)
+}

@@ -12,7 +12,7 @@ import (
 // The vector code of a function computes what its plain Go does, which is also what
 // the generator copies into the comment of the assembly.
 func TestVectorCode(t *testing.T) {
-	checked := map[string]bool{"gumbel": true, "exponential": true} // by TestNoiseLevels and TestExponential
+	checked := map[string]bool{"gumbel": true, "exponential": true, "logistic": true} // by TestNoiseLevels, TestExponential and TestLogistic
 	eachLevel(t, func(t *testing.T) {
 		t.Run("float32", func(t *testing.T) { testVectorCode[float32](t, 3e-6, checked) })
 		t.Run("float64", func(t *testing.T) { testVectorCode[float64](t, 1e-14, checked) })
@@ -47,6 +47,7 @@ func testVectorCode[T Float](t *testing.T, tolerance float64, checked map[string
 		c.kl()
 		c.estimators()
 		c.logSpace()
+		c.bernoulli()
 	}
 	checked["findPeaks"] = true
 }

@@ -9,15 +9,16 @@ import (
 )
 
 func init() {
-	noise.implement("gumbel", func(a *assembler) { a.emitNoise(law{a.gumbel32, a.gumbel64}) })
-	noise.implement("exponential", func(a *assembler) { a.emitNoise(law{a.exponential32, a.exponential64}) })
+	noise.implement("gumbel", func(a *assembler) { a.emitNoise(law{a.gumbel32, a.storeGumbel64}) })
+	noise.implement("exponential", func(a *assembler) { a.emitNoise(law{a.exponential32, a.storeExponential64}) })
+	noise.implement("logistic", func(a *assembler) { a.emitNoise(law{a.logistic32, a.storeLogistic64}) })
 }
 
-// A law computes noise from registers of words, which it changes: of float32 those of
-// several registers side by side, of float64 that of four words.
+// A law computes noise from registers of words: of float32 that of several registers
+// side by side, which it changes, of float64 that of half a register, which it stores.
 type law struct {
 	single func(words []reg.VecVirtual) []reg.VecVirtual
-	double func(words reg.VecVirtual) reg.VecVirtual
+	double func(words reg.VecVirtual, half int, to Mem)
 }
 
 // emitNoise keeps the operations of gumbel32 and gumbel64 in package kernel and their
@@ -99,9 +100,7 @@ func (a *assembler) storeNoise(l law, words []reg.VecVirtual, to Mem, distance i
 
 func (a *assembler) storeNoise64(l law, words reg.VecVirtual, to Mem) {
 	for half := range 2 {
-		quarter := a.XMM()
-		a.VEXTRACTI128(U8(half), words, quarter)
-		a.VMOVUPD(l.double(quarter), to)
+		l.double(words, half, to)
 		to.Disp += a.bytes
 	}
 }
@@ -224,6 +223,20 @@ func (a *assembler) exponential32(b []reg.VecVirtual) []reg.VecVirtual {
 	return a.minusLog32(f, k, coeff.LogRelative)
 }
 
+// logistic32 is exponential32 for logistic noise.
+func (a *assembler) logistic32(b []reg.VecVirtual) []reg.VecVirtual {
+	complements, ones := a.regs(len(b)), a.reg()
+	a.VMOVUPS(a.u32(^uint32(0)), ones)
+	for i := range b {
+		a.xor(ones, b[i], complements[i])
+	}
+	e, others := a.exponential32(b), a.exponential32(complements)
+	for i := range e {
+		a.VSUBPS(e[i], others[i], e[i])
+	}
+	return e
+}
+
 // gumbel32 is exponential32 for Gumbel noise.
 func (a *assembler) gumbel32(b []reg.VecVirtual) []reg.VecVirtual {
 	n := len(b)
@@ -319,6 +332,31 @@ func (a *assembler) exponential64(b reg.VecVirtual) reg.VecVirtual {
 	a.VXORPD(a.u64(1<<63), x, x)
 	a.VBLENDVPD(mask, x, m, m)
 	return a.minusLog64(m, k)
+}
+
+// half64 returns four of a register's words.
+func (a *assembler) half64(words reg.VecVirtual, half int) reg.VecVirtual {
+	x := a.XMM()
+	a.VEXTRACTI128(U8(half), words, x)
+	return x
+}
+
+func (a *assembler) storeGumbel64(words reg.VecVirtual, half int, to Mem) {
+	a.VMOVUPD(a.gumbel64(a.half64(words, half)), to)
+}
+
+func (a *assembler) storeExponential64(words reg.VecVirtual, half int, to Mem) {
+	a.VMOVUPD(a.exponential64(a.half64(words, half)), to)
+}
+
+// storeLogistic64 keeps the first logarithm in memory, because registers are scarce.
+func (a *assembler) storeLogistic64(words reg.VecVirtual, half int, to Mem) {
+	a.storeExponential64(words, half, to)
+	complement := a.half64(words, half)
+	a.VPXOR(a.u32(^uint32(0)), complement, complement)
+	other := a.exponential64(complement)
+	a.VSUBPD(to, other, other)
+	a.VMOVUPD(other, to)
 }
 
 // gumbel64 is exponential64 for Gumbel noise.
