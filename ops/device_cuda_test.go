@@ -112,6 +112,15 @@ func deviceCases() []deviceCase {
 			return G.Must(ops.GumbelSoftmax(b.learned(shape...), tau, append(opts, ops.WithEstimator(e), ops.WithSource(b.source))...))
 		}
 	}
+	relaxed := func(learnedTau bool, opts ...ops.SampleOption) func(b *builder) *G.Node {
+		return func(b *builder) *G.Node {
+			logits, tau := b.learned(9, 70), G.NewScalar(b.g, b.dt, G.WithName("tau"), G.WithValue(scalar(b.dt, 0.7)))
+			if learnedTau {
+				b.learn = append(b.learn, tau)
+			}
+			return G.Must(ops.RelaxedBernoulli(logits, tau, append(opts, ops.WithSource(b.source))...))
+		}
+	}
 	kl := func(shape tensor.Shape, opts ...ops.DistributionOption) func(b *builder) *G.Node {
 		return func(b *builder) *G.Node {
 			return G.Must(ops.CategoricalKL(b.learned(shape...), b.learned(shape...), opts...))
@@ -173,6 +182,17 @@ func deviceCases() []deviceCase {
 		{"log space, long rows", false, soft(tensor.Shape{2, 5000}, ops.WithLogSpace())},
 		{"log space, noise given", false, func(b *builder) *G.Node {
 			return G.Must(ops.GumbelSoftmax(b.learned(6, 4), b.tau(0.5), ops.WithNoise(b.learned(6, 4)), ops.WithLogSpace()))
+		}},
+		{"relaxed Bernoulli", false, relaxed(true)},
+		{"relaxed Bernoulli, hard", true, relaxed(true, ops.WithHard())},
+		{"relaxed Bernoulli, log space", false, relaxed(true, ops.WithLogSpace())},
+		{"relaxed Bernoulli, straight-through softmax", true, relaxed(true, ops.WithEstimator(ops.StraightThroughSoftmax()))},
+		{"relaxed Bernoulli, ReinMax", true, relaxed(false, ops.WithEstimator(ops.ReinMax()))},
+		{"relaxed Bernoulli, gapped", true, relaxed(false, ops.WithEstimator(ops.GappedStraightThrough(0.6)))},
+		{"relaxed Bernoulli, adaptive gap", true, relaxed(false, ops.WithEstimator(ops.AdaptiveGap()))},
+		{"relaxed Bernoulli, Gumbel-Rao", true, relaxed(false, ops.WithEstimator(ops.GumbelRao(3)))},
+		{"relaxed Bernoulli, noise given", false, func(b *builder) *G.Node {
+			return G.Must(ops.RelaxedBernoulli(b.learned(6, 4), b.tau(0.5), ops.WithNoise(b.learned(6, 4))))
 		}},
 		{"Categorical", true, func(b *builder) *G.Node {
 			return G.Must(ops.Categorical(b.array(9, 12), ops.WithSource(b.source)))

@@ -278,6 +278,18 @@ func ExampleCategorical() {
 	// [0 0 1 1 0 0]
 }
 
+func ExampleRelaxedBernoulli() {
+	g := G.NewGraph()
+	logits := matrix(g, "logits", 1, 4, 0, 2, -2, math.Inf(-1))
+	tau := G.NewScalar(g, tensor.Float64, G.WithName("tau"), G.WithValue(0.5))
+	soft := must(ops.RelaxedBernoulli(logits, tau, ops.WithSource(ops.NewSource(1))))
+	hard := must(ops.RelaxedBernoulli(logits, tau, ops.WithEstimator(ops.ReinMax()), ops.WithSource(ops.NewSource(1))))
+	run(g)
+	fmt.Printf("%.3f %v\n", soft.Value().Data(), hard.Value().Data())
+	// Output:
+	// [0.856 1.000 0.659 0.000] [1 1 1 0]
+}
+
 func ExampleBCEWithLogits() {
 	g := G.NewGraph()
 	logits, targets := matrix(g, "logits", 1, 3, 0, 2, -1000), matrix(g, "targets", 1, 3, 1, 1, 1)

@@ -134,25 +134,27 @@ __device__ double tau_softmax(const Element<T>& e) {
   return isinf(e.logit) ? 0 : y * slope(y) * e.grad;
 }
 
-#define RELAXED_KERNEL(name, T, type, Out)                                                                                  \
-  extern "C" __global__ void name##_##type(Out* out, const T* logits, const T* noise, const T* tau, const Int* draw,        \
-                                           const T* grad, double gap, Int samples, Word64 key, Word64 further, Int n,       \
-                                           int* status) {                                                                   \
-    const Int i = global_thread();                                                                                          \
-    if (i >= n) return;                                                                                                     \
-    const bool noiseless = draw != nullptr && *draw < 0;                                                                    \
-    const Word64 number = draw == nullptr ? 0 : static_cast<Word64>(*draw);                                                 \
-    T added = 0;                                                                                                            \
-    if (!noiseless && noise != nullptr) {                                                                                   \
-      added = noise[i];                                                                                                     \
-    } else if (!noiseless && draw != nullptr) {                                                                             \
-      added = logistic<T>(Stream(key, number).word(i));                                                                     \
-    }                                                                                                                       \
-    const T sum = logits[i] + added, t = *tau;                                                                              \
-    const bool certain = isinf(logits[i]) || isinf(added);                                                                  \
-    if (!(t > 0 && t < INFINITY) || isnan(sum) || (isinf(sum) && !certain)) *status = 1;                                    \
-    const double upstream = grad == nullptr ? 0 : grad[i];                                                                  \
-    out[i] = static_cast<Out>(name<T>({i, logits[i], sum, t, upstream, noiseless, gap, samples, Stream(further, number)})); \
+#define RELAXED_KERNEL(name, T, type, Out)                                                                              \
+  extern "C" __global__ void relaxed_##name##_##type(                                                                   \
+      Out* out, const T* logits, const T* noise, const T* tau, const Int* draw, const T* grad, double gap, Int samples, \
+      Word64 key, Word64 further, Int n, int* status) {                                                                 \
+    const Int i = global_thread();                                                                                      \
+    if (i >= n) return;                                                                                                 \
+    const bool noiseless = draw != nullptr && *draw < 0;                                                                \
+    const Word64 number = draw == nullptr ? 0 : static_cast<Word64>(*draw);                                             \
+    T added = 0;                                                                                                        \
+    if (!noiseless && noise != nullptr) {                                                                               \
+      added = noise[i];                                                                                                 \
+    } else if (!noiseless && draw != nullptr) {                                                                         \
+      added = logistic<T>(Stream(key, number).word(i));                                                                 \
+    }                                                                                                                   \
+    const T sum = logits[i] + added, t = *tau;                                                                          \
+    const bool certain = isinf(logits[i]) || isinf(added);                                                              \
+    if (!(t > 0 && t < INFINITY) || isnan(sum) || (isinf(sum) && !certain)) *status = 1;                                \
+    const double upstream = grad == nullptr ? 0 : grad[i];                                                              \
+    const Stream stream(further, number);                                                                               \
+    const Element<T> element = {i, logits[i], sum, t, upstream, noiseless, gap, samples, stream};                       \
+    out[i] = static_cast<Out>(name<T>(element));                                                                        \
   }
 
 #define RELAXED_KERNELS(name)             \

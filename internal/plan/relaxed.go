@@ -50,7 +50,7 @@ func (r Relaxed) tau(name string) []Launch {
 }
 
 func (r Relaxed) launch(name string, out Pointer) Launch {
-	return elementwise(relaxedModule+name+"_"+string(r.Float), r.N,
+	return elementwise(relaxedModule+"relaxed_"+name+"_"+string(r.Float), r.N,
 		Pointers(out, r.Logits, r.Noise, r.Tau, r.Draw, r.Grad).Doubles(r.Gap).Ints(r.Samples).
 			Key(r.Key).Key(r.Further).Ints(r.N).Pointers(r.Status))
 }
