@@ -76,6 +76,55 @@ func gradBCE[T Float](dst, logits, targets, grad []T) (bad bool) {
 	return flags != 0
 }
 
+// gradSigmoid is gradSigmoidGo at the level in use.
+func gradSigmoid[T Float](dst, y, grad []T, s *slopeScalars[T]) {
+	y = y[:len(dst)]
+	grad = grad[:len(dst)]
+	switch {
+	case level == levelGo:
+		gradSigmoidGo(dst, y, grad, s)
+	case unsafe.Sizeof(T(0)) == 8:
+		gradSigmoid64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(y))), (*float64)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*slopeScalars[float64])(unsafe.Pointer(s)))
+	case level == levelAVX512:
+		gradSigmoid32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(y))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*slopeScalars[float32])(unsafe.Pointer(s)))
+	default:
+		gradSigmoid32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(y))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*slopeScalars[float32])(unsafe.Pointer(s)))
+	}
+}
+
+// sigmoid is sigmoidGo at the level in use.
+func sigmoid[T Float](dst, y []T) {
+	y = y[:len(dst)]
+	switch {
+	case level == levelGo:
+		sigmoidGo(dst, y)
+	case unsafe.Sizeof(T(0)) == 8:
+		sigmoid64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(y))), len(dst))
+	case level == levelAVX512:
+		sigmoid32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(y))), len(dst))
+	default:
+		sigmoid32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(y))), len(dst))
+	}
+}
+
+// tempered is temperedGo at the level in use.
+func tempered[T Float](dst, logits, noise []T, s *temperedScalars[T]) (bad bool) {
+	logits = logits[:len(dst)]
+	noise = noise[:len(dst)]
+	var flags uint32
+	switch {
+	case level == levelGo:
+		return temperedGo(dst, logits, noise, s)
+	case unsafe.Sizeof(T(0)) == 8:
+		flags = tempered64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(logits))), (*float64)(unsafe.Pointer(unsafe.SliceData(noise))), len(dst), (*temperedScalars[float64])(unsafe.Pointer(s)))
+	case level == levelAVX512:
+		flags = tempered32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), (*float32)(unsafe.Pointer(unsafe.SliceData(noise))), len(dst), (*temperedScalars[float32])(unsafe.Pointer(s)))
+	default:
+		flags = tempered32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), (*float32)(unsafe.Pointer(unsafe.SliceData(noise))), len(dst), (*temperedScalars[float32])(unsafe.Pointer(s)))
+	}
+	return flags != 0
+}
+
 // adam64AVX2 computes on AVX2
 //
 //	grad, mean, square = grad[:len(weights)], mean[:len(weights)], square[:len(weights)] // removes the bounds checks
@@ -249,3 +298,117 @@ func gradBCE32AVX512(dst, logits, targets, grad *float32, n int) (bad uint32)
 //
 //go:noescape
 func gradBCE32AVX2(dst, logits, targets, grad *float32, n int) (bad uint32)
+
+// gradSigmoid64AVX2 computes on AVX2
+//
+//	for i, v := range y {
+//		dst[i] = 0
+//		if isFinite(v) {
+//			e := T(math.Exp(-math.Abs(float64(v))))
+//			dst[i] = e / ((1 + e) * (1 + e)) * grad[i] * s.factor
+//		}
+//	}
+//
+//go:noescape
+func gradSigmoid64AVX2(dst, y, grad *float64, n int, s *slopeScalars[float64])
+
+// gradSigmoid32AVX512 computes on AVX512
+//
+//	for i, v := range y {
+//		dst[i] = 0
+//		if isFinite(v) {
+//			e := T(math.Exp(-math.Abs(float64(v))))
+//			dst[i] = e / ((1 + e) * (1 + e)) * grad[i] * s.factor
+//		}
+//	}
+//
+//go:noescape
+func gradSigmoid32AVX512(dst, y, grad *float32, n int, s *slopeScalars[float32])
+
+// gradSigmoid32AVX2 computes on AVX2
+//
+//	for i, v := range y {
+//		dst[i] = 0
+//		if isFinite(v) {
+//			e := T(math.Exp(-math.Abs(float64(v))))
+//			dst[i] = e / ((1 + e) * (1 + e)) * grad[i] * s.factor
+//		}
+//	}
+//
+//go:noescape
+func gradSigmoid32AVX2(dst, y, grad *float32, n int, s *slopeScalars[float32])
+
+// sigmoid64AVX2 computes on AVX2
+//
+//	for i, v := range y {
+//		e := T(math.Exp(-math.Abs(float64(v))))
+//		dst[i] = e / (1 + e)
+//		if v > 0 {
+//			dst[i] = 1 / (1 + e)
+//		}
+//	}
+//
+//go:noescape
+func sigmoid64AVX2(dst, y *float64, n int)
+
+// sigmoid32AVX512 computes on AVX512
+//
+//	for i, v := range y {
+//		e := T(math.Exp(-math.Abs(float64(v))))
+//		dst[i] = e / (1 + e)
+//		if v > 0 {
+//			dst[i] = 1 / (1 + e)
+//		}
+//	}
+//
+//go:noescape
+func sigmoid32AVX512(dst, y *float32, n int)
+
+// sigmoid32AVX2 computes on AVX2
+//
+//	for i, v := range y {
+//		e := T(math.Exp(-math.Abs(float64(v))))
+//		dst[i] = e / (1 + e)
+//		if v > 0 {
+//			dst[i] = 1 / (1 + e)
+//		}
+//	}
+//
+//go:noescape
+func sigmoid32AVX2(dst, y *float32, n int)
+
+// tempered64AVX2 computes on AVX2
+//
+//	for i, logit := range logits {
+//		sum := logit + noise[i]
+//		bad = bad || !isFinite(sum)
+//		dst[i] = min(max(sum*s.inverse, -s.most), s.most)
+//	}
+//	return bad
+//
+//go:noescape
+func tempered64AVX2(dst, logits, noise *float64, n int, s *temperedScalars[float64]) (bad uint32)
+
+// tempered32AVX512 computes on AVX512
+//
+//	for i, logit := range logits {
+//		sum := logit + noise[i]
+//		bad = bad || !isFinite(sum)
+//		dst[i] = min(max(sum*s.inverse, -s.most), s.most)
+//	}
+//	return bad
+//
+//go:noescape
+func tempered32AVX512(dst, logits, noise *float32, n int, s *temperedScalars[float32]) (bad uint32)
+
+// tempered32AVX2 computes on AVX2
+//
+//	for i, logit := range logits {
+//		sum := logit + noise[i]
+//		bad = bad || !isFinite(sum)
+//		dst[i] = min(max(sum*s.inverse, -s.most), s.most)
+//	}
+//	return bad
+//
+//go:noescape
+func tempered32AVX2(dst, logits, noise *float32, n int, s *temperedScalars[float32]) (bad uint32)

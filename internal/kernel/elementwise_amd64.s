@@ -2008,3 +2008,800 @@ done:
 	VZEROUPPER
 	MOVL      AX, bad+40(FP)
 	RET
+
+// func gradSigmoid64AVX2(dst *float64, y *float64, grad *float64, n int, s *slopeScalars[float64])
+// Requires: AVX, AVX2, FMA3
+TEXT ·gradSigmoid64AVX2(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         y+8(FP), CX
+	MOVQ         grad+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSD (SI), Y0
+
+whole:
+	CMPQ         BX, $0x00000004
+	JB           rest
+	VMOVUPS      (CX), Y1
+	VPAND        quad7fffffffffffffff<>+0(SB), Y1, Y2
+	VPOR         quad8000000000000000<>+0(SB), Y1, Y1
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y1, Y3
+	VROUNDPD     $0x00, Y3, Y3
+	VMOVAPS      Y1, Y4
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y3, Y4
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y3, Y4
+	VMULPD       Y4, Y4, Y5
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y6
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y5, Y6
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y5, Y6
+	VMULPD       Y4, Y6, Y6
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y4
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y5, Y4
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y5, Y4
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y5, Y4
+	VSUBPD       Y6, Y4, Y4
+	VDIVPD       Y4, Y6, Y6
+	VADDPD       Y6, Y6, Y6
+	VADDPD       quad3ff0000000000000<>+0(SB), Y6, Y6
+	VCVTPD2DQY   Y3, X3
+	VPSRAD       $0x01, X3, X4
+	VPSUBD       X4, X3, X3
+	VPADDD       word000003ff<>+0(SB), X3, X3
+	VPMOVSXDQ    X3, Y3
+	VPSLLQ       $0x34, Y3, Y3
+	VMULPD       Y3, Y6, Y6
+	VPADDD       word000003ff<>+0(SB), X4, X4
+	VPMOVSXDQ    X4, Y3
+	VPSLLQ       $0x34, Y3, Y3
+	VMULPD       Y3, Y6, Y6
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y6, Y6
+	VADDPD       quad3ff0000000000000<>+0(SB), Y6, Y1
+	VMULPD       Y1, Y1, Y1
+	VDIVPD       Y1, Y6, Y6
+	VMOVUPS      (DX), Y1
+	VMULPD       Y1, Y6, Y6
+	VMULPD       Y0, Y6, Y6
+	VMOVUPS      quad7ff0000000000000<>+0(SB), Y1
+	VCMPPD       $0x04, Y1, Y2, Y1
+	VANDPS       Y1, Y6, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000004, BX
+	JMP          whole
+
+rest:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), SI
+	NEGQ         BX
+	VMOVUPS      32(SI)(BX*8), Y1
+	VMASKMOVPS   (CX), Y1, Y2
+	VPAND        quad7fffffffffffffff<>+0(SB), Y2, Y3
+	VPOR         quad8000000000000000<>+0(SB), Y2, Y2
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y2, Y4
+	VROUNDPD     $0x00, Y4, Y4
+	VMOVAPS      Y2, Y5
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y4, Y5
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y4, Y5
+	VMULPD       Y5, Y5, Y6
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y7
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y6, Y7
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y6, Y7
+	VMULPD       Y5, Y7, Y7
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y5
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y6, Y5
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y6, Y5
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y6, Y5
+	VSUBPD       Y7, Y5, Y5
+	VDIVPD       Y5, Y7, Y7
+	VADDPD       Y7, Y7, Y7
+	VADDPD       quad3ff0000000000000<>+0(SB), Y7, Y7
+	VCVTPD2DQY   Y4, X4
+	VPSRAD       $0x01, X4, X5
+	VPSUBD       X5, X4, X4
+	VPADDD       word000003ff<>+0(SB), X4, X4
+	VPMOVSXDQ    X4, Y4
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y7, Y7
+	VPADDD       word000003ff<>+0(SB), X5, X5
+	VPMOVSXDQ    X5, Y4
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y7, Y7
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y2, Y2
+	VANDPS       Y2, Y7, Y7
+	VADDPD       quad3ff0000000000000<>+0(SB), Y7, Y2
+	VMULPD       Y2, Y2, Y2
+	VDIVPD       Y2, Y7, Y7
+	VMASKMOVPS   (DX), Y1, Y2
+	VMULPD       Y2, Y7, Y7
+	VMULPD       Y0, Y7, Y7
+	VMOVUPS      quad7ff0000000000000<>+0(SB), Y0
+	VCMPPD       $0x04, Y0, Y3, Y0
+	VANDPS       Y0, Y7, Y7
+	VMASKMOVPS   Y7, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA quad7ff0000000000000<>+0(SB)/8, $0x7ff0000000000000
+DATA quad7ff0000000000000<>+8(SB)/8, $0x7ff0000000000000
+DATA quad7ff0000000000000<>+16(SB)/8, $0x7ff0000000000000
+DATA quad7ff0000000000000<>+24(SB)/8, $0x7ff0000000000000
+DATA quad7ff0000000000000<>+32(SB)/8, $0x7ff0000000000000
+DATA quad7ff0000000000000<>+40(SB)/8, $0x7ff0000000000000
+DATA quad7ff0000000000000<>+48(SB)/8, $0x7ff0000000000000
+DATA quad7ff0000000000000<>+56(SB)/8, $0x7ff0000000000000
+GLOBL quad7ff0000000000000<>(SB), RODATA|NOPTR, $64
+
+// func gradSigmoid32AVX512(dst *float32, y *float32, grad *float32, n int, s *slopeScalars[float32])
+// Requires: AVX, AVX512F
+TEXT ·gradSigmoid32AVX512(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         y+8(FP), DX
+	MOVQ         grad+16(FP), BX
+	MOVQ         n+24(FP), CX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSS (SI), Z0
+
+whole:
+	CMPQ         CX, $0x00000010
+	JB           rest
+	VMOVUPS      (DX), Z1
+	VPANDD       word7fffffff<>+0(SB), Z1, Z2
+	VPORD        word80000000<>+0(SB), Z1, Z1
+	VMULPS       word3fb8aa3b<>+0(SB), Z1, Z3
+	VRNDSCALEPS  $0x00, Z3, Z3
+	VMOVAPS      Z1, Z4
+	VFNMADD231PS word3f318000<>+0(SB), Z3, Z4
+	VFNMADD231PS wordb95e8083<>+0(SB), Z3, Z4
+	VMULPS       Z4, Z4, Z5
+	VMOVUPS      word39506967<>+0(SB), Z6
+	VFMADD213PS  word3ab743ce<>+0(SB), Z4, Z6
+	VFMADD213PS  word3c088908<>+0(SB), Z4, Z6
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Z4, Z6
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Z4, Z6
+	VFMADD213PS  word3f000000<>+0(SB), Z4, Z6
+	VFMADD213PS  Z4, Z5, Z6
+	VADDPS       word3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS    Z3, Z6, Z6
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z1, K1
+	VMOVAPS.Z    Z6, K1, Z6
+	VADDPS       word3f800000<>+0(SB), Z6, Z1
+	VMULPS       Z1, Z1, Z1
+	VDIVPS       Z1, Z6, Z6
+	VMOVUPS      (BX), Z1
+	VMULPS       Z1, Z6, Z6
+	VMULPS       Z0, Z6, Z6
+	VMOVUPS      word7f800000<>+0(SB), Z1
+	VCMPPS       $0x04, Z1, Z2, K1
+	VMOVAPS.Z    Z6, K1, Z6
+	VMOVUPS      Z6, (AX)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000040, BX
+	SUBQ         $0x00000010, CX
+	JMP          whole
+
+rest:
+	TESTQ        CX, CX
+	JZ           done
+	MOVQ         $0x0000000000000001, SI
+	SHLQ         CL, SI
+	DECQ         SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (DX), K1, Z1
+	VPANDD       word7fffffff<>+0(SB), Z1, Z2
+	VPORD        word80000000<>+0(SB), Z1, Z1
+	VMULPS       word3fb8aa3b<>+0(SB), Z1, Z3
+	VRNDSCALEPS  $0x00, Z3, Z3
+	VMOVAPS      Z1, Z4
+	VFNMADD231PS word3f318000<>+0(SB), Z3, Z4
+	VFNMADD231PS wordb95e8083<>+0(SB), Z3, Z4
+	VMULPS       Z4, Z4, Z5
+	VMOVUPS      word39506967<>+0(SB), Z6
+	VFMADD213PS  word3ab743ce<>+0(SB), Z4, Z6
+	VFMADD213PS  word3c088908<>+0(SB), Z4, Z6
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Z4, Z6
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Z4, Z6
+	VFMADD213PS  word3f000000<>+0(SB), Z4, Z6
+	VFMADD213PS  Z4, Z5, Z6
+	VADDPS       word3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS    Z3, Z6, Z6
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z1, K2
+	VMOVAPS.Z    Z6, K2, Z6
+	VADDPS       word3f800000<>+0(SB), Z6, Z1
+	VMULPS       Z1, Z1, Z1
+	VDIVPS       Z1, Z6, Z6
+	VMOVUPS.Z    (BX), K1, Z1
+	VMULPS       Z1, Z6, Z6
+	VMULPS       Z0, Z6, Z6
+	VMOVUPS      word7f800000<>+0(SB), Z0
+	VCMPPS       $0x04, Z0, Z2, K2
+	VMOVAPS.Z    Z6, K2, Z6
+	VMOVUPS      Z6, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA word7f800000<>+0(SB)/4, $0x7f800000
+DATA word7f800000<>+4(SB)/4, $0x7f800000
+DATA word7f800000<>+8(SB)/4, $0x7f800000
+DATA word7f800000<>+12(SB)/4, $0x7f800000
+DATA word7f800000<>+16(SB)/4, $0x7f800000
+DATA word7f800000<>+20(SB)/4, $0x7f800000
+DATA word7f800000<>+24(SB)/4, $0x7f800000
+DATA word7f800000<>+28(SB)/4, $0x7f800000
+DATA word7f800000<>+32(SB)/4, $0x7f800000
+DATA word7f800000<>+36(SB)/4, $0x7f800000
+DATA word7f800000<>+40(SB)/4, $0x7f800000
+DATA word7f800000<>+44(SB)/4, $0x7f800000
+DATA word7f800000<>+48(SB)/4, $0x7f800000
+DATA word7f800000<>+52(SB)/4, $0x7f800000
+DATA word7f800000<>+56(SB)/4, $0x7f800000
+DATA word7f800000<>+60(SB)/4, $0x7f800000
+GLOBL word7f800000<>(SB), RODATA|NOPTR, $64
+
+// func gradSigmoid32AVX2(dst *float32, y *float32, grad *float32, n int, s *slopeScalars[float32])
+// Requires: AVX, AVX2, FMA3
+TEXT ·gradSigmoid32AVX2(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         y+8(FP), CX
+	MOVQ         grad+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSS (SI), Y0
+
+whole:
+	CMPQ         BX, $0x00000008
+	JB           rest
+	VMOVUPS      (CX), Y1
+	VPAND        word7fffffff<>+0(SB), Y1, Y2
+	VPOR         word80000000<>+0(SB), Y1, Y1
+	VMULPS       word3fb8aa3b<>+0(SB), Y1, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VMOVAPS      Y1, Y4
+	VFNMADD231PS word3f318000<>+0(SB), Y3, Y4
+	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y4
+	VMULPS       Y4, Y4, Y5
+	VMOVUPS      word39506967<>+0(SB), Y6
+	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y6
+	VFMADD213PS  word3c088908<>+0(SB), Y4, Y6
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y6
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y6
+	VFMADD213PS  word3f000000<>+0(SB), Y4, Y6
+	VFMADD213PS  Y4, Y5, Y6
+	VADDPS       word3f800000<>+0(SB), Y6, Y6
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y3, Y4
+	VPSUBD       Y4, Y3, Y3
+	VPADDD       word0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y6, Y6
+	VPADDD       word0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y6, Y6
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y6, Y6
+	VADDPS       word3f800000<>+0(SB), Y6, Y1
+	VMULPS       Y1, Y1, Y1
+	VDIVPS       Y1, Y6, Y6
+	VMOVUPS      (DX), Y1
+	VMULPS       Y1, Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VMOVUPS      word7f800000<>+0(SB), Y1
+	VCMPPS       $0x04, Y1, Y2, Y1
+	VANDPS       Y1, Y6, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000008, BX
+	JMP          whole
+
+rest:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), SI
+	NEGQ         BX
+	VMOVUPS      32(SI)(BX*4), Y1
+	VMASKMOVPS   (CX), Y1, Y2
+	VPAND        word7fffffff<>+0(SB), Y2, Y3
+	VPOR         word80000000<>+0(SB), Y2, Y2
+	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y4
+	VROUNDPS     $0x00, Y4, Y4
+	VMOVAPS      Y2, Y5
+	VFNMADD231PS word3f318000<>+0(SB), Y4, Y5
+	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y5
+	VMULPS       Y5, Y5, Y6
+	VMOVUPS      word39506967<>+0(SB), Y7
+	VFMADD213PS  word3ab743ce<>+0(SB), Y5, Y7
+	VFMADD213PS  word3c088908<>+0(SB), Y5, Y7
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y5, Y7
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y5, Y7
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y7
+	VFMADD213PS  Y5, Y6, Y7
+	VADDPS       word3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y4, Y4
+	VPSRAD       $0x01, Y4, Y5
+	VPSUBD       Y5, Y4, Y4
+	VPADDD       word0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y7, Y7
+	VPADDD       word0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y7, Y7
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y2, Y2
+	VANDPS       Y2, Y7, Y7
+	VADDPS       word3f800000<>+0(SB), Y7, Y2
+	VMULPS       Y2, Y2, Y2
+	VDIVPS       Y2, Y7, Y7
+	VMASKMOVPS   (DX), Y1, Y2
+	VMULPS       Y2, Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VMOVUPS      word7f800000<>+0(SB), Y0
+	VCMPPS       $0x04, Y0, Y3, Y0
+	VANDPS       Y0, Y7, Y7
+	VMASKMOVPS   Y7, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func sigmoid64AVX2(dst *float64, y *float64, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·sigmoid64AVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ y+8(FP), CX
+	MOVQ n+16(FP), DX
+
+whole:
+	CMPQ         DX, $0x00000004
+	JB           rest
+	VMOVUPS      (CX), Y0
+	VPAND        quad7fffffffffffffff<>+0(SB), Y0, Y1
+	VPOR         quad8000000000000000<>+0(SB), Y0, Y1
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y1, Y2
+	VROUNDPD     $0x00, Y2, Y2
+	VMOVAPS      Y1, Y3
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y2, Y3
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y2, Y3
+	VMULPD       Y3, Y3, Y4
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y5
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y4, Y5
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y4, Y5
+	VMULPD       Y3, Y5, Y5
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y3
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y4, Y3
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y4, Y3
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y4, Y3
+	VSUBPD       Y5, Y3, Y3
+	VDIVPD       Y3, Y5, Y5
+	VADDPD       Y5, Y5, Y5
+	VADDPD       quad3ff0000000000000<>+0(SB), Y5, Y5
+	VCVTPD2DQY   Y2, X2
+	VPSRAD       $0x01, X2, X3
+	VPSUBD       X3, X2, X2
+	VPADDD       word000003ff<>+0(SB), X2, X2
+	VPMOVSXDQ    X2, Y2
+	VPSLLQ       $0x34, Y2, Y2
+	VMULPD       Y2, Y5, Y5
+	VPADDD       word000003ff<>+0(SB), X3, X3
+	VPMOVSXDQ    X3, Y2
+	VPSLLQ       $0x34, Y2, Y2
+	VMULPD       Y2, Y5, Y5
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y5, Y5
+	VMOVUPS      quad3ff0000000000000<>+0(SB), Y1
+	VADDPD       Y5, Y1, Y2
+	VPXOR        Y3, Y3, Y3
+	VCMPPD       $0x1e, Y3, Y0, Y0
+	VBLENDVPS    Y0, Y1, Y5, Y5
+	VDIVPD       Y2, Y5, Y5
+	VMOVUPS      Y5, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	SUBQ         $0x00000004, DX
+	JMP          whole
+
+rest:
+	TESTQ        DX, DX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), BX
+	NEGQ         DX
+	VMOVUPS      32(BX)(DX*8), Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VPAND        quad7fffffffffffffff<>+0(SB), Y1, Y2
+	VPOR         quad8000000000000000<>+0(SB), Y1, Y2
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y2, Y3
+	VROUNDPD     $0x00, Y3, Y3
+	VMOVAPS      Y2, Y4
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y3, Y4
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y3, Y4
+	VMULPD       Y4, Y4, Y5
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y6
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y5, Y6
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y5, Y6
+	VMULPD       Y4, Y6, Y6
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y4
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y5, Y4
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y5, Y4
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y5, Y4
+	VSUBPD       Y6, Y4, Y4
+	VDIVPD       Y4, Y6, Y6
+	VADDPD       Y6, Y6, Y6
+	VADDPD       quad3ff0000000000000<>+0(SB), Y6, Y6
+	VCVTPD2DQY   Y3, X3
+	VPSRAD       $0x01, X3, X4
+	VPSUBD       X4, X3, X3
+	VPADDD       word000003ff<>+0(SB), X3, X3
+	VPMOVSXDQ    X3, Y3
+	VPSLLQ       $0x34, Y3, Y3
+	VMULPD       Y3, Y6, Y6
+	VPADDD       word000003ff<>+0(SB), X4, X4
+	VPMOVSXDQ    X4, Y3
+	VPSLLQ       $0x34, Y3, Y3
+	VMULPD       Y3, Y6, Y6
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y2, Y2
+	VANDPS       Y2, Y6, Y6
+	VMOVUPS      quad3ff0000000000000<>+0(SB), Y2
+	VADDPD       Y6, Y2, Y3
+	VPXOR        Y4, Y4, Y4
+	VCMPPD       $0x1e, Y4, Y1, Y1
+	VBLENDVPS    Y1, Y2, Y6, Y6
+	VDIVPD       Y3, Y6, Y6
+	VMASKMOVPS   Y6, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func sigmoid32AVX512(dst *float32, y *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·sigmoid32AVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ y+8(FP), DX
+	MOVQ n+16(FP), CX
+
+whole:
+	CMPQ         CX, $0x00000010
+	JB           rest
+	VMOVUPS      (DX), Z0
+	VPANDD       word7fffffff<>+0(SB), Z0, Z1
+	VPORD        word80000000<>+0(SB), Z0, Z1
+	VMULPS       word3fb8aa3b<>+0(SB), Z1, Z2
+	VRNDSCALEPS  $0x00, Z2, Z2
+	VMOVAPS      Z1, Z3
+	VFNMADD231PS word3f318000<>+0(SB), Z2, Z3
+	VFNMADD231PS wordb95e8083<>+0(SB), Z2, Z3
+	VMULPS       Z3, Z3, Z4
+	VMOVUPS      word39506967<>+0(SB), Z5
+	VFMADD213PS  word3ab743ce<>+0(SB), Z3, Z5
+	VFMADD213PS  word3c088908<>+0(SB), Z3, Z5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Z3, Z5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Z3, Z5
+	VFMADD213PS  word3f000000<>+0(SB), Z3, Z5
+	VFMADD213PS  Z3, Z4, Z5
+	VADDPS       word3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS    Z2, Z5, Z5
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z1, K1
+	VMOVAPS.Z    Z5, K1, Z5
+	VMOVUPS      word3f800000<>+0(SB), Z1
+	VADDPS       Z5, Z1, Z2
+	VPXORD       Z6, Z6, Z6
+	VCMPPS       $0x1e, Z6, Z0, K1
+	VBLENDMPS    Z1, Z5, K1, Z5
+	VDIVPS       Z2, Z5, Z5
+	VMOVUPS      Z5, (AX)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, DX
+	SUBQ         $0x00000010, CX
+	JMP          whole
+
+rest:
+	TESTQ        CX, CX
+	JZ           done
+	MOVQ         $0x0000000000000001, BX
+	SHLQ         CL, BX
+	DECQ         BX
+	KMOVW        BX, K1
+	VMOVUPS.Z    (DX), K1, Z0
+	VPANDD       word7fffffff<>+0(SB), Z0, Z1
+	VPORD        word80000000<>+0(SB), Z0, Z1
+	VMULPS       word3fb8aa3b<>+0(SB), Z1, Z2
+	VRNDSCALEPS  $0x00, Z2, Z2
+	VMOVAPS      Z1, Z3
+	VFNMADD231PS word3f318000<>+0(SB), Z2, Z3
+	VFNMADD231PS wordb95e8083<>+0(SB), Z2, Z3
+	VMULPS       Z3, Z3, Z4
+	VMOVUPS      word39506967<>+0(SB), Z5
+	VFMADD213PS  word3ab743ce<>+0(SB), Z3, Z5
+	VFMADD213PS  word3c088908<>+0(SB), Z3, Z5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Z3, Z5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Z3, Z5
+	VFMADD213PS  word3f000000<>+0(SB), Z3, Z5
+	VFMADD213PS  Z3, Z4, Z5
+	VADDPS       word3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS    Z2, Z5, Z5
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z1, K2
+	VMOVAPS.Z    Z5, K2, Z5
+	VMOVUPS      word3f800000<>+0(SB), Z1
+	VADDPS       Z5, Z1, Z2
+	VPXORD       Z7, Z7, Z7
+	VCMPPS       $0x1e, Z7, Z0, K2
+	VBLENDMPS    Z1, Z5, K2, Z5
+	VDIVPS       Z2, Z5, Z5
+	VMOVUPS      Z5, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func sigmoid32AVX2(dst *float32, y *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·sigmoid32AVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ y+8(FP), CX
+	MOVQ n+16(FP), DX
+
+whole:
+	CMPQ         DX, $0x00000008
+	JB           rest
+	VMOVUPS      (CX), Y0
+	VPAND        word7fffffff<>+0(SB), Y0, Y1
+	VPOR         word80000000<>+0(SB), Y0, Y1
+	VMULPS       word3fb8aa3b<>+0(SB), Y1, Y2
+	VROUNDPS     $0x00, Y2, Y2
+	VMOVAPS      Y1, Y3
+	VFNMADD231PS word3f318000<>+0(SB), Y2, Y3
+	VFNMADD231PS wordb95e8083<>+0(SB), Y2, Y3
+	VMULPS       Y3, Y3, Y4
+	VMOVUPS      word39506967<>+0(SB), Y5
+	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y5
+	VFMADD213PS  word3c088908<>+0(SB), Y3, Y5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y5
+	VFMADD213PS  word3f000000<>+0(SB), Y3, Y5
+	VFMADD213PS  Y3, Y4, Y5
+	VADDPS       word3f800000<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y2, Y2
+	VPSRAD       $0x01, Y2, Y3
+	VPSUBD       Y3, Y2, Y2
+	VPADDD       word0000007f<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y2, Y5, Y5
+	VPADDD       word0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y5
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y5, Y5
+	VMOVUPS      word3f800000<>+0(SB), Y1
+	VADDPS       Y5, Y1, Y2
+	VPXOR        Y3, Y3, Y3
+	VCMPPS       $0x1e, Y3, Y0, Y0
+	VBLENDVPS    Y0, Y1, Y5, Y5
+	VDIVPS       Y2, Y5, Y5
+	VMOVUPS      Y5, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	SUBQ         $0x00000008, DX
+	JMP          whole
+
+rest:
+	TESTQ        DX, DX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), BX
+	NEGQ         DX
+	VMOVUPS      32(BX)(DX*4), Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VPAND        word7fffffff<>+0(SB), Y1, Y2
+	VPOR         word80000000<>+0(SB), Y1, Y2
+	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VMOVAPS      Y2, Y4
+	VFNMADD231PS word3f318000<>+0(SB), Y3, Y4
+	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y4
+	VMULPS       Y4, Y4, Y5
+	VMOVUPS      word39506967<>+0(SB), Y6
+	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y6
+	VFMADD213PS  word3c088908<>+0(SB), Y4, Y6
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y6
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y6
+	VFMADD213PS  word3f000000<>+0(SB), Y4, Y6
+	VFMADD213PS  Y4, Y5, Y6
+	VADDPS       word3f800000<>+0(SB), Y6, Y6
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y3, Y4
+	VPSUBD       Y4, Y3, Y3
+	VPADDD       word0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y6, Y6
+	VPADDD       word0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y6, Y6
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y2, Y2
+	VANDPS       Y2, Y6, Y6
+	VMOVUPS      word3f800000<>+0(SB), Y2
+	VADDPS       Y6, Y2, Y3
+	VPXOR        Y4, Y4, Y4
+	VCMPPS       $0x1e, Y4, Y1, Y1
+	VBLENDVPS    Y1, Y2, Y6, Y6
+	VDIVPS       Y3, Y6, Y6
+	VMASKMOVPS   Y6, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func tempered64AVX2(dst *float64, logits *float64, noise *float64, n int, s *temperedScalars[float64]) (bad uint32)
+// Requires: AVX, AVX2
+TEXT ·tempered64AVX2(SB), NOSPLIT, $0-44
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         noise+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSD (SI), Y0
+	VBROADCASTSD 8(SI), Y1
+	VPXOR        Y2, Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	VSUBPD       Y1, Y3, Y3
+
+whole:
+	CMPQ    BX, $0x00000004
+	JB      rest
+	VMOVUPS (CX), Y4
+	VMOVUPS (DX), Y5
+	VADDPD  Y5, Y4, Y4
+	VSUBPD  Y4, Y4, Y5
+	VCMPPD  $0x03, Y5, Y5, Y5
+	VORPS   Y5, Y2, Y2
+	VMULPD  Y0, Y4, Y4
+	VMAXPD  Y3, Y4, Y4
+	VMINPD  Y1, Y4, Y4
+	VMOVUPS Y4, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	ADDQ    $0x00000020, DX
+	SUBQ    $0x00000004, BX
+	JMP     whole
+
+rest:
+	TESTQ      BX, BX
+	JZ         done
+	LEAQ       firstLanes<>+0(SB), SI
+	NEGQ       BX
+	VMOVUPS    32(SI)(BX*8), Y4
+	VMASKMOVPS (CX), Y4, Y5
+	VMASKMOVPS (DX), Y4, Y6
+	VADDPD     Y6, Y5, Y5
+	VSUBPD     Y5, Y5, Y6
+	VCMPPD     $0x03, Y6, Y6, Y6
+	VORPS      Y6, Y2, Y2
+	VMULPD     Y0, Y5, Y5
+	VMAXPD     Y3, Y5, Y5
+	VMINPD     Y1, Y5, Y5
+	VMASKMOVPS Y5, Y4, (AX)
+
+done:
+	VMOVMSKPD Y2, AX
+	VZEROUPPER
+	MOVL      AX, bad+40(FP)
+	RET
+
+// func tempered32AVX512(dst *float32, logits *float32, noise *float32, n int, s *temperedScalars[float32]) (bad uint32)
+// Requires: AVX, AVX512F
+TEXT ·tempered32AVX512(SB), NOSPLIT, $0-44
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), DX
+	MOVQ         noise+16(FP), BX
+	MOVQ         n+24(FP), CX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSS (SI), Z0
+	VBROADCASTSS 4(SI), Z1
+	KXORW        K1, K1, K1
+	VPXORD       Z2, Z2, Z2
+	VSUBPS       Z1, Z2, Z2
+
+whole:
+	CMPQ    CX, $0x00000010
+	JB      rest
+	VMOVUPS (DX), Z3
+	VMOVUPS (BX), Z4
+	VADDPS  Z4, Z3, Z3
+	VSUBPS  Z3, Z3, Z4
+	VCMPPS  $0x03, Z4, Z4, K2
+	KORW    K2, K1, K1
+	VMULPS  Z0, Z3, Z3
+	VMAXPS  Z2, Z3, Z3
+	VMINPS  Z1, Z3, Z3
+	VMOVUPS Z3, (AX)
+	ADDQ    $0x00000040, AX
+	ADDQ    $0x00000040, DX
+	ADDQ    $0x00000040, BX
+	SUBQ    $0x00000010, CX
+	JMP     whole
+
+rest:
+	TESTQ     CX, CX
+	JZ        done
+	MOVQ      $0x0000000000000001, SI
+	SHLQ      CL, SI
+	DECQ      SI
+	KMOVW     SI, K2
+	VMOVUPS.Z (DX), K2, Z3
+	VMOVUPS.Z (BX), K2, Z4
+	VADDPS    Z4, Z3, Z3
+	VSUBPS    Z3, Z3, Z4
+	VCMPPS    $0x03, Z4, Z4, K3
+	KORW      K3, K1, K1
+	VMULPS    Z0, Z3, Z3
+	VMAXPS    Z2, Z3, Z3
+	VMINPS    Z1, Z3, Z3
+	VMOVUPS   Z3, K2, (AX)
+
+done:
+	KMOVW K1, AX
+	VZEROUPPER
+	MOVL  AX, bad+40(FP)
+	RET
+
+// func tempered32AVX2(dst *float32, logits *float32, noise *float32, n int, s *temperedScalars[float32]) (bad uint32)
+// Requires: AVX, AVX2
+TEXT ·tempered32AVX2(SB), NOSPLIT, $0-44
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         noise+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSS (SI), Y0
+	VBROADCASTSS 4(SI), Y1
+	VPXOR        Y2, Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	VSUBPS       Y1, Y3, Y3
+
+whole:
+	CMPQ    BX, $0x00000008
+	JB      rest
+	VMOVUPS (CX), Y4
+	VMOVUPS (DX), Y5
+	VADDPS  Y5, Y4, Y4
+	VSUBPS  Y4, Y4, Y5
+	VCMPPS  $0x03, Y5, Y5, Y5
+	VORPS   Y5, Y2, Y2
+	VMULPS  Y0, Y4, Y4
+	VMAXPS  Y3, Y4, Y4
+	VMINPS  Y1, Y4, Y4
+	VMOVUPS Y4, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	ADDQ    $0x00000020, DX
+	SUBQ    $0x00000008, BX
+	JMP     whole
+
+rest:
+	TESTQ      BX, BX
+	JZ         done
+	LEAQ       firstLanes<>+0(SB), SI
+	NEGQ       BX
+	VMOVUPS    32(SI)(BX*4), Y4
+	VMASKMOVPS (CX), Y4, Y5
+	VMASKMOVPS (DX), Y4, Y6
+	VADDPS     Y6, Y5, Y5
+	VSUBPS     Y5, Y5, Y6
+	VCMPPS     $0x03, Y6, Y6, Y6
+	VORPS      Y6, Y2, Y2
+	VMULPS     Y0, Y5, Y5
+	VMAXPS     Y3, Y5, Y5
+	VMINPS     Y1, Y5, Y5
+	VMASKMOVPS Y5, Y4, (AX)
+
+done:
+	VMOVMSKPS Y2, AX
+	VZEROUPPER
+	MOVL      AX, bad+40(FP)
+	RET

@@ -19,3 +19,15 @@ func bce[T Float](dst, logits, targets []T) (bad bool) {
 func gradBCE[T Float](dst, logits, targets, grad []T) (bad bool) {
 	return gradBCEGo(dst, logits, targets, grad)
 }
+
+func gradSigmoid[T Float](dst, y, grad []T, s *slopeScalars[T]) {
+	gradSigmoidGo(dst, y, grad, s)
+}
+
+func sigmoid[T Float](dst, y []T) {
+	sigmoidGo(dst, y)
+}
+
+func tempered[T Float](dst, logits, noise []T, s *temperedScalars[T]) (bad bool) {
+	return temperedGo(dst, logits, noise, s)
+}

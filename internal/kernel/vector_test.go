@@ -12,7 +12,7 @@ import (
 // The vector code of a function computes what its plain Go does, which is also what
 // the generator copies into the comment of the assembly.
 func TestVectorCode(t *testing.T) {
-	checked := map[string]bool{"gumbel": true} // by TestNoiseLevels
+	checked := map[string]bool{"gumbel": true, "exponential": true, "logistic": true} // by TestNoiseLevels, TestExponential and TestLogistic
 	eachLevel(t, func(t *testing.T) {
 		t.Run("float32", func(t *testing.T) { testVectorCode[float32](t, 3e-6, checked) })
 		t.Run("float64", func(t *testing.T) { testVectorCode[float64](t, 1e-14, checked) })
@@ -46,6 +46,9 @@ func testVectorCode[T Float](t *testing.T, tolerance float64, checked map[string
 		c.rows()
 		c.kl()
 		c.entropy()
+		c.estimators()
+		c.logSpace()
+		c.bernoulli()
 	}
 	checked["findPeaks"] = true
 }
@@ -244,6 +247,7 @@ func testTransposedCode(t *testing.T, checked map[string]bool) {
 	for _, name := range []string{"transpose", "untranspose", "sampleColumns", "gradColumns"} {
 		checked[name] = true
 	}
+	testEstimatorColumns(t, checked)
 	lanes := lanes[float32]()
 	for classes := 1; classes <= shortRow; classes++ {
 		n := classes * lanes

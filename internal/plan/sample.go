@@ -48,12 +48,17 @@ func (s Sample) GradLogits() Launch { return s.elements("grad_logits") }
 // to the soft sample, which it computes again. Scratch must have TauScratch bytes.
 func (s Sample) GradTau() []Launch {
 	sums := s.sums("grad_tau")
-	return []Launch{sums, {
+	return []Launch{sums, s.addTau(sums.Blocks)}
+}
+
+// addTau sets Out to the gradient to the temperature, given so many sums in Scratch.
+func (s Sample) addTau(sums int) Launch {
+	return Launch{
 		Kernel:  sampleModule + "add_tau_" + string(s.Float),
 		Blocks:  1,
 		Threads: 256,
-		Params:  Pointers(s.Out, s.Scratch, s.Tau).Ints(sums.Blocks),
-	}}
+		Params:  Pointers(s.Out, s.Scratch, s.Tau).Ints(sums),
+	}
 }
 
 // TauScratch returns how many bytes of Scratch GradTau needs: eight per block.

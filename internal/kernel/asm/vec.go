@@ -151,6 +151,8 @@ func (a *assembler) add(x Op, y, z reg.VecVirtual)      { a.either(a.VADDPS, a.V
 func (a *assembler) sub(x Op, y, z reg.VecVirtual)      { a.either(a.VSUBPS, a.VSUBPD)(x, y, z) }
 func (a *assembler) mul(x Op, y, z reg.VecVirtual)      { a.either(a.VMULPS, a.VMULPD)(x, y, z) }
 func (a *assembler) div(x Op, y, z reg.VecVirtual)      { a.either(a.VDIVPS, a.VDIVPD)(x, y, z) }
+func (a *assembler) min(x Op, y, z reg.VecVirtual)      { a.either(a.VMINPS, a.VMINPD)(x, y, z) }
+func (a *assembler) max(x Op, y, z reg.VecVirtual)      { a.either(a.VMAXPS, a.VMAXPD)(x, y, z) }
 func (a *assembler) sqrt(x Op, z reg.VecVirtual)        { a.either(a.VSQRTPS, a.VSQRTPD)(x, z) }
 func (a *assembler) addWords(x Op, y, z reg.VecVirtual) { a.either(a.VPADDD, a.VPADDQ)(x, y, z) }
 
@@ -239,6 +241,17 @@ func (a *assembler) compare(how int, x reg.VecVirtual, y Op) mask {
 		a.VCMPPD(U8(how), y, x, m.v)
 	default:
 		a.VCMPPS(U8(how), y, x, m.v)
+	}
+	return m
+}
+
+// equalWords compares words of 32 bits, lane by lane.
+func (a *assembler) equalWords(x, y reg.VecVirtual) mask {
+	m := a.newMask()
+	if a.wide {
+		a.VPCMPEQD(y, x, m.k)
+	} else {
+		a.VPCMPEQD(y, x, m.v)
 	}
 	return m
 }
