@@ -4,6 +4,7 @@ package mpi
 
 /*
 #include <mpi.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -25,12 +26,43 @@ static int init(int *provided) {
 
 static int comm_rank(int *rank) { return MPI_Comm_rank(MPI_COMM_WORLD, rank); }
 static int comm_size(int *size) { return MPI_Comm_size(MPI_COMM_WORLD, size); }
-static int max_ints(int64_t *x, int n) { return MPI_Allreduce(MPI_IN_PLACE, x, n, MPI_INT64_T, MPI_MAX, MPI_COMM_WORLD); }
-static int sum_floats(float *x, int n) { return MPI_Allreduce(MPI_IN_PLACE, x, n, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD); }
-static int sum_doubles(double *x, int n) { return MPI_Allreduce(MPI_IN_PLACE, x, n, MPI_DOUBLE, MPI_SUM, MPI_COMM_WORLD); }
-static int bcast(void *x, int n, int root) { return MPI_Bcast(x, n, MPI_BYTE, root, MPI_COMM_WORLD); }
-static int all_to_all(void *to, void *from, int n) { return MPI_Alltoall(from, n, MPI_BYTE, to, n, MPI_BYTE, MPI_COMM_WORLD); }
-static int all_gather(void *to, void *from, int n) { return MPI_Allgather(from, n, MPI_BYTE, to, n, MPI_BYTE, MPI_COMM_WORLD); }
+
+// finish waits for a request. A call that waits for a slower rank would keep its core
+// busy: where ranks share cores, that rank would then wait for the end of a time slice.
+static int finish(int rc, MPI_Request *request) {
+	int done = 0;
+	for (int polls = 0; rc == MPI_SUCCESS && !done; polls++) {
+		rc = MPI_Test(request, &done, MPI_STATUS_IGNORE);
+		if (!done && polls > 100) sched_yield();
+	}
+	return rc;
+}
+
+#define WORLD MPI_COMM_WORLD, &request
+static int max_ints(int64_t *x, int n) {
+	MPI_Request request;
+	return finish(MPI_Iallreduce(MPI_IN_PLACE, x, n, MPI_INT64_T, MPI_MAX, WORLD), &request);
+}
+static int sum_floats(float *x, int n) {
+	MPI_Request request;
+	return finish(MPI_Iallreduce(MPI_IN_PLACE, x, n, MPI_FLOAT, MPI_SUM, WORLD), &request);
+}
+static int sum_doubles(double *x, int n) {
+	MPI_Request request;
+	return finish(MPI_Iallreduce(MPI_IN_PLACE, x, n, MPI_DOUBLE, MPI_SUM, WORLD), &request);
+}
+static int bcast(void *x, int n, int root) {
+	MPI_Request request;
+	return finish(MPI_Ibcast(x, n, MPI_BYTE, root, WORLD), &request);
+}
+static int all_to_all(void *to, void *from, int n) {
+	MPI_Request request;
+	return finish(MPI_Ialltoall(from, n, MPI_BYTE, to, n, MPI_BYTE, WORLD), &request);
+}
+static int all_gather(void *to, void *from, int n) {
+	MPI_Request request;
+	return finish(MPI_Iallgather(from, n, MPI_BYTE, to, n, MPI_BYTE, WORLD), &request);
+}
 static void abort_all(int code) { MPI_Abort(MPI_COMM_WORLD, code); }
 enum { serialized = MPI_THREAD_SERIALIZED, max_version = MPI_MAX_LIBRARY_VERSION_STRING, max_error = MPI_MAX_ERROR_STRING };
 */
@@ -104,27 +136,27 @@ func each[T any](name string, x []T, f func(first *T, n C.int) C.int) error {
 }
 
 func (e *engine) max(x []int64) error {
-	return each("MPI_Allreduce", x, func(first *int64, n C.int) C.int { return C.max_ints((*C.int64_t)(first), n) })
+	return each("MPI_Iallreduce", x, func(first *int64, n C.int) C.int { return C.max_ints((*C.int64_t)(first), n) })
 }
 
 func (e *engine) sum32(x []float32) error {
-	return each("MPI_Allreduce", x, func(first *float32, n C.int) C.int { return C.sum_floats((*C.float)(first), n) })
+	return each("MPI_Iallreduce", x, func(first *float32, n C.int) C.int { return C.sum_floats((*C.float)(first), n) })
 }
 
 func (e *engine) sum64(x []float64) error {
-	return each("MPI_Allreduce", x, func(first *float64, n C.int) C.int { return C.sum_doubles((*C.double)(first), n) })
+	return each("MPI_Iallreduce", x, func(first *float64, n C.int) C.int { return C.sum_doubles((*C.double)(first), n) })
 }
 
 func (e *engine) broadcast(x []byte, root int) error {
-	return each("MPI_Bcast", x, func(first *byte, n C.int) C.int { return C.bcast(unsafe.Pointer(first), n, C.int(root)) })
+	return each("MPI_Ibcast", x, func(first *byte, n C.int) C.int { return C.bcast(unsafe.Pointer(first), n, C.int(root)) })
 }
 
 func (e *engine) allToAll(to, from []byte) error {
-	return check("MPI_Alltoall", C.all_to_all(unsafe.Pointer(&to[0]), unsafe.Pointer(&from[0]), C.int(len(from)/e.size)))
+	return check("MPI_Ialltoall", C.all_to_all(unsafe.Pointer(&to[0]), unsafe.Pointer(&from[0]), C.int(len(from)/e.size)))
 }
 
 func (e *engine) allGather(to, from []byte) error {
-	return check("MPI_Allgather", C.all_gather(unsafe.Pointer(&to[0]), unsafe.Pointer(&from[0]), C.int(len(from))))
+	return check("MPI_Iallgather", C.all_gather(unsafe.Pointer(&to[0]), unsafe.Pointer(&from[0]), C.int(len(from))))
 }
 
 func (e *engine) finalize() error { return check("MPI_Finalize", C.MPI_Finalize()) }

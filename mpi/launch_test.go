@@ -151,7 +151,8 @@ func TestFaults(t *testing.T) {
 	} {
 		t.Run(test.program, func(t *testing.T) {
 			r := launch(t, limit/2, self(t), test.ranks, test.program)
-			if r.code == 0 {
+			// MPICH's mpirun stops the other ranks, but sometimes returns 0 itself.
+			if r.code == 0 && !(test.program == "exit 0" && strings.HasPrefix(library(), "MPICH")) {
 				t.Error("exit code 0")
 			}
 			if n := strings.Count(r.stderr, test.want); n == 0 {

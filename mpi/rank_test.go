@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -28,6 +29,7 @@ const programKey = "GUMBEL_MPI_PROGRAM"
 var programs = map[string]func(w *World) error{
 	"hello": func(w *World) error { return w.Barrier() },
 	"train": trainAll,
+	"time":  timeAll,
 	"error": func(w *World) error {
 		return steps(w, func() error { return errors.New("image 17 is damaged") })
 	},
@@ -138,6 +140,39 @@ func TestRank(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkWorld(t, w)
+}
+
+// timeAll times calls on gradients of the size of the example's: see bench/mpi.
+func timeAll(w *World) error {
+	const elements = 1_221_180
+	x := tensor.New(tensor.WithBacking(make([]float32, elements)))
+	model := []G.ValueGrad{&parameter{name: "x", value: x, grad: x}}
+	pieces, err := w.Pieces(w.Size())
+	if err != nil {
+		return err
+	}
+	for _, c := range []struct {
+		name string
+		call func() error
+	}{
+		{"Sum of 2 numbers", func() error { return w.Sum(make([]float64, 2), nil) }},
+		{"SumGradients", func() error { return w.SumGradients(model) }},
+		{"Pieces.Sum", func() error { return errors.Join(pieces.Add(model), pieces.Sum(model)) }},
+	} {
+		times := make([]time.Duration, 200)
+		for i := range times {
+			began := time.Now()
+			if err := c.call(); err != nil {
+				return err
+			}
+			times[i] = time.Since(began)
+		}
+		slices.Sort(times)
+		if w.Rank() == 0 {
+			fmt.Printf("%s: least %v, median %v\n", c.name, times[0], times[len(times)/2])
+		}
+	}
+	return nil
 }
 
 // A training is a run of 50 steps of a small model with a categorical latent.
