@@ -9,11 +9,12 @@ import (
 
 	"github.com/gumbel-go/gumbel/internal/kernel"
 	"github.com/gumbel-go/gumbel/ops"
+	"github.com/gumbel-go/gumbel/vm"
 )
 
 // BenchmarkGumbelSoftmax times float32 samples, as the kernels alone and as a
-// graph's RunAll with all that belongs to it. "backward" is forward and
-// backward together, as a training step has them.
+// RunAll of a graph. "backward" is forward and backward together, as in a
+// training step.
 func BenchmarkGumbelSoftmax(b *testing.B) {
 	shapes := []struct {
 		name  string
@@ -102,13 +103,16 @@ func graphStep(b *testing.B, shape tensor.Shape, hard, backward bool) func() err
 		b.Fatal(err)
 	}
 	if backward {
-		// Backpropagate takes the gradient to y as given, as
-		// y.backward(upstream) does in PyTorch.
+		// Backpropagate takes the gradient to y, as y.backward(upstream)
+		// does in PyTorch.
 		if _, err := G.Backpropagate(G.Nodes{y}, G.Nodes{leaf("upstream")}, G.Nodes{logits}); err != nil {
 			b.Fatal(err)
 		}
 	}
-	m := newMachine(b, g)
+	m, err := vm.New(g)
+	if err != nil {
+		b.Fatal(err)
+	}
 	b.Cleanup(func() { m.Close() })
 	return func() error {
 		defer m.Reset()

@@ -1,405 +1,474 @@
 package gumbel_test
 
 import (
-	"fmt"
-	"hash/fnv"
 	"math"
-	"math/rand/v2"
 	"slices"
 	"testing"
 
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
-	"github.com/gumbel-go/gumbel/gradcheck"
+	"github.com/gumbel-go/gumbel/internal/optest"
 	"github.com/gumbel-go/gumbel/ops"
 )
 
-// layout is a shape and where its distributions lie.
-type layout struct {
-	shape   tensor.Shape
-	axis    int
-	classes int  // for WithClasses; 0: WithAxis
-	plain   bool // neither: the last axis, by default
+// TestOps checks every op of package ops: its gradients, numerically, and everything
+// else in package optest.
+func TestOps(t *testing.T) {
+	optest.Run(t, "ops", []optest.Row{
+		gumbel, gumbelLike, gumbelSoftmax, categorical, straightThrough, bceWithLogits, categoricalKL,
+	})
 }
 
-// layouts are small shapes of ranks 1 to 4, with every axis counted from both ends.
-func layouts() []layout {
-	ls := []layout{
-		{shape: tensor.Shape{6}, classes: 3},
-		{shape: tensor.Shape{2, 6}, classes: 2},
-		{shape: tensor.Shape{2, 2, 6}, classes: 3},
-		{shape: tensor.Shape{1, 2, 2, 4}, classes: 4},
-		{shape: tensor.Shape{2, 3}, classes: 1},
-	}
-	for _, shape := range []tensor.Shape{{4}, {3, 4}, {2, 3, 2}, {2, 2, 3, 2}, {3, 1}} {
-		ls = append(ls, layout{shape: shape, axis: -1, plain: true})
-		for axis := -shape.Dims(); axis < shape.Dims(); axis++ {
-			ls = append(ls, layout{shape: shape, axis: axis})
-		}
-	}
-	return ls
+type (
+	builder    = optest.Builder
+	node       = optest.Node
+	gradient   = optest.Gradient
+	buildError = optest.BuildError
+	runError   = optest.RunError
+	eval       = optest.Eval
+	law        = optest.Law
+	data       = map[string][]float64
+)
+
+func fails(name string, build func(b *builder) (*G.Node, error), want string) buildError {
+	return buildError{Name: name, Build: build, Want: want}
 }
 
-func (l layout) String() string {
-	switch {
-	case l.plain:
-		return fmt.Sprint(l.shape)
-	case l.classes > 0:
-		return fmt.Sprintf("%v blocks of %d", l.shape, l.classes)
-	}
-	return fmt.Sprintf("%v axis %d", l.shape, l.axis)
+func rejects(build func(b *builder) *G.Node, data data, want, input string, index int) runError {
+	return runError{Build: build, Data: data, Want: want, Input: input, Index: index}
 }
 
-func (l layout) options() []ops.DistributionOption {
-	switch {
-	case l.plain:
-		return nil
-	case l.classes > 0:
-		return []ops.DistributionOption{ops.WithClasses(l.classes)}
-	}
-	return []ops.DistributionOption{ops.WithAxis(l.axis)}
+func evaluates(name string, build func(b *builder) *G.Node, want func(b *builder) []float64) eval {
+	return eval{Name: name, Build: build, Want: want}
 }
 
-func (l layout) distributions() [][]int {
-	if l.classes > 0 {
-		return distributions(tensor.Shape{l.shape.TotalSize() / l.classes, l.classes}, -1)
-	}
-	return distributions(l.shape, l.axis)
+func obeys(name string, test func(t *testing.T)) law { return law{Name: name, Test: test} }
+
+var (
+	nan, inf = math.NaN(), math.Inf(1)
+	good     = []float64{1, 2, 3, 4, 5, 6}
+)
+
+// with returns good with another number at an index.
+func with(at int, v float64) []float64 {
+	x := slices.Clone(good)
+	x[at] = v
+	return x
 }
 
-// env is what a row of the table builds its cost from.
-type env struct {
-	layout
-	g      *G.ExprGraph
-	in     map[string]*G.Node
-	source *ops.Source
+func mul(a, b *G.Node) *G.Node  { return G.Must(G.HadamardProd(a, b)) }
+func plus(a, b *G.Node) *G.Node { return G.Must(G.Add(a, b)) }
+
+// array returns an input without a value, for an error of a constructor.
+func array(b *builder, dt tensor.Dtype, shape ...int) *G.Node {
+	return G.NewTensor(b.Graph, dt, len(shape), G.WithShape(shape...), G.WithName("array"))
 }
 
-// opts are the layout's options, those given, and the source.
-func (e env) opts(more ...ops.GumbelSoftmaxOption) []ops.GumbelSoftmaxOption {
-	return append(e.withLayout(more), ops.WithSource(e.source))
+// Gumbel and GumbelLike
+
+func newGumbel(b *builder, options ...ops.NoiseOption) *G.Node {
+	return G.Must(ops.Gumbel(b.Graph, b.Dtype, b.Shape, append(options, ops.WithSource(b.Source))...))
 }
 
-func (e env) withLayout(more []ops.GumbelSoftmaxOption) []ops.GumbelSoftmaxOption {
-	for _, o := range e.options() {
-		more = append(more, o)
-	}
-	return more
+func newGumbelLike(b *builder, options ...ops.NoiseOption) *G.Node {
+	return G.Must(ops.GumbelLike(b.In("x"), append(options, ops.WithSource(b.Source))...))
 }
 
-// given is a soft sample with the noise given.
-func (e env) given(logits, tau string, noise *G.Node, more ...ops.GumbelSoftmaxOption) *G.Node {
-	more = append(e.withLayout(more), ops.WithNoise(noise))
-	return G.Must(ops.GumbelSoftmax(e.in[logits], e.in[tau], more...))
-}
-
-func (e env) categorical(more ...ops.CategoricalOption) []ops.CategoricalOption {
-	for _, o := range e.options() {
-		more = append(more, o)
-	}
-	return more
-}
-
-func (e env) soft(logits, tau string, more ...ops.GumbelSoftmaxOption) *G.Node {
-	return G.Must(ops.GumbelSoftmax(e.in[logits], e.in[tau], e.opts(more...)...))
-}
-
-func (e env) hard(logits, tau string, more ...ops.GumbelSoftmaxOption) *G.Node {
-	return e.soft(logits, tau, append(more, ops.WithHard())...)
-}
-
-// weigh is a cost linear in y, with weights that no symmetry of y can hide behind.
-func (e env) weigh(y *G.Node) *G.Node {
-	w := make(floats, y.Shape().TotalSize())
-	for i := range w {
-		w[i] = math.Sin(float64(3*i + 1))
-	}
-	return dot(y, input(e.g, tensor.Float64, "weights", y.Shape(), w))
-}
-
-func (e env) weighSquare(y *G.Node) *G.Node { return e.weigh(G.Must(G.Square(y))) }
-
-func (e env) kl(q, p *G.Node) *G.Node { return G.Must(ops.CategoricalKL(q, p, e.options()...)) }
-
-// variable is an input of a cost.
-type variable struct {
-	name  string
-	shape tensor.Shape // empty for a scalar
-	data  floats
-	fixed bool // not differentiated by
-}
-
-// data returns numbers for the input called name, the same for each name and shape.
-func (l layout) data(name string) variable {
-	h := fnv.New64a()
-	fmt.Fprint(h, name, l.shape)
-	rng := rand.New(rand.NewPCG(h.Sum64(), 1))
-	switch name {
-	case "tau":
-		return variable{name: name, data: floats{0.8}}
-	case "theta":
-		return variable{name: name, data: floats{-0.4}}
-	}
-	in := variable{name: name, shape: l.shape, data: make(floats, l.shape.TotalSize())}
-	for i := range in.data {
-		in.data[i] = rng.NormFloat64()
-		if name == "targets" {
-			in.data[i] = rng.Float64()
-		}
-	}
-	if name == "masked" || name == "maskedToo" {
-		l.mask(in.data)
-	}
-	return in
-}
-
-// mask puts one class of each distribution at -Inf, and in every third all but one.
-func (l layout) mask(data []float64) {
-	for r, d := range l.distributions() {
-		keep := len(d) - 1
-		if r%3 == 2 {
-			keep = 1
-		}
-		for k := max(keep, 1); k < len(d); k++ {
-			data[d[(r+k)%len(d)]] = math.Inf(-1)
-		}
+func noiseNodes(noise optest.Noise) []node {
+	return []node{
+		{Name: "noise", Exact: true, Build: func(b *builder) *G.Node { return noise(b) }},
+		{Name: "loc and scale", Exact: true, Build: func(b *builder) *G.Node { return noise(b, ops.WithLoc(-2), ops.WithScale(0.3)) }},
 	}
 }
 
-// gradientTest is a cost and, where that has jumps, the smooth one whose gradient it borrows.
-type gradientTest struct {
-	name      string
-	inputs    []string
-	cost      func(e env) *G.Node
-	surrogate func(e env) *G.Node
-	axisless  bool // the op has no axis: one layout of each shape will do
-}
-
-func list(names ...string) []string { return names }
-
-// term is y plus the sum of squares of x: x then has a second way into the cost.
-func term(y, x *G.Node) *G.Node { return G.Must(G.Add(y, G.Must(G.Sum(G.Must(G.Square(x)))))) }
-
-var gumbelSoftmaxTests = []gradientTest{
-	{name: "soft", inputs: list("logits", "tau"), cost: func(e env) *G.Node {
-		return e.weighSquare(e.soft("logits", "tau"))
-	}},
-	{name: "soft, noise given", inputs: list("logits", "tau", "noise"), cost: func(e env) *G.Node {
-		return e.weighSquare(e.given("logits", "tau", e.in["noise"]))
-	}},
-	{name: "soft, tau constant", inputs: list("logits"), cost: func(e env) *G.Node {
-		return e.weigh(G.Must(ops.GumbelSoftmax(e.in["logits"], G.NewConstant(0.7), e.opts()...)))
-	}},
-	{name: "soft, tau learned", inputs: list("logits", "theta"), cost: func(e env) *G.Node {
-		e.in["exp(theta)"] = G.Must(G.Exp(e.in["theta"]))
-		return e.weigh(e.soft("logits", "exp(theta)"))
-	}},
-	{name: "soft, masked", inputs: list("masked", "tau"), cost: func(e env) *G.Node {
-		return e.weighSquare(e.soft("masked", "tau"))
-	}},
-	{name: "soft, masked, noise given", inputs: list("masked", "tau", "noise"), cost: func(e env) *G.Node {
-		return e.weigh(e.given("masked", "tau", e.in["noise"]))
-	}},
-	{name: "soft, of an expression", inputs: list("logits", "tau"), cost: func(e env) *G.Node {
-		e.in["squares"] = G.Must(G.Square(e.in["logits"]))
-		return e.weigh(e.soft("squares", "tau"))
-	}},
-	{name: "soft, logits used twice", inputs: list("logits", "tau"), cost: func(e env) *G.Node {
-		return term(e.weigh(e.soft("logits", "tau")), e.in["logits"])
-	}},
-	{name: "soft, KL of the same logits", inputs: list("logits", "tau"), cost: func(e env) *G.Node {
-		return G.Must(G.Add(e.weigh(e.soft("logits", "tau")), e.weigh(e.kl(e.in["logits"], nil))))
-	}},
-	{name: "two samplers", inputs: list("logits", "tau"), cost: func(e env) *G.Node {
-		return e.weigh(G.Must(G.HadamardProd(e.soft("logits", "tau"), e.soft("logits", "tau"))))
-	}},
-	{name: "two samplers, one noise", inputs: list("logits", "tau", "noise"), cost: func(e env) *G.Node {
-		noise := e.in["noise"]
-		return e.weigh(G.Must(G.HadamardProd(e.given("logits", "tau", noise), e.given("logits", "tau", noise))))
-	}},
-	{name: "sampler of a sample", inputs: list("logits", "tau"), cost: func(e env) *G.Node {
-		e.in["sample"] = e.soft("logits", "tau")
-		return e.weigh(e.soft("sample", "tau"))
-	}},
-	{name: "hard", inputs: list("logits", "tau"),
-		cost:      func(e env) *G.Node { return e.weigh(e.hard("logits", "tau")) },
-		surrogate: func(e env) *G.Node { return e.weigh(e.soft("logits", "tau")) }},
-	{name: "hard, noise given", inputs: list("logits", "tau", "noise"),
-		cost:      func(e env) *G.Node { return e.weigh(e.given("logits", "tau", e.in["noise"], ops.WithHard())) },
-		surrogate: func(e env) *G.Node { return e.weigh(e.given("logits", "tau", e.in["noise"])) }},
-	{name: "hard, masked", inputs: list("masked", "tau"),
-		cost:      func(e env) *G.Node { return e.weigh(e.hard("masked", "tau")) },
-		surrogate: func(e env) *G.Node { return e.weigh(e.soft("masked", "tau")) }},
-	{name: "hard, logits used twice", inputs: list("logits", "tau"),
-		cost:      func(e env) *G.Node { return term(e.weigh(e.hard("logits", "tau")), e.in["logits"]) },
-		surrogate: func(e env) *G.Node { return term(e.weigh(e.soft("logits", "tau")), e.in["logits"]) }},
-}
-
-var otherTests = []gradientTest{
-	{name: "StraightThrough", inputs: list("x"),
-		cost:      func(e env) *G.Node { return e.weigh(G.Must(ops.StraightThrough(e.in["x"], e.options()...))) },
-		surrogate: func(e env) *G.Node { return e.weigh(e.in["x"]) }},
-	{name: "StraightThrough of a sample", inputs: list("logits", "tau"),
-		cost: func(e env) *G.Node {
-			return e.weigh(G.Must(ops.StraightThrough(e.soft("logits", "tau"), e.options()...)))
+func noiseGradients(noise optest.Noise) []gradient {
+	return []gradient{
+		{Name: "noise", Cost: func(b *builder) *G.Node { return b.Weigh(mul(b.In("x"), noise(b))) }},
+		{
+			Name: "loc and scale",
+			Cost: func(b *builder) *G.Node {
+				return b.Weigh(mul(b.In("x"), noise(b, ops.WithLoc(1.5), ops.WithScale(0.25))))
+			},
+			Surrogate: func(b *builder) *G.Node { // x ⊙ (1.5 + 0.25 noise)
+				scaled := G.Must(G.Mul(mul(b.In("x"), noise(b)), G.NewConstant(0.25)))
+				return b.Weigh(plus(scaled, G.Must(G.Mul(b.In("x"), G.NewConstant(1.5)))))
+			},
 		},
-		surrogate: func(e env) *G.Node { return e.weigh(e.soft("logits", "tau")) }},
-	{name: "Categorical", inputs: list("logits", "x"), cost: func(e env) *G.Node {
-		y := G.Must(ops.Categorical(e.in["logits"], e.categorical(ops.WithSource(e.source))...))
-		return term(e.weigh(G.Must(G.HadamardProd(y, e.in["x"]))), e.in["logits"])
-	}},
-	{name: "Categorical, noise given", inputs: list("logits", "noise"), cost: func(e env) *G.Node {
-		y := G.Must(ops.Categorical(e.in["logits"], e.categorical(ops.WithNoise(e.in["noise"]))...))
-		return term(term(e.weigh(y), e.in["logits"]), e.in["noise"])
-	}},
-	{name: "CategoricalKL", inputs: list("q", "p"), cost: func(e env) *G.Node {
-		return e.weigh(e.kl(e.in["q"], e.in["p"]))
-	}},
-	{name: "CategoricalKL, squared", inputs: list("q", "p"), cost: func(e env) *G.Node {
-		return e.weighSquare(e.kl(e.in["q"], e.in["p"]))
-	}},
-	{name: "CategoricalKL, uniform", inputs: list("q"), cost: func(e env) *G.Node {
-		return e.weigh(e.kl(e.in["q"], nil))
-	}},
-	{name: "CategoricalKL, of itself", inputs: list("q"), cost: func(e env) *G.Node {
-		return term(e.weigh(e.kl(e.in["q"], e.in["q"])), e.in["q"])
-	}},
-	{name: "CategoricalKL, there and back", inputs: list("q", "p"), cost: func(e env) *G.Node {
-		return G.Must(G.Add(e.weigh(e.kl(e.in["q"], e.in["p"])), e.weigh(e.kl(e.in["p"], e.in["q"]))))
-	}},
-	{name: "CategoricalKL, q masked", inputs: list("masked", "p"), cost: func(e env) *G.Node {
-		return e.weigh(e.kl(e.in["masked"], e.in["p"]))
-	}},
-	{name: "CategoricalKL, both masked", inputs: list("masked", "maskedToo"), cost: func(e env) *G.Node {
-		return e.weigh(e.kl(e.in["masked"], e.in["maskedToo"]))
-	}},
-	{name: "CategoricalKL, masked, uniform", inputs: list("masked"), cost: func(e env) *G.Node {
-		return e.weigh(e.kl(e.in["masked"], nil))
-	}},
-	{name: "BCEWithLogits", inputs: list("logits", "targets"), axisless: true, cost: func(e env) *G.Node {
-		return e.weighSquare(G.Must(ops.BCEWithLogits(e.in["logits"], e.in["targets"])))
-	}},
-	{name: "BCEWithLogits, of itself", inputs: list("x"), axisless: true, cost: func(e env) *G.Node {
-		return e.weigh(G.Must(ops.BCEWithLogits(e.in["x"], e.in["x"])))
-	}},
-	{name: "Gumbel", inputs: list("x"), axisless: true, cost: func(e env) *G.Node {
-		return e.weigh(G.Must(G.HadamardProd(e.in["x"], e.gumbel())))
-	}},
-	{name: "Gumbel, loc and scale", inputs: list("x"), axisless: true,
-		cost: func(e env) *G.Node {
-			return e.weigh(G.Must(G.HadamardProd(e.in["x"], e.gumbel(ops.WithLoc(1.5), ops.WithScale(0.25)))))
-		},
-		surrogate: func(e env) *G.Node { return e.shiftedNoise(e.gumbel()) }},
-	{name: "GumbelLike", inputs: list("x"), axisless: true, cost: func(e env) *G.Node {
-		return e.weigh(G.Must(G.HadamardProd(e.in["x"], e.gumbelLike())))
-	}},
-	{name: "GumbelLike, loc and scale", inputs: list("x"), axisless: true,
-		cost: func(e env) *G.Node {
-			return e.weigh(G.Must(G.HadamardProd(e.in["x"], e.gumbelLike(ops.WithLoc(1.5), ops.WithScale(0.25)))))
-		},
-		surrogate: func(e env) *G.Node { return e.shiftedNoise(e.gumbelLike()) }},
-	{name: "GumbelLike as a sampler's noise", inputs: list("x", "tau"), cost: func(e env) *G.Node {
-		return e.weighSquare(e.given("x", "tau", e.gumbelLike()))
-	}},
-}
-
-func (e env) gumbel(more ...ops.NoiseOption) *G.Node {
-	return G.Must(ops.Gumbel(e.g, tensor.Float64, e.shape, append(more, ops.WithSource(e.source))...))
-}
-
-func (e env) gumbelLike(more ...ops.NoiseOption) *G.Node {
-	return G.Must(ops.GumbelLike(e.in["x"], append(more, ops.WithSource(e.source))...))
-}
-
-// shiftedNoise is the cost of x ⊙ (1.5 + 0.25 noise).
-func (e env) shiftedNoise(noise *G.Node) *G.Node {
-	x := e.in["x"]
-	scaled := G.Must(G.Mul(G.Must(G.HadamardProd(x, noise)), G.NewConstant(0.25)))
-	return e.weigh(G.Must(G.Add(scaled, G.Must(G.Mul(x, G.NewConstant(1.5))))))
-}
-
-func TestGradients(t *testing.T) {
-	for _, tt := range append(gumbelSoftmaxTests, otherTests...) {
-		t.Run(tt.name, func(t *testing.T) {
-			for _, l := range layouts() {
-				if tt.axisless && !l.plain {
-					continue
-				}
-				t.Run(l.String(), func(t *testing.T) { tt.check(t, l) })
-			}
-		})
 	}
 }
 
-func (tt gradientTest) check(t *testing.T, l layout) {
-	var variables []variable
-	for _, name := range tt.inputs {
-		variables = append(variables, l.data(name))
-	}
-	var opts []gradcheck.Option
-	if tt.surrogate != nil {
-		opts = append(opts, gradcheck.WithSurrogate(l.build(variables, tt.surrogate)))
-	}
-	if err := gradcheck.Check(l.build(variables, tt.cost), opts...); err != nil {
-		t.Error(err)
+func noiseLaws(noise optest.Noise) []law {
+	return []law{obeys("law", noise.Law), obeys("tails", noise.Tails), obeys("dtypes", noise.SameInBothDtypes)}
+}
+
+var gumbel = optest.Row{
+	Op:        ops.Gumbel,
+	Nodes:     noiseNodes(newGumbel),
+	Gradients: noiseGradients(newGumbel),
+	BuildErrors: []buildError{
+		fails("nil graph", func(b *builder) (*G.Node, error) { return ops.Gumbel(nil, tensor.Float64, b.Shape) }, "the graph is nil"),
+		fails("integers", func(b *builder) (*G.Node, error) { return ops.Gumbel(b.Graph, tensor.Int, b.Shape) }, "dtype int"),
+		fails("negative dimension", func(b *builder) (*G.Node, error) {
+			return ops.Gumbel(b.Graph, tensor.Float64, tensor.Shape{-2})
+		}, "negative dimension"),
+		fails("scale 0", func(b *builder) (*G.Node, error) {
+			return ops.Gumbel(b.Graph, tensor.Float64, b.Shape, ops.WithScale(0))
+		}, "the scale is 0"),
+		fails("scale 1e38", func(b *builder) (*G.Node, error) {
+			return ops.Gumbel(b.Graph, tensor.Float32, b.Shape, ops.WithScale(1e38))
+		}, "leaves the range of float32"),
+		fails("loc NaN", func(b *builder) (*G.Node, error) {
+			return ops.Gumbel(b.Graph, tensor.Float64, b.Shape, ops.WithLoc(nan))
+		}, "the location is NaN"),
+		fails("nil source", func(b *builder) (*G.Node, error) {
+			return ops.Gumbel(b.Graph, tensor.Float64, b.Shape, ops.WithSource(nil))
+		}, "WithSource: the source is nil"),
+	},
+	Laws:     noiseLaws(newGumbel),
+	NoGolden: "noise has no counterpart elsewhere; package philox checks its bits",
+}
+
+var gumbelLike = optest.Row{
+	Op:    ops.GumbelLike,
+	Nodes: noiseNodes(newGumbelLike),
+	Gradients: append(noiseGradients(newGumbelLike), gradient{
+		Name: "as the noise of a sample",
+		Cost: func(b *builder) *G.Node { return b.WeighSquare(b.Given(b.In("x"), b.In("tau"), newGumbelLike(b))) },
+	}),
+	NoGradient: true,
+	BuildErrors: []buildError{
+		fails("nil", func(b *builder) (*G.Node, error) { return ops.GumbelLike(nil) }, "x is nil"),
+		fails("integers", func(b *builder) (*G.Node, error) { return ops.GumbelLike(array(b, tensor.Int, 2)) }, "dtype int"),
+		fails("scale -1", func(b *builder) (*G.Node, error) { return ops.GumbelLike(b.In("x"), ops.WithScale(-1)) }, "the scale is -1"),
+	},
+	Laws:     noiseLaws(newGumbelLike),
+	NoGolden: "noise has no counterpart elsewhere; package philox checks its bits",
+}
+
+// GumbelSoftmax
+
+func soft(b *builder) *G.Node { return b.Soft(b.In("logits"), b.In("tau")) }
+
+func hard(b *builder) *G.Node { return b.Soft(b.In("logits"), b.In("tau"), ops.WithHard()) }
+
+func givenSoft(b *builder) *G.Node { return b.Given(b.In("logits"), b.In("tau"), b.In("noise")) }
+
+func givenHard(b *builder) *G.Node {
+	return b.Given(b.In("logits"), b.In("tau"), b.In("noise"), ops.WithHard())
+}
+
+func maskedSoft(b *builder) *G.Node { return b.Soft(b.In("masked"), b.In("tau")) }
+
+func maskedHard(b *builder) *G.Node { return b.Soft(b.In("masked"), b.In("tau"), ops.WithHard()) }
+
+func weighed(y func(b *builder) *G.Node) func(b *builder) *G.Node {
+	return func(b *builder) *G.Node { return b.Weigh(y(b)) }
+}
+
+func squared(y func(b *builder) *G.Node) func(b *builder) *G.Node {
+	return func(b *builder) *G.Node { return b.WeighSquare(y(b)) }
+}
+
+// soften returns a constructor with options, for an error.
+func soften(options ...ops.GumbelSoftmaxOption) func(b *builder) (*G.Node, error) {
+	return func(b *builder) (*G.Node, error) {
+		return ops.GumbelSoftmax(b.In("logits"), b.In("tau"), options...)
 	}
 }
 
-func (l layout) build(variables []variable, cost func(env) *G.Node) gradcheck.Build {
-	return func(g *G.ExprGraph, src *ops.Source) (*G.Node, G.Nodes, error) {
-		e := env{layout: l, g: g, in: make(map[string]*G.Node), source: src}
-		var wrt G.Nodes
-		for _, in := range variables {
-			n := input(g, tensor.Float64, in.name, in.shape, in.data)
-			e.in[in.name] = n
-			if !in.fixed {
-				wrt = append(wrt, n)
-			}
-		}
-		return cost(e), wrt, nil
-	}
+func running(build func(b *builder) (*G.Node, error)) func(b *builder) *G.Node {
+	return func(b *builder) *G.Node { return G.Must(build(b)) }
 }
 
-// Ops without a gradient refuse one on a TapeMachine, which asks, and pass none on on a
-// LispMachine, which does not.
-func TestNoGradient(t *testing.T) {
-	tests := []struct {
-		name string
-		op   func(x *G.Node) (*G.Node, error)
-	}{
-		{"Categorical", func(x *G.Node) (*G.Node, error) {
-			return ops.Categorical(x, ops.WithSource(ops.NewSource(1)))
+var gumbelSoftmax = optest.Row{
+	Op: ops.GumbelSoftmax,
+	Nodes: []node{
+		{Name: "soft", Build: soft},
+		{Name: "hard", Exact: true, Build: hard},
+		{Name: "soft, noise given", Build: givenSoft},
+		{Name: "hard, noise given", Exact: true, Build: givenHard},
+		{Name: "soft, tau constant", Build: func(b *builder) *G.Node {
+			return b.Soft(b.In("logits"), b.Constant(0.7))
 		}},
-		{"GumbelLike", func(x *G.Node) (*G.Node, error) {
-			return ops.GumbelLike(x, ops.WithSource(ops.NewSource(1)))
+		{Name: "hard, tau constant", Exact: true, Build: func(b *builder) *G.Node {
+			return b.Soft(b.In("logits"), b.Constant(0.7), ops.WithHard())
 		}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			build := func() (x, cost *G.Node) {
-				x = input(G.NewGraph(), tensor.Float64, "x", tensor.Shape{2, 3}, floats{1, 2, 3, 4, 5, 6})
-				y, err := tt.op(x)
-				if err != nil {
-					t.Fatal(err)
-				}
-				return x, dot(y, y)
-			}
-			x, cost := build()
-			if _, err := G.Grad(cost, x); err == nil {
-				t.Error("G.Grad gave a gradient")
-			}
-			if G.CUDA {
-				return
-			}
-			x, cost = build()
-			grads, err := backpropagate(t, x.Graph(), cost, G.Nodes{x}, true)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if slices.ContainsFunc(elements(grads[0]), func(v float64) bool { return v != 0 }) {
-				t.Errorf("the lisp machine's gradient is %v", elements(grads[0]))
-			}
-		})
-	}
+	},
+	Gradients: []gradient{
+		{Name: "soft", Cost: squared(soft)},
+		{Name: "soft, noise given", Cost: squared(givenSoft)},
+		{Name: "soft, tau constant", Cost: func(b *builder) *G.Node {
+			return b.Weigh(b.Soft(b.In("logits"), G.NewConstant(0.7)))
+		}},
+		{Name: "soft, tau learned", Cost: func(b *builder) *G.Node {
+			return b.Weigh(b.Soft(b.In("logits"), G.Must(G.Exp(b.In("theta")))))
+		}},
+		{Name: "soft, masked", Cost: squared(maskedSoft)},
+		{Name: "soft, masked, noise given", Cost: func(b *builder) *G.Node {
+			return b.Weigh(b.Given(b.In("masked"), b.In("tau"), b.In("noise")))
+		}},
+		{Name: "soft, of an expression", Cost: func(b *builder) *G.Node {
+			return b.Weigh(b.Soft(G.Must(G.Square(b.In("logits"))), b.In("tau")))
+		}},
+		{Name: "soft, logits used twice", Cost: func(b *builder) *G.Node {
+			return optest.Term(b.Weigh(soft(b)), b.In("logits"))
+		}},
+		{Name: "soft, KL of the same logits", Cost: func(b *builder) *G.Node {
+			return plus(b.Weigh(soft(b)), b.Weigh(b.KL(b.In("logits"), nil)))
+		}},
+		{Name: "two samplers", Cost: func(b *builder) *G.Node { return b.Weigh(mul(soft(b), soft(b))) }},
+		{Name: "two samplers, one noise", Cost: func(b *builder) *G.Node { return b.Weigh(mul(givenSoft(b), givenSoft(b))) }},
+		{Name: "sampler of a sample", Cost: func(b *builder) *G.Node { return b.Weigh(b.Soft(soft(b), b.In("tau"))) }},
+		{Name: "hard", Cost: weighed(hard), Surrogate: weighed(soft)},
+		{Name: "hard, noise given", Cost: weighed(givenHard), Surrogate: weighed(givenSoft)},
+		{Name: "hard, masked", Cost: weighed(maskedHard), Surrogate: weighed(maskedSoft)},
+		{
+			Name:      "hard, logits used twice",
+			Cost:      func(b *builder) *G.Node { return optest.Term(b.Weigh(hard(b)), b.In("logits")) },
+			Surrogate: func(b *builder) *G.Node { return optest.Term(b.Weigh(soft(b)), b.In("logits")) },
+		},
+	},
+	Masks: []node{{Name: "soft", Build: maskedSoft}, {Name: "hard", Build: maskedHard}},
+	BuildErrors: []buildError{
+		fails("nil logits", func(b *builder) (*G.Node, error) { return ops.GumbelSoftmax(nil, b.In("tau")) }, "logits is nil"),
+		fails("nil tau", func(b *builder) (*G.Node, error) { return ops.GumbelSoftmax(b.In("logits"), nil) }, "tau is nil"),
+		fails("integers", func(b *builder) (*G.Node, error) {
+			return ops.GumbelSoftmax(array(b, tensor.Int, 2, 6), b.In("tau"))
+		}, "logits has dtype int"),
+		fails("tau float32", func(b *builder) (*G.Node, error) {
+			return ops.GumbelSoftmax(b.In("logits"), G.NewScalar(b.Graph, tensor.Float32, G.WithName("tau32")))
+		}, "tau has dtype float32 but logits has float64: they must match"),
+		fails("tau a vector", func(b *builder) (*G.Node, error) {
+			return ops.GumbelSoftmax(b.In("logits"), array(b, tensor.Float64, 1))
+		}, `tau has shape \(1\)`),
+		fails("tau of another graph", func(b *builder) (*G.Node, error) {
+			return ops.GumbelSoftmax(b.In("logits"), G.NewScalar(G.NewGraph(), tensor.Float64, G.WithName("tau")))
+		}, "another graph"),
+		fails("logits and tau constants", func(b *builder) (*G.Node, error) {
+			x := tensor.New(tensor.WithShape(2), tensor.WithBacking([]float64{1, 2}))
+			return ops.GumbelSoftmax(G.NewConstant(x), G.NewConstant(0.5))
+		}, "is a constant, which is in no graph: make it an input of a graph"),
+		fails("scalar logits", func(b *builder) (*G.Node, error) { return ops.GumbelSoftmax(b.In("tau"), b.In("tau")) }, "a scalar has no axis"),
+		fails("axis 2", soften(ops.WithAxis(2)), `axis 2 is out of range for shape \(2, 6\)`),
+		fails("axis -3", soften(ops.WithAxis(-3)), "axis -3 is out of range"),
+		fails("4 of 6 classes", soften(ops.WithClasses(4)), "4 classes do not divide"),
+		fails("0 classes", soften(ops.WithClasses(0)), "WithClasses: k is 0, want at least 1"),
+		fails("classes, axis 0", soften(ops.WithClasses(2), ops.WithAxis(0)), "along the last axis"),
+		fails("noise shape", func(b *builder) (*G.Node, error) {
+			return ops.GumbelSoftmax(b.In("logits"), b.In("tau"), ops.WithNoise(array(b, tensor.Float64, 6, 2)))
+		}, `noise has shape \(6, 2\) but logits has \(2, 6\)`),
+		fails("noise dtype", func(b *builder) (*G.Node, error) {
+			return ops.GumbelSoftmax(b.In("logits"), b.In("tau"), ops.WithNoise(array(b, tensor.Float32, 2, 6)))
+		}, "noise has dtype float32"),
+		fails("nil noise", soften(ops.WithNoise(nil)), "the noise is nil"),
+		fails("nil source", soften(ops.WithSource(nil)), "the source is nil"),
+		fails("nil option", soften(nil), "option 0 is nil"),
+		fails("noise and a source", func(b *builder) (*G.Node, error) {
+			return ops.GumbelSoftmax(b.In("logits"), b.In("tau"), ops.WithNoise(b.In("noise")), ops.WithSource(b.Source))
+		}, "WithSource has no effect beside WithNoise"),
+	},
+	RunErrors: []runError{
+		rejects(running(soften()), data{"tau": {0}}, `tau is 0, want a positive`, "tau", 0),
+		rejects(running(soften()), data{"tau": {-1}}, `tau is -1`, "tau", 0),
+		rejects(running(soften(ops.WithHard())), data{"tau": {nan}}, `tau is NaN`, "tau", 0),
+		rejects(running(soften()), data{"tau": {inf}}, `tau is \+Inf`, "tau", 0),
+		rejects(running(soften()), data{"logits": with(3, nan)}, `logits\[1,0\] is NaN`, "logits", 3),
+		rejects(running(soften(ops.WithHard())), data{"logits": with(5, inf)}, `logits\[1,2\] is \+Inf`, "logits", 5),
+		rejects(running(soften(ops.WithAxis(0))), data{"logits": with(4, nan)}, `logits\[1,1\] is NaN`, "logits", 4),
+		rejects(running(soften(ops.WithClasses(1))), data{"logits": with(4, -inf)}, `logits\[1,1:2\] are all -Inf`, "logits", 4),
+		rejects(running(soften()), data{"logits": {1, 2, 3, -inf, -inf, -inf}}, `logits\[1,:\] are all -Inf`, "logits", 3),
+		rejects(running(soften(ops.WithAxis(0))), data{"logits": {1, -inf, 3, 4, -inf, 6}}, `logits\[:,1\] are all -Inf`, "logits", 1),
+		rejects(givenSoft, data{"noise": with(2, nan)}, `noise\[0,2\] is NaN`, "noise", 2),
+		rejects(givenSoft, data{"logits": with(2, -inf), "noise": with(2, inf)}, `noise\[0,2\] is \+Inf`, "noise", 2),
+		rejects(givenSoft, data{"logits": with(0, optest.Huge), "noise": with(0, optest.Huge)}, `logits\[0,0\] \+ noise\[0,0\] is outside the range of float`, "logits", 0),
+	},
+	Evals: []eval{
+		evaluates("soft", func(b *builder) *G.Node { return b.Soft(b.In("logits"), b.In("tau"), ops.WithDeterministicEval()) }, optest.Softmax),
+		evaluates("soft, noise given", func(b *builder) *G.Node {
+			return b.Given(b.In("logits"), b.In("tau"), b.In("noise"), ops.WithDeterministicEval())
+		}, optest.Softmax),
+		evaluates("hard", func(b *builder) *G.Node {
+			return b.Soft(b.In("logits"), b.In("tau"), ops.WithDeterministicEval(), ops.WithHard())
+		}, optest.Mode),
+	},
+	Laws: []law{
+		obeys("frequencies", optest.Sampler(func(b *builder, logits, tau *G.Node) *G.Node {
+			return b.Soft(logits, tau, ops.WithHard())
+		}).Frequencies),
+		obeys("independence", optest.Sampler(func(b *builder, logits, tau *G.Node) *G.Node {
+			return b.Soft(logits, tau, ops.WithHard())
+		}).Independence),
+		obeys("logits of 255", optest.LogitsOf255),
+		obeys("no rare NaN", optest.NoRareNaN),
+		obeys("many classes at a low temperature", optest.ManyClassesAtLowTemperature),
+	},
+	Golden: optest.GoldenGumbelSoftmax,
+}
+
+// Categorical
+
+func newCategorical(b *builder, logits *G.Node, options ...ops.CategoricalOption) *G.Node {
+	options = append(optest.Options(b, options...), ops.WithSource(b.Source))
+	return G.Must(ops.Categorical(logits, options...))
+}
+
+func givenCategorical(b *builder) *G.Node {
+	return G.Must(ops.Categorical(b.In("logits"), optest.Options[ops.CategoricalOption](b, ops.WithNoise(b.In("noise")))...))
+}
+
+func drawClasses(b *builder) *G.Node { return newCategorical(b, b.In("logits")) }
+
+var categorical = optest.Row{
+	Op: ops.Categorical,
+	Nodes: []node{
+		{Name: "drawn", Exact: true, Build: drawClasses},
+		{Name: "noise given", Exact: true, Build: givenCategorical},
+	},
+	Gradients: []gradient{
+		{Name: "drawn", Cost: func(b *builder) *G.Node {
+			return optest.Term(b.Weigh(mul(drawClasses(b), b.In("x"))), b.In("logits"))
+		}},
+		{Name: "noise given", Cost: func(b *builder) *G.Node {
+			return optest.Term(optest.Term(b.Weigh(givenCategorical(b)), b.In("logits")), b.In("noise"))
+		}},
+	},
+	NoGradient: true,
+	Masks:      []node{{Name: "drawn", Build: func(b *builder) *G.Node { return newCategorical(b, b.In("masked")) }}},
+	BuildErrors: []buildError{
+		fails("nil", func(b *builder) (*G.Node, error) { return ops.Categorical(nil) }, "logits is nil"),
+		fails("integers", func(b *builder) (*G.Node, error) { return ops.Categorical(array(b, tensor.Int, 2, 6)) }, "dtype int"),
+		fails("axis 5", func(b *builder) (*G.Node, error) { return ops.Categorical(b.In("logits"), ops.WithAxis(5)) }, "axis 5"),
+		fails("a constant", func(b *builder) (*G.Node, error) {
+			x := tensor.New(tensor.WithShape(2), tensor.WithBacking([]float64{1, 2}))
+			return ops.Categorical(G.NewConstant(x))
+		}, "is a constant, which is in no graph: make it an input of a graph"),
+		fails("noise and a source", func(b *builder) (*G.Node, error) {
+			return ops.Categorical(b.In("logits"), ops.WithNoise(b.In("noise")), ops.WithSource(b.Source))
+		}, "WithSource has no effect beside WithNoise"),
+	},
+	RunErrors: []runError{
+		rejects(drawClasses, data{"logits": with(0, nan)}, `logits\[0,0\] is NaN`, "logits", 0),
+		rejects(drawClasses, data{"logits": {-inf, -inf, -inf, 1, 2, 3}}, `logits\[0,:\] are all -Inf`, "logits", 0),
+		rejects(givenCategorical, data{"noise": with(5, nan)}, `noise\[1,2\] is NaN`, "noise", 5),
+	},
+	Evals: []eval{evaluates("drawn", func(b *builder) *G.Node {
+		return newCategorical(b, b.In("logits"), ops.WithDeterministicEval())
+	}, optest.Mode)},
+	Laws: []law{
+		obeys("frequencies", optest.Sampler(func(b *builder, logits, _ *G.Node) *G.Node { return newCategorical(b, logits) }).Frequencies),
+		obeys("independence", optest.Sampler(func(b *builder, logits, _ *G.Node) *G.Node { return newCategorical(b, logits) }).Independence),
+	},
+	NoGolden: "PyTorch draws other numbers; the law of frequencies checks the samples",
+}
+
+// StraightThrough
+
+func straighten(b *builder, x *G.Node) *G.Node {
+	return G.Must(ops.StraightThrough(x, optest.Options[ops.DistributionOption](b)...))
+}
+
+func straight(b *builder) *G.Node { return straighten(b, b.In("soft")) }
+
+var straightThrough = optest.Row{
+	Op: ops.StraightThrough,
+	Nodes: []node{
+		{Name: "of an array", Exact: true, Build: straight},
+		{Name: "of a sample", Exact: true, Build: func(b *builder) *G.Node { return straighten(b, soft(b)) }},
+	},
+	Gradients: []gradient{
+		{Name: "of an array", Cost: weighed(straight), Surrogate: func(b *builder) *G.Node { return b.Weigh(b.In("soft")) }},
+		{Name: "of a sample", Cost: func(b *builder) *G.Node { return b.Weigh(straighten(b, soft(b))) }, Surrogate: weighed(soft)},
+	},
+	BuildErrors: []buildError{
+		fails("nil", func(b *builder) (*G.Node, error) { return ops.StraightThrough(nil) }, "soft is nil"),
+		fails("axis 5", func(b *builder) (*G.Node, error) { return ops.StraightThrough(b.In("soft"), ops.WithAxis(5)) }, "axis 5"),
+		fails("a constant", func(b *builder) (*G.Node, error) {
+			x := tensor.New(tensor.WithShape(2), tensor.WithBacking([]float64{1, 2}))
+			return ops.StraightThrough(G.NewConstant(x))
+		}, "is a constant, which is in no graph: make it an input of a graph"),
+	},
+	RunErrors: []runError{
+		rejects(straight, data{"soft": with(1, nan)}, `soft\[0,1\] is NaN`, "soft", 1),
+		rejects(straight, data{"soft": with(1, inf)}, `soft\[0,1\] is \+Inf`, "soft", 1),
+	},
+	NoGolden: "an argmax, which the gradient tests check through a sample",
+}
+
+// BCEWithLogits
+
+func bce(b *builder) *G.Node { return G.Must(ops.BCEWithLogits(b.In("logits"), b.In("targets"))) }
+
+var bceWithLogits = optest.Row{
+	Op: ops.BCEWithLogits,
+	Nodes: []node{
+		{Name: "targets", Build: bce},
+		{Name: "fixed targets", Build: func(b *builder) *G.Node {
+			return G.Must(ops.BCEWithLogits(b.In("logits"), b.Fixed("targets")))
+		}},
+	},
+	Gradients: []gradient{
+		{Name: "targets", Cost: squared(bce)},
+		{Name: "of itself", Cost: func(b *builder) *G.Node { return b.Weigh(G.Must(ops.BCEWithLogits(b.In("x"), b.In("x")))) }},
+	},
+	BuildErrors: []buildError{
+		fails("shapes", func(b *builder) (*G.Node, error) {
+			return ops.BCEWithLogits(b.In("logits"), array(b, tensor.Float64, 6, 2))
+		}, "targets has shape"),
+		fails("dtypes", func(b *builder) (*G.Node, error) {
+			return ops.BCEWithLogits(b.In("logits"), array(b, tensor.Float32, 2, 6))
+		}, "targets has dtype float32"),
+		fails("nil", func(b *builder) (*G.Node, error) { return ops.BCEWithLogits(b.In("logits"), nil) }, "targets is nil"),
+	},
+	RunErrors: []runError{
+		rejects(bce, data{"logits": with(1, nan)}, `logits\[0,1\] is NaN`, "logits", 1),
+		rejects(bce, data{"logits": with(1, -inf), "targets": good}, `logits\[0,1\] is -Inf but targets\[0,1\] is not 0, so the loss is infinite`, "logits", 1),
+		rejects(bce, data{"logits": with(4, inf), "targets": {0, 0, 0, 0, 0, 0}}, `logits\[1,1\] is \+Inf but targets\[1,1\] is not 1, so the loss is infinite`, "logits", 4),
+		rejects(bce, data{"targets": with(3, inf)}, `targets\[1,0\] is \+Inf`, "targets", 3),
+	},
+	Golden: optest.GoldenBCEWithLogits,
+}
+
+// CategoricalKL
+
+func kl(q, p string) func(b *builder) *G.Node {
+	return func(b *builder) *G.Node { return b.KL(b.In(q), b.In(p)) }
+}
+
+func klOfUniform(q string) func(b *builder) *G.Node {
+	return func(b *builder) *G.Node { return b.KL(b.In(q), nil) }
+}
+
+var categoricalKL = optest.Row{
+	Op: ops.CategoricalKL,
+	Nodes: []node{
+		{Name: "of two", Build: kl("q", "p")},
+		{Name: "of the uniform", Build: klOfUniform("q")},
+	},
+	Gradients: []gradient{
+		{Name: "of two", Cost: weighed(kl("q", "p"))},
+		{Name: "squared", Cost: squared(kl("q", "p"))},
+		{Name: "of the uniform", Cost: weighed(klOfUniform("q"))},
+		{Name: "of itself", Cost: func(b *builder) *G.Node { return optest.Term(b.Weigh(b.KL(b.In("q"), b.In("q"))), b.In("q")) }},
+		{Name: "there and back", Cost: func(b *builder) *G.Node {
+			return plus(b.Weigh(b.KL(b.In("q"), b.In("p"))), b.Weigh(b.KL(b.In("p"), b.In("q"))))
+		}},
+		{Name: "q masked", Cost: weighed(kl("masked", "p"))},
+		{Name: "both masked", Cost: weighed(kl("masked", "maskedToo"))},
+		{Name: "masked, of the uniform", Cost: weighed(klOfUniform("masked"))},
+	},
+	Masks: []node{{Name: "of two", Build: kl("masked", "p")}, {Name: "of the uniform", Build: klOfUniform("masked")}},
+	BuildErrors: []buildError{
+		fails("shapes", func(b *builder) (*G.Node, error) { return ops.CategoricalKL(b.In("q"), array(b, tensor.Float64, 6, 2)) }, "p has shape"),
+		fails("nil", func(b *builder) (*G.Node, error) { return ops.CategoricalKL(nil, b.In("p")) }, "q is nil"),
+		fails("no class", func(b *builder) (*G.Node, error) { return ops.CategoricalKL(array(b, tensor.Float64, 2, 0), nil) }, "at least one class"),
+	},
+	RunErrors: []runError{
+		rejects(kl("q", "p"), data{"q": with(1, nan)}, `q\[0,1\] is NaN`, "q", 1),
+		rejects(kl("q", "p"), data{"p": with(4, inf)}, `p\[1,1\] is \+Inf`, "p", 4),
+		rejects(kl("q", "p"), data{"p": with(4, -inf)}, `p\[1,1\] is -Inf but q\[1,1\] is not, so the divergence is infinite: mask`, "p", 4),
+		rejects(kl("q", "p"), data{"q": {1, 2, 3, -inf, -inf, -inf}}, `q\[1,:\] are all -Inf`, "q", 3),
+		rejects(kl("q", "p"), data{"p": {-inf, -inf, -inf, 1, 2, 3}}, `p\[0,:\] are all -Inf`, "p", 0),
+	},
+	Golden: optest.GoldenCategoricalKL,
 }

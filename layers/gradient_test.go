@@ -3,8 +3,11 @@ package layers_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/gonum"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
@@ -75,19 +78,131 @@ func weigh(y *G.Node) *G.Node {
 	return G.Must(G.Sum(G.Must(G.HadamardProd(y, c))))
 }
 
+// linearCosts are costs of a layer and its input. wrt leaves out an input.
+var linearCosts = []struct {
+	name string
+	cost func(y func(x *G.Node) *G.Node, x *G.Node, model G.Nodes) *G.Node
+	wrt  func(x *G.Node, model G.Nodes) G.Nodes
+}{
+	{name: "linear", cost: func(y func(x *G.Node) *G.Node, x *G.Node, _ G.Nodes) *G.Node { return weigh(y(x)) }},
+	{name: "squared", cost: weighSquare},
+	{name: "x not wanted", cost: weighSquare, wrt: func(_ *G.Node, model G.Nodes) G.Nodes { return model }},
+	{name: "W not wanted", cost: weighSquare, wrt: func(x *G.Node, model G.Nodes) G.Nodes { return G.Nodes{model[1], x} }},
+	{name: "of an expression, all used twice", cost: func(y func(x *G.Node) *G.Node, x *G.Node, model G.Nodes) *G.Node {
+		cost := weigh(y(G.Must(G.Square(x))))
+		for _, n := range append(model, x) {
+			cost = G.Must(G.Add(cost, G.Must(G.Sum(G.Must(G.Square(n))))))
+		}
+		return cost
+	}},
+	{name: "twice in one cost", cost: func(y func(x *G.Node) *G.Node, x *G.Node, _ G.Nodes) *G.Node {
+		return weigh(G.Must(G.HadamardProd(y(x), y(G.Must(G.Square(x))))))
+	}},
+	// Gorgonia adds in place if it can, to the output of the layer.
+	{name: "output overwritten", cost: func(y func(x *G.Node) *G.Node, x *G.Node, _ G.Nodes) *G.Node {
+		return weigh(G.Must(G.Square(G.Must(G.Add(y(x), G.NewConstant(1.5))))))
+	}},
+}
+
+func weighSquare(y func(x *G.Node) *G.Node, x *G.Node, _ G.Nodes) *G.Node {
+	return weigh(G.Must(G.Square(y(x))))
+}
+
 func TestLinearGradients(t *testing.T) {
 	sizes := []struct{ batch, in, out int }{{3, 4, 5}, {1, 4, 5}, {3, 1, 2}, {3, 4, 1}, {2, 1, 1}, {1, 4, 1}, {1, 1, 1}}
-	for _, act := range []layers.Activation{layers.Identity, layers.ReLU, layers.Tanh, layers.Sigmoid} {
-		for _, s := range sizes {
-			t.Run(fmt.Sprintf("%v/%dx%dx%d", act, s.batch, s.in, s.out), func(t *testing.T) {
-				checkGradients(t, func(g *G.ExprGraph) (*G.Node, G.Nodes) {
-					x := input(g, "x", s.batch, s.in)
-					l := linear(t, g, "l", s.in, s.out, layers.WithActivation(act))
-					return weigh(forward(t, l, x)), append(l.Model(), x)
+	for _, c := range linearCosts {
+		for _, act := range []layers.Activation{layers.Identity, layers.ReLU, layers.Tanh, layers.Sigmoid} {
+			for _, s := range sizes {
+				if G.CUDA && s != sizes[0] && c.name != "linear" {
+					continue // each case opens a machine, which takes a GPU half a second
+				}
+				t.Run(fmt.Sprintf("%s/%v/%dx%dx%d", c.name, act, s.batch, s.in, s.out), func(t *testing.T) {
+					checkGradients(t, func(g *G.ExprGraph) (*G.Node, G.Nodes) {
+						x := input(g, "x", s.batch, s.in)
+						l := linear(t, g, "l", s.in, s.out, layers.WithActivation(act))
+						wrt := append(l.Model(), x)
+						if c.wrt != nil {
+							wrt = c.wrt(x, l.Model())
+						}
+						y := func(x *G.Node) *G.Node { return forward(t, l, x) }
+						return c.cost(y, x, l.Model()), wrt
+					})
 				})
-			})
+			}
 		}
 	}
+}
+
+// countingBLAS counts matrix products.
+type countingBLAS struct {
+	gonum.Implementation
+	products *int
+}
+
+func (b countingBLAS) Dgemm(tA, tB blas.Transpose, m, n, k int, alpha float64, x []float64, ldx int, y []float64, ldy int, beta float64, z []float64, ldz int) {
+	*b.products++
+	b.Implementation.Dgemm(tA, tB, m, n, k, alpha, x, ldx, y, ldy, beta, z, ldz)
+}
+
+// Two layers take two products forward, two for the weights and one for the activations
+// between them, but none for the data, whose gradient is not wanted. The BLAS in use
+// computes them.
+func TestLinearProducts(t *testing.T) {
+	if G.CUDA {
+		t.Skip("the device computes the products")
+	}
+	var products int
+	before := G.WhichBLAS()
+	G.Use(countingBLAS{products: &products})
+	defer G.Use(before)
+	g := G.NewGraph()
+	first := linear(t, g, "first", 4, 5, layers.WithActivation(layers.ReLU))
+	second := linear(t, g, "second", 5, 2)
+	cost := G.Must(G.Sum(forward(t, second, forward(t, first, input(g, "x", 3, 4)))))
+	if _, err := G.Grad(cost, append(first.Model(), second.Model()...)...); err != nil {
+		t.Fatal(err)
+	}
+	m := newMachine(t, g)
+	defer m.Close()
+	if err := m.RunAll(); err != nil {
+		t.Fatal(err)
+	}
+	if products != 5 {
+		t.Errorf("%d matrix products, want 5", products)
+	}
+}
+
+// A batch without rows has gradients of 0.
+func TestLinearOfEmptyBatch(t *testing.T) {
+	if G.CUDA {
+		t.Skip("Gorgonia's CUDA machine panics at arrays without elements")
+	}
+	g := G.NewGraph()
+	l := linear(t, g, "l", 2, 3, layers.WithActivation(layers.Tanh))
+	x := empty(g, "x", 0, 2)
+	y := forward(t, l, x)
+	grads, err := G.Backpropagate(G.Nodes{y}, G.Nodes{empty(g, "dy", 0, 3)}, append(l.Model(), x))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newMachine(t, g)
+	defer m.Close()
+	if err := m.RunAll(); err != nil {
+		t.Fatal(err)
+	}
+	for i, n := range append(grads, y) {
+		if !slices.Equal(n.Value().Shape(), n.Shape()) {
+			t.Errorf("value %d has shape %v, want %v", i, n.Value().Shape(), n.Shape())
+		}
+		if n.Shape().TotalSize() > 0 && slices.ContainsFunc(floats(n.Value().Data()), func(v float64) bool { return v != 0 }) {
+			t.Errorf("value %d is %v", i, n.Value())
+		}
+	}
+}
+
+func empty(g *G.ExprGraph, name string, shape ...int) *G.Node {
+	v := tensor.New(tensor.WithShape(shape...), tensor.Of(tensor.Float64))
+	return G.NewTensor(g, tensor.Float64, len(shape), G.WithShape(shape...), G.WithName(name), G.WithValue(v))
 }
 
 // A layer applied to inputs of two batch sizes and to its own output must gather

@@ -214,3 +214,46 @@ func newMachine(t *testing.T, g *G.ExprGraph) G.VM {
 	t.Cleanup(func() { m.Close() })
 	return m
 }
+
+// A state that was taken before the graph was built takes the source back to its start.
+func TestSourceRewinds(t *testing.T) {
+	src := ops.NewSource(14)
+	start, err := src.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := newNoiseGraph(t, src)
+	want := n.draw(t)
+	n.draw(t)
+	if err := src.UnmarshalBinary(start); err != nil {
+		t.Fatal(err)
+	}
+	if got := n.draw(t); !slices.Equal(got, want) {
+		t.Errorf("the draw is %v, want the first one, %v", got, want)
+	}
+}
+
+func TestSourceBadState(t *testing.T) {
+	src := ops.NewSource(13)
+	n := newNoiseGraph(t, src)
+	good, err := src.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	huge := slices.Clone(good)
+	huge[len(huge)-1] = 0x80
+	flipped := slices.Clone(good)
+	flipped[0] ^= 1
+	for name, data := range map[string][]byte{
+		"nil": nil, "short": good[:10], "truncated": good[:len(good)-1], "a node less": good[:len(good)-8],
+		"too long": append(slices.Clone(good), 0), "foreign": flipped, "of too many draws": huge,
+	} {
+		if err := src.UnmarshalBinary(data); err == nil || !strings.HasPrefix(err.Error(), "ops: Source: ") {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+	if after, _ := src.MarshalBinary(); !bytes.Equal(after, good) {
+		t.Error("a bad state changed the source")
+	}
+	n.draw(t)
+}

@@ -45,11 +45,13 @@ var errForeign = errors.New("not a checkpoint of this program")
 
 // write writes the checkpoint to path and replaces an older one.
 func (c *checkpoint) write(path string) error {
-	var payload bytes.Buffer
-	if err := gob.NewEncoder(&payload).Encode(c); err != nil {
-		return err
-	}
-	return replaceFile(path, func(w io.Writer) error { return seal(w, payload.Bytes()) })
+	return replaceFile(path, func(w io.Writer) error {
+		var payload bytes.Buffer
+		if err := gob.NewEncoder(&payload).Encode(c); err != nil {
+			return err
+		}
+		return seal(w, payload.Bytes())
+	})
 }
 
 // seal writes a header and the payload.

@@ -6,6 +6,10 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/gumbel-go/gumbel/anneal"
 )
@@ -39,6 +43,7 @@ type config struct {
 	settings
 	steps, epochs int
 	evalSamples   int
+	every         time.Duration // between saves of the checkpoint; 0 for epochs' ends only
 	out, data     string
 	resume, quiet bool
 	given         map[string]bool // the flags that the command line sets
@@ -64,12 +69,13 @@ func parseFlags(args []string, w io.Writer) (*config, error) {
 	fs.IntVar(&c.Latents, "latents", 30, "number `N` of categorical latents")
 	fs.IntVar(&c.Classes, "classes", 10, "number `K` of classes per latent")
 	fs.BoolVar(&c.Hard, "hard", false, "train with straight-through one-hot samples instead of soft samples")
-	fs.StringVar(&c.Tau, "tau", jangTau, "temperature schedule `SPEC` for anneal.Parse")
+	fs.StringVar(&c.Tau, "tau", jangTau, "temperature schedule `SPEC` (anneal.Parse)")
 	fs.Float64Var(&c.LR, "lr", 1e-3, "initial learning `RATE` of Adam, multiplied by 0.9 every 1000 steps")
 	fs.Uint64Var(&c.Seed, "seed", 0, "seed `N` of the weights, batches, samples and binarisation")
 	fs.BoolVar(&c.Binarize, "binarize", false, "make each pixel black or white at random, once, instead of keeping greys")
 	fs.IntVar(&c.evalSamples, "eval-samples", 0, "also print the bound from `M` samples per image (slow); 0 skips it")
-	fs.StringVar(&c.out, "out", "out", "write checkpoint, metrics and pictures to `DIR`, replacing an older run's")
+	fs.DurationVar(&c.every, "checkpoint-every", 30*time.Second, "save the checkpoint every `D` and after each epoch; 0: only then")
+	fs.StringVar(&c.out, "out", "out", "write all files to `DIR`, and move those of an earlier run to DIR/earlier-N")
 	fs.StringVar(&c.data, "data", "", "read the .gz files of MNIST from `DIR` (default: those of the GoMNIST module)")
 	fs.BoolVar(&c.resume, "resume", false, "continue from the checkpoint in -out, with its settings for all flags not given")
 	fs.BoolVar(&c.quiet, "quiet", false, "print only the final results")
@@ -90,7 +96,7 @@ func printHelp(fs *flag.FlagSet, w io.Writer) {
 	fmt.Fprintf(w, "usage: go run ./examples/%s [flags]\nTrains a categorical VAE on MNIST.\n\n", program)
 	fs.VisitAll(func(f *flag.Flag) {
 		name, usage := flag.UnquoteUsage(f)
-		line := fmt.Sprintf("  %-16s %s", "-"+f.Name+" "+name, usage)
+		line := fmt.Sprintf("  %-19s %s", "-"+f.Name+" "+name, usage)
 		if f.DefValue != "" && f.DefValue != "false" && f.Name != "epochs" {
 			line += fmt.Sprintf(" (default %s)", f.DefValue)
 		}
@@ -107,6 +113,8 @@ func (c *config) check() error {
 		return fmt.Errorf("-epochs %d: must be 1 to %d", c.epochs, maxSteps)
 	case c.evalSamples < 0:
 		return fmt.Errorf("-eval-samples %d: must be 0 or more", c.evalSamples)
+	case c.every < 0:
+		return fmt.Errorf("-checkpoint-every %v: must be 0 or more", c.every)
 	case c.out == "":
 		return errors.New("-out is empty: name a folder")
 	}
@@ -144,6 +152,9 @@ func (s *settings) check() error {
 func (c *config) checkSteps() error {
 	if c.given["epochs"] {
 		c.steps = c.epochs * (trainImages / c.Batch)
+		if c.steps > maxSteps {
+			return fmt.Errorf("-epochs %d: is %d steps with -batch %d, must be at most %d", c.epochs, c.steps, c.Batch, maxSteps)
+		}
 	}
 	if c.steps < 1 || c.steps > maxSteps {
 		return fmt.Errorf("-steps %d: must be 1 to %d", c.steps, maxSteps)
@@ -152,10 +163,14 @@ func (c *config) checkSteps() error {
 	if err != nil {
 		return fmt.Errorf("-tau: %w", err)
 	}
+	var prefix string
+	if c.resume && !c.given["tau"] {
+		prefix = fmt.Sprintf("%s: the checkpoint's ", c.length())
+	}
 	for step := range c.steps + 1 { // the temperature advances after the last step too
 		// In float32, in which training runs, a temperature may round to 0 or Inf.
 		if v := float32(tau(step)); !(v > 0) || math.IsInf(float64(v), 0) {
-			return fmt.Errorf("-tau %q: is %v at step %d; must be finite and above 0, which .atleast(0.5) ensures", c.Tau, v, step)
+			return fmt.Errorf("%s-tau %q: is %v at step %d; must be finite and above 0, which .atleast(0.5) ensures", prefix, c.Tau, v, step)
 		}
 	}
 	return nil
@@ -173,14 +188,19 @@ func (c *config) adopt(from *checkpoint) error {
 		{"latents", c.Latents, s.Latents},
 		{"classes", c.Classes, s.Classes},
 		{"hard", c.Hard, s.Hard},
-		{"tau", c.Tau, s.Tau},
 		{"lr", c.LR, s.LR},
 		{"seed", c.Seed, s.Seed},
 		{"binarize", c.Binarize, s.Binarize},
 	} {
 		if c.given[f.name] && f.mine != f.saved {
-			return fmt.Errorf("-resume: -%s is %v, but the checkpoint was made with %v: leave the flag out, or start a new run in another -out", f.name, f.mine, f.saved)
+			return mismatch(f.name, f.mine, f.saved)
 		}
+	}
+	if c.given["tau"] && canonical(c.Tau) != canonical(s.Tau) {
+		if _, err := anneal.Parse(c.Tau); err != nil {
+			return fmt.Errorf("-tau: %w", err)
+		}
+		return mismatch("tau", c.Tau, s.Tau)
 	}
 	if s.Hidden != c.Hidden {
 		return fmt.Errorf("-resume: the checkpoint has hidden layers of %v, want %v", s.Hidden, c.Hidden)
@@ -193,7 +213,37 @@ func (c *config) adopt(from *checkpoint) error {
 		return err
 	}
 	if done := len(from.History); done > c.steps {
-		return fmt.Errorf("-resume: the checkpoint is at step %d, past -steps %d: raise -steps", done, c.steps)
+		return fmt.Errorf("-resume: the checkpoint is at step %d, past %s: raise it", done, c.length())
 	}
 	return nil
+}
+
+func mismatch(flag string, mine, saved any) error {
+	return fmt.Errorf("-resume: -%s is %v, but the checkpoint was made with %v: leave the flag out, or start a new run in another -out", flag, mine, saved)
+}
+
+// length returns the flag that sets the number of steps, as it was given.
+func (c *config) length() string {
+	if c.given["epochs"] {
+		return fmt.Sprint("-epochs ", c.epochs)
+	}
+	return fmt.Sprint("-steps ", c.steps)
+}
+
+var number = regexp.MustCompile(`[+-]?([0-9]+(\.[0-9]+)?|\.[0-9]+)([eE][+-]?[0-9]+)?`)
+
+// canonical returns a schedule's one spelling: without spaces, and with each number in
+// its shortest form. A number alone is a constant.
+func canonical(spec string) string {
+	spec = strings.Join(strings.Fields(spec), "")
+	if number.FindString(spec) == spec && spec != "" {
+		spec = "constant(" + spec + ")"
+	}
+	return number.ReplaceAllStringFunc(spec, func(text string) string {
+		v, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return text
+		}
+		return strconv.FormatFloat(v, 'g', -1, 64)
+	})
 }

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -27,7 +29,8 @@ func TestBadFlags(t *testing.T) {
 		{"-steps 10000001", "must be 1 to 10000000"},
 		{"-epochs 0", "-epochs 0: must be 1 to"},
 		{"-epochs 9223372036854775807", "-epochs 9223372036854775807: must be"},
-		{"-epochs 10000000 -batch 1", "-steps 600000000000: must be"},
+		{"-epochs 10000000 -batch 1", "-epochs 10000000: is 600000000000 steps with -batch 1, must be at most 10000000"},
+		{"-epochs 10000000", "-epochs 10000000: is 6000000000 steps with -batch 100, must be"},
 		{"-epochs 1 -steps 10", "-steps and -epochs are both given: use one"},
 		{"-batch 0", "-batch 0: must be 1 to 60000"},
 		{"-batch 60001", "-batch 60001: must be 1 to 60000"},
@@ -47,6 +50,8 @@ func TestBadFlags(t *testing.T) {
 		{"-lr Inf", "-lr +Inf: must be"},
 		{"-seed -1", "-seed"},
 		{"-eval-samples -1", "-eval-samples -1: must be 0 or more"},
+		{"-checkpoint-every -1s", "-checkpoint-every -1s: must be 0 or more"},
+		{"-checkpoint-every 30", `"30" for flag -checkpoint-every`},
 		{"more", `unexpected argument "more"`},
 		{"-hard no", `unexpected argument "no"`},
 	} {
@@ -81,7 +86,7 @@ func TestHelp(t *testing.T) {
 	if code := run(context.Background(), []string{"-h"}, noData(t), &stdout, &stderr); code != exitDone || stderr.Len() > 0 {
 		t.Errorf("exit code %d, stderr %q", code, stderr.String())
 	}
-	for _, name := range strings.Fields("steps epochs batch latents classes hard tau lr seed binarize eval-samples out data resume quiet") {
+	for _, name := range strings.Fields("steps epochs batch latents classes hard tau lr seed binarize eval-samples checkpoint-every out data resume quiet") {
 		found := 0
 		for line := range strings.Lines(stdout.String()) {
 			if strings.HasPrefix(line, "  -"+name+" ") {
@@ -130,7 +135,14 @@ func TestAdopt(t *testing.T) {
 		{"-steps 120", "", 120},
 		{"-epochs 1", "", 1200},
 		{"-batch 50 -latents 20 -classes 5 -hard -tau constant(0.7) -lr 2e-3 -seed 9 -binarize", "", 300},
-		{"-steps 119", "at step 120, past -steps 119", 0},
+		{"-steps 119", "at step 120, past -steps 119: raise it", 0},
+		{"-tau constant(0.70)", "", 300},
+		{"-tau constant(7e-1)", "", 300},
+		{"-tau constant(+.7)", "", 300},
+		{"-tau 0.7", "", 300},
+		{"-tau constant(0.71)", "-tau is constant(0.71), but the checkpoint was made with constant(0.7)", 0},
+		{"-tau constant(0.7).every(1)", "-tau is constant(0.7).every(1), but", 0},
+		{"-tau constant(", "-tau: anneal: Parse", 0},
 		{"-latents 20 -classes 20000", "-classes is 20000, but the checkpoint was made with 5", 0},
 		{"-batch 100", "-batch is 100, but the checkpoint was made with 50", 0},
 		{"-latents 30", "-latents is 30, but the checkpoint was made with 20", 0},
@@ -170,5 +182,62 @@ func TestResumeTakesClassesAsSaved(t *testing.T) {
 	saved.Settings.Classes = 2
 	if err := c.adopt(saved); err != nil {
 		t.Error(err)
+	}
+}
+
+// An error of a resumed run names the flag that the command line has.
+func TestAdoptNamesTheFlagGiven(t *testing.T) {
+	for args, want := range map[string]string{
+		"-resume -epochs 1":                           "at step 1300, past -epochs 1: raise it",
+		"-resume -epochs 4":                           `-epochs 4: the checkpoint's -tau "linear(1,0,2000)": is 0 at step 2000`,
+		"-resume -steps 3000":                         `-steps 3000: the checkpoint's -tau "linear(1,0,2000)": is 0 at step 2000`,
+		"-resume -steps 3000 -tau linear(1.0,0,2000)": `-tau "linear(1,0,2000)": is 0 at step 2000`,
+	} {
+		c, err := parseFlags(strings.Fields(args), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		saved := &checkpoint{Settings: c.settings, Total: 1400, History: make([]record, 1300)}
+		saved.Settings.Batch, saved.Settings.Tau = 50, "linear(1,0,2000)"
+		if err := c.adopt(saved); err == nil || !strings.HasSuffix(err.Error(), want) && !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: error %v, want %q", args, err, want)
+		}
+	}
+}
+
+func TestCanonical(t *testing.T) {
+	for spec, want := range map[string]string{
+		"1":     "constant(1)",
+		" 1e0 ": "constant(1)",
+		"1.0":   "constant(1)",
+		jangTau: "exp(1,3e-05).every(1000).atleast(0.5)",
+		"exp( 1.0, +0.00003 ) . every(1000).atleast(.50)": "exp(1,3e-05).every(1000).atleast(0.5)",
+		"exp(1,-3e-5)": "exp(1,-3e-05)",
+		"":             "",
+	} {
+		if got := canonical(spec); got != want {
+			t.Errorf("%q: %q, want %q", spec, got, want)
+		}
+	}
+}
+
+// README's table has each flag once, with its default.
+func TestReadmeListsTheFlags(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var help bytes.Buffer
+	if _, err := parseFlags([]string{"-h"}, &help); !errors.Is(err, flag.ErrHelp) {
+		t.Fatal(err)
+	}
+	for _, line := range regexp.MustCompile(`(?m)^  -([a-z-]+) .*?(?:\(default ([^ :]+)\))?$`).FindAllStringSubmatch(help.String(), -1) {
+		name, value := line[1], line[2]
+		row := regexp.MustCompile("(?m)^\\| `-"+name+"[ `].*$").FindAllString(string(readme), -1)
+		if len(row) != 1 {
+			t.Errorf("README explains -%s %d times", name, len(row))
+		} else if !strings.Contains(strings.Split(row[0], "|")[2], value) {
+			t.Errorf("README says %q, want the default %s", row[0], value)
+		}
 	}
 }

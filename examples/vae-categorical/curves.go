@@ -1,10 +1,13 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"image/color"
 	"io"
 	"math"
 	"slices"
+	"strconv"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
@@ -31,7 +34,9 @@ func drawCurves(history []record, path string) error {
 	if err != nil {
 		return err
 	}
-	loss.X.Max, tau.X.Max = float64(len(history)), float64(len(history))
+	for _, p := range []*plot.Plot{loss, tau} {
+		p.X.Min, p.X.Max = 0, float64(len(history))
+	}
 	img := vgimg.NewWith(vgimg.UseWH(8*vg.Inch, 6*vg.Inch), vgimg.UseDPI(120))
 	page := draw.Crop(draw.New(img), 8, -16, 8, -8)
 	tiles := draw.Tiles{Rows: 2, Cols: 1, PadY: 12}
@@ -50,22 +55,19 @@ func lossPanel(history []record) (*plot.Plot, error) {
 	for i, r := range history {
 		values[i] = r.nelbo()
 	}
-	smooth := trailingMean(values, smoothing)
 	p := newPanel("−ELBO (nats per image)")
-	each, err := line(p, values, lightBlue, 0.6)
-	if err != nil {
-		return nil, err
-	}
-	mean, err := line(p, smooth, blue, 1.8)
-	if err != nil {
-		return nil, err
-	}
-	p.Legend.Add("each step", each)
-	p.Legend.Add("mean of 100 steps", mean)
 	p.Legend.Top = true
 	p.Legend.Padding = 3
+	var err error
+	if n := meanOver(len(values)); n > 1 {
+		err = errors.Join(
+			line(p, "each step", points(values, 1), lightBlue, 0.6),
+			line(p, fmt.Sprintf("mean of %d steps", n), means(values, n), blue, 1.8))
+	} else {
+		err = line(p, "each step", points(values, 1), blue, 1.8)
+	}
 	p.Y.Min, p.Y.Max = window(values)
-	return p, nil
+	return p, err
 }
 
 func tauPanel(history []record) (*plot.Plot, error) {
@@ -75,9 +77,12 @@ func tauPanel(history []record) (*plot.Plot, error) {
 	}
 	p := newPanel("temperature tau")
 	p.X.Label.Text = "training step"
-	_, err := line(p, values, red, 1.8)
+	err := line(p, "", points(values, 1), red, 1.8)
 	low, high := slices.Min(values), slices.Max(values)
-	margin := max(0.05*(high-low), 0.01*high)
+	margin := 0.05 * (high - low)
+	if high-low < 0.02*high {
+		margin = 0.1 * high // a nearly constant temperature is not stretched
+	}
 	p.Y.Min, p.Y.Max = low-margin, high+margin
 	return p, err
 }
@@ -89,44 +94,112 @@ func newPanel(label string) *plot.Plot {
 		axis.Label.TextStyle.Font.Size = font.Points(12)
 		axis.Tick.Label.Font.Size = font.Points(10)
 	}
+	p.X.Tick.Marker, p.Y.Tick.Marker = roundTicks{smallest: 1}, roundTicks{}
 	grid := plotter.NewGrid()
 	grid.Vertical.Color, grid.Horizontal.Color = faint, faint
 	p.Add(grid)
 	return p
 }
 
-func line(p *plot.Plot, values []float64, c color.Color, width vg.Length) (*plotter.Line, error) {
-	points := make(plotter.XYs, len(values))
-	for i, v := range values {
-		points[i] = plotter.XY{X: float64(i + 1), Y: v}
+// roundTicks are at most 8 multiples of a round number, which is at least smallest.
+// Their labels have the digits that tell them apart.
+type roundTicks struct{ smallest float64 }
+
+func (r roundTicks) Ticks(low, high float64) []plot.Tick {
+	step := roundUp(max((high-low)/7, r.smallest))
+	var ticks []plot.Tick
+	for i := int(math.Ceil(low / step)); float64(i)*step <= high; i++ {
+		ticks = append(ticks, plot.Tick{Value: float64(i) * step, Label: tickLabel(float64(i)*step, step)})
 	}
+	return ticks
+}
+
+// roundUp returns the next 1, 2 or 5 times a power of ten.
+func roundUp(v float64) float64 {
+	unit := math.Pow10(int(math.Floor(math.Log10(v))))
+	for _, digit := range []float64{1, 2, 5} {
+		if digit*unit >= v {
+			return digit * unit
+		}
+	}
+	return 10 * unit
+}
+
+func tickLabel(v, step float64) string {
+	if step < 1e-6 || step > 1e9 {
+		return strconv.FormatFloat(v, 'g', 6, 64)
+	}
+	decimals := -int(math.Floor(math.Log10(step) + 1e-9))
+	return strconv.FormatFloat(v, 'f', max(0, decimals), 64)
+}
+
+// points returns values at steps first, first+1, …
+func points(values []float64, first float64) plotter.XYs {
+	xys := make(plotter.XYs, len(values))
+	for i, v := range values {
+		xys[i] = plotter.XY{X: first + float64(i), Y: v}
+	}
+	return xys
+}
+
+// line draws a line with a legend, if name is not empty. If there are few points, it
+// draws a dot at each, because one point alone has no line.
+func line(p *plot.Plot, name string, points plotter.XYs, c color.Color, width vg.Length) error {
+	const few = 10
 	l, err := plotter.NewLine(points)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	l.Color, l.Width = c, width
 	p.Add(l)
-	return l, nil
+	legend := []plot.Thumbnailer{l}
+	if len(points) <= few {
+		dots, err := plotter.NewScatter(points)
+		if err != nil {
+			return err
+		}
+		dots.GlyphStyle = draw.GlyphStyle{Color: c, Radius: 3, Shape: draw.CircleGlyph{}}
+		p.Add(dots)
+		legend = append(legend, dots)
+	}
+	if name != "" {
+		p.Legend.Add(name, legend...)
+	}
+	return nil
 }
 
-// window cuts off the initial drop, which would flatten the rest of the curve.
+// window cuts off the highest fiftieth of the values: the initial drop of a long run
+// would flatten the rest of the curve.
 func window(values []float64) (low, high float64) {
 	sorted := slices.Sorted(slices.Values(values))
-	low, high = sorted[0], sorted[int(0.98*float64(len(sorted)-1))]
+	low, high = sorted[0], sorted[len(sorted)-1-len(sorted)/50]
 	margin := max(0.05*(high-low), 0.01*math.Abs(high))
 	return low - margin, high + margin
 }
 
-// trailingMean returns, for each value, the mean of it and the n−1 before.
-func trailingMean(values []float64, n int) []float64 {
-	mean := make([]float64, len(values))
+// meanOver returns the number of steps of the moving mean: 100, but at most a tenth
+// of the run. A run of fewer than 20 steps has no mean.
+func meanOver(steps int) int { return min(smoothing, steps/10) }
+
+// means returns the moving mean over n steps, except over the first n, whose steep
+// fall would lift it above its data. A mean is drawn at the middle of its steps: at
+// their end it would lie above a falling curve.
+func means(values []float64, n int) plotter.XYs {
+	return points(movingMean(values[n:], n), float64(n)+float64(n+1)/2)
+}
+
+// movingMean returns the means of all n adjacent values.
+func movingMean(values []float64, n int) []float64 {
+	var mean []float64
 	var total float64
 	for i, v := range values {
 		total += v
 		if i >= n {
 			total -= values[i-n]
 		}
-		mean[i] = total / float64(min(i+1, n))
+		if i >= n-1 {
+			mean = append(mean, total/float64(n))
+		}
 	}
 	return mean
 }

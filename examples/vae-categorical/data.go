@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -80,9 +81,11 @@ func moduleData() (string, error) {
 	return "", fmt.Errorf("no MNIST in %s: run \"go mod download %s\", or pass -data DIR for a folder that holds %s and %s", dir, mnist, trainFile, testFile)
 }
 
+// hasData reports whether the files exist. Whether they can be read is for loadImages
+// to say.
 func hasData(dir string) bool {
 	for _, name := range []string{trainFile, testFile} {
-		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+		if _, err := os.Stat(filepath.Join(dir, name)); errors.Is(err, fs.ErrNotExist) {
 			return false
 		}
 	}
@@ -92,11 +95,7 @@ func hasData(dir string) bool {
 // loadImages reads a gzipped IDX file that must hold n images of 28×28 pixels.
 func loadImages(path string, n int) (*images, error) {
 	if err := checkIDX(path, n); err != nil {
-		var notFound *os.PathError
-		if errors.As(err, &notFound) { // its message has the path
-			return nil, fmt.Errorf("%w: pass -data DIR for a folder that holds the .gz files of MNIST", err)
-		}
-		return nil, fmt.Errorf("%s is not MNIST as published: %w: download the file again, or pass -data DIR for another folder", path, err)
+		return nil, dataError(path, err)
 	}
 	_, _, raw, err := GoMNIST.ReadImageFile(path)
 	if err != nil {
@@ -107,6 +106,19 @@ func loadImages(path string, n int) (*images, error) {
 		im.pixels = append(im.pixels, r...)
 	}
 	return im, nil
+}
+
+// dataError adds to an error about a file what the user can do. The message of a
+// PathError has the path.
+func dataError(path string, err error) error {
+	var system *fs.PathError
+	switch {
+	case errors.Is(err, fs.ErrPermission) && errors.As(err, &system):
+		return fmt.Errorf("%w: make the file readable for this user, or pass -data DIR for another folder", err)
+	case errors.As(err, &system):
+		return fmt.Errorf("%w: pass -data DIR for a folder that holds the .gz files of MNIST", err)
+	}
+	return fmt.Errorf("%s is not MNIST as published: %w: download the file again, or pass -data DIR for another folder", path, err)
 }
 
 // checkIDX reads the whole file and checks header, length and checksum. GoMNIST's

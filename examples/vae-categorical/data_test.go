@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/binary"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -102,6 +104,25 @@ func TestLoadMNISTWithoutFiles(t *testing.T) {
 	_, err := loadMNIST(dir)
 	if err == nil || !strings.Contains(err.Error(), filepath.Join(dir, trainFile)) || !strings.Contains(err.Error(), "-data DIR") {
 		t.Errorf("error %v names neither the file nor the flag", err)
+	}
+}
+
+// An error says that a file may not be read, and which.
+func TestUnreadableData(t *testing.T) {
+	denied := &fs.PathError{Op: "open", Path: "mnist/" + trainFile, Err: syscall.EACCES}
+	if got, want := dataError(denied.Path, denied).Error(), "open mnist/"+trainFile+": permission denied: make the file readable"; !strings.HasPrefix(got, want) {
+		t.Errorf("error %q, want %q", got, want)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, trainFile), nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := os.Open(filepath.Join(dir, trainFile)); err == nil {
+		f.Close()
+		t.Skip("this user may read all files")
+	}
+	if _, err := loadMNIST(dir); err == nil || !strings.Contains(err.Error(), filepath.Join(dir, trainFile)+": permission denied") {
+		t.Errorf("error %v", err)
 	}
 }
 

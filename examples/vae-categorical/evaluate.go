@@ -11,48 +11,51 @@ import (
 
 const evaluationBatch = 1000
 
-// scores are in nats per image; lower is better.
+// scores are in nats per image; lower is better. Those that were not finished are NaN.
 type scores struct {
 	soft, discrete float64 // −ELBO with one sample
 	bound          float64 // of −log p(x), from several samples
+	bounded        int     // images that bound is the mean of
 }
 
 // evaluate scores a model on images. It has its own source of random numbers, so
 // it returns the same scores each time and does not affect training. It draws the
 // samples of the bound last, so that their number does not change the other
-// scores.
-func evaluate(ctx context.Context, p *parameters, im *images, tau float64, samples int) (*scores, error) {
+// scores. With an error, it returns the scores that are finished; of the bound, that
+// is the mean over the first images.
+func evaluate(ctx context.Context, p *parameters, im *images, tau float64, samples int, report reporter) (scores, error) {
+	s := scores{soft: math.NaN(), discrete: math.NaN(), bound: math.NaN()}
 	batch := min(evaluationBatch, im.n)
 	if im.n%batch != 0 {
-		return nil, fmt.Errorf("evaluate: %d images in batches of %d: the batch must divide them", im.n, batch)
+		return s, fmt.Errorf("evaluate: %d images in batches of %d: the batch must divide them", im.n, batch)
 	}
 	source := ops.NewSource(newRand(p.settings.Seed, forEvaluation, 0).Uint64())
 	soft, err := newDecoderGraph(p, batch, softSamples(p.settings, source, tau))
 	if err != nil {
-		return nil, err
+		return s, err
 	}
 	defer soft.close()
 	discrete, err := newDecoderGraph(p, batch, discreteSamples(p.settings, source))
 	if err != nil {
-		return nil, err
+		return s, err
 	}
 	defer discrete.close()
 	logits, kl, err := encodeAll(ctx, p, im, batch)
 	if err != nil {
-		return nil, err
+		return s, err
 	}
-	e := evaluator{ctx, im, batch, logits}
-	s := &scores{}
-	if s.soft, err = e.reconstruction(soft); err != nil {
-		return nil, err
+	e := evaluator{ctx: ctx, images: im, batch: batch, logits: logits, report: report, total: len(logits) * (2 + samples)}
+	reconstruction, err := e.reconstruction(soft)
+	if err != nil {
+		return s, err
 	}
-	if s.discrete, err = e.reconstruction(discrete); err != nil {
-		return nil, err
+	s.soft = reconstruction + kl
+	if reconstruction, err = e.reconstruction(discrete); err != nil {
+		return s, err
 	}
-	s.soft += kl
-	s.discrete += kl
+	s.discrete = reconstruction + kl
 	if samples > 0 {
-		s.bound, err = e.bound(discrete, p.settings.Classes, samples)
+		s.bound, s.bounded, err = e.bound(discrete, p.settings.Classes, samples)
 	}
 	return s, err
 }
@@ -83,16 +86,29 @@ type evaluator struct {
 	images *images
 	batch  int
 	logits [][]float32
+
+	report      reporter
+	done, total int // batches decoded
+}
+
+// decode decodes batch i, unless the evaluation is interrupted.
+func (e *evaluator) decode(g *decoderGraph, i int) error {
+	if err := e.ctx.Err(); err != nil {
+		return err
+	}
+	if err := g.decode(e.logits[i], e.images, i*e.batch); err != nil {
+		return err
+	}
+	e.done++
+	e.report(e.done, e.total)
+	return nil
 }
 
 // reconstruction returns the mean of −log p(x|z), with one z per image.
 func (e *evaluator) reconstruction(g *decoderGraph) (float64, error) {
 	var total float64
-	for i, logits := range e.logits {
-		if err := e.ctx.Err(); err != nil {
-			return 0, err
-		}
-		if err := g.decode(logits, e.images, i*e.batch); err != nil {
+	for i := range e.logits {
+		if err := e.decode(g, i); err != nil {
 			return 0, err
 		}
 		total += sum(g.losses.floats())
@@ -100,13 +116,14 @@ func (e *evaluator) reconstruction(g *decoderGraph) (float64, error) {
 	return total / float64(e.images.n), nil
 }
 
-// bound returns the mean of
+// bound returns the mean, over the first n images, of
 //
 //	−log (1/m) Σⱼ p(x|zⱼ) p(zⱼ) / q(zⱼ|x),   zⱼ ~ q(z|x),  j = 1 … m
 //
 // (Burda, Grosse and Salakhutdinov, "Importance Weighted Autoencoders", 2016,
-// equation 8), where z is one-hot and p(z) is uniform.
-func (e *evaluator) bound(g *decoderGraph, classes, m int) (float64, error) {
+// equation 8), where z is one-hot and p(z) is uniform. Without an error, n is the
+// number of all images.
+func (e *evaluator) bound(g *decoderGraph, classes, m int) (mean float64, n int, err error) {
 	var total float64
 	for i, logits := range e.logits {
 		logRatio := logQ(logits, classes)
@@ -115,19 +132,17 @@ func (e *evaluator) bound(g *decoderGraph, classes, m int) (float64, error) {
 		}
 		means := make([]logMeanExp, e.batch)
 		for range m {
-			if err := e.ctx.Err(); err != nil {
-				return 0, err
-			}
-			if err := g.decode(logits, e.images, i*e.batch); err != nil {
-				return 0, err
+			if err := e.decode(g, i); err != nil {
+				return total / float64(n), n, err
 			}
 			addSample(means, g.losses.floats(), g.sample.floats(), logRatio)
 		}
 		for _, w := range means {
 			total -= w.value()
 		}
+		n += e.batch
 	}
-	return total / float64(e.images.n), nil
+	return total / float64(n), n, nil
 }
 
 // addSample adds log p(x|z) + log p(z) − log q(z|x) of one sample to each image's

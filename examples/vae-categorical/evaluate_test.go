@@ -137,7 +137,7 @@ func TestScoresAgainstEnumeration(t *testing.T) {
 	im := halves(2 * evaluationBatch)
 	want, deviation := expected(p, im, 1)
 	// At a temperature near 0, soft samples are nearly one-hot.
-	e, err := evaluate(context.Background(), p, im, 1e-4, 1)
+	e, err := evaluate(context.Background(), p, im, 1e-4, 1, ignore)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestScoresAgainstEnumeration(t *testing.T) {
 		}
 	}
 	// At temperature 10, soft samples are nearly uniform for any posterior.
-	warm, err := evaluate(context.Background(), p, im, 10, 0)
+	warm, err := evaluate(context.Background(), p, im, 10, 0, ignore)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func TestBoundAgainstEnumeration(t *testing.T) {
 			t.Fatalf("m = %d: %.4f and %.4f are too close for a deviation of %.4f", m, above, want, deviation)
 		}
 		above = want
-		e, err := evaluate(context.Background(), p, im, 1, m)
+		e, err := evaluate(context.Background(), p, im, 1, m, ignore)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -180,7 +180,7 @@ func TestBoundAgainstEnumeration(t *testing.T) {
 	}
 	im = halves(20)
 	exact := (enumerate(p, im.image(0)).exact() + enumerate(p, im.image(19)).exact()) / 2
-	e, err := evaluate(context.Background(), p, im, 1, 1000)
+	e, err := evaluate(context.Background(), p, im, 1, 1000, ignore)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,13 +193,52 @@ func TestEvaluateStops(t *testing.T) {
 	p := enumerable(t)
 	cancelled, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := evaluate(cancelled, p, halves(4), 1, 0); !errors.Is(err, context.Canceled) {
+	if _, err := evaluate(cancelled, p, halves(4), 1, 0, ignore); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: error %v", err)
 	}
-	_, err := evaluate(context.Background(), p, halves(evaluationBatch+1), 1, 0)
+	_, err := evaluate(context.Background(), p, halves(evaluationBatch+1), 1, 0, ignore)
 	if err == nil || !strings.Contains(err.Error(), "1001 images in batches of 1000") {
 		t.Errorf("a batch left over: error %v", err)
 	}
+}
+
+// An interrupted evaluation returns the scores that are finished, and of the bound the
+// mean over the images that are.
+func TestEvaluateKeepsFinishedScores(t *testing.T) {
+	p, im := enumerable(t), halves(4*evaluationBatch)
+	whole, err := evaluate(context.Background(), p, im, 1, 3, ignore)
+	if err != nil || whole.bounded != im.n {
+		t.Fatal(whole, err)
+	}
+	for _, tc := range []struct{ after, bounded int }{{1, 0}, {4, 0}, {5, 0}, {8, 0}, {9, 0}, {11, 1000}, {13, 1000}, {14, 2000}, {19, 3000}} {
+		ctx, cancel := context.WithCancel(context.Background())
+		total := 0
+		got, err := evaluate(ctx, p, im, 1, 3, func(done, all int) {
+			total = all
+			if done == tc.after {
+				cancel()
+			}
+		})
+		if !errors.Is(err, context.Canceled) || total != 20 {
+			t.Errorf("after %d of %d batches: error %v", tc.after, total, err)
+		}
+		if (got.soft == whole.soft) != (tc.after >= 4) || (got.discrete == whole.discrete) != (tc.after >= 8) || got.bounded != tc.bounded {
+			t.Errorf("after %d batches: %+v, in all %+v", tc.after, got, whole)
+		}
+		if want := firstBound(t, p, im, tc.bounded); tc.bounded > 0 && math.Abs(got.bound-want) > 0.3 {
+			t.Errorf("after %d batches: bound %v, want about %v", tc.after, got.bound, want)
+		}
+	}
+}
+
+// firstBound returns the expected bound of 3 samples over the first n images.
+func firstBound(t *testing.T, p *parameters, im *images, n int) (mean float64) {
+	t.Helper()
+	for i := 0; i < n; i += evaluationBatch {
+		kind, _ := enumerate(p, im.image(i)).bound(3)
+		mean += kind * float64(evaluationBatch) / float64(n)
+	}
+	return mean
 }
 
 func TestLogQ(t *testing.T) {

@@ -17,6 +17,12 @@
 //	latents.png          how each class of some latents changes an image
 //	checkpoint           the state from which -resume continues
 //
+// Files of an earlier run in -out are not overwritten. Before its first step, a new
+// run moves them to a subfolder earlier-1, earlier-2, …, from which -resume can
+// continue that run. While a run writes to -out, other runs there are refused: it
+// locks the file vae-categorical.lock, whose lock ends with the process even if that
+// is killed.
+//
 // With OpenBLAS (Debian's libopenblas-dev, and cgo) a step takes less than half
 // the time. OPENBLAS_NUM_THREADS sets the number of its threads:
 //
@@ -27,8 +33,12 @@
 //
 //	go run -tags cuda ./examples/vae-categorical
 //
-// The first Ctrl-C finishes the current step and writes all files; the second
-// ends the program immediately.
+// The checkpoint is saved after each epoch and every 30 seconds (-checkpoint-every).
+//
+// The first Ctrl-C, SIGTERM or SIGHUP finishes the current step, saves the checkpoint
+// and draws the pictures, for at most 5 seconds. After the training, it stops the
+// pictures or the evaluation and prints the results that are finished. The second one
+// ends the program immediately, or after the file that is being saved.
 //
 // Exit codes:
 //
@@ -36,6 +46,8 @@
 //	1    an error
 //	2    an invalid flag
 //	130  interrupted
+//
+// "go run" does not pass these on: it prints "exit status 130" and exits with 1.
 package main
 
 import (
@@ -45,8 +57,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 )
 
 const program = "vae-categorical"
@@ -59,8 +69,8 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // the second signal kills the program
+	ctx, cancel := context.WithCancel(context.Background())
+	go handle(notify(), cancel, os.Exit)
 	os.Exit(run(ctx, os.Args[1:], loadMNIST, os.Stdout, os.Stderr))
 }
 

@@ -29,29 +29,51 @@ func writeRecord(w io.Writer, step int, r record) error {
 	return err
 }
 
-// createMetrics writes the header and the history so far, and leaves the file open.
-// Later records are not buffered, so that none is lost if the program is killed.
-func createMetrics(path string, history []record) (_ *os.File, err error) {
-	f, err := os.Create(path)
-	if err != nil {
-		return nil, err
+// metricsFile is an open metrics.csv.
+type metricsFile struct {
+	file   *os.File
+	buffer *bufio.Writer
+}
+
+// createMetrics replaces the file by one with the header and the history so far, and
+// opens it for later records. A device or a named pipe is not replaced; what is
+// written to it first comes with the first record.
+func createMetrics(path string, history []record) (*metricsFile, error) {
+	start := func(w io.Writer) error {
+		_, err := io.WriteString(w, metricsHeader)
+		for i, r := range history {
+			if err == nil {
+				err = writeRecord(w, i+1, r)
+			}
+		}
+		return err
 	}
-	w := bufio.NewWriter(f)
-	_, err = w.WriteString(metricsHeader)
-	for i, r := range history {
-		if err == nil {
-			err = writeRecord(w, i+1, r)
+	special := isSpecial(path)
+	if !special {
+		if err := replaceFile(path, start); err != nil {
+			return nil, err
 		}
 	}
-	if err == nil {
-		err = w.Flush()
-	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
-		f.Close()
 		return nil, err
 	}
-	return f, nil
+	m := &metricsFile{f, bufio.NewWriter(f)}
+	if special {
+		_ = start(m.buffer) // the buffer keeps an error until add
+	}
+	return m, nil
 }
+
+// add writes a record at once, so that none is lost if the program is killed.
+func (m *metricsFile) add(step int, r record) error {
+	if err := writeRecord(m.buffer, step, r); err != nil {
+		return err
+	}
+	return m.buffer.Flush()
+}
+
+func (m *metricsFile) close() error { return m.file.Close() }
 
 // recent returns the mean of the last n records.
 func recent(history []record, n int) record {

@@ -14,11 +14,11 @@ func TestMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	if err := writeRecord(f, 3, record{math.Exp(-0.03), 90.123456789, 20, 61.5}); err != nil {
+	defer f.close()
+	if err := f.add(3, record{math.Exp(-0.03), 90.123456789, 20, 61.5}); err != nil {
 		t.Fatal(err)
 	}
-	got, err := os.ReadFile(path) // before Close, because a killed program loses nothing
+	got, err := os.ReadFile(path) // before close, because a killed program loses nothing
 	if err != nil {
 		t.Fatal(err)
 	}

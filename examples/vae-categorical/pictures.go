@@ -2,20 +2,13 @@ package main
 
 import (
 	"cmp"
-	"image"
-	"image/color"
-	"image/draw"
-	"image/png"
-	"io"
+	"context"
+	"fmt"
 	"path/filepath"
 	"slices"
 )
 
 const (
-	zoom     = 2  // screen pixels per pixel
-	gap      = 4  // between pictures
-	groupGap = 10 // between groups of rows, in addition to gap
-
 	pairRows      = 3 // of originals above reconstructions
 	pairColumns   = 14
 	sampleRows    = 8
@@ -24,55 +17,18 @@ const (
 	latentColumns = 64 // at most
 )
 
-var (
-	paper = color.Gray{Y: 0xff}
-	page  = color.Gray{Y: 0xd8}
-	mark  = color.Gray{Y: 0x30}
-)
-
-// sheet is a page of pictures. A picture has 28×28 values in [0, 1], where 1 is
-// black.
-type sheet struct {
-	*image.Gray
-	group int // rows that belong together
+// pictureError says which picture was not drawn.
+type pictureError struct {
+	name string
+	err  error
 }
 
-func newSheet(rows, columns, group int) *sheet {
-	s := &sheet{group: group}
-	end := s.cell(rows-1, columns-1).Max
-	s.Gray = image.NewGray(image.Rect(0, 0, end.X+gap, end.Y+gap))
-	draw.Draw(s, s.Rect, image.NewUniform(page), image.Point{}, draw.Src)
-	return s
-}
+func (e *pictureError) Error() string { return fmt.Sprintf("drawing %s: %v", e.name, e.err) }
+func (e *pictureError) Unwrap() error { return e.err }
 
-// cell returns the rectangle of a picture.
-func (s *sheet) cell(row, column int) image.Rectangle {
-	x := gap + column*(side*zoom+gap)
-	y := gap + row*(side*zoom+gap) + row/s.group*groupGap
-	return image.Rect(x, y, x+side*zoom, y+side*zoom)
-}
-
-func (s *sheet) put(row, column int, values []float32) {
-	r := s.cell(row, column)
-	for y := range side * zoom {
-		for x := range side * zoom {
-			v := values[y/zoom*side+x/zoom]
-			s.SetGray(r.Min.X+x, r.Min.Y+y, color.Gray{Y: uint8((1-v)*float32(paper.Y) + 0.5)})
-		}
-	}
-}
-
-// frame draws a frame. Call it before put, which draws over its inside.
-func (s *sheet) frame(row, column int) {
-	draw.Draw(s, s.cell(row, column).Inset(-gap/2), image.NewUniform(mark), image.Point{}, draw.Src)
-}
-
-func (s *sheet) write(path string) error {
-	return replaceFile(path, func(w io.Writer) error { return png.Encode(w, s) })
-}
-
-// drawPictures writes reconstructions.png, samples.png and latents.png.
-func drawPictures(p *parameters, test *images, dir string) error {
+// drawPictures writes reconstructions.png, samples.png and latents.png. An interrupt
+// ends it with a pictureError; the pictures before that are complete.
+func drawPictures(ctx context.Context, p *parameters, test *images, dir string, report reporter) error {
 	encoder, err := newEncoderGraph(p, min(pairRows*pairColumns, test.n))
 	if err != nil {
 		return err
@@ -93,11 +49,14 @@ func drawPictures(p *parameters, test *images, dir string) error {
 	}{
 		{"reconstructions.png", func() (*sheet, error) { return drawReconstructions(g, codes, test) }},
 		{"samples.png", func() (*sheet, error) { return drawSamples(g, p.settings.Seed) }},
-		{"latents.png", func() (*sheet, error) { return drawLatents(g, codes[0]) }},
+		{"latents.png", func() (*sheet, error) { return drawLatents(ctx, g, codes[0], report) }},
 	} {
+		if err := ctx.Err(); err != nil {
+			return &pictureError{picture.name, err}
+		}
 		s, err := picture.draw()
 		if err != nil {
-			return err
+			return &pictureError{picture.name, err}
 		}
 		if err := s.write(filepath.Join(dir, picture.name)); err != nil {
 			return err
@@ -114,7 +73,9 @@ func drawReconstructions(g *generator, codes [][]int, test *images) (*sheet, err
 		return nil, err
 	}
 	rows := (len(codes) + pairColumns - 1) / pairColumns
-	s := newSheet(2*rows, min(len(codes), pairColumns), 2)
+	s := newSheet(2*rows, min(len(codes), pairColumns), 2, labels{
+		caption: "The upper row of each pair shows test images, the lower row their reconstructions from the most likely code.",
+	})
 	original := make([]float32, pixels)
 	for i, m := range made {
 		row, column := i/pairColumns*2, i%pairColumns
@@ -139,7 +100,9 @@ func drawSamples(g *generator, seed uint64) (*sheet, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := newSheet(sampleRows, sampleColumns, sampleRows)
+	s := newSheet(sampleRows, sampleColumns, sampleRows, labels{
+		caption: "Each picture is decoded from a random code, in which all classes are equally likely. Rows and columns have no meaning.",
+	})
 	for i, m := range made {
 		s.put(i/sampleColumns, i%sampleColumns, m)
 	}
@@ -149,17 +112,22 @@ func drawSamples(g *generator, seed uint64) (*sheet, error) {
 // drawLatents shows how an image changes if one latent takes each of its classes
 // while the others keep theirs, one latent per row. It shows the latents that
 // change the image most. Frames mark the class that the image itself has.
-func drawLatents(g *generator, code []int) (*sheet, error) {
-	sweeps := make([]sweep, g.latents)
-	for l := range sweeps {
-		var err error
-		if sweeps[l], err = newSweep(g, code, l); err != nil {
+func drawLatents(ctx context.Context, g *generator, code []int, report reporter) (*sheet, error) {
+	var sweeps []sweep
+	for len(sweeps) < g.latents {
+		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
+		some, err := nextSweeps(g, code, len(sweeps))
+		if err != nil {
+			return nil, err
+		}
+		sweeps = append(sweeps, some...)
+		report(len(sweeps), g.latents)
 	}
 	slices.SortStableFunc(sweeps, func(a, b sweep) int { return cmp.Compare(b.change, a.change) })
 	sweeps = sweeps[:min(len(sweeps), latentRows)]
-	s := newSheet(len(sweeps), len(sweeps[0].made), len(sweeps))
+	s := newSheet(len(sweeps), len(sweeps[0].made), len(sweeps), latentLabels(sweeps, g.classes))
 	for row, w := range sweeps {
 		for column, m := range w.made {
 			if column == w.own {
@@ -171,21 +139,54 @@ func drawLatents(g *generator, code []int) (*sheet, error) {
 	return s, nil
 }
 
+func latentLabels(sweeps []sweep, classes int) labels {
+	l := labels{caption: "All pictures are the first test image with one latent of its code changed. Row: the changed latent; " +
+		"the latents that change the image most come first. Column: the class that this latent is set to. " +
+		"Frame: the class that the test image itself has."}
+	for _, w := range sweeps {
+		l.rows = append(l.rows, fmt.Sprint("latent ", w.latent))
+	}
+	shown := len(sweeps[0].made)
+	for class := range shown {
+		l.columns = append(l.columns, fmt.Sprint("class ", class))
+	}
+	if shown < classes {
+		l.caption += fmt.Sprintf(" Only the first %d of %d classes are shown.", shown, classes)
+	}
+	return l
+}
+
 // sweep is one latent's row of latents.png.
 type sweep struct {
+	latent int
 	made   [][]float32 // one picture per class
 	own    int         // the class of the image itself
 	change float64     // variance over the classes, summed over the pixels
 }
 
-func newSweep(g *generator, code []int, latent int) (sweep, error) {
-	codes := make([][]int, min(g.classes, latentColumns))
-	for k := range codes {
-		codes[k] = slices.Clone(code)
-		codes[k][latent] = k
+// nextSweeps returns the sweeps of as many latents, from first on, as one run of the
+// generator decodes.
+func nextSweeps(g *generator, code []int, first int) ([]sweep, error) {
+	classes := min(g.classes, latentColumns)
+	end := min(first+max(1, generatorBatch/classes), g.latents)
+	var codes [][]int
+	for latent := first; latent < end; latent++ {
+		for class := range classes {
+			changed := slices.Clone(code)
+			changed[latent] = class
+			codes = append(codes, changed)
+		}
 	}
 	made, err := g.pictures(codes)
-	return sweep{made: made, own: code[latent], change: variance(made)}, err
+	if err != nil {
+		return nil, err
+	}
+	var sweeps []sweep
+	for some := range slices.Chunk(made, classes) {
+		latent := first + len(sweeps)
+		sweeps = append(sweeps, sweep{latent: latent, made: some, own: code[latent], change: variance(some)})
+	}
+	return sweeps, nil
 }
 
 // variance returns the variance over the pictures, summed over the pixels.

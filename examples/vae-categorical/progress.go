@@ -2,53 +2,34 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"os"
 	"strings"
 	"time"
-
-	"golang.org/x/term"
 )
 
 const (
 	smoothing    = 100 // steps over which the −ELBO shown is averaged
 	refreshEvery = 100 * time.Millisecond
 	plainLines   = 20 // per run
+	firstLine    = 2 * time.Second
+	lineEvery    = 10 * time.Second
 	separator    = "  "
 )
 
 // progress reports training: on a terminal with one line that it updates,
 // otherwise with about 20 plain lines per run.
 type progress struct {
-	w        io.Writer
-	width    func() int // of the terminal; 0 without one
-	now      func() time.Time
-	total    int
-	first    int // steps taken before this session
-	started  time.Time
-	shown    time.Time
-	openLine bool
+	*console
+	now     func() time.Time
+	total   int
+	first   int // steps taken before this session
+	started time.Time
+	shown   time.Time
 }
 
-func newProgress(w io.Writer, total, first int) *progress {
-	p := &progress{w: w, width: terminalWidth(w), now: time.Now, total: total, first: first}
+func newProgress(c *console, total, first int) *progress {
+	p := &progress{console: c, now: time.Now, total: total, first: first}
 	p.started = p.now()
 	return p
-}
-
-// terminalWidth returns a function that returns the current width of w, because
-// windows can be resized.
-func terminalWidth(w io.Writer) func() int {
-	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return func() int { return 0 }
-	}
-	return func() int {
-		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
-			return width
-		}
-		return 80
-	}
 }
 
 // report is called after each step.
@@ -56,21 +37,13 @@ func (p *progress) report(history []record) {
 	step, width := len(history), p.width()
 	if width == 0 {
 		if every := max(1, p.total/plainLines); step%every == 0 || step == p.total {
-			fmt.Fprintln(p.w, p.text(history))
+			p.say("%s", p.text(history))
 		}
 		return
 	}
 	if now := p.now(); step == p.total || now.Sub(p.shown) >= refreshEvery {
-		p.shown, p.openLine = now, true
-		fmt.Fprintf(p.w, "\r%s\x1b[K", fit(float64(step)/float64(p.total), p.text(history), width-1))
-	}
-}
-
-// end ends the line, so that later output starts a new one.
-func (p *progress) end() {
-	if p.openLine {
-		fmt.Fprintln(p.w)
-		p.openLine = false
+		p.shown = now
+		p.update(fit(float64(step)/float64(p.total), p.text(history), width-1))
 	}
 }
 
@@ -88,6 +61,42 @@ func (p *progress) text(history []record) string {
 		fields = append(fields, fmt.Sprintf("%.1f steps/s", 1/each.Seconds()), fmt.Sprintf("%s left", left.Round(time.Second)))
 	}
 	return strings.Join(fields, separator)
+}
+
+// reporter is called with the parts of a task that are done.
+type reporter func(done, total int)
+
+func ignore(int, int) {}
+
+// counter reports the parts of a task other than training: on a terminal with one
+// line that it updates, otherwise with a line every 10 seconds.
+type counter struct {
+	*console
+	task           string
+	now            func() time.Time
+	started, shown time.Time
+}
+
+func newCounter(c *console, task string) *counter {
+	t := &counter{console: c, task: task, now: time.Now}
+	t.started = t.now()
+	t.shown = t.started.Add(firstLine - lineEvery) // plain lines
+	return t
+}
+
+func (c *counter) report(done, total int) {
+	now, width := c.now(), c.width()
+	if since := now.Sub(c.shown); since < refreshEvery && done < total || since < lineEvery && width == 0 {
+		return
+	}
+	c.shown = now
+	left := now.Sub(c.started) / time.Duration(done) * time.Duration(total-done)
+	text := fmt.Sprintf("%s%s%d/%d%s%s left", c.task, separator, done, total, separator, left.Round(time.Second))
+	if width > 0 {
+		c.update(fit(float64(done)/float64(total), text, width-1))
+	} else {
+		c.say("%s", text)
+	}
 }
 
 // fit puts a bar before the text if there is space, and drops the last fields of a

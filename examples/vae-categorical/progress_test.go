@@ -11,7 +11,7 @@ import (
 func reported(width, total, first int) string {
 	var w bytes.Buffer
 	clock := time.Unix(0, 0)
-	p := newProgress(&w, total, first)
+	p := newProgress(newConsole(&w), total, first)
 	p.width = func() int { return width }
 	p.now = func() time.Time { return clock }
 	p.started = clock
@@ -44,6 +44,55 @@ func TestProgressWithoutTerminal(t *testing.T) {
 	// The rate is that of this session, which started at step 100.
 	if got, want := reported(0, 200, 100), "150/200  -ELBO 72.25  KL 10.00  tau 0.500  100.0 steps/s  1s left\n"; !strings.Contains(got, want) {
 		t.Errorf("got %q, want %q in it", got, want)
+	}
+}
+
+// counted returns what a counter writes for 2000 parts of 20 ms.
+func counted(width int) string {
+	var w bytes.Buffer
+	clock := time.Unix(0, 0)
+	c := newConsole(&w)
+	c.width = func() int { return width }
+	task := newCounter(c, "evaluating")
+	task.now = func() time.Time { return clock }
+	task.started, task.shown = clock, clock.Add(firstLine-lineEvery)
+	for done := 1; done <= 2000; done++ {
+		clock = clock.Add(20 * time.Millisecond)
+		task.report(done, 2000)
+	}
+	c.end()
+	return w.String()
+}
+
+func TestCounter(t *testing.T) {
+	want := `evaluating  100/2000  38s left
+evaluating  600/2000  28s left
+evaluating  1100/2000  18s left
+evaluating  1600/2000  8s left
+`
+	if got := counted(0); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	got := counted(80)
+	if n := strings.Count(got, "\r"); n != 401 {
+		t.Errorf("%d updates in 40 seconds", n)
+	}
+	if !strings.HasSuffix(got, "\n") || strings.Count(got, "\n") != 1 || !strings.Contains(got, "] evaluating  1001/2000  20s left\x1b[K") || !strings.Contains(got, "=] evaluating  2000/2000  0s left") {
+		t.Errorf("on a terminal: %q", got[len(got)-200:])
+	}
+}
+
+// A message between updates has its own line.
+func TestConsole(t *testing.T) {
+	var w bytes.Buffer
+	c := newConsole(&w)
+	c.update("1/2")
+	c.say("stop after %d", 2)
+	c.update("2/2")
+	c.end()
+	c.end()
+	if got, want := w.String(), "\r1/2\x1b[K\nstop after 2\n\r2/2\x1b[K\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

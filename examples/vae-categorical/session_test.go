@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gumbel-go/gumbel/solver"
 )
@@ -97,7 +98,8 @@ func interrupt(t *testing.T, out, args, text string) (stdout, stderr string) {
 	return stdout, stderr
 }
 
-// files returns the contents of a folder, which may not exist.
+// files returns the contents of the files in a folder, which may not exist, and the
+// names of its subfolders.
 func files(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -106,6 +108,10 @@ func files(t *testing.T, dir string) map[string]string {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
+		if e.IsDir() {
+			all[e.Name()+"/"] = ""
+			continue
+		}
 		file, err := os.ReadFile(filepath.Join(dir, e.Name()))
 		if err != nil {
 			t.Fatal(err)
@@ -226,21 +232,135 @@ func TestResumeAfterKill(t *testing.T) {
 	killed, whole := t.TempDir(), t.TempDir()
 	c := newCall()
 	c.stderr.text = "5/6"
-	var left map[string]string
-	c.stderr.do = func() { left = files(t, whole) }
+	c.stderr.do = func() { copyFiles(t, whole, killed) }
 	if code, _, stderr := c.run(t, whole, fresh+"-steps 6"); code != exitDone {
 		t.Fatal(stderr)
 	}
-	for name, file := range left {
-		if err := os.WriteFile(filepath.Join(killed, name), []byte(file), 0o666); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if done, rows := len(saved(t, killed).History), strings.Count(left["metrics.csv"], "\n")-1; done != 3 || rows != 5 {
+	if done, rows := len(saved(t, killed).History), strings.Count(files(t, killed)["metrics.csv"], "\n")-1; done != 3 || rows != 5 {
 		t.Fatalf("at step 5: checkpoint of step %d and %d metrics, want 3 and 5", done, rows)
 	}
 	finish(t, killed, "-resume")
 	wantSameRun(t, killed, whole)
+}
+
+// A save by time in the middle of an epoch resumes as exactly as any other.
+func TestResumeAfterSaveByTime(t *testing.T) {
+	for args, step := range map[string]int{"-checkpoint-every 1ns": 4, "-checkpoint-every 1h": 3, "-checkpoint-every 0": 3, "": 3} {
+		killed, whole := t.TempDir(), t.TempDir()
+		c := newCall()
+		c.stderr.text = "5/8"
+		c.stderr.do = func() { copyFiles(t, whole, killed) }
+		if code, _, stderr := c.run(t, whole, fresh+"-hard -steps 8 "+args); code != exitDone {
+			t.Fatal(stderr)
+		}
+		if done := len(saved(t, killed).History); done != step {
+			t.Errorf("%q: the checkpoint is of step %d, want %d", args, done, step)
+		}
+		finish(t, killed, "-resume")
+		wantSameRun(t, killed, whole)
+	}
+}
+
+// copyFiles copies the outputs of a run, as they are now.
+func copyFiles(t *testing.T, from, to string) {
+	t.Helper()
+	for name, file := range files(t, from) {
+		if name == lockName {
+			continue
+		}
+		if err := os.WriteFile(filepath.Join(to, name), []byte(file), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestSaveIsDue(t *testing.T) {
+	for _, tc := range []struct {
+		args      string
+		ago, took time.Duration
+		want      bool
+	}{
+		{"", 29 * time.Second, 0, false},
+		{"", 31 * time.Second, 250 * time.Millisecond, true},
+		{"", 31 * time.Second, 500 * time.Millisecond, false}, // 1.6 % of the time
+		{"", 51 * time.Second, 500 * time.Millisecond, true},
+		{"-checkpoint-every 10s", 9 * time.Second, time.Second, false},
+		{"-checkpoint-every 10s", 11 * time.Second, time.Second, true},
+		{"-checkpoint-every 0", time.Hour, 0, false},
+	} {
+		c, err := parseFlags(strings.Fields(tc.args), io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := newSession(context.Background(), c, io.Discard, io.Discard)
+		s.saves = saves{at: time.Now().Add(-tc.ago), took: tc.took}
+		if got := s.saveIsDue(); got != tc.want {
+			t.Errorf("%q: %v after a save of %v: %v, want %v", tc.args, tc.ago, tc.took, got, tc.want)
+		}
+	}
+}
+
+// The message of an interrupt does not wait for what it announces.
+func TestInterruptIsAnnouncedAtOnce(t *testing.T) {
+	c := newCall()
+	var cancel context.CancelFunc
+	c.ctx, cancel = context.WithCancel(c.ctx)
+	written := make(chan struct{})
+	c.stderr.text, c.stderr.do = "interrupted: stopping before the first step; a second Ctrl-C ends", func() { close(written) }
+	c.load = func(dir string) (*dataset, error) {
+		cancel()
+		select {
+		case <-written:
+		case <-time.After(time.Minute):
+			t.Error("no message")
+		}
+		return fakeImages(dir)
+	}
+	out := filepath.Join(t.TempDir(), "out")
+	if code, _, stderr := c.run(t, out, fresh); code != exitInterrupted {
+		t.Errorf("exit code %d, stderr %q", code, stderr)
+	}
+	if exists(out) {
+		t.Error("the folder was made")
+	}
+}
+
+// A full disk stops the run, but does not lose the steps taken.
+func TestMetricsThatCannotBeWritten(t *testing.T) {
+	if _, err := os.Stat("/dev/full"); err != nil {
+		t.Skip(err)
+	}
+	for name, want := range map[string]string{
+		"":               "; the checkpoint of step 1 is saved: continue with -resume",
+		"checkpoint.tmp": "; the checkpoint of step 1 is not saved either: ",
+	} {
+		out := t.TempDir()
+		if err := os.Symlink("/dev/full", filepath.Join(out, "metrics.csv")); err != nil {
+			t.Fatal(err)
+		}
+		if name != "" {
+			if err := os.Mkdir(filepath.Join(out, name), 0o777); err != nil {
+				t.Fatal(err)
+			}
+		}
+		code, _, stderr := newCall().run(t, out, fresh+"-quiet")
+		if code != exitError {
+			t.Errorf("exit code %d", code)
+		}
+		wantMessage(t, stderr, "metrics.csv: no space left on device", want, name)
+		if name == "" {
+			if done := len(saved(t, out).History); done != 1 {
+				t.Errorf("the checkpoint is of step %d", done)
+			}
+			if err := os.Remove(filepath.Join(out, "metrics.csv")); err != nil {
+				t.Fatal(err)
+			}
+			finish(t, out, "-resume -steps 4")
+			if rows := strings.Count(files(t, out)["metrics.csv"], "\n"); rows != 5 {
+				t.Errorf("%d lines of metrics, want 5", rows)
+			}
+		}
+	}
 }
 
 func TestSeeds(t *testing.T) {
@@ -310,6 +430,10 @@ func TestInterrupt(t *testing.T) {
 			if !strings.HasSuffix(stderr, "\n"+message) {
 				t.Errorf("stderr ends %q, want %q", stderr[max(0, len(stderr)-200):], message)
 			}
+			if announced := "vae-categorical: interrupted: "; strings.Count(stderr, announced) != 1 || strings.Index(stderr, announced) > strings.Index(stderr, message) ||
+				!strings.Contains(stderr, "; a second Ctrl-C ends the program immediately") {
+				t.Errorf("stderr %q does not first say what is finished", stderr)
+			}
 			wantAllFiles(t, out)
 			if done := len(saved(t, out).History); done != tc.step {
 				t.Errorf("the checkpoint is of step %d", done)
@@ -338,16 +462,120 @@ func TestInterruptBeforeFirstStep(t *testing.T) {
 	}
 
 	finish(t, out, fresh+"-steps 2")
+	appendTo(t, filepath.Join(out, "metrics.csv"), "3,1,1,1,0,1\n") // of a step after the checkpoint
 	before := files(t, out)
-	c = newCall()
-	c.ctx = cancelled
-	code, _, stderr = c.run(t, out, "-quiet -resume -steps 4")
-	want := fmt.Sprintf("vae-categorical: interrupted after step 2 of 4; continue with -resume -out %s\n", out)
-	if code != exitInterrupted || stderr != want {
-		t.Errorf("exit code %d, stderr %q, want %q", code, stderr, want)
+	for args, want := range map[string]string{
+		"-resume -steps 4": fmt.Sprintf("vae-categorical: interrupted after step 2 of 4; continue with -resume -out %s\n", out),
+		fresh:              "vae-categorical: interrupted before the first step\n",
+	} {
+		c := newCall()
+		c.ctx = cancelled
+		code, _, stderr := c.run(t, out, "-quiet "+args)
+		if code != exitInterrupted || stderr != want {
+			t.Errorf("%s: exit code %d, stderr %q, want %q", args, code, stderr, want)
+		}
+		if !maps.Equal(files(t, out), before) {
+			t.Errorf("%s: the files of step 2 have changed", args)
+		}
 	}
-	if !maps.Equal(files(t, out), before) {
-		t.Error("the files of step 2 have changed")
+}
+
+func appendTo(t *testing.T, path, text string) {
+	t.Helper()
+	file, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(path, append(file, text...), 0o666)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A fresh run sets aside the files that it finds, whichever they are, before its
+// first step. Files that are not a run's stay.
+func TestFreshRunInUsedFolder(t *testing.T) {
+	out := t.TempDir()
+	finish(t, out, fresh+"-steps 2")
+	old := files(t, out)
+	appendTo(t, create(t, filepath.Join(out, "notes.txt")), "mine")
+	c := newCall()
+	c.stderr.text = "1/8"
+	var left map[string]string
+	c.stderr.do = func() { left = files(t, out) }
+	if code, _, stderr := c.run(t, out, fresh+"-steps 8 -seed 3"); code != exitDone ||
+		!strings.Contains(stderr, "the files of an earlier run are now in "+filepath.Join(out, "earlier-1")+"\n") {
+		t.Errorf("exit code %d, stderr %q", code, stderr)
+	}
+	if got := slices.Sorted(maps.Keys(left)); !slices.Equal(got, []string{"earlier-1/", "metrics.csv", "notes.txt", lockName}) {
+		t.Errorf("before the first save the folder holds %v", got)
+	}
+	if strings.Count(left["metrics.csv"], "\n") != 2 {
+		t.Errorf("metrics of one step: %q", left["metrics.csv"])
+	}
+	if !maps.Equal(files(t, filepath.Join(out, "earlier-1")), old) {
+		t.Error("the earlier run has changed")
+	}
+	if done := len(saved(t, out).History); done != 8 {
+		t.Errorf("the checkpoint is of step %d, want 8", done)
+	}
+	finish(t, out, fresh+"-steps 1")
+	if done := len(saved(t, filepath.Join(out, "earlier-2")).History); done != 8 {
+		t.Errorf("the second run that was set aside is of step %d, want 8", done)
+	}
+	finish(t, filepath.Join(out, "earlier-1"), "-resume -steps 3")
+}
+
+// -resume must not continue the run that a killed one has set aside.
+func TestResumeOfRunKilledBeforeItsFirstSave(t *testing.T) {
+	out := t.TempDir()
+	finish(t, out, fresh+"-steps 2")
+	if _, err := setAside(out, os.Rename); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(out, "metrics.csv"), []byte(metricsHeader), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	code, _, stderr := newCall().run(t, out, "-resume")
+	if code != exitError {
+		t.Errorf("exit code %d", code)
+	}
+	wantMessage(t, stderr, "-resume: ", "checkpoint: no such file", "such as "+filepath.Join(out, "earlier-1"))
+}
+
+func create(t *testing.T, path string) string {
+	t.Helper()
+	if err := os.WriteFile(path, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestSetAside(t *testing.T) {
+	dir := t.TempDir()
+	if folder, err := setAside(dir, os.Rename); folder != "" || err != nil {
+		t.Errorf("of an empty folder: %q, %v", folder, err)
+	}
+	for _, name := range []string{"samples.png", "checkpoint", "metrics.csv"} {
+		appendTo(t, create(t, filepath.Join(dir, name)), name)
+	}
+	before := files(t, dir)
+	var moved []string
+	stuck := errors.New("in use")
+	_, err := setAside(dir, func(from, to string) error {
+		moved = append(moved, filepath.Base(from))
+		if filepath.Base(from) == "samples.png" {
+			return stuck
+		}
+		return os.Rename(from, to)
+	})
+	if !errors.Is(err, stuck) {
+		t.Errorf("error %v, want %v", err, stuck)
+	}
+	if moved[0] != "checkpoint" {
+		t.Errorf("moves %v: want the checkpoint first", moved)
+	}
+	if !maps.Equal(files(t, dir), before) {
+		t.Error("the files were not moved back")
 	}
 }
 
@@ -473,7 +701,7 @@ func TestOutput(t *testing.T) {
 }
 
 // scoresOf evaluates a checkpoint.
-func scoresOf(t *testing.T, c *checkpoint, samples int) *scores {
+func scoresOf(t *testing.T, c *checkpoint, samples int) scores {
 	t.Helper()
 	d, err := fakeImages("")
 	if err != nil {
@@ -491,11 +719,34 @@ func scoresOf(t *testing.T, c *checkpoint, samples int) *scores {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := evaluate(context.Background(), p, d.test, tr.tau(), samples)
+	e, err := evaluate(context.Background(), p, d.test, tr.tau(), samples, ignore)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return e
+}
+
+// An interrupt of the evaluation prints what is finished.
+func TestInterruptOfTheEvaluation(t *testing.T) {
+	out := t.TempDir()
+	want := finish(t, out, fresh+"-steps 3")
+	stdout, stderr := interrupt(t, out, "-resume -eval-samples 100000000", "evaluating  ")
+	if stdout != want {
+		t.Errorf("stdout %q, want %q", stdout, want)
+	}
+	progress := regexp.MustCompile(`\nevaluating  \d+/100000002  \d\S* left\n`)
+	if !progress.MatchString(stderr) || !strings.Contains(stderr, "interrupted: stopping the evaluation; ") {
+		t.Errorf("stderr %q", stderr)
+	}
+	s := &session{config: &config{evalSamples: 7}, images: &dataset{test: &images{n: 10}}}
+	var part bytes.Buffer
+	s.stdout = &part
+	if err := s.print(scores{soft: 3, discrete: 2, bound: 1, bounded: 4}); err != nil {
+		t.Fatal(err)
+	}
+	if want := "\ntest bound 1.00 nats (discrete, 7 samples, first 4 of 10 images)\n"; !strings.Contains(part.String(), want) {
+		t.Errorf("stdout %q, want %q in it", part.String(), want)
+	}
 }
 
 func TestReport(t *testing.T) {
@@ -535,9 +786,9 @@ func TestFailures(t *testing.T) {
 					t.Fatal(err)
 				}
 			}},
-		{name: "metrics", prepare: inTheWay("metrics.csv"), want: []string{"-out: ", "metrics.csv: is a directory"}},
+		{name: "metrics", prepare: inTheWay("metrics.csv.tmp"), want: []string{"-out: ", "metrics.csv.tmp: is a directory"}},
 		{name: "checkpoint", prepare: inTheWay("checkpoint.tmp"), want: []string{"checkpoint.tmp: is a directory"}},
-		{name: "pictures", prepare: inTheWay("latents.png"), want: []string{"latents.png"}},
+		{name: "pictures", prepare: inTheWay("latents.png.tmp"), want: []string{"latents.png"}},
 		{name: "images", want: []string{"no images here"},
 			load: func(string) (*dataset, error) { return nil, errors.New("no images here") }},
 		{name: "few images", args: "-batch 15", want: []string{"-batch 15: must be at most 14, the number of training images"}},

@@ -101,7 +101,7 @@ func newKLTerms[T Float](w *rowWork[T], q, p []T) (t klTerms[T], ok bool) {
 	if t.q, ok = w.exponentials(&w.expQ, q); !ok {
 		return t, false
 	}
-	t.logitsP, t.p.sum = w.zeros, float64(len(q))
+	t.logitsP, t.p.sum = w.zeros[:len(q)], float64(len(q))
 	if p != nil {
 		t.logitsP = p
 		if t.p, ok = w.exponentials(&w.expP, p); !ok {

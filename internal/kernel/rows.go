@@ -1,6 +1,9 @@
 package kernel
 
-import "math"
+import (
+	"math"
+	"sync"
+)
 
 // A distributionKernel works on one distribution at a time, whose number it is given:
 // on the logits q and, in an op of two arrays, p. out is the distribution's row of the
@@ -24,7 +27,9 @@ func eachDistribution[T Float](q, p []T, d Dims, dst []T, kernel distributionKer
 		if dst != nil {
 			out = t.target(2, dst)
 		}
-		var w rowWork[T]
+		pool := rowWorkPool[T]()
+		w := pool.Get().(*rowWork[T])
+		defer pool.Put(w)
 		for r := range t.rows {
 			lo, hi := r*d.Classes, (r+1)*d.Classes
 			var rowP, rowOut []T
@@ -34,10 +39,13 @@ func eachDistribution[T Float](q, p []T, d Dims, dst []T, kernel distributionKer
 			if dst != nil {
 				rowOut = out[lo:hi]
 			}
-			if kernel.vector(&w, rowsQ[lo:hi], rowP, t.distribution(r), rowOut) {
+			if kernel.vector(w, rowsQ[lo:hi], rowP, t.distribution(r), rowOut) {
 				continue
 			}
-			logQ, logP := w.logarithms(d.Classes), w.uniform(d.Classes)
+			logQ, logP := sized(&w.logQ, d.Classes), sized(&w.logP, d.Classes)
+			if p == nil {
+				fillUniform(logP)
+			}
 			if err := logSoftmax(t, logQ, rowsQ[lo:hi], r, BadFirst); err != nil {
 				return err
 			}
@@ -62,27 +70,28 @@ func eachDistribution[T Float](q, p []T, d Dims, dst []T, kernel distributionKer
 type rowWork[T Float] struct {
 	logQ, logP []float64
 	expQ, expP []T
-	zeros      []T
+	zeros      []T // never written to
 }
 
-// logarithms returns memory for log softmax(q).
-func (w *rowWork[T]) logarithms(classes int) []float64 {
-	if w.logQ == nil {
-		w.logQ = make([]float64, classes)
+// The memory outlives a call, as the buffers of tiles do.
+var (
+	rowWorks32 = sync.Pool{New: func() any { return new(rowWork[float32]) }}
+	rowWorks64 = sync.Pool{New: func() any { return new(rowWork[float64]) }}
+)
+
+func rowWorkPool[T Float]() *sync.Pool {
+	if isFloat32[T]() {
+		return &rowWorks32
 	}
-	return w.logQ
+	return &rowWorks64
 }
 
-// uniform returns memory for log softmax(p). It has the uniform distribution until
-// something else is written there.
-func (w *rowWork[T]) uniform(classes int) []float64 {
-	if w.logP == nil {
-		w.logP = make([]float64, classes)
-		for i := range w.logP {
-			w.logP[i] = -math.Log(float64(classes))
-		}
+// fillUniform sets dst to the logarithms of the uniform distribution.
+func fillUniform(dst []float64) {
+	log := -math.Log(float64(len(dst)))
+	for i := range dst {
+		dst[i] = log
 	}
-	return w.logP
 }
 
 // exponentials are those of a row's logits less the greatest, which is top.
@@ -98,19 +107,14 @@ func (w *rowWork[T]) exponentials(buffer *[]T, logits []T) (x exponentials[T], o
 	if level == levelGo {
 		return x, false
 	}
-	if w.zeros == nil {
-		w.zeros = make([]T, len(logits))
-	}
-	if *buffer == nil {
-		*buffer = make([]T, len(logits))
-	}
-	top, bad := vectorPeak(logits, w.zeros)
+	zeros, e := sized(&w.zeros, len(logits)), sized(buffer, len(logits))
+	top, bad := vectorPeak(logits, zeros)
 	if bad {
 		return x, false
 	}
 	s := softmaxScalars[T]{top: top.sum}
 	s.setRate(1)
-	return exponentials[T]{*buffer, top.sum, exponentiate(*buffer, logits, w.zeros, &s)}, true
+	return exponentials[T]{e, top.sum, exponentiate(e, logits, zeros, &s)}, true
 }
 
 // logSoftmax sets dst to the log softmax of row r, -Inf where masked. culprit is the

@@ -171,9 +171,7 @@ func (s Sampler[T]) GradTau(soft, grad []T) (float64, error) {
 	if s.Size() == 0 {
 		return 0, nil
 	}
-	_, _, count := s.tiles()
-	sums := make([]float64, count)
-	err := eachTile(s.Dims, costOf[T](costNoise), func(t *tile[T], number int) error {
+	total, err := sumTiles(s.Dims, costOf[T](costNoise), func(t *tile[T], sum *float64) error {
 		logits, noise := t.read(0, s.Logits), t.noise(1, s.Noise, prefetch[T]{})
 		y, g := t.read(2, soft), t.read(3, grad)
 		for r := range t.rows {
@@ -182,14 +180,10 @@ func (s Sampler[T]) GradTau(soft, grad []T) (float64, error) {
 			if bad >= 0 || top.class < 0 {
 				return rowError(t, logits, noise, r)
 			}
-			sums[number] -= gradTauRow(logits[lo:hi], noise[lo:hi], y[lo:hi], g[lo:hi], top, s.Tau)
+			*sum -= gradTauRow(logits[lo:hi], noise[lo:hi], y[lo:hi], g[lo:hi], top, s.Tau)
 		}
 		return nil
 	})
-	var total float64
-	for _, sum := range sums {
-		total += sum
-	}
 	return total / s.Tau, err
 }
 

@@ -68,7 +68,7 @@ func eachTile[T Float](d Dims, cost int, f func(t *tile[T], number int) error) e
 		return nil
 	}
 	width, perRow, count := d.tiles()
-	errs := make([]error, count)
+	var first firstError
 	split(count, width*d.Classes, cost, func(lo, hi int) {
 		pool := bufferPool[T]()
 		t := tile[T]{Dims: d, buffers: pool.Get().(*[maxArrays][]T)}
@@ -81,17 +81,28 @@ func eachTile[T Float](d Dims, cost int, f func(t *tile[T], number int) error) e
 				t.outer, t.inner = n/perRow, n%perRow*width
 				t.rows = min(width, d.Inner-t.inner)
 			}
-			if errs[n] = f(&t, n); errs[n] != nil {
+			if err := f(&t, n); err != nil {
+				first.add(n, err)
 				return
 			}
 		}
 	})
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
+	return first.err
+}
+
+// firstError is the error of the first tile that has one.
+type firstError struct {
+	mutex  sync.Mutex
+	number int
+	err    error
+}
+
+func (f *firstError) add(number int, err error) {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	if f.err == nil || number < f.number {
+		f.number, f.err = number, err
 	}
-	return nil
 }
 
 // Buffers outlive a call, because clearing new ones would take much of the time of a
@@ -106,6 +117,23 @@ func bufferPool[T Float]() *sync.Pool {
 		return &buffers32
 	}
 	return &buffers64
+}
+
+// sumTiles returns the sum of what f adds to the sum of each tile. The sum is rounded
+// the same way on any number of goroutines.
+func sumTiles[T Float](d Dims, cost int, f func(t *tile[T], sum *float64) error) (float64, error) {
+	pool := bufferPool[float64]()
+	buffers := pool.Get().(*[maxArrays][]float64)
+	defer pool.Put(buffers)
+	_, _, count := d.tiles()
+	sums := sized(&buffers[0], count)
+	clear(sums)
+	err := eachTile(d, cost, func(t *tile[T], number int) error { return f(t, &sums[number]) })
+	var total float64
+	for _, sum := range sums {
+		total += sum
+	}
+	return total, err
 }
 
 // index returns the index in the array of class c of the tile's row r.

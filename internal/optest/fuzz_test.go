@@ -1,4 +1,4 @@
-package gumbel_test
+package optest
 
 import (
 	"encoding/binary"
@@ -11,9 +11,9 @@ import (
 	"github.com/gumbel-go/gumbel/ops"
 )
 
-// FuzzGumbelSoftmax feeds any logits, temperature, noise and options. A graph
-// is refused, or its run is, or it gives distributions and finite gradients:
-// no panic and no NaN.
+// FuzzGumbelSoftmax takes any logits, temperature, noise and options. Either the
+// constructor or the run returns an error, or the sample is a distribution and no
+// gradient is NaN.
 func FuzzGumbelSoftmax(f *testing.F) {
 	bits := func(values ...float32) (b []byte) {
 		for _, v := range values {
@@ -29,7 +29,7 @@ func FuzzGumbelSoftmax(f *testing.F) {
 	f.Add(bits(3e38, 0), bits(0, 0), float32(1e-10), 1, 0, byte(0))
 	f.Add([]byte("0ooooooooooooooooooo"), []byte("0\xff\x7f\x7f0000"), float32(1e-30), -2, 0, byte(']'))
 	f.Fuzz(func(t *testing.T, logits, noise []byte, tau float32, axis, classes int, flags byte) {
-		read := func(b []byte) (x floats) {
+		read := func(b []byte) (x []float64) {
 			for len(b) >= 4 && len(x) < 64 {
 				x = append(x, float64(math.Float32frombits(binary.LittleEndian.Uint32(b))))
 				b = b[4:]
@@ -44,7 +44,7 @@ func FuzzGumbelSoftmax(f *testing.F) {
 		shape := tensor.Shape{2, len(x) / 2}
 		dt := dtypes[flags>>1&1]
 		g := G.NewGraph()
-		in := G.Nodes{input(g, dt, "logits", shape, x), input(g, dt, "tau", tensor.ScalarShape(), floats{float64(tau)})}
+		in := G.Nodes{newInput(g, dt, "logits", shape, x), newInput(g, dt, "tau", tensor.ScalarShape(), []float64{float64(tau)})}
 		opts := []ops.GumbelSoftmaxOption{ops.WithAxis(axis)}
 		if classes != 0 {
 			opts = append(opts, ops.WithClasses(classes))
@@ -54,7 +54,7 @@ func FuzzGumbelSoftmax(f *testing.F) {
 			opts = append(opts, ops.WithHard())
 		}
 		if given := read(noise); len(given) >= len(x) {
-			in = append(in, input(g, dt, "noise", shape, given[:len(x)]))
+			in = append(in, newInput(g, dt, "noise", shape, given[:len(x)]))
 			opts = append(opts, ops.WithNoise(in[2]))
 		} else {
 			opts = append(opts, ops.WithSource(ops.NewSource(1)))
@@ -66,8 +66,15 @@ func FuzzGumbelSoftmax(f *testing.F) {
 		var value G.Value
 		G.Read(y, &value)
 		cost := G.Must(G.Sum(G.Must(G.Square(y))))
-		grads, err := backpropagate(t, g, cost, in, false)
+		derivs, err := G.Grad(cost, in...)
 		if err != nil {
+			t.Fatal(err)
+		}
+		grads := make([]G.Value, len(in))
+		for i, n := range derivs {
+			G.Read(n, &grads[i])
+		}
+		if newMachine(t, g).RunAll() != nil {
 			return
 		}
 		var sum float64

@@ -1,0 +1,22 @@
+package optest
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Softmax returns softmax(logits/tau), the soft sample without noise.
+func Softmax(b *Builder) []float64 {
+	_, y := logSoftmax(b.data("logits"), b.data("tau")[0], b.Distributions())
+	return y
+}
+
+// Mode returns the one-hot modes of the distributions of the logits.
+func Mode(b *Builder) []float64 {
+	x := b.data("logits")
+	mode := make([]float64, len(x))
+	for _, d := range b.Distributions() {
+		mode[slices.MaxFunc(d, func(i, j int) int { return cmp.Compare(x[i], x[j]) })] = 1
+	}
+	return mode
+}
