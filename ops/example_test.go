@@ -356,3 +356,40 @@ func ExampleNewSource() {
 	// [0.139 0.181]
 	// [0.139 0.181]
 }
+
+// The gradients of a batch, accumulated over chunks of its rows: Seek gives each
+// chunk the noise of its rows, so the sum is the gradient of the whole batch.
+func ExampleSource_Seek() {
+	const rows, classes = 6, 3
+	logits := []float64{1, 2, 3, 0, 0, 0, 3, 2, 1, 1, 0, 1, 0, 2, 0, 2, 0, 1}
+	// gradient is the gradient of the cost of rows lo to hi by the weights w: the
+	// cost is the first class's share in the samples of x·w.
+	gradient := func(lo, hi int) []float64 {
+		g := G.NewGraph()
+		src := ops.NewSource(1)
+		x := matrix(g, "x", hi-lo, classes, logits[lo*classes:hi*classes]...)
+		w := matrix(g, "w", classes, classes, 1, 0, 0, 0, 1, 0, 0, 0, 1)
+		tau := G.NewScalar(g, tensor.Float64, G.WithName("tau"), G.WithValue(0.5))
+		y := must(ops.GumbelSoftmax(must(G.Mul(x, w)), tau, ops.WithSource(src)))
+		cost := must(G.Sum(must(G.Slice(y, nil, G.S(0)))))
+		grads, err := G.Grad(cost, w)
+		if err != nil {
+			log.Fatal(err)
+		}
+		src.Seek(0, uint64(lo)) // step 0, from row lo on
+		run(g)
+		return grads[0].Value().Data().([]float64)
+	}
+
+	fmt.Printf("whole:  %.4f\n", gradient(0, rows))
+	sum := make([]float64, classes*classes)
+	for lo := 0; lo < rows; lo += 2 {
+		for i, v := range gradient(lo, lo+2) {
+			sum[i] += v
+		}
+	}
+	fmt.Printf("chunks: %.4f\n", sum)
+	// Output:
+	// whole:  [1.5957 -0.6834 -0.9124 0.7267 -0.3516 -0.3751 0.8049 -0.4331 -0.3718]
+	// chunks: [1.5957 -0.6834 -0.9124 0.7267 -0.3516 -0.3751 0.8049 -0.4331 -0.3718]
+}

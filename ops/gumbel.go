@@ -78,7 +78,7 @@ type gumbel[T kernel.Float] struct {
 }
 
 func (o gumbel[T]) Forward(a node.Args[T], out, _ []T) error {
-	kernel.Gumbel(out, *o.stream.at(uint64(a.Draw())), o.loc, o.scale)
+	kernel.Gumbel(out, *o.stream.at(a.Draw(), a.First()), o.loc, o.scale)
 	return nil
 }
 

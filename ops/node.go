@@ -63,7 +63,7 @@ func noiseOf[T kernel.Float](n *stream, a node.Args[T]) kernel.Noise[T] {
 	case a.Draw() < 0:
 		return kernel.Noise[T]{}
 	case n != nil:
-		return kernel.Noise[T]{Stream: n.at(uint64(a.Draw()))}
+		return kernel.Noise[T]{Stream: n.at(a.Draw(), a.First())}
 	}
 	return kernel.Noise[T]{Given: a.In("noise")}
 }

@@ -41,7 +41,9 @@ type source struct {
 	spawned uint64   // sources made by Spawn
 	pending []uint64 // draws of streams whose nodes are still to be built
 	missing atomic.Int64
-	unkept  uint64 // streams of the default source
+	base    uint64        // first draw of the streams whose nodes are built later
+	row     atomic.Uint64 // of a draw, at which the nodes' arrays begin
+	unkept  uint64        // streams of the default source
 }
 
 // stream is a node's part of a source.
@@ -92,6 +94,7 @@ func (s *source) newStream() *stream {
 		s.unkept++
 		return n
 	}
+	n.draws.Store(s.base)
 	if len(s.pending) > 0 {
 		n.draws.Store(s.pending[0])
 		s.setPending(s.pending[1:])
@@ -105,13 +108,56 @@ func (s *source) setPending(draws []uint64) {
 	s.missing.Store(int64(len(draws)))
 }
 
-// next starts a draw and returns its number. A node that draws while others of
-// the restored state are missing shows that another graph was built.
-func (n *stream) next() (uint64, error) {
-	if missing := n.source.missing.Load(); missing > 0 {
-		return 0, fmt.Errorf("the state of its source has %d nodes more than were built from the source: build all nodes before the first run, in the same order as when the state was saved", missing)
+// Seek moves the source: the next draw of each node is number draw, and the node's
+// array is the part of that draw that begins at a row. Rows are indices of the first
+// axis. After Seek(draw, row), a node of n rows has the noise, and so the samples and
+// the gradients, that rows row to row+n−1 of a node of a larger batch have after
+// Seek(draw, 0), bit for bit. So a batch can be divided among machines, or evaluated
+// and its gradients accumulated in chunks, and still has the noise of the whole.
+//
+// A new source is at draw 0 and row 0. Each run takes the next draw and leaves the
+// row as it is. Seek applies to all nodes of the source, those built later included.
+// Call it between runs: it does not depend on a machine or its Reset.
+//
+// A node whose array is not a batch, such as an architecture that all machines must
+// sample alike, needs another source that stays at row 0. A scalar, and an array with
+// classes along the first axis, have no rows: with row > 0, their runs return an error.
+// If the batch is on another axis, give Gumbel noise that has it first, transposed, to
+// WithNoise. Runs also return an error if draw or an index in the draw would exceed
+// 2⁶³−1. A run without noise ignores the row.
+//
+// The state of a source holds the draws of its nodes and not the row: after it is
+// restored, the row is the one that the source was at before. Spawned sources are at
+// draw 0 and row 0.
+func (s *Source) Seek(draw, row uint64) { s.get().seek(draw, row) }
+
+func (s *source) seek(draw, row uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.base = draw
+	s.row.Store(row)
+	for _, n := range s.streams {
+		n.draws.Store(draw)
 	}
-	return n.draws.Add(1) - 1, nil
+	pending := make([]uint64, len(s.pending))
+	for i := range pending {
+		pending[i] = draw
+	}
+	s.setPending(pending)
+}
+
+// next starts a draw and returns its number, and the row at which the node's array
+// begins. A node that draws while others of the restored state are missing shows that
+// another graph was built.
+func (n *stream) next() (number, row uint64, err error) {
+	if missing := n.source.missing.Load(); missing > 0 {
+		return 0, 0, fmt.Errorf("the state of its source has %d nodes more than were built from the source: build all nodes before the first run, in the same order as when the state was saved", missing)
+	}
+	if number = n.draws.Add(1) - 1; number > math.MaxInt64 {
+		n.draws.Store(number)
+		return 0, 0, fmt.Errorf("its source is at draw %d, want at most %d", number, int64(math.MaxInt64))
+	}
+	return number, n.source.row.Load(), nil
 }
 
 // key selects the stream's random words.
@@ -121,8 +167,10 @@ func (n *stream) key() philox.Key {
 	return philox.DeriveKey(n.source.seed, n.number)
 }
 
-// at returns the random words of a draw.
-func (n *stream) at(draw uint64) *kernel.Stream { return &kernel.Stream{Key: n.key(), Draw: draw} }
+// at returns the random words of a draw, from those of element first on.
+func (n *stream) at(draw int64, first uint64) *kernel.Stream {
+	return &kernel.Stream{Key: n.key(), Draw: uint64(draw), First: first}
+}
 
 // sourceState is what a state holds.
 type sourceState struct {
@@ -158,7 +206,7 @@ func (s *source) restore(state sourceState) error {
 	if len(s.streams) > 0 && len(s.streams) != len(draws) {
 		return fmt.Errorf("ops: Source: the state has %d nodes but %d were built from this source: build the same graph", len(draws), len(s.streams))
 	}
-	s.seed, s.spawned = state.Seed, state.Spawned
+	s.seed, s.spawned, s.base = state.Seed, state.Spawned, 0
 	if len(s.streams) == 0 {
 		s.setPending(draws)
 		return nil

@@ -48,7 +48,7 @@ func benchmarkShape(b *testing.B, rows, classes int, speed float64) {
 		Logits: device.Upload(d, values),
 		Grad:   device.Upload(d, values),
 		Tau:    device.Upload(d, []float32{0.7}),
-		Draw:   device.Upload(d, []int64{1}),
+		Draw:   device.Upload(d, []int64{1, 0}),
 		Status: device.Upload(d, []int64{0}),
 		Key:    philox.DeriveKey(1, 0),
 	}

@@ -150,9 +150,9 @@ func (c *Call) do(f func() error) error {
 	return f()
 }
 
-// Store writes a number to a value on the device.
-func (c *Call) Store(v G.Value, number int64) error {
+// Store writes numbers to a value on the device.
+func (c *Call) Store(v G.Value, numbers ...int64) error {
 	return c.do(func() error {
-		return cu.MemcpyHtoD(cu.DevicePtr(v.Uintptr()), unsafe.Pointer(&number), int64(unsafe.Sizeof(number)))
+		return cu.MemcpyHtoD(cu.DevicePtr(v.Uintptr()), unsafe.Pointer(&numbers[0]), int64(len(numbers))*8)
 	})
 }

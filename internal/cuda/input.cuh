@@ -11,7 +11,7 @@ struct Args {
   double* sums;  // in place of out, for a result that is a number for each block
   const T* logits;
   const T* tau;
-  const Int* draw;
+  const Int* draw;  // its number, and the origin
   const T* noise;
   const T* grad;
   Int outer, classes, inner;
@@ -20,6 +20,11 @@ struct Args {
 
   // refuse reports an input that is not allowed.
   __device__ void refuse() const { *status = 1; }
+
+  // origin returns the index in the draw of the array's first element. Groups of noise
+  // are counted from the start of the draw, and so are the elements that a thread works
+  // on, so a row has the same bits wherever the array begins.
+  __device__ Int origin() const { return draw == nullptr ? 0 : draw[1]; }
 
   // temperature returns tau, or 0 if it is not allowed. Hard samples have none.
   __device__ T temperature() const {
@@ -35,13 +40,15 @@ struct Input {
   const T* noise;
   bool drawn;
   Stream stream;
+  Int origin;
 
   // A negative draw means no noise.
   explicit __device__ Input(const Args<T>& args)
       : logits(args.logits),
         noise(args.noise),
         drawn(args.draw != nullptr && args.noise == nullptr),
-        stream(args.key, args.draw == nullptr ? 0 : static_cast<Word64>(*args.draw)) {
+        stream(args.key, args.draw == nullptr ? 0 : static_cast<Word64>(args.draw[0])),
+        origin(args.origin()) {
     if (args.draw != nullptr && *args.draw < 0) {
       noise = nullptr;
       drawn = false;
@@ -58,7 +65,7 @@ struct Input {
     for (int i = 0; i < 4; i++) l[i] = valid >> i & 1 ? logits[n + i * kGroupThreads] : T(-INFINITY);
     if (drawn) {
       unsigned words[4];
-      stream.words(n, words);
+      stream.words(origin + n, words);
 #pragma unroll
       for (int i = 0; i < 4; i++) g[i] = gumbel<T>(words[i]);
     } else if (noise != nullptr) {

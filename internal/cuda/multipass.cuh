@@ -26,7 +26,7 @@ struct Walk {
       : classes(args.classes), single(args.inner == 1), next(single ? kGroupThreads : 0), existing(0) {
     if (single) {
       first = number * classes;
-      start = first / kGroup * kGroup;
+      start = (args.origin() + first) / kGroup * kGroup - args.origin();
       step = kGroup;
       count = (first + classes - start + kGroup - 1) / kGroup;
       return;

@@ -38,7 +38,7 @@ struct BlockRow {
         references(references_),
         first(row * static_cast<int>(args.classes)),
         classes(static_cast<int>(args.classes)),
-        skipped(static_cast<int>(first % kGroup)),
+        skipped(static_cast<int>((args_.origin() + first) % kGroup)),
         rounds(((skipped + classes + kGroup - 1) / kGroup * kGroupThreads + blockDim.x - 1) / blockDim.x) {}
 
   __device__ int sampled() {

@@ -20,12 +20,12 @@ __device__ void add_tau(T* out, const double* sums, const T* tau, Int count) {
 // gumbel_noise computes noise alone, four elements per thread.
 template <typename T>
 __device__ void gumbel_noise(T* out, const Int* draw, Int n, double loc, double scale, Word64 key) {
-  const Stream stream(key, static_cast<Word64>(*draw));
+  const Stream stream(key, static_cast<Word64>(draw[0]));
   const Int thread = global_thread(), first = thread / kGroupThreads * kGroup + thread % kGroupThreads;
   const unsigned valid = inside(first, n);
   if (valid == 0) return;
   unsigned words[4];
-  stream.words(first, words);
+  stream.words(draw[1] + first, words);
   const bool plain = loc == 0 && scale == 1;
 #pragma unroll
   for (int i = 0; i < 4; i++) {

@@ -25,13 +25,13 @@ func TestGumbelBits(t *testing.T) {
 func testGumbelBits[T kernel.Float](t *testing.T) {
 	d := device.Open(t)
 	for _, key := range []philox.Key{{}, {1, 0}, sampleKey, {math.MaxUint32, math.MaxUint32}} {
-		for _, draw := range []int64{0, 1, 1<<40 + 5} {
+		for _, draw := range [][]int64{{0, 0}, {1, 7}, {2, 1 << 40}, {1<<40 + 5, 12345}} {
 			for _, n := range []int{1, 15, 16, 63, 64, 65, 1000, 100_001} {
 				want, out := make([]T, n), device.Alloc[T](d, n)
-				s := kernel.Stream{Key: key, Draw: uint64(draw)}
+				s := kernel.Stream{Key: key, Draw: uint64(draw[0]), First: uint64(draw[1])}
 				for _, law := range [][2]float64{{0, 1}, {-3, 0.7}} {
 					kernel.Gumbel(want, s, law[0], law[1])
-					d.Run(plan.Gumbel(plan.FloatOf[T](), out, device.Upload(d, []int64{draw}), key, n, law[0], law[1]))
+					d.Run(plan.Gumbel(plan.FloatOf[T](), out, device.Upload(d, draw), key, n, law[0], law[1]))
 					if got := device.Download[T](d, out, n); !slices.Equal(got, want) {
 						t.Fatalf("key %v, draw %d, %d numbers, location and scale %v: other bits than the CPU's", key, draw, n, law)
 					}
@@ -84,11 +84,12 @@ type sampleCase[T kernel.Float] struct {
 // newSample returns the case of a draw number, which may be negative, or of given
 // noise.
 func newSample[T kernel.Float](d device.Device, dims kernel.Dims, logits []T, draw int64, given []T, tau float64) sampleCase[T] {
+	first := int64(7 * dims.Classes * dims.Inner) // the array begins at row 7 of the draw
 	c := sampleCase[T]{
 		cpu: kernel.Sampler[T]{Dims: dims, Logits: logits, Tau: float64(T(tau))},
 		device: plan.Sample{
 			Dims: dims, Float: plan.FloatOf[T](),
-			Logits: device.Upload(d, logits), Tau: device.Upload(d, []T{T(tau)}), Draw: device.Upload(d, []int64{draw}),
+			Logits: device.Upload(d, logits), Tau: device.Upload(d, []T{T(tau)}), Draw: device.Upload(d, []int64{draw, first}),
 			Out: device.Alloc[T](d, dims.Size()), Status: device.Upload(d, []int64{0}), Key: sampleKey,
 		},
 		noise: make([]T, dims.Size()),
@@ -102,7 +103,7 @@ func newSample[T kernel.Float](d device.Device, dims kernel.Dims, logits []T, dr
 		c.noise = given
 		c.cpu.Noise.Given = given
 	default:
-		c.cpu.Noise.Stream = &kernel.Stream{Key: sampleKey, Draw: uint64(draw)}
+		c.cpu.Noise.Stream = &kernel.Stream{Key: sampleKey, Draw: uint64(draw), First: uint64(first)}
 		kernel.Gumbel(c.noise, *c.cpu.Noise.Stream, 0, 1)
 	}
 	return c
@@ -311,6 +312,44 @@ func testSoft[T kernel.Float](t *testing.T) {
 				checkSample(t, fmt.Sprintf("%v tau %v, %s noise", dims, tau, kind), func(d device.Device) sampleCase[T] {
 					return newSample(d, dims, maskedLogits[T](dims, 2*(1+20*tau), 1), noise.draw, noise.given, tau)
 				})
+			}
+		}
+	}
+}
+
+// Shares of the rows have the samples and gradients of the whole, bit for bit.
+func TestShares(t *testing.T) {
+	t.Run("float32", testShares[float32])
+	t.Run("float64", testShares[float64])
+}
+
+func testShares[T kernel.Float](t *testing.T) {
+	d := device.Open(t)
+	for _, dims := range sampleDims {
+		if dims.Outer == 1 {
+			dims.Outer = 2
+		}
+		n, row := dims.Size(), dims.Classes*dims.Inner
+		logits, upstream := maskedLogits[T](dims, 2, 1), normals[T](n, 1, 2)
+		rows := func(lo, hi int) (results [3][]T) {
+			share := dims
+			share.Outer = hi - lo
+			s := plan.Sample{
+				Dims: share, Float: plan.FloatOf[T](), Key: sampleKey,
+				Logits: device.Upload(d, logits[lo*row:hi*row]), Grad: device.Upload(d, upstream[lo*row:hi*row]),
+				Tau: device.Upload(d, []T{0.7}), Draw: device.Upload(d, []int64{5, int64(lo * row)}),
+				Out: device.Alloc[T](d, share.Size()), Status: device.Upload(d, []int64{0}),
+			}
+			for i, launch := range []plan.Launch{s.Soft(), s.Hard(), s.GradLogits()} {
+				d.Run(launch)
+				results[i] = device.Download[T](d, s.Out, share.Size())
+			}
+			return results
+		}
+		whole, first, rest := rows(0, dims.Outer), rows(0, 1), rows(1, dims.Outer)
+		for i, name := range []string{"soft sample", "hard sample", "gradient"} {
+			if !slices.Equal(slices.Concat(first[i], rest[i]), whole[i]) {
+				t.Errorf("%v: the %s of rows 0 and 1 to %d differ from the whole's", dims, name, dims.Outer-1)
 			}
 		}
 	}

@@ -9,11 +9,13 @@
 // memory, element c of row r is at base(r) + c·step.
 struct Tile {
   Int first;  // its first element in the array
+  Int origin;
   Int inner;
   int rows, classes, spans, length, step;
 
   template <typename T>
-  __device__ Tile(const Args<T>& args, Int number, int width) : inner(args.inner), classes(static_cast<int>(args.classes)) {
+  __device__ Tile(const Args<T>& args, Int number, int width)
+      : origin(args.origin()), inner(args.inner), classes(static_cast<int>(args.classes)) {
     if (width % inner == 0) {
       rows = static_cast<int>(min(static_cast<Int>(width), args.outer * inner - number * width));
       first = number * width * classes;
@@ -36,7 +38,7 @@ struct Tile {
   // whole groups of noise.
   template <typename F>
   __device__ void each(F f) const {
-    const int skipped = spans == 1 ? static_cast<int>(first % kGroup) : 0;
+    const int skipped = spans == 1 ? static_cast<int>((origin + first) % kGroup) : 0;
     const int threads = (skipped + length + kGroup - 1) / kGroup * kGroupThreads;
     for (int item = threadIdx.x; item < spans * threads; item += blockDim.x) {
       const int span = spans == 1 ? 0 : item / threads, thread = item - span * threads;

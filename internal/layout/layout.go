@@ -58,6 +58,15 @@ func Along(shape tensor.Shape, axis, classes int) (Distributions, error) {
 	return d, nil
 }
 
+// RowSize returns the number of elements per index of the first axis, or 0 if the
+// distributions lie along that axis.
+func (d Distributions) RowSize() int {
+	if d.axis == 0 {
+		return 0
+	}
+	return Size(d.Shape[1:])
+}
+
 // Reduced returns the shape of an array with one element per distribution.
 func (d Distributions) Reduced() tensor.Shape {
 	if d.blocks {

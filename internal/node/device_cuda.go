@@ -126,12 +126,12 @@ func onHost(v G.Value, shape tensor.Shape) G.Value {
 	case []float64:
 		return layout.Value(shape, append([]float64(nil), data...))
 	case []int64: // of a draw
-		return tensor.New(tensor.FromScalar(data[0]))
+		return position{data[0], data[1]}.value()
 	}
 	return v
 }
 
-// deviceDraw is a draw whose number goes to the device, as the first element of a
+// deviceDraw is a draw whose position goes to the device, as the first elements of a
 // large array. Gorgonia reserves 2.5 times the bytes of all values, but no value
 // takes less than 32 bytes: in a graph of little else than scalars, the unused
 // bytes of this array make up the difference.
@@ -146,7 +146,7 @@ func (d *deviceDraw) Type() hm.Type {
 func (d *deviceDraw) InferShape(...G.DimSizer) (tensor.Shape, error) { return drawShape.Clone(), nil }
 func (d *deviceDraw) CallsExtern() bool                              { return true }
 
-// CUDADo starts a draw and copies its number to the device.
+// CUDADo starts a draw and copies its position to the device.
 func (d *deviceDraw) CUDADo(extern G.External, dev G.Device, _ G.Value, _ ...G.Value) (G.Value, error) {
 	call, err := cuda.Begin(extern, dev)
 	if err != nil {
@@ -156,11 +156,11 @@ func (d *deviceDraw) CUDADo(extern G.External, dev G.Device, _ G.Value, _ ...G.V
 	if err != nil {
 		return nil, d.errorf("%w", err)
 	}
-	number, err := d.next()
+	p, err := d.next()
 	if err != nil {
 		return nil, err
 	}
-	if err := call.Store(out, number); err != nil {
+	if err := call.Store(out, p.number, p.first); err != nil {
 		return nil, d.errorf("%w", err)
 	}
 	return out, nil

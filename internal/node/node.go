@@ -169,7 +169,7 @@ func (s *Spec) receivers(gradient int) (all []int) {
 type Args[T kernel.Float] struct {
 	spec   *Spec
 	values [][]T // nil for a draw
-	draw   int64
+	draw   position
 }
 
 // In returns the elements of an input, or nil if the op has no input of that
@@ -185,7 +185,10 @@ func (a Args[T]) In(name string) []T {
 
 // Draw returns the number of the run's draw. It is negative in a run without
 // noise, and 0 for an op that has no draw among its inputs.
-func (a Args[T]) Draw() int64 { return a.draw }
+func (a Args[T]) Draw() int64 { return a.draw.number }
+
+// First returns the index of the array's first element in the run's draw.
+func (a Args[T]) First() uint64 { return uint64(a.draw.first) }
 
 // A Device holds the addresses of the inputs of a run on a device.
 type Device struct {

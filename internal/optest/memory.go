@@ -57,7 +57,7 @@ func allocated(t *testing.T, l Layout, n Node) uint64 {
 	run()
 	run()                                           // both buffers of the engine exist now
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // as testing.AllocsPerRun does
-	const runs = 8
+	const runs = 20
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	for range runs {

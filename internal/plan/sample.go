@@ -8,8 +8,9 @@ import (
 // sampleModule is the module of sample.cu.
 const sampleModule = "gumbel_sample."
 
-// Gumbel sets out to n numbers loc + scale·g. The noise g is that of the draw
-// number, an int64 on the device, of the key's stream.
+// Gumbel sets out to n numbers loc + scale·g. The noise g is that of a draw
+// of the key's stream. On the device, draw is two int64s: its number, and the index in
+// it of the first of the n.
 func Gumbel(f Float, out, draw Pointer, key philox.Key, n int, loc, scale float64) Launch {
 	const threads = 256
 	return Launch{
@@ -23,9 +24,9 @@ func Gumbel(f Float, out, draw Pointer, key philox.Key, n int, loc, scale float6
 // A Sample is the input of a sampler, and the address of its result. Addresses that
 // a launch does not need may be 0.
 //
-// The noise is Noise or, if this is 0, that of the draw number *Draw, an int64 on
-// the device, of Key's stream. There is none if *Draw is negative or both are 0. Tau
-// is the address of one element.
+// The noise is Noise or, if this is 0, that of the draw Draw of Key's stream: see
+// Gumbel. There is none if the number of the draw is negative or both are 0. Tau is
+// the address of one element.
 type Sample struct {
 	kernel.Dims
 	Float
