@@ -17,6 +17,10 @@ func TestVectorCode(t *testing.T) {
 		t.Run("float32", func(t *testing.T) { testVectorCode[float32](t, 3e-6, checked) })
 		t.Run("float64", func(t *testing.T) { testVectorCode[float64](t, 1e-14, checked) })
 		t.Run("transposed", func(t *testing.T) { testTransposedCode(t, checked) })
+		t.Run("matrix", func(t *testing.T) {
+			testMatrixCode[float32](t, 3e-6, checked)
+			testMatrixCode[float64](t, 1e-14, checked)
+		})
 	})
 	files, err := filepath.Glob("*_noasm.go")
 	if err != nil {

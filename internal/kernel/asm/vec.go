@@ -144,13 +144,14 @@ func (a *assembler) maskOf(bits uint32) reg.OpmaskVirtual {
 }
 
 // Arithmetic of either element type, with the operands in the assembler's order:
-// sub is z = y − x, div z = y/x; of the fused ones, fmadd231 is z = y·x + z,
+// sub is z = y − x, div z = y/x, maximum x if either is NaN or both are 0; of the fused ones, fmadd231 is z = y·x + z,
 // fmadd213 z = y·z + x, fnmadd231 z = z − y·x, fmsub213 z = y·z − x.
 
 func (a *assembler) add(x Op, y, z reg.VecVirtual)      { a.either(a.VADDPS, a.VADDPD)(x, y, z) }
 func (a *assembler) sub(x Op, y, z reg.VecVirtual)      { a.either(a.VSUBPS, a.VSUBPD)(x, y, z) }
 func (a *assembler) mul(x Op, y, z reg.VecVirtual)      { a.either(a.VMULPS, a.VMULPD)(x, y, z) }
 func (a *assembler) div(x Op, y, z reg.VecVirtual)      { a.either(a.VDIVPS, a.VDIVPD)(x, y, z) }
+func (a *assembler) maximum(x Op, y, z reg.VecVirtual)  { a.either(a.VMAXPS, a.VMAXPD)(x, y, z) }
 func (a *assembler) sqrt(x Op, z reg.VecVirtual)        { a.either(a.VSQRTPS, a.VSQRTPD)(x, z) }
 func (a *assembler) addWords(x Op, y, z reg.VecVirtual) { a.either(a.VPADDD, a.VPADDQ)(x, y, z) }
 
