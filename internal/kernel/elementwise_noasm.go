@@ -19,3 +19,7 @@ func bce[T Float](dst, logits, targets []T) (bad bool) {
 func gradBCE[T Float](dst, logits, targets, grad []T) (bad bool) {
 	return gradBCEGo(dst, logits, targets, grad)
 }
+
+func gradReLU[T Float](dst, y, grad []T) {
+	gradReLUGo(dst, y, grad)
+}

@@ -151,6 +151,11 @@ func (c *vectorCheck[T]) rows() {
 	c.near("dot", func(plain bool, _ []T) (float64, bool) {
 		return choose(plain, dotGo[T], dot[T])(c.e, c.y, c.g), false
 	})
+	c.equal("gradReLU", func(plain bool, dst []T) {
+		y := slices.Clone(c.x)
+		y[0], y[c.n/2], y[c.n-1] = T(math.NaN()), 0, T(math.Copysign(0, -1))
+		choose(plain, gradReLUGo[T], gradReLU[T])(dst, y, c.g)
+	})
 	for out := range 2 {
 		c.equal("addRow", func(plain bool, dst []T) {
 			state := [2][]T{slices.Clone(c.x), slices.Clone(c.y)}
