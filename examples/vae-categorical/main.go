@@ -17,8 +17,8 @@
 //	latents.png          how each class of some latents changes an image
 //	checkpoint           the state from which -resume continues
 //
-// With OpenBLAS (Debian's libopenblas-dev, and cgo) a step takes less than half
-// the time. OPENBLAS_NUM_THREADS sets the number of its threads:
+// The tag openblas lets OpenBLAS multiply the matrices (Debian's libopenblas-dev,
+// and cgo). OPENBLAS_NUM_THREADS sets the number of its threads:
 //
 //	go run -tags openblas ./examples/vae-categorical
 //
