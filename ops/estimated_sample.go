@@ -64,7 +64,7 @@ func (o estimatedSample[T]) Backward(a node.Args[T], gradient int, dst, saved, g
 	case e.kind == adaptiveGap:
 		c.GradGapped(dst, grad, kernel.AdaptiveGap)
 	case e.kind == gumbelRao && a.Draw() >= 0:
-		c.GradRao(dst, grad, *o.further.at(uint64(a.Draw())), e.samples)
+		c.GradRao(dst, grad, *o.further.at(a.Draw(), a.First()), e.samples)
 	default: // without noise, there is nothing to average over
 		c.GradSoftmax(dst, grad)
 	}

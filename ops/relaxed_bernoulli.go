@@ -150,7 +150,7 @@ func (o relaxedBernoulli[T]) Backward(a node.Args[T], gradient int, dst, saved, 
 	case o.estimator.kind == adaptiveGap:
 		s.GradGapped(dst, saved, grad, kernel.AdaptiveGap)
 	case o.estimator.kind == gumbelRao && a.Draw() >= 0:
-		s.GradRao(dst, saved, grad, *o.further.at(uint64(a.Draw())), o.estimator.samples)
+		s.GradRao(dst, saved, grad, *o.further.at(a.Draw(), a.First()), o.estimator.samples)
 	case gradient == gradTau: // of straight-through softmax
 		dst[0] = T(s.GradTau(saved, grad))
 	default:

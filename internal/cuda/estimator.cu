@@ -138,7 +138,7 @@ __device__ void grad_rao(const Member<T>& m) {
 #pragma unroll 1
   for (Int i = 0; i < m.args.samples; i++) {
     const Stream sub = stream.sub(static_cast<Word64>(i));
-    const auto noise = [&](int k) { return static_cast<double>(exponential<T>(sub.word(m.index(k)))); };
+    const auto noise = [&](int k) { return static_cast<double>(exponential<T>(sub.word(m.args.draw[1] + m.index(k)))); };
     const double e = m.of_chosen(noise), log_e = log(e);
     // e^((phi - phi_d)/tau), 1 for the chosen class d.
     const auto weight = [&](int k) {

@@ -6,7 +6,7 @@
 // An Element is an input with what is given for it.
 template <typename T>
 struct Element {
-  Int index;
+  Int index;  // in the draw
   double logit;  // of the distribution
   T sum;         // the logit and the noise
   double tau;
@@ -141,19 +141,20 @@ __device__ double tau_softmax(const Element<T>& e) {
     const Int i = global_thread();                                                                                      \
     if (i >= n) return;                                                                                                 \
     const bool noiseless = draw != nullptr && *draw < 0;                                                                \
-    const Word64 number = draw == nullptr ? 0 : static_cast<Word64>(*draw);                                             \
+    const Word64 number = draw == nullptr ? 0 : static_cast<Word64>(draw[0]);                                           \
+    const Int place = draw == nullptr ? i : draw[1] + i; /* in the draw */                                              \
     T added = 0;                                                                                                        \
     if (!noiseless && noise != nullptr) {                                                                               \
       added = noise[i];                                                                                                 \
     } else if (!noiseless && draw != nullptr) {                                                                         \
-      added = logistic<T>(Stream(key, number).word(i));                                                                 \
+      added = logistic<T>(Stream(key, number).word(place));                                                             \
     }                                                                                                                   \
     const T sum = logits[i] + added, t = *tau;                                                                          \
     const bool certain = isinf(logits[i]) || isinf(added);                                                              \
     if (!(t > 0 && t < INFINITY) || isnan(sum) || (isinf(sum) && !certain)) *status = 1;                                \
     const double upstream = grad == nullptr ? 0 : grad[i];                                                              \
     const Stream stream(further, number);                                                                               \
-    const Element<T> element = {i, logits[i], sum, t, upstream, noiseless, gap, samples, stream};                       \
+    const Element<T> element = {place, logits[i], sum, t, upstream, noiseless, gap, samples, stream};                   \
     out[i] = static_cast<Out>(name<T>(element));                                                                        \
   }
 

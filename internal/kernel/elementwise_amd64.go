@@ -76,6 +76,22 @@ func gradBCE[T Float](dst, logits, targets, grad []T) (bad bool) {
 	return flags != 0
 }
 
+// gradReLU is gradReLUGo at the level in use.
+func gradReLU[T Float](dst, y, grad []T) {
+	y = y[:len(dst)]
+	grad = grad[:len(dst)]
+	switch {
+	case level == levelGo:
+		gradReLUGo(dst, y, grad)
+	case unsafe.Sizeof(T(0)) == 8:
+		gradReLU64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(y))), (*float64)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst))
+	case level == levelAVX512:
+		gradReLU32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(y))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst))
+	default:
+		gradReLU32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(y))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst))
+	}
+}
+
 // gradSigmoid is gradSigmoidGo at the level in use.
 func gradSigmoid[T Float](dst, y, grad []T, s *slopeScalars[T]) {
 	y = y[:len(dst)]
@@ -298,6 +314,72 @@ func gradBCE32AVX512(dst, logits, targets, grad *float32, n int) (bad uint32)
 //
 //go:noescape
 func gradBCE32AVX2(dst, logits, targets, grad *float32, n int) (bad uint32)
+
+// gradReLU64AVX2 computes on AVX2
+//
+//	if dst, ok := any(dst).([]float32); ok {
+//		grad := any(grad).([]float32)
+//		for i, v := range any(y).([]float32) {
+//			bits := math.Float32bits(grad[i])
+//			if v <= 0 {
+//				bits = 0
+//			}
+//			dst[i] = math.Float32frombits(bits)
+//		}
+//		return
+//	}
+//	for i, v := range y {
+//		if dst[i] = grad[i]; v <= 0 {
+//			dst[i] = 0
+//		}
+//	}
+//
+//go:noescape
+func gradReLU64AVX2(dst, y, grad *float64, n int)
+
+// gradReLU32AVX512 computes on AVX512
+//
+//	if dst, ok := any(dst).([]float32); ok {
+//		grad := any(grad).([]float32)
+//		for i, v := range any(y).([]float32) {
+//			bits := math.Float32bits(grad[i])
+//			if v <= 0 {
+//				bits = 0
+//			}
+//			dst[i] = math.Float32frombits(bits)
+//		}
+//		return
+//	}
+//	for i, v := range y {
+//		if dst[i] = grad[i]; v <= 0 {
+//			dst[i] = 0
+//		}
+//	}
+//
+//go:noescape
+func gradReLU32AVX512(dst, y, grad *float32, n int)
+
+// gradReLU32AVX2 computes on AVX2
+//
+//	if dst, ok := any(dst).([]float32); ok {
+//		grad := any(grad).([]float32)
+//		for i, v := range any(y).([]float32) {
+//			bits := math.Float32bits(grad[i])
+//			if v <= 0 {
+//				bits = 0
+//			}
+//			dst[i] = math.Float32frombits(bits)
+//		}
+//		return
+//	}
+//	for i, v := range y {
+//		if dst[i] = grad[i]; v <= 0 {
+//			dst[i] = 0
+//		}
+//	}
+//
+//go:noescape
+func gradReLU32AVX2(dst, y, grad *float32, n int)
 
 // gradSigmoid64AVX2 computes on AVX2
 //

@@ -2009,6 +2009,124 @@ done:
 	MOVL      AX, bad+40(FP)
 	RET
 
+// func gradReLU64AVX2(dst *float64, y *float64, grad *float64, n int)
+// Requires: AVX, AVX2
+TEXT ·gradReLU64AVX2(SB), NOSPLIT, $0-32
+	MOVQ  dst+0(FP), AX
+	MOVQ  y+8(FP), CX
+	MOVQ  grad+16(FP), DX
+	MOVQ  n+24(FP), BX
+	VPXOR Y0, Y0, Y0
+
+whole:
+	CMPQ    BX, $0x00000004
+	JB      rest
+	VMOVUPS (DX), Y1
+	VMOVUPS (CX), Y2
+	VCMPPD  $0x16, Y0, Y2, Y2
+	VANDPS  Y2, Y1, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	ADDQ    $0x00000020, DX
+	SUBQ    $0x00000004, BX
+	JMP     whole
+
+rest:
+	TESTQ      BX, BX
+	JZ         done
+	LEAQ       firstLanes<>+0(SB), SI
+	NEGQ       BX
+	VMOVUPS    32(SI)(BX*8), Y1
+	VMASKMOVPS (DX), Y1, Y2
+	VMASKMOVPS (CX), Y1, Y3
+	VCMPPD     $0x16, Y0, Y3, Y0
+	VANDPS     Y0, Y2, Y2
+	VMASKMOVPS Y2, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func gradReLU32AVX512(dst *float32, y *float32, grad *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·gradReLU32AVX512(SB), NOSPLIT, $0-32
+	MOVQ   dst+0(FP), AX
+	MOVQ   y+8(FP), DX
+	MOVQ   grad+16(FP), BX
+	MOVQ   n+24(FP), CX
+	VPXORD Z0, Z0, Z0
+
+whole:
+	CMPQ      CX, $0x00000010
+	JB        rest
+	VMOVUPS   (BX), Z1
+	VMOVUPS   (DX), Z2
+	VCMPPS    $0x16, Z0, Z2, K1
+	VMOVAPS.Z Z1, K1, Z1
+	VMOVUPS   Z1, (AX)
+	ADDQ      $0x00000040, AX
+	ADDQ      $0x00000040, DX
+	ADDQ      $0x00000040, BX
+	SUBQ      $0x00000010, CX
+	JMP       whole
+
+rest:
+	TESTQ     CX, CX
+	JZ        done
+	MOVQ      $0x0000000000000001, SI
+	SHLQ      CL, SI
+	DECQ      SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (BX), K1, Z1
+	VMOVUPS.Z (DX), K1, Z2
+	VCMPPS    $0x16, Z0, Z2, K2
+	VMOVAPS.Z Z1, K2, Z1
+	VMOVUPS   Z1, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func gradReLU32AVX2(dst *float32, y *float32, grad *float32, n int)
+// Requires: AVX, AVX2
+TEXT ·gradReLU32AVX2(SB), NOSPLIT, $0-32
+	MOVQ  dst+0(FP), AX
+	MOVQ  y+8(FP), CX
+	MOVQ  grad+16(FP), DX
+	MOVQ  n+24(FP), BX
+	VPXOR Y0, Y0, Y0
+
+whole:
+	CMPQ    BX, $0x00000008
+	JB      rest
+	VMOVUPS (DX), Y1
+	VMOVUPS (CX), Y2
+	VCMPPS  $0x16, Y0, Y2, Y2
+	VANDPS  Y2, Y1, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	ADDQ    $0x00000020, DX
+	SUBQ    $0x00000008, BX
+	JMP     whole
+
+rest:
+	TESTQ      BX, BX
+	JZ         done
+	LEAQ       firstLanes<>+0(SB), SI
+	NEGQ       BX
+	VMOVUPS    32(SI)(BX*4), Y1
+	VMASKMOVPS (DX), Y1, Y2
+	VMASKMOVPS (CX), Y1, Y3
+	VCMPPS     $0x16, Y0, Y3, Y0
+	VANDPS     Y0, Y2, Y2
+	VMASKMOVPS Y2, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
 // func gradSigmoid64AVX2(dst *float64, y *float64, grad *float64, n int, s *slopeScalars[float64])
 // Requires: AVX, AVX2, FMA3
 TEXT ·gradSigmoid64AVX2(SB), NOSPLIT, $0-40

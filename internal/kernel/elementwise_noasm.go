@@ -20,6 +20,10 @@ func gradBCE[T Float](dst, logits, targets, grad []T) (bad bool) {
 	return gradBCEGo(dst, logits, targets, grad)
 }
 
+func gradReLU[T Float](dst, y, grad []T) {
+	gradReLUGo(dst, y, grad)
+}
+
 func gradSigmoid[T Float](dst, y, grad []T, s *slopeScalars[T]) {
 	gradSigmoidGo(dst, y, grad, s)
 }

@@ -50,63 +50,63 @@ func logistic[T Float](dst []T, keys *[20]uint32, counter *blockCounter, ahead, 
 
 // exponential64AVX2 computes on AVX2
 //
-//	eachGroup(dst, keys, counter, exponentialOf[T])
+//	eachGroup(dst, keys, counter, exponentialLaw)
 //
 //go:noescape
 func exponential64AVX2(dst *float64, groups int, keys *[20]uint32, counter *blockCounter, ahead, also *float64)
 
 // exponential32AVX512 computes on AVX512
 //
-//	eachGroup(dst, keys, counter, exponentialOf[T])
+//	eachGroup(dst, keys, counter, exponentialLaw)
 //
 //go:noescape
 func exponential32AVX512(dst *float32, groups int, keys *[20]uint32, counter *blockCounter, ahead, also *float32)
 
 // exponential32AVX2 computes on AVX2
 //
-//	eachGroup(dst, keys, counter, exponentialOf[T])
+//	eachGroup(dst, keys, counter, exponentialLaw)
 //
 //go:noescape
 func exponential32AVX2(dst *float32, groups int, keys *[20]uint32, counter *blockCounter, ahead, also *float32)
 
 // gumbel64AVX2 computes on AVX2
 //
-//	eachGroup(dst, keys, counter, gumbelOf[T])
+//	eachGroup(dst, keys, counter, gumbelLaw)
 //
 //go:noescape
 func gumbel64AVX2(dst *float64, groups int, keys *[20]uint32, counter *blockCounter, ahead, also *float64)
 
 // gumbel32AVX512 computes on AVX512
 //
-//	eachGroup(dst, keys, counter, gumbelOf[T])
+//	eachGroup(dst, keys, counter, gumbelLaw)
 //
 //go:noescape
 func gumbel32AVX512(dst *float32, groups int, keys *[20]uint32, counter *blockCounter, ahead, also *float32)
 
 // gumbel32AVX2 computes on AVX2
 //
-//	eachGroup(dst, keys, counter, gumbelOf[T])
+//	eachGroup(dst, keys, counter, gumbelLaw)
 //
 //go:noescape
 func gumbel32AVX2(dst *float32, groups int, keys *[20]uint32, counter *blockCounter, ahead, also *float32)
 
 // logistic64AVX2 computes on AVX2
 //
-//	eachGroup(dst, keys, counter, logisticOf[T])
+//	eachGroup(dst, keys, counter, logisticLaw)
 //
 //go:noescape
 func logistic64AVX2(dst *float64, groups int, keys *[20]uint32, counter *blockCounter, ahead, also *float64)
 
 // logistic32AVX512 computes on AVX512
 //
-//	eachGroup(dst, keys, counter, logisticOf[T])
+//	eachGroup(dst, keys, counter, logisticLaw)
 //
 //go:noescape
 func logistic32AVX512(dst *float32, groups int, keys *[20]uint32, counter *blockCounter, ahead, also *float32)
 
 // logistic32AVX2 computes on AVX2
 //
-//	eachGroup(dst, keys, counter, logisticOf[T])
+//	eachGroup(dst, keys, counter, logisticLaw)
 //
 //go:noescape
 func logistic32AVX2(dst *float32, groups int, keys *[20]uint32, counter *blockCounter, ahead, also *float32)

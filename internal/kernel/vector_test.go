@@ -17,6 +17,10 @@ func TestVectorCode(t *testing.T) {
 		t.Run("float32", func(t *testing.T) { testVectorCode[float32](t, 3e-6, checked) })
 		t.Run("float64", func(t *testing.T) { testVectorCode[float64](t, 1e-14, checked) })
 		t.Run("transposed", func(t *testing.T) { testTransposedCode(t, checked) })
+		t.Run("matrix", func(t *testing.T) {
+			testMatrixCode[float32](t, 3e-6, checked)
+			testMatrixCode[float64](t, 1e-14, checked)
+		})
 	})
 	files, err := filepath.Glob("*_noasm.go")
 	if err != nil {
@@ -150,6 +154,11 @@ func (c *vectorCheck[T]) rows() {
 	})
 	c.near("dot", func(plain bool, _ []T) (float64, bool) {
 		return choose(plain, dotGo[T], dot[T])(c.e, c.y, c.g), false
+	})
+	c.equal("gradReLU", func(plain bool, dst []T) {
+		y := slices.Clone(c.x)
+		y[0], y[c.n/2], y[c.n-1] = T(math.NaN()), 0, T(math.Copysign(0, -1))
+		choose(plain, gradReLUGo[T], gradReLU[T])(dst, y, c.g)
 	})
 	for out := range 2 {
 		c.equal("addRow", func(plain bool, dst []T) {
