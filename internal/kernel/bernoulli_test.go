@@ -221,5 +221,18 @@ func (c *vectorCheck[T]) bernoulli() {
 			choose(plain, gradSigmoidGo[T], gradSigmoid[T])(dst, x, c.g, &slopeScalars[T]{1.7})
 			return 0, false
 		})
+		c.near("reinMaxSlope", func(plain bool, dst []T) (float64, bool) {
+			choose(plain, reinMaxSlopeGo[T], reinMaxSlope[T])(dst, x, c.g, &sideScalars[T]{inverse: 0.7})
+			return 0, false
+		})
+		c.near("gapSlope", func(plain bool, dst []T) (float64, bool) {
+			choose(plain, gapSlopeGo[T], gapSlope[T])(dst, x, c.g, &sideScalars[T]{0.7, 1.2})
+			return 0, false
+		})
 	}
+	c.near("addSlope", func(plain bool, dst []T) (float64, bool) {
+		copy(dst, c.g)
+		choose(plain, addSlopeGo[T], addSlope[T])(dst, c.x, c.e, &sideScalars[T]{inverse: 0.7})
+		return 0, false
+	})
 }
