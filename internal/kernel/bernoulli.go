@@ -23,15 +23,17 @@ func (b Bernoulli[T]) Soft(dst, logit []T) error {
 // Hard sets dst to 1 where logits + noise is positive and to 0 elsewhere, and logit to
 // the sum divided by tau.
 func (b Bernoulli[T]) Hard(dst, logit []T) error {
-	return b.sample(logit, func(t *tile[T], y []T) {
-		x := t.direct(dst)
-		for i, v := range y {
-			x[i] = 0
-			if v > 0 {
-				x[i] = 1
-			}
+	return b.sample(logit, func(t *tile[T], y []T) { step(t.direct(dst), y) })
+}
+
+// stepGo sets dst to 1 where y is positive, and to 0 elsewhere.
+func stepGo[T Float](dst, y []T) {
+	for i, v := range y {
+		dst[i] = 0
+		if v > 0 {
+			dst[i] = 1
 		}
-	})
+	}
 }
 
 // sample computes the logits of the samples, in a buffer if logit is empty, and hands
@@ -285,8 +287,9 @@ func (b Bernoulli[T]) estimate(dst, hard, grad []T, vector func(out, side, g []T
 
 // sides sets side to the logits of the sampled outcomes.
 func (b Bernoulli[T]) sides(t *tile[T], side, hard []T) {
+	logits := t.direct(b.Logits)
 	for i, d := range t.direct(hard) {
-		side[i] = t.direct(b.Logits)[i] * (2*d - 1)
+		side[i] = logits[i] * (2*d - 1)
 	}
 }
 
@@ -298,10 +301,8 @@ func (b Bernoulli[T]) GradRao(dst, hard, grad []T, noise Stream, samples int) {
 		out, g := t.direct(dst), t.direct(grad)
 		drawn, shift, sum := t.buffer(1), t.buffer(2), t.buffer(3)
 		b.sides(t, shift, hard)
-		for i, side := range shift {
-			shift[i] = T(softplusOf(float64(side)))
-		}
 		clear(sum)
+		bce(shift, shift, sum) // against 0, the cross-entropy is the softplus
 		for k := range samples {
 			fill(drawn, noise.Sub(uint64(k)), uint64(t.index(0, 0)), prefetch[T]{}, logistic[T])
 			b.addSlopes(sum, drawn, shift)

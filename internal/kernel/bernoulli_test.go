@@ -213,6 +213,7 @@ func (c *vectorCheck[T]) bernoulli() {
 		c.near("tempered", func(plain bool, dst []T) (float64, bool) {
 			return 0, clearIf(choose(plain, temperedGo[T], tempered[T])(dst, x, c.y, &temperedScalars[T]{0.7, 9}), dst)
 		})
+		c.equal("step", func(plain bool, dst []T) { choose(plain, stepGo[T], step[T])(dst, x) })
 		c.near("sigmoid", func(plain bool, dst []T) (float64, bool) {
 			choose(plain, sigmoidGo[T], sigmoid[T])(dst, x)
 			return 0, false

@@ -155,6 +155,21 @@ func sigmoid[T Float](dst, y []T) {
 	}
 }
 
+// step is stepGo at the level in use.
+func step[T Float](dst, y []T) {
+	y = y[:len(dst)]
+	switch {
+	case level == levelGo:
+		stepGo(dst, y)
+	case unsafe.Sizeof(T(0)) == 8:
+		step64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(y))), len(dst))
+	case level == levelAVX512:
+		step32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(y))), len(dst))
+	default:
+		step32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(y))), len(dst))
+	}
+}
+
 // tempered is temperedGo at the level in use.
 func tempered[T Float](dst, logits, noise []T, s *temperedScalars[T]) (bad bool) {
 	logits = logits[:len(dst)]
@@ -526,6 +541,42 @@ func sigmoid32AVX512(dst, y *float32, n int)
 //
 //go:noescape
 func sigmoid32AVX2(dst, y *float32, n int)
+
+// step64AVX2 computes on AVX2
+//
+//	for i, v := range y {
+//		dst[i] = 0
+//		if v > 0 {
+//			dst[i] = 1
+//		}
+//	}
+//
+//go:noescape
+func step64AVX2(dst, y *float64, n int)
+
+// step32AVX512 computes on AVX512
+//
+//	for i, v := range y {
+//		dst[i] = 0
+//		if v > 0 {
+//			dst[i] = 1
+//		}
+//	}
+//
+//go:noescape
+func step32AVX512(dst, y *float32, n int)
+
+// step32AVX2 computes on AVX2
+//
+//	for i, v := range y {
+//		dst[i] = 0
+//		if v > 0 {
+//			dst[i] = 1
+//		}
+//	}
+//
+//go:noescape
+func step32AVX2(dst, y *float32, n int)
 
 // tempered64AVX2 computes on AVX2
 //

@@ -4197,6 +4197,118 @@ done:
 	VZEROUPPER
 	RET
 
+// func step64AVX2(dst *float64, y *float64, n int)
+// Requires: AVX, AVX2
+TEXT ·step64AVX2(SB), NOSPLIT, $0-24
+	MOVQ    dst+0(FP), AX
+	MOVQ    y+8(FP), CX
+	MOVQ    n+16(FP), DX
+	VMOVUPS quad3ff0000000000000<>+0(SB), Y0
+
+whole:
+	CMPQ    DX, $0x00000004
+	JB      rest
+	VMOVUPS (CX), Y1
+	VPXOR   Y2, Y2, Y2
+	VCMPPD  $0x1e, Y2, Y1, Y1
+	VANDPS  Y1, Y0, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	SUBQ    $0x00000004, DX
+	JMP     whole
+
+rest:
+	TESTQ      DX, DX
+	JZ         done
+	LEAQ       firstLanes<>+0(SB), BX
+	NEGQ       DX
+	VMOVUPS    32(BX)(DX*8), Y1
+	VMASKMOVPS (CX), Y1, Y2
+	VPXOR      Y3, Y3, Y3
+	VCMPPD     $0x1e, Y3, Y2, Y2
+	VANDPS     Y2, Y0, Y0
+	VMASKMOVPS Y0, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func step32AVX512(dst *float32, y *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·step32AVX512(SB), NOSPLIT, $0-24
+	MOVQ    dst+0(FP), AX
+	MOVQ    y+8(FP), DX
+	MOVQ    n+16(FP), CX
+	VMOVUPS word3f800000<>+0(SB), Z0
+
+whole:
+	CMPQ      CX, $0x00000010
+	JB        rest
+	VMOVUPS   (DX), Z1
+	VPXORD    Z2, Z2, Z2
+	VCMPPS    $0x1e, Z2, Z1, K1
+	VMOVAPS.Z Z0, K1, Z1
+	VMOVUPS   Z1, (AX)
+	ADDQ      $0x00000040, AX
+	ADDQ      $0x00000040, DX
+	SUBQ      $0x00000010, CX
+	JMP       whole
+
+rest:
+	TESTQ     CX, CX
+	JZ        done
+	MOVQ      $0x0000000000000001, BX
+	SHLQ      CL, BX
+	DECQ      BX
+	KMOVW     BX, K1
+	VMOVUPS.Z (DX), K1, Z1
+	VPXORD    Z3, Z3, Z3
+	VCMPPS    $0x1e, Z3, Z1, K2
+	VMOVAPS.Z Z0, K2, Z0
+	VMOVUPS   Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func step32AVX2(dst *float32, y *float32, n int)
+// Requires: AVX, AVX2
+TEXT ·step32AVX2(SB), NOSPLIT, $0-24
+	MOVQ    dst+0(FP), AX
+	MOVQ    y+8(FP), CX
+	MOVQ    n+16(FP), DX
+	VMOVUPS word3f800000<>+0(SB), Y0
+
+whole:
+	CMPQ    DX, $0x00000008
+	JB      rest
+	VMOVUPS (CX), Y1
+	VPXOR   Y2, Y2, Y2
+	VCMPPS  $0x1e, Y2, Y1, Y1
+	VANDPS  Y1, Y0, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	SUBQ    $0x00000008, DX
+	JMP     whole
+
+rest:
+	TESTQ      DX, DX
+	JZ         done
+	LEAQ       firstLanes<>+0(SB), BX
+	NEGQ       DX
+	VMOVUPS    32(BX)(DX*4), Y1
+	VMASKMOVPS (CX), Y1, Y2
+	VPXOR      Y3, Y3, Y3
+	VCMPPS     $0x1e, Y3, Y2, Y2
+	VANDPS     Y2, Y0, Y0
+	VMASKMOVPS Y0, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
 // func tempered64AVX2(dst *float64, logits *float64, noise *float64, n int, s *temperedScalars[float64]) (bad uint32)
 // Requires: AVX, AVX2
 TEXT ·tempered64AVX2(SB), NOSPLIT, $0-44

@@ -40,6 +40,10 @@ func sigmoid[T Float](dst, y []T) {
 	sigmoidGo(dst, y)
 }
 
+func step[T Float](dst, y []T) {
+	stepGo(dst, y)
+}
+
 func tempered[T Float](dst, logits, noise []T, s *temperedScalars[T]) (bad bool) {
 	return temperedGo(dst, logits, noise, s)
 }

@@ -8,6 +8,7 @@ import (
 
 func init() {
 	elementwise.implement("tempered", emitTempered)
+	elementwise.implement("step", emitStep)
 	elementwise.implement("sigmoid", emitSigmoid)
 	elementwise.implement("gradSigmoid", emitGradSigmoid)
 	elementwise.implement("reinMaxSlope", emitReinMaxSlope)
@@ -30,6 +31,18 @@ func emitTempered(a *assembler) {
 		at[0].put(x)
 	})
 	a.returnBad(bad)
+}
+
+func emitStep(a *assembler) {
+	a.begin()
+	one := a.reg()
+	a.VMOVUPS(a.number(1), one)
+	a.each(func(at []span, _ *mask) {
+		x := a.reg()
+		a.keep(a.compare(greater, at[1].get(), a.zero()), one, x)
+		at[0].put(x)
+	})
+	a.ret()
 }
 
 func emitSigmoid(a *assembler) {
