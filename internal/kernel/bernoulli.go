@@ -23,15 +23,17 @@ func (b Bernoulli[T]) Soft(dst, logit []T) error {
 // Hard sets dst to 1 where logits + noise is positive and to 0 elsewhere, and logit to
 // the sum divided by tau.
 func (b Bernoulli[T]) Hard(dst, logit []T) error {
-	return b.sample(logit, func(t *tile[T], y []T) {
-		x := t.direct(dst)
-		for i, v := range y {
-			x[i] = 0
-			if v > 0 {
-				x[i] = 1
-			}
+	return b.sample(logit, func(t *tile[T], y []T) { step(t.direct(dst), y) })
+}
+
+// stepGo sets dst to 1 where y is positive, and to 0 elsewhere.
+func stepGo[T Float](dst, y []T) {
+	for i, v := range y {
+		dst[i] = 0
+		if v > 0 {
+			dst[i] = 1
 		}
-	})
+	}
 }
 
 // sample computes the logits of the samples, in a buffer if logit is empty, and hands
@@ -196,14 +198,27 @@ func (b Bernoulli[T]) gradTau(y, grad []T, slope func(float64) float64) float64 
 
 // GradReinMax sets dst to (2q(1−q) − ½p(1−p))g, with q = ½(σ(a/τ) + D) and p = σ(a).
 func (b Bernoulli[T]) GradReinMax(dst, hard, grad []T) {
-	b.estimate(dst, grad, func(i int, a float64) float64 {
-		// 1 − π without cancellation is the other class's π.
-		pi, other := sigmoidOf(a/b.Tau), sigmoidOf(-a/b.Tau)
-		if hard[i] > 0 {
-			pi, other = other, pi
-		}
-		return 0.5*pi*(1+other) - 0.5*slope(a)
+	b.estimate(dst, hard, grad, func(out, side, g []T) {
+		reinMaxSlope(out, side, g, &sideScalars[T]{inverse: T(1 / b.Tau)})
+	}, func(side float64) float64 {
+		// 1 − σ without cancellation is the other side's σ.
+		return 0.5*sigmoidOf(-side/b.Tau)*(1+sigmoidOf(side/b.Tau)) - 0.5*slope(side)
 	})
+}
+
+// sideScalars are 1/tau, and the least logit of the sampled outcome.
+type sideScalars[T Float] struct{ inverse, gap T }
+
+// reinMaxSlopeGo sets dst to (½σ(−y)(1 + σ(y)) − ½σ(side)σ(−side))·grad, y = side/tau, for
+// the logits of the sampled outcomes, and to 0 where these are infinite.
+func reinMaxSlopeGo[T Float](dst, side, grad []T, s *sideScalars[T]) {
+	for i, a := range side {
+		dst[i] = 0
+		if isFinite(a) {
+			y := float64(a * s.inverse)
+			dst[i] = T(0.5*sigmoidOf(-y)*(1+sigmoidOf(y))-0.5*slope(float64(a))) * grad[i]
+		}
+	}
 }
 
 func sigmoidOf(y float64) float64 {
@@ -217,63 +232,102 @@ func sigmoidOf(y float64) float64 {
 // GradGapped sets dst to the slope of the sigmoid at the logit, moved away from 0 to the
 // sampled side until the gap is open.
 func (b Bernoulli[T]) GradGapped(dst, hard, grad []T, gap float64) {
-	b.estimate(dst, grad, func(i int, a float64) float64 {
-		if hard[i] == 0 {
-			a = -a
-		}
+	vector := func(out, side, g []T) {
+		gapSlope(out, side, g, &sideScalars[T]{T(1 / b.Tau), T(gap)})
+	}
+	if gap == AdaptiveGap {
+		vector = nil
+	}
+	b.estimate(dst, hard, grad, vector, func(side float64) float64 {
 		gap := gap
 		if gap == AdaptiveGap {
-			gap = adaptiveGap(sigmoidOf(a))
+			gap = adaptiveGap(sigmoidOf(side))
 		}
-		return slope(max(a, gap)/b.Tau) / b.Tau
+		return slope(max(side, gap)/b.Tau) / b.Tau
 	})
+}
+
+// gapSlopeGo sets dst to the slope at max(side, gap)/tau, divided by tau, times grad, for
+// the logits of the sampled outcomes, and to 0 where these are infinite.
+func gapSlopeGo[T Float](dst, side, grad []T, s *sideScalars[T]) {
+	for i, a := range side {
+		dst[i] = 0
+		if isFinite(a) {
+			dst[i] = T(slope(float64(max(a, s.gap)*s.inverse))) * grad[i] * s.inverse
+		}
+	}
+}
+
+// estimate sets dst to factor·grad, where factor is a function of the sampled outcome's
+// logit, for finite logits, and to 0 elsewhere. vector does it in vector code, and may be
+// nil.
+func (b Bernoulli[T]) estimate(dst, hard, grad []T, vector func(out, side, g []T), factor func(side float64) float64) {
+	_ = eachTile(Dims{len(dst), 1, 1}, costOf[T](costNoise), func(t *tile[T], _ int) error {
+		out, g, side := t.direct(dst), t.direct(grad), t.buffer(1)
+		b.sides(t, side, hard)
+		if vector != nil && hasVector[T](b.Tau) {
+			vector(out, side, g)
+			return nil
+		}
+		for i, a := range side {
+			out[i] = 0
+			if isFinite(a) {
+				out[i] = T(factor(float64(a)) * float64(g[i]))
+			}
+		}
+		return nil
+	})
+}
+
+// sides sets side to the logits of the sampled outcomes.
+func (b Bernoulli[T]) sides(t *tile[T], side, hard []T) {
+	logits := t.direct(b.Logits)
+	for i, d := range t.direct(hard) {
+		side[i] = logits[i] * (2*d - 1)
+	}
 }
 
 // GradRao sets dst to the mean slope over noise that is drawn again on the condition
 // that it leads to the sample. With L logistic noise and s the sampled side, 1 or -1, the
 // sum of logit and noise is then s·softplus(L + softplus(s·a)).
 func (b Bernoulli[T]) GradRao(dst, hard, grad []T, noise Stream, samples int) {
-	_ = eachTile(Dims{len(dst), 1, 1}, costNoise*samples, func(t *tile[T], _ int) error {
-		out, a, h, g := t.direct(dst), t.direct(b.Logits), t.direct(hard), t.direct(grad)
-		pool := bufferPool[float64]()
-		buffers := pool.Get().(*[maxArrays][]float64)
-		defer pool.Put(buffers)
-		sums, drawn := sized(&buffers[0], len(out)), t.buffer(1)
-		clear(sums)
+	_ = eachTile(Dims{len(dst), 1, 1}, costOf[T](costNoise)*samples, func(t *tile[T], _ int) error {
+		out, g := t.direct(dst), t.direct(grad)
+		drawn, shift, sum := t.buffer(1), t.buffer(2), t.buffer(3)
+		b.sides(t, shift, hard)
+		clear(sum)
+		bce(shift, shift, sum) // against 0, the cross-entropy is the softplus
 		for k := range samples {
 			fill(drawn, noise.Sub(uint64(k)), uint64(t.index(0, 0)), prefetch[T]{}, logisticLaw)
-			for i, l := range drawn {
-				side := float64(a[i])
-				if h[i] == 0 {
-					side = -side
-				}
-				sums[i] += slope(softplusOf(float64(l)+softplusOf(side)) / b.Tau)
-			}
+			b.addSlopes(sum, drawn, shift)
 		}
-		for i, sum := range sums {
+		for i, a := range t.direct(b.Logits) {
 			out[i] = 0
-			if isFinite(a[i]) {
-				out[i] = T(sum / (float64(samples) * b.Tau) * float64(g[i]))
+			if isFinite(a) {
+				out[i] = T(float64(sum[i]) / (float64(samples) * b.Tau) * float64(g[i]))
 			}
 		}
 		return nil
 	})
+}
+
+// addSlopes adds the slope of a sample to sum.
+func (b Bernoulli[T]) addSlopes(sum, noise, shift []T) {
+	if hasVector[T](b.Tau) {
+		addSlope(sum, noise, shift, &sideScalars[T]{inverse: T(1 / b.Tau)})
+		return
+	}
+	for i, l := range noise {
+		sum[i] += T(slope(softplusOf(float64(l)+float64(shift[i])) / b.Tau))
+	}
+}
+
+// addSlopeGo adds the slope of the sigmoid at softplus(noise + shift)/tau to sum.
+func addSlopeGo[T Float](sum, noise, shift []T, s *sideScalars[T]) {
+	for i, l := range noise {
+		sum[i] += T(slope(softplusOf(float64(l+shift[i])) * float64(s.inverse)))
+	}
 }
 
 // softplusOf returns log(1 + e^x).
 func softplusOf(x float64) float64 { return max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) }
-
-// estimate sets dst to factor·grad for finite logits, and to 0 elsewhere.
-func (b Bernoulli[T]) estimate(dst, grad []T, factor func(i int, a float64) float64) {
-	_ = eachTile(Dims{len(dst), 1, 1}, costNoise, func(t *tile[T], _ int) error {
-		first := t.index(0, 0)
-		out, g := t.direct(dst), t.direct(grad)
-		for i, a := range t.direct(b.Logits) {
-			out[i] = 0
-			if isFinite(a) {
-				out[i] = T(factor(first+i, float64(a)) * float64(g[i]))
-			}
-		}
-		return nil
-	})
-}

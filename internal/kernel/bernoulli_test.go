@@ -213,6 +213,7 @@ func (c *vectorCheck[T]) bernoulli() {
 		c.near("tempered", func(plain bool, dst []T) (float64, bool) {
 			return 0, clearIf(choose(plain, temperedGo[T], tempered[T])(dst, x, c.y, &temperedScalars[T]{0.7, 9}), dst)
 		})
+		c.equal("step", func(plain bool, dst []T) { choose(plain, stepGo[T], step[T])(dst, x) })
 		c.near("sigmoid", func(plain bool, dst []T) (float64, bool) {
 			choose(plain, sigmoidGo[T], sigmoid[T])(dst, x)
 			return 0, false
@@ -221,5 +222,18 @@ func (c *vectorCheck[T]) bernoulli() {
 			choose(plain, gradSigmoidGo[T], gradSigmoid[T])(dst, x, c.g, &slopeScalars[T]{1.7})
 			return 0, false
 		})
+		c.near("reinMaxSlope", func(plain bool, dst []T) (float64, bool) {
+			choose(plain, reinMaxSlopeGo[T], reinMaxSlope[T])(dst, x, c.g, &sideScalars[T]{inverse: 0.7})
+			return 0, false
+		})
+		c.near("gapSlope", func(plain bool, dst []T) (float64, bool) {
+			choose(plain, gapSlopeGo[T], gapSlope[T])(dst, x, c.g, &sideScalars[T]{0.7, 1.2})
+			return 0, false
+		})
 	}
+	c.near("addSlope", func(plain bool, dst []T) (float64, bool) {
+		copy(dst, c.g)
+		choose(plain, addSlopeGo[T], addSlope[T])(dst, c.x, c.e, &sideScalars[T]{inverse: 0.7})
+		return 0, false
+	})
 }

@@ -39,6 +39,22 @@ func addRow[T Float](sum, excess, row []T) {
 	}
 }
 
+// addSlope is addSlopeGo at the level in use.
+func addSlope[T Float](sum, noise, shift []T, s *sideScalars[T]) {
+	noise = noise[:len(sum)]
+	shift = shift[:len(sum)]
+	switch {
+	case level == levelGo:
+		addSlopeGo(sum, noise, shift, s)
+	case unsafe.Sizeof(T(0)) == 8:
+		addSlope64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(sum))), (*float64)(unsafe.Pointer(unsafe.SliceData(noise))), (*float64)(unsafe.Pointer(unsafe.SliceData(shift))), len(sum), (*sideScalars[float64])(unsafe.Pointer(s)))
+	case level == levelAVX512:
+		addSlope32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(sum))), (*float32)(unsafe.Pointer(unsafe.SliceData(noise))), (*float32)(unsafe.Pointer(unsafe.SliceData(shift))), len(sum), (*sideScalars[float32])(unsafe.Pointer(s)))
+	default:
+		addSlope32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(sum))), (*float32)(unsafe.Pointer(unsafe.SliceData(noise))), (*float32)(unsafe.Pointer(unsafe.SliceData(shift))), len(sum), (*sideScalars[float32])(unsafe.Pointer(s)))
+	}
+}
+
 // bce is bceGo at the level in use.
 func bce[T Float](dst, logits, targets []T) (bad bool) {
 	logits = logits[:len(dst)]
@@ -55,6 +71,22 @@ func bce[T Float](dst, logits, targets []T) (bad bool) {
 		flags = bce32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), (*float32)(unsafe.Pointer(unsafe.SliceData(targets))), len(dst))
 	}
 	return flags != 0
+}
+
+// gapSlope is gapSlopeGo at the level in use.
+func gapSlope[T Float](dst, side, grad []T, s *sideScalars[T]) {
+	side = side[:len(dst)]
+	grad = grad[:len(dst)]
+	switch {
+	case level == levelGo:
+		gapSlopeGo(dst, side, grad, s)
+	case unsafe.Sizeof(T(0)) == 8:
+		gapSlope64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(side))), (*float64)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*sideScalars[float64])(unsafe.Pointer(s)))
+	case level == levelAVX512:
+		gapSlope32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(side))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*sideScalars[float32])(unsafe.Pointer(s)))
+	default:
+		gapSlope32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(side))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*sideScalars[float32])(unsafe.Pointer(s)))
+	}
 }
 
 // gradBCE is gradBCEGo at the level in use.
@@ -108,6 +140,22 @@ func gradSigmoid[T Float](dst, y, grad []T, s *slopeScalars[T]) {
 	}
 }
 
+// reinMaxSlope is reinMaxSlopeGo at the level in use.
+func reinMaxSlope[T Float](dst, side, grad []T, s *sideScalars[T]) {
+	side = side[:len(dst)]
+	grad = grad[:len(dst)]
+	switch {
+	case level == levelGo:
+		reinMaxSlopeGo(dst, side, grad, s)
+	case unsafe.Sizeof(T(0)) == 8:
+		reinMaxSlope64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(side))), (*float64)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*sideScalars[float64])(unsafe.Pointer(s)))
+	case level == levelAVX512:
+		reinMaxSlope32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(side))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*sideScalars[float32])(unsafe.Pointer(s)))
+	default:
+		reinMaxSlope32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(side))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*sideScalars[float32])(unsafe.Pointer(s)))
+	}
+}
+
 // sigmoid is sigmoidGo at the level in use.
 func sigmoid[T Float](dst, y []T) {
 	y = y[:len(dst)]
@@ -120,6 +168,21 @@ func sigmoid[T Float](dst, y []T) {
 		sigmoid32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(y))), len(dst))
 	default:
 		sigmoid32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(y))), len(dst))
+	}
+}
+
+// step is stepGo at the level in use.
+func step[T Float](dst, y []T) {
+	y = y[:len(dst)]
+	switch {
+	case level == levelGo:
+		stepGo(dst, y)
+	case unsafe.Sizeof(T(0)) == 8:
+		step64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(y))), len(dst))
+	case level == levelAVX512:
+		step32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(y))), len(dst))
+	default:
+		step32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(y))), len(dst))
 	}
 }
 
@@ -219,6 +282,33 @@ func addRow32AVX512(sum, excess, row *float32, n int)
 //go:noescape
 func addRow32AVX2(sum, excess, row *float32, n int)
 
+// addSlope64AVX2 computes on AVX2
+//
+//	for i, l := range noise {
+//		sum[i] += T(slope(softplusOf(float64(l+shift[i])) * float64(s.inverse)))
+//	}
+//
+//go:noescape
+func addSlope64AVX2(sum, noise, shift *float64, n int, s *sideScalars[float64])
+
+// addSlope32AVX512 computes on AVX512
+//
+//	for i, l := range noise {
+//		sum[i] += T(slope(softplusOf(float64(l+shift[i])) * float64(s.inverse)))
+//	}
+//
+//go:noescape
+func addSlope32AVX512(sum, noise, shift *float32, n int, s *sideScalars[float32])
+
+// addSlope32AVX2 computes on AVX2
+//
+//	for i, l := range noise {
+//		sum[i] += T(slope(softplusOf(float64(l+shift[i])) * float64(s.inverse)))
+//	}
+//
+//go:noescape
+func addSlope32AVX2(sum, noise, shift *float32, n int, s *sideScalars[float32])
+
 // bce64AVX2 computes on AVX2
 //
 //	for i, x := range logits {
@@ -266,6 +356,42 @@ func bce32AVX512(dst, logits, targets *float32, n int) (bad uint32)
 //
 //go:noescape
 func bce32AVX2(dst, logits, targets *float32, n int) (bad uint32)
+
+// gapSlope64AVX2 computes on AVX2
+//
+//	for i, a := range side {
+//		dst[i] = 0
+//		if isFinite(a) {
+//			dst[i] = T(slope(float64(max(a, s.gap)*s.inverse))) * grad[i] * s.inverse
+//		}
+//	}
+//
+//go:noescape
+func gapSlope64AVX2(dst, side, grad *float64, n int, s *sideScalars[float64])
+
+// gapSlope32AVX512 computes on AVX512
+//
+//	for i, a := range side {
+//		dst[i] = 0
+//		if isFinite(a) {
+//			dst[i] = T(slope(float64(max(a, s.gap)*s.inverse))) * grad[i] * s.inverse
+//		}
+//	}
+//
+//go:noescape
+func gapSlope32AVX512(dst, side, grad *float32, n int, s *sideScalars[float32])
+
+// gapSlope32AVX2 computes on AVX2
+//
+//	for i, a := range side {
+//		dst[i] = 0
+//		if isFinite(a) {
+//			dst[i] = T(slope(float64(max(a, s.gap)*s.inverse))) * grad[i] * s.inverse
+//		}
+//	}
+//
+//go:noescape
+func gapSlope32AVX2(dst, side, grad *float32, n int, s *sideScalars[float32])
 
 // gradBCE64AVX2 computes on AVX2
 //
@@ -420,6 +546,45 @@ func gradSigmoid32AVX512(dst, y, grad *float32, n int, s *slopeScalars[float32])
 //go:noescape
 func gradSigmoid32AVX2(dst, y, grad *float32, n int, s *slopeScalars[float32])
 
+// reinMaxSlope64AVX2 computes on AVX2
+//
+//	for i, a := range side {
+//		dst[i] = 0
+//		if isFinite(a) {
+//			y := float64(a * s.inverse)
+//			dst[i] = T(0.5*sigmoidOf(-y)*(1+sigmoidOf(y))-0.5*slope(float64(a))) * grad[i]
+//		}
+//	}
+//
+//go:noescape
+func reinMaxSlope64AVX2(dst, side, grad *float64, n int, s *sideScalars[float64])
+
+// reinMaxSlope32AVX512 computes on AVX512
+//
+//	for i, a := range side {
+//		dst[i] = 0
+//		if isFinite(a) {
+//			y := float64(a * s.inverse)
+//			dst[i] = T(0.5*sigmoidOf(-y)*(1+sigmoidOf(y))-0.5*slope(float64(a))) * grad[i]
+//		}
+//	}
+//
+//go:noescape
+func reinMaxSlope32AVX512(dst, side, grad *float32, n int, s *sideScalars[float32])
+
+// reinMaxSlope32AVX2 computes on AVX2
+//
+//	for i, a := range side {
+//		dst[i] = 0
+//		if isFinite(a) {
+//			y := float64(a * s.inverse)
+//			dst[i] = T(0.5*sigmoidOf(-y)*(1+sigmoidOf(y))-0.5*slope(float64(a))) * grad[i]
+//		}
+//	}
+//
+//go:noescape
+func reinMaxSlope32AVX2(dst, side, grad *float32, n int, s *sideScalars[float32])
+
 // sigmoid64AVX2 computes on AVX2
 //
 //	for i, v := range y {
@@ -458,6 +623,42 @@ func sigmoid32AVX512(dst, y *float32, n int)
 //
 //go:noescape
 func sigmoid32AVX2(dst, y *float32, n int)
+
+// step64AVX2 computes on AVX2
+//
+//	for i, v := range y {
+//		dst[i] = 0
+//		if v > 0 {
+//			dst[i] = 1
+//		}
+//	}
+//
+//go:noescape
+func step64AVX2(dst, y *float64, n int)
+
+// step32AVX512 computes on AVX512
+//
+//	for i, v := range y {
+//		dst[i] = 0
+//		if v > 0 {
+//			dst[i] = 1
+//		}
+//	}
+//
+//go:noescape
+func step32AVX512(dst, y *float32, n int)
+
+// step32AVX2 computes on AVX2
+//
+//	for i, v := range y {
+//		dst[i] = 0
+//		if v > 0 {
+//			dst[i] = 1
+//		}
+//	}
+//
+//go:noescape
+func step32AVX2(dst, y *float32, n int)
 
 // tempered64AVX2 computes on AVX2
 //
