@@ -8,6 +8,7 @@ package mpi
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 // cgo cannot use the constants of MPI, which are macros and in some libraries casts.
 
@@ -29,11 +30,13 @@ static int comm_size(int *size) { return MPI_Comm_size(MPI_COMM_WORLD, size); }
 
 // finish waits for a request. A call that waits for a slower rank would keep its core
 // busy: where ranks share cores, that rank would then wait for the end of a time slice.
+// After about 10 ms the call sleeps between polls, so that a long wait is cheap.
 static int finish(int rc, MPI_Request *request) {
 	int done = 0;
 	for (int polls = 0; rc == MPI_SUCCESS && !done; polls++) {
 		rc = MPI_Test(request, &done, MPI_STATUS_IGNORE);
-		if (!done && polls > 100) sched_yield();
+		if (!done && polls > 20000) usleep(100);
+		else if (!done && polls > 100) sched_yield();
 	}
 	return rc;
 }

@@ -33,13 +33,14 @@ func newBatches(im *images, size int, seed uint64) *batches {
 // perEpoch returns the number of batches per epoch.
 func (b *batches) perEpoch() int { return b.images.n / b.size }
 
-// fill writes the batch of a step, counted from 0, to x, as values in [0, 1].
-func (b *batches) fill(x []float32, step int) {
+// fill writes rows of the batch of a step, counted from 0, to x, as values in [0, 1]:
+// as many as x has space for, from a row on.
+func (b *batches) fill(x []float32, step, first int) {
 	epoch, i := step/b.perEpoch(), step%b.perEpoch()
 	if epoch != b.epoch {
 		b.epoch, b.order = epoch, newRand(b.seed, forBatches, epoch).Perm(b.images.n)
 	}
-	for row, image := range b.order[i*b.size : (i+1)*b.size] {
+	for row, image := range b.order[i*b.size+first:][:len(x)/pixels] {
 		scale(x[row*pixels:(row+1)*pixels], b.images.image(image))
 	}
 }

@@ -8,7 +8,7 @@ import (
 // dealt returns the images in the batch of a step. Image i has first pixel i.
 func dealt(b *batches, step int) []int {
 	x := make([]float32, b.size*pixels)
-	b.fill(x, step)
+	b.fill(x, step, 0)
 	var got []int
 	for row := range b.size {
 		got = append(got, int(x[row*pixels]*255+0.5))

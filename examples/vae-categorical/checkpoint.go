@@ -45,13 +45,16 @@ var errForeign = errors.New("not a checkpoint of this program")
 
 // write writes the checkpoint to path and replaces an older one.
 func (c *checkpoint) write(path string) error {
-	return replaceFile(path, func(w io.Writer) error {
-		var payload bytes.Buffer
-		if err := gob.NewEncoder(&payload).Encode(c); err != nil {
-			return err
-		}
-		return seal(w, payload.Bytes())
-	})
+	return replaceFile(path, c.encode)
+}
+
+// encode writes what decodeCheckpoint reads.
+func (c *checkpoint) encode(w io.Writer) error {
+	var payload bytes.Buffer
+	if err := gob.NewEncoder(&payload).Encode(c); err != nil {
+		return err
+	}
+	return seal(w, payload.Bytes())
 }
 
 // seal writes a header and the payload.

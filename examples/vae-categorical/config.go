@@ -44,6 +44,8 @@ type config struct {
 	steps, epochs int
 	evalSamples   int
 	every         time.Duration // between saves of the checkpoint; 0 for epochs' ends only
+	pieces        int           // of a batch; 0 for one per rank
+	timeout       time.Duration // for the other ranks; 0 for none
 	out, data     string
 	resume, quiet bool
 	given         map[string]bool // the flags that the command line sets
@@ -78,6 +80,8 @@ func parseFlags(args []string, w io.Writer) (*config, error) {
 	fs.StringVar(&c.out, "out", "out", "write all files to `DIR`, and move those of an earlier run to DIR/earlier-N")
 	fs.StringVar(&c.data, "data", "", "read the .gz files of MNIST from `DIR` (default: those of the GoMNIST module)")
 	fs.BoolVar(&c.resume, "resume", false, "continue from the checkpoint in -out, with its settings for all flags not given")
+	fs.IntVar(&c.pieces, "pieces", 0, "sum gradients over `M` pieces of a batch, in one order at any number of ranks")
+	fs.DurationVar(&c.timeout, "timeout", 0, "exit after `D` of waiting for another rank; 0: never")
 	fs.BoolVar(&c.quiet, "quiet", false, "print only the final results")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -115,6 +119,10 @@ func (c *config) check() error {
 		return fmt.Errorf("-eval-samples %d: must be 0 or more", c.evalSamples)
 	case c.every < 0:
 		return fmt.Errorf("-checkpoint-every %v: must be 0 or more", c.every)
+	case c.pieces < 0:
+		return fmt.Errorf("-pieces %d: must be 0 or more", c.pieces)
+	case c.timeout < 0:
+		return fmt.Errorf("-timeout %v: must be 0 or more", c.timeout)
 	case c.out == "":
 		return errors.New("-out is empty: name a folder")
 	}

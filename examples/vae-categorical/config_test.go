@@ -50,6 +50,8 @@ func TestBadFlags(t *testing.T) {
 		{"-lr Inf", "-lr +Inf: must be"},
 		{"-seed -1", "-seed"},
 		{"-eval-samples -1", "-eval-samples -1: must be 0 or more"},
+		{"-pieces -1", "-pieces -1: must be 0 or more"},
+		{"-timeout -1s", "-timeout -1s: must be 0 or more"},
 		{"-checkpoint-every -1s", "-checkpoint-every -1s: must be 0 or more"},
 		{"-checkpoint-every 30", `"30" for flag -checkpoint-every`},
 		{"more", `unexpected argument "more"`},
@@ -86,7 +88,7 @@ func TestHelp(t *testing.T) {
 	if code := run(context.Background(), []string{"-h"}, noData(t), &stdout, &stderr); code != exitDone || stderr.Len() > 0 {
 		t.Errorf("exit code %d, stderr %q", code, stderr.String())
 	}
-	for _, name := range strings.Fields("steps epochs batch latents classes hard tau lr seed binarize eval-samples checkpoint-every out data resume quiet") {
+	for _, name := range strings.Fields("steps epochs batch latents classes hard tau lr seed binarize eval-samples checkpoint-every out data resume pieces timeout quiet") {
 		found := 0
 		for line := range strings.Lines(stdout.String()) {
 			if strings.HasPrefix(line, "  -"+name+" ") {

@@ -16,7 +16,7 @@ import (
 func enumerable(t *testing.T) *parameters {
 	t.Helper()
 	s := settings{Hidden: [2]int{6, 5}, Batch: 1, Latents: 2, Classes: 2, Tau: jangTau, LR: 1e-3, Seed: 3}
-	tr, err := newTrainer(s, numbered(1))
+	tr, err := newTrainer(s, numbered(1), alone(t))
 	if err != nil {
 		t.Fatal(err)
 	}

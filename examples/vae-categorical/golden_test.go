@@ -57,7 +57,7 @@ func firstSteps(t *testing.T, hard bool) []float64 {
 		t.Fatal(err)
 	}
 	s := settings{Hidden: [2]int{24, 12}, Batch: 6, Latents: 3, Classes: 4, Hard: hard, Tau: "exp(1,0.05)", LR: 1e-2, Seed: 1}
-	tr, err := newTrainer(s, d.train)
+	tr, err := newTrainer(s, d.train, alone(t))
 	if err != nil {
 		t.Fatal(err)
 	}

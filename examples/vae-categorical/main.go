@@ -33,6 +33,14 @@
 //
 //	go run -tags cuda ./examples/vae-categorical
 //
+// With the tag mpi and an MPI library the program trains on several ranks, on one
+// machine or many. Rank 0 writes the files. The losses are those of one rank except for
+// rounding, and with -pieces they have the same bits. -resume works on any number of
+// ranks:
+//
+//	CC=mpicc go build -tags mpi ./examples/vae-categorical
+//	mpirun -np 4 ./vae-categorical -pieces 8 -batch 512
+//
 // The checkpoint is saved after each epoch and every 30 seconds (-checkpoint-every).
 //
 // The first Ctrl-C, SIGTERM or SIGHUP finishes the current step, saves the checkpoint
@@ -80,13 +88,21 @@ type usageError struct{ error }
 // run is the whole program. It writes results to stdout and everything else to
 // stderr.
 func run(ctx context.Context, args []string, load func(dir string) (*dataset, error), stdout, stderr io.Writer) int {
+	team, err := newTeam(0)
+	if err != nil {
+		return exitCode(err, stderr)
+	}
+	defer team.Finalize()
+	if !team.isFirst() {
+		stdout = io.Discard
+	}
 	c, err := parseFlags(args, stdout)
 	if err == nil {
 		err = newSession(ctx, c, stdout, stderr).run(load)
 	} else if !errors.Is(err, flag.ErrHelp) {
-		err = usageError{err}
+		err = team.Sum(nil, usageError{err})
 	}
-	return exitCode(err, stderr)
+	return exitCode(err, team.stderr(err, stderr))
 }
 
 // exitCode prints the error, unless the program has already reported it.

@@ -47,7 +47,7 @@ func tones(m image.Image, r image.Rectangle) int {
 func untrained(t *testing.T, s settings) *parameters {
 	t.Helper()
 	s.Hidden, s.Batch, s.Tau, s.LR = [2]int{8, 5}, 1, jangTau, 1e-3
-	tr, err := newTrainer(s, numbered(1))
+	tr, err := newTrainer(s, numbered(1), alone(t))
 	if err != nil {
 		t.Fatal(err)
 	}

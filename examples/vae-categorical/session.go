@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,8 @@ const drawingTime = 5 * time.Second
 type session struct {
 	*config
 	ctx       context.Context
+	cancel    func()
+	team      *team
 	stdout    io.Writer    // for results
 	stderr    *console     // for everything else
 	stopping  atomic.Value // what an interrupt does now, as a string
@@ -34,7 +37,8 @@ type session struct {
 }
 
 func newSession(ctx context.Context, c *config, stdout, stderr io.Writer) *session {
-	return &session{config: c, ctx: ctx, stdout: stdout, stderr: newConsole(stderr)}
+	ctx, cancel := context.WithCancel(ctx)
+	return &session{config: c, ctx: ctx, cancel: cancel, stdout: stdout, stderr: newConsole(stderr)}
 }
 
 func (s *session) path(name string) string { return filepath.Join(s.out, name) }
@@ -48,28 +52,40 @@ func (s *session) say(format string, args ...any) {
 
 // run trains, draws and evaluates. If interrupted, it returns context.Canceled.
 func (s *session) run(load func(dir string) (*dataset, error)) error {
+	defer s.cancel()
+	var err error
+	if s.team, err = newTeam(s.pieces); err != nil {
+		return err
+	}
+	s.team.Timeout = s.timeout
+	if !s.team.isFirst() {
+		s.quiet, s.stderr = true, newConsole(io.Discard)
+	}
 	s.announced = s.announce()
 	defer s.announced()
-	// A new folder is locked when it is made, before the first step.
-	if info, err := os.Stat(s.out); err == nil && info.IsDir() {
-		if err := s.lockOut(); err != nil {
-			return fmt.Errorf("-out: %w", err)
-		}
-	}
 	defer s.unlockOut()
-	saved, err := s.saved()
+	saved, err := s.open()
 	if err != nil {
 		return err
 	}
-	if err := s.prepare(load, saved); err != nil {
+	if err := s.team.Sum(nil, s.prepare(load, saved)); err != nil {
 		return err
 	}
 	defer s.trainer.close()
-	if s.ctx.Err() != nil {
+	if err := s.align(); err != nil {
+		return err
+	}
+	if stopped, err := s.mustStop(); err != nil {
+		return err
+	} else if stopped {
 		return s.interrupted()
 	}
 	if err := s.train(); err != nil {
 		return err
+	}
+	s.team.Timeout = 0 // rank 0 is not done yet
+	if !s.team.isFirst() {
+		return s.ctx.Err()
 	}
 	err = s.draw()
 	if s.ctx.Err() != nil && (err == nil || isInterrupt(err)) {
@@ -83,6 +99,58 @@ func (s *session) run(load func(dir string) (*dataset, error)) error {
 		return s.interrupted()
 	}
 	return err
+}
+
+// open locks -out and reads the checkpoint on rank 0, and returns the checkpoint on all
+// ranks.
+func (s *session) open() (saved *checkpoint, err error) {
+	err = s.team.onFirst(func() (err error) {
+		// A new folder is locked when it is made, before the first step.
+		if info, err := os.Stat(s.out); err == nil && info.IsDir() {
+			if err := s.lockOut(); err != nil {
+				return fmt.Errorf("-out: %w", err)
+			}
+		}
+		saved, err = s.saved()
+		return err
+	})
+	if err != nil || !s.resume || s.team.Size() == 1 {
+		return saved, err
+	}
+	var file bytes.Buffer
+	if s.team.isFirst() {
+		err = saved.encode(&file)
+	}
+	if err := s.team.Sum(nil, err); err != nil {
+		return nil, err
+	}
+	data, err := s.team.BroadcastBytes(file.Bytes())
+	if err != nil {
+		return nil, err
+	}
+	// Rank 0 decodes it too: a difference between encoding and memory would be one
+	// between ranks.
+	if saved, err = decodeCheckpoint(bytes.NewReader(data), int64(len(data))); err == nil && !s.team.isFirst() {
+		err = s.adopt(saved)
+	}
+	return saved, s.team.Sum(nil, err)
+}
+
+// align makes all ranks start from the images and weights of rank 0.
+func (s *session) align() error {
+	if err := s.team.mustAgree("the images", s.checksum, "pass the same images as -data on all machines"); err != nil {
+		return err
+	}
+	return s.team.Broadcast(s.trainer.gradients.ValueGrads())
+}
+
+// mustStop reports whether a rank was interrupted, and then interrupts this one.
+func (s *session) mustStop() (bool, error) {
+	stop, err := s.team.anyDone(s.ctx)
+	if stop {
+		s.cancel()
+	}
+	return stop, err
 }
 
 // announce makes an interrupt print at once what the program finishes. Call wait
@@ -161,7 +229,7 @@ func (s *session) prepare(load func(dir string) (*dataset, error), saved *checkp
 	if saved != nil && saved.Images != s.checksum {
 		return errors.New("-resume: the images differ from those that the checkpoint was trained on: pass their folder as -data")
 	}
-	if s.trainer, err = newTrainer(s.settings, s.images.train); err != nil {
+	if s.trainer, err = newTrainer(s.settings, s.images.train, s.team); err != nil {
 		return err
 	}
 	if saved != nil {
@@ -197,11 +265,19 @@ func (s *session) claim() (*metricsFile, error) {
 func (s *session) train() (err error) {
 	t := s.trainer
 	s.stopping.Store("finishing this step, then saving the checkpoint and drawing the pictures")
-	metrics, err := s.claim()
-	if err != nil {
-		return fmt.Errorf("-out: %w", err)
+	var metrics *metricsFile
+	err = s.team.onFirst(func() (err error) {
+		if metrics, err = s.claim(); err != nil {
+			return fmt.Errorf("-out: %w", err)
+		}
+		return nil
+	})
+	if metrics != nil {
+		defer func() { err = errors.Join(err, metrics.close()) }()
 	}
-	defer func() { err = errors.Join(err, metrics.close()) }()
+	if err != nil {
+		return err
+	}
 	s.say("%v; writing to %s", &t.settings, s.out)
 	if done := len(t.history); done > 0 {
 		s.say("continuing after step %d", done)
@@ -210,24 +286,44 @@ func (s *session) train() (err error) {
 	defer p.end()
 	first := len(t.history)
 	s.saves = saves{step: first, at: time.Now()}
-	for len(t.history) < s.steps && (s.ctx.Err() == nil || len(t.history) == first) {
+	for len(t.history) < s.steps {
+		if stop, err := s.mustStop(); err != nil {
+			return err
+		} else if stop && len(t.history) > first {
+			break
+		}
 		if err := t.step(); err != nil {
 			return err
 		}
-		step := len(t.history)
-		if err := metrics.add(step, t.history[step-1]); err != nil {
-			return s.withoutMetrics(err)
-		}
-		if !s.quiet {
-			p.report(t.history)
-		}
-		if step%t.batches.perEpoch() == 0 || s.saveIsDue() {
-			if err := s.save(); err != nil {
+		if len(t.history)%t.batches.perEpoch() == 0 {
+			if err := t.compare(); err != nil {
 				return err
 			}
 		}
+		if err := s.team.onFirst(func() error { return s.record(metrics, p) }); err != nil {
+			return err
+		}
 	}
-	if s.saves.step < len(t.history) {
+	return s.team.onFirst(func() error {
+		if s.saves.step < len(t.history) {
+			return s.save()
+		}
+		return nil
+	})
+}
+
+// record writes the last step to metrics.csv, reports it, and saves the checkpoint if
+// that is due.
+func (s *session) record(metrics *metricsFile, p *progress) error {
+	t := s.trainer
+	step := len(t.history)
+	if err := metrics.add(step, t.history[step-1]); err != nil {
+		return s.withoutMetrics(err)
+	}
+	if !s.quiet {
+		p.report(t.history)
+	}
+	if step%t.batches.perEpoch() == 0 || s.saveIsDue() {
 		return s.save()
 	}
 	return nil

@@ -707,7 +707,7 @@ func scoresOf(t *testing.T, c *checkpoint, samples int) scores {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr, err := newTrainer(c.Settings, d.train)
+	tr, err := newTrainer(c.Settings, d.train, alone(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -832,7 +832,7 @@ func TestLearningRate(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := settings{Hidden: [2]int{2, 2}, Batch: 1, Latents: 1, Classes: 2, Tau: jangTau, LR: 0.5}
-	tr, err := newTrainer(s, d.train)
+	tr, err := newTrainer(s, d.train, alone(t))
 	if err != nil {
 		t.Fatal(err)
 	}

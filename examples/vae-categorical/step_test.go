@@ -22,7 +22,7 @@ func BenchmarkStep(b *testing.B) {
 			im.pixels[i] = 255
 		}
 	}
-	t, err := newTrainer(c.settings, im)
+	t, err := newTrainer(c.settings, im, alone(b))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -26,6 +26,8 @@ type trainer struct {
 	adam        *solver.Adam
 	history     []record
 
+	team *team
+	rows int // that the graph takes
 	machine
 	x          []float32
 	losses, kl *result // one per pixel, and one per latent
@@ -37,8 +39,9 @@ type trainer struct {
 //
 //	−ELBO = (1/B) Σ BCE(decoder(z), x) + (1/B) Σ KL(softmax(logits) || uniform)
 //
-// with logits = encoder(x) and a Gumbel-softmax sample z, and of its gradients.
-func newTrainer(s settings, train *images) (*trainer, error) {
+// with logits = encoder(x) and a Gumbel-softmax sample z, and of its gradients. The
+// graph takes the rows of a batch that a rank of the team runs at a time.
+func newTrainer(s settings, train *images, team *team) (*trainer, error) {
 	if train.n < s.Batch {
 		return nil, fmt.Errorf("-batch %d: must be at most %d, the number of training images", s.Batch, train.n)
 	}
@@ -51,6 +54,10 @@ func newTrainer(s settings, train *images) (*trainer, error) {
 		batches:  newBatches(train, s.Batch, s.Seed),
 		source:   ops.NewSource(s.Seed),
 		rate:     anneal.Exponential(s.LR, -math.Log(0.9)/1000).Every(1000),
+		team:     team,
+	}
+	if t.rows, err = team.rows(s.Batch); err != nil {
+		return nil, err
 	}
 	if t.adam, err = solver.NewAdam(); err != nil {
 		return nil, err
@@ -82,7 +89,7 @@ func newTrainer(s settings, train *images) (*trainer, error) {
 // lossNodes builds the graph up to the losses of the pixels and of the latents.
 func (t *trainer) lossNodes(g *G.ExprGraph) (G.Nodes, error) {
 	s := &t.settings
-	x, data := input(g, "x", s.Batch, pixels)
+	x, data := input(g, "x", t.rows, pixels)
 	t.x = data
 	init := layers.GlorotUniform(s.Seed)
 	encoder, err := newEncoder(g, s, init)
@@ -125,22 +132,34 @@ func (t *trainer) lossNodes(g *G.ExprGraph) (G.Nodes, error) {
 // step trains on one batch.
 func (t *trainer) step() error {
 	began, step := time.Now(), len(t.history)
-	t.batches.fill(t.x, step)
-	if err := t.run(); err != nil {
-		return fmt.Errorf("step %d: %w: if training diverged, use a smaller -lr", step+1, err)
+	parts, err := t.runBatch(step)
+	if err != nil {
+		err = fmt.Errorf("step %d: %w: if training diverged, use a smaller -lr", step+1, err)
 	}
-	r := record{
-		Tau:            t.temperature.Value(),
-		Reconstruction: sum(t.losses.floats()) / float64(t.settings.Batch),
-		KL:             sum(t.kl.floats()) / float64(t.settings.Batch),
+	if err := t.team.Sum(parts, err); err != nil {
+		return err
+	}
+	r := record{Tau: t.temperature.Value()}
+	for i := 0; i < len(parts); i += 2 { // in the order of the pieces, on any rank
+		r.Reconstruction += parts[i] / float64(t.settings.Batch)
+		r.KL += parts[i+1] / float64(t.settings.Batch)
 	}
 	if v := r.nelbo(); math.IsNaN(v) || math.IsInf(v, 0) {
 		return fmt.Errorf("step %d: -ELBO is %v: use a smaller -lr", step+1, v)
 	}
+	model := t.gradients.ValueGrads()
+	if t.team.pieces != nil {
+		err = t.team.pieces.Sum(model)
+	} else {
+		err = t.team.SumGradients(model)
+	}
+	if err != nil {
+		return err
+	}
 	if err := t.adam.SetLearningRate(t.rate(step)); err != nil {
 		return err
 	}
-	if err := t.adam.Step(t.gradients.ValueGrads()); err != nil {
+	if err := t.adam.Step(model); err != nil {
 		return err
 	}
 	if err := t.temperature.Step(); err != nil {
@@ -149,6 +168,51 @@ func (t *trainer) step() error {
 	r.Seconds = recent(t.history, 1).Seconds + time.Since(began).Seconds()
 	t.history = append(t.history, r)
 	return nil
+}
+
+// runBatch runs the graph on this rank's rows of the batch of a step. It returns the
+// sums of both losses over these rows or, with pieces, over each piece in its place.
+func (t *trainer) runBatch(step int) ([]float64, error) {
+	if t.team.pieces == nil {
+		parts := make([]float64, 2)
+		lo, _ := t.team.Share(t.settings.Batch)
+		return parts, t.runRows(step, lo, parts)
+	}
+	parts := make([]float64, 2*t.settings.Batch/t.rows)
+	lo, hi := t.team.pieces.Mine()
+	for i := lo; i < hi; i++ {
+		if err := t.runRows(step, i*t.rows, parts[2*i:]); err != nil {
+			return parts, err
+		}
+		if err := t.team.pieces.Add(t.gradients.ValueGrads()); err != nil {
+			return parts, err
+		}
+	}
+	return parts, nil
+}
+
+// runRows runs the graph on the rows of a batch from row on.
+func (t *trainer) runRows(step, row int, losses []float64) error {
+	t.batches.fill(t.x, step, row)
+	t.source.Seek(uint64(step), uint64(row))
+	if err := t.run(); err != nil {
+		return err
+	}
+	losses[0], losses[1] = sum(t.losses.floats()), sum(t.kl.floats())
+	return nil
+}
+
+// compare returns an error if the weights differ between ranks.
+func (t *trainer) compare() error {
+	weights, err := t.weights()
+	if err != nil {
+		return err
+	}
+	checksum, err := checksumOf(weights)
+	if err != nil {
+		return err
+	}
+	return t.team.mustAgree("the weights", checksum, "run all ranks on processors of one kind, with one version of the libraries")
 }
 
 // tau returns the temperature of the last step.

@@ -113,7 +113,7 @@ def filled(array, sizes):
         h *= np.uint32(2246822519)
         x = ((h >> np.uint32(16)) / 65536 - 0.5) * fill["Scale"]
     else:
-        x = np.full(len(i), fill.get("Value", 0), np.float64)
+        x = fill.get("Value", 0) + i * np.float64(fill.get("Step", 0))
     if "Mask" in fill:
         classes = i // sizes["inner"] % sizes["classes"]
         x[(i % fill["Mask"] == fill["Mask"] - 1) & (classes > 0)] = -np.inf

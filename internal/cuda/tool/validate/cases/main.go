@@ -39,13 +39,13 @@ type Array struct {
 	Fill       *Fill `json:",omitempty"`
 }
 
-// A Fill computes element i as Value or, if Scale is not 0, as a pseudorandom number
+// A Fill computes element i as Value + i·Step or, if Scale is not 0, as a pseudorandom number
 // between -Scale/2 and Scale/2: see element. Every Mask-th class but class 0 is -Inf if
 // Mask is not 0, and element NaN is NaN if it is not 0.
 type Fill struct {
-	Value, Scale float64 `json:",omitempty"`
-	Seed         int     `json:",omitempty"`
-	Mask, NaN    int     `json:",omitempty"`
+	Value, Step, Scale float64 `json:",omitempty"`
+	Seed               int     `json:",omitempty"`
+	Mask, NaN          int     `json:",omitempty"`
 }
 
 // A Launch has its parameters in hexadecimal, or as @ and the name of an array whose address
@@ -64,7 +64,7 @@ func (f *Fill) element(i, class int) float64 {
 	case f.Mask != 0 && class != 0 && i%f.Mask == f.Mask-1:
 		return math.Inf(-1)
 	case f.Scale == 0:
-		return f.Value
+		return f.Value + float64(i)*f.Step
 	}
 	hash := uint32(i)*2654435761 + uint32(f.Seed)*2246822519
 	hash ^= hash >> 15
@@ -89,6 +89,11 @@ func (all *cases) add(kind, format string, args ...any) *Case {
 func (c *Case) array(name, kind string, length int, fill *Fill) plan.Pointer {
 	c.Arrays = append(c.Arrays, Array{name, kind, length, fill})
 	return plan.Pointer(tag | uint64(len(c.Arrays)-1))
+}
+
+// draw adds a draw: its number, and the index in it of an array's first element.
+func (c *Case) draw(number, first int) plan.Pointer {
+	return c.array("draw", "i64", 2, &Fill{Value: float64(number), Step: float64(first - number)})
 }
 
 func (c *Case) status() plan.Pointer { return c.array("status", "i64", 1, &Fill{}) }
@@ -117,21 +122,23 @@ func hash[T any](c *Case, array string, x []T) {
 
 var key = philox.DeriveKey(3, 4)
 
-const draw = 5
+// The samples are those of rows 7 and later of draw 5.
+const draw, row = 5, 7
+
+func first(d kernel.Dims) int { return row * d.Classes * d.Inner }
 
 // noise is that of the kernels for noise alone, bit for bit.
 func noise[T kernel.Float](all *cases) {
 	f := plan.FloatOf[T]()
 	for _, key := range []philox.Key{{}, key, {math.MaxUint32, math.MaxUint32}} {
-		for _, draw := range []int{0, 1<<40 + 5} {
+		for _, draw := range [][2]int{{0, 0}, {1<<40 + 5, 12345}} {
 			for _, n := range []int{1, 15, 65, 100_001} {
 				for _, law := range [][2]float64{{0, 1}, {-3, 0.7}} {
-					c := all.add("noise", "noise %s n=%d draw=%d key=%v law=%v", f, n, draw, key, law)
+					c := all.add("noise", "noise %s n=%d draw=%d key=%v law=%v", f, n, draw[0], key, law)
 					out := c.array("out", string(f), n, nil)
-					number := c.array("draw", "i64", 1, &Fill{Value: float64(draw)})
-					c.launch("noise", plan.Gumbel(f, out, number, key, n, law[0], law[1]))
+					c.launch("noise", plan.Gumbel(f, out, c.draw(draw[0], draw[1]), key, n, law[0], law[1]))
 					want := make([]T, n)
-					kernel.Gumbel(want, kernel.Stream{Key: key, Draw: uint64(draw)}, law[0], law[1])
+					kernel.Gumbel(want, kernel.Stream{Key: key, Draw: uint64(draw[0]), First: uint64(draw[1])}, law[0], law[1])
 					hash(c, "out", want)
 				}
 			}
@@ -158,7 +165,7 @@ func sampler(c *Case, f plan.Float, d kernel.Dims, logits *Fill) plan.Sample {
 		Logits: c.array("logits", string(f), d.Size(), logits),
 		Grad:   c.array("grad", string(f), d.Size(), &Fill{Scale: 4, Seed: 2}),
 		Tau:    c.array("tau", string(f), 1, &Fill{Value: 0.625}),
-		Draw:   c.array("draw", "i64", 1, &Fill{Value: draw}),
+		Draw:   c.draw(draw, first(d)),
 	}
 }
 
@@ -189,7 +196,7 @@ func samples[T kernel.Float](all *cases) {
 		for i := range x {
 			x[i] = T(logits.element(i, i/d.Inner%d.Classes))
 		}
-		stream := kernel.Stream{Key: key, Draw: draw}
+		stream := kernel.Stream{Key: key, Draw: draw, First: uint64(first(d))}
 		kernel.Gumbel(want, stream, 0, 1)
 		hash(c, "noise", want)
 		cpu := kernel.Sampler[T]{Dims: d, Logits: x, Noise: kernel.Noise[T]{Stream: &stream}, Tau: 1}
