@@ -47,7 +47,9 @@ import (
 	"gorgonia.org/tensor"
 
 	"github.com/gumbel-go/gumbel/anneal"
+	"github.com/gumbel-go/gumbel/blas"
 	"github.com/gumbel-go/gumbel/gradcheck"
+	"github.com/gumbel-go/gumbel/mpi"
 	"github.com/gumbel-go/gumbel/ops"
 	"github.com/gumbel-go/gumbel/solver"
 	"github.com/gumbel-go/gumbel/vm"
@@ -59,6 +61,8 @@ var (
 	_ = solver.NewAdam
 	_ = vm.New
 	_ = anneal.Parse
+	_ = mpi.Init
+	_ = blas.Implementation{}
 )
 
 func main() {}
@@ -66,7 +70,8 @@ func main() {}
 
 const snippetFunction = `
 func snippet%d(g *G.ExprGraph, logits, tau, cost *G.Node, learnables G.Nodes, weights []*tensor.Dense,
-	src *ops.Source, temperature *anneal.Temperature, adam *solver.Adam, file *os.File) (err error) {
+	src *ops.Source, temperature *anneal.Temperature, adam *solver.Adam, file *os.File,
+	machine *vm.Machine, model []G.ValueGrad, losses []float64, batch, steps int) (err error) {
 	{
 %s
 	}

@@ -202,5 +202,14 @@ func (o gumbelSoftmax[T]) planGrad(d node.Device, s plan.Sample, gradient int) [
 		s.Scratch = d.Scratch(s.TauScratch())
 		return s.GradTau()
 	}
-	return []plan.Launch{s.GradLogits()}
+	return zeroWithoutNoise[T](d, gradient, s.Out, s.GradLogits())
+}
+
+// zeroWithoutNoise adds to the launches of a gradient, if it is that of noise which some
+// runs ignore.
+func zeroWithoutNoise[T kernel.Float](d node.Device, gradient int, dst plan.Pointer, launches ...plan.Launch) []plan.Launch {
+	if gradient != gradNoise {
+		return launches
+	}
+	return append(launches, plan.ZeroWithoutNoise(plan.FloatOf[T](), dst, d.In("draw"), d.Size()))
 }

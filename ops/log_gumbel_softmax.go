@@ -66,5 +66,5 @@ func (o logGumbelSoftmax[T]) PlanBackward(d node.Device, gradient int, dst, grad
 		s.Scratch = d.Scratch(8 * o.dims.Rows())
 		return append(launches, s.GradLogTau()...)
 	}
-	return append(launches, s.GradLog())
+	return zeroWithoutNoise[T](d, gradient, dst, append(launches, s.GradLog())...)
 }

@@ -205,9 +205,9 @@ func (o relaxedBernoulli[T]) PlanBackward(d node.Device, gradient int, dst, grad
 	}
 	switch {
 	case o.logSpace:
-		return []plan.Launch{r.GradLogit()}
+		return zeroWithoutNoise[T](d, gradient, dst, r.GradLogit())
 	case o.estimator.kind == straightThroughGumbel:
-		return []plan.Launch{r.GradSoft()}
+		return zeroWithoutNoise[T](d, gradient, dst, r.GradSoft())
 	case o.estimator.kind == straightThroughSoftmax:
 		return []plan.Launch{r.GradSoftmax()}
 	case o.estimator.kind == reinMax:

@@ -150,6 +150,26 @@ func (c *Call) do(f func() error) error {
 	return f()
 }
 
+// Upload copies a value of floats to a value of its size on the device.
+func (c *Call) Upload(dst, src G.Value) error {
+	var data unsafe.Pointer
+	switch d := src.Data().(type) {
+	case float32:
+		data = unsafe.Pointer(&d)
+	case float64:
+		data = unsafe.Pointer(&d)
+	case []float32:
+		data = unsafe.Pointer(&d[0])
+	case []float64:
+		data = unsafe.Pointer(&d[0])
+	default:
+		return fmt.Errorf("a value of %T cannot be copied to the device", d)
+	}
+	return c.do(func() error {
+		return cu.MemcpyHtoD(cu.DevicePtr(dst.Uintptr()), data, int64(src.MemSize()))
+	})
+}
+
 // Store writes numbers to a value on the device.
 func (c *Call) Store(v G.Value, numbers ...int64) error {
 	return c.do(func() error {

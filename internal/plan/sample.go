@@ -21,6 +21,12 @@ func Gumbel(f Float, out, draw Pointer, key philox.Key, n int, loc, scale float6
 	}
 }
 
+// ZeroWithoutNoise sets the n elements of out, the gradient to given noise, to 0 if the
+// draw has no noise.
+func ZeroWithoutNoise(f Float, out, draw Pointer, n int) Launch {
+	return elementwise(sampleModule+"zero_without_noise_"+string(f), n, Pointers(out, draw).Ints(n))
+}
+
 // A Sample is the input of a sampler, and the address of its result. Addresses that
 // a launch does not need may be 0.
 //

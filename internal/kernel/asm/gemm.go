@@ -145,7 +145,7 @@ func (t microTile) finish() {
 	zero := t.zero()
 	for _, s := range t.sums {
 		t.max(s, zero, s) // s if it is NaN
-		t.add(zero, s, s)     // turns −0 into 0
+		t.add(zero, s, s) // turns −0 into 0
 	}
 	t.Label(t.label("activated"))
 
