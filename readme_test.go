@@ -35,6 +35,24 @@ func TestReadmeProgram(t *testing.T) {
 	}
 }
 
+// The figures of the README are lines of BENCHMARKS.md.
+func TestReadmeFigures(t *testing.T) {
+	_, rest, found := strings.Cut(readme(t), "<!-- figures -->\n")
+	figures, _, closed := strings.Cut(rest, "<!-- end of figures -->")
+	if !found || !closed {
+		t.Fatal("README.md has no block of figures")
+	}
+	measured, err := os.ReadFile("BENCHMARKS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(figures) {
+		if !strings.Contains(string(measured), line) {
+			t.Errorf("BENCHMARKS.md lacks the README's line %q", line)
+		}
+	}
+}
+
 // snippetFile is a program of the README's snippets, each with the variables that
 // the text around it speaks of.
 const snippetFile = `package main

@@ -52,7 +52,7 @@ func Begin(extern G.External, device G.Device) (*Call, error) {
 		return nil, fmt.Errorf("a %T has no CUDA device", extern)
 	}
 	if _, ok := extern.(interface{ Let(*G.Node, any) error }); !ok {
-		return nil, errors.New("a LispMachine gives no gradients on CUDA: use a tape machine, or build without the tag cuda")
+		return nil, errors.New("a LispMachine does not run on CUDA: use a tape machine, or build without the tag cuda")
 	}
 	if int(device) < 0 || int(device) >= len(machine.Engines()) {
 		return nil, errors.New("the machine has no memory on the device: create it from a graph, not from a program of CompileFunction")

@@ -54,7 +54,7 @@ type Row struct {
 	Laws []Law
 
 	// Golden returns the cases of the golden file. An op that no other library has
-	// gives the reason in NoGolden.
+	// says why in NoGolden.
 	Golden   func(t *testing.T) []GoldenCase
 	NoGolden string
 }
