@@ -16,7 +16,7 @@ import (
 // else in package optest.
 func TestOps(t *testing.T) {
 	optest.Run(t, "ops", []optest.Row{
-		gumbel, gumbelLike, gumbelSoftmax, categorical, straightThrough, bceWithLogits, categoricalKL,
+		gumbel, gumbelLike, gumbelSoftmax, relaxedBernoulli, categorical, straightThrough, bceWithLogits, categoricalKL, categoricalEntropy,
 	})
 }
 
@@ -28,6 +28,7 @@ type (
 	runError   = optest.RunError
 	eval       = optest.Eval
 	law        = optest.Law
+	value      = optest.Value
 	data       = map[string][]float64
 )
 
@@ -162,6 +163,17 @@ func maskedSoft(b *builder) *G.Node { return b.Soft(b.In("masked"), b.In("tau"))
 
 func maskedHard(b *builder) *G.Node { return b.Soft(b.In("masked"), b.In("tau"), ops.WithHard()) }
 
+func logSpace(b *builder) *G.Node { return b.Soft(b.In("logits"), b.In("tau"), ops.WithLogSpace()) }
+
+// estimated returns the sample of an estimator without a gradient to tau.
+func estimated(e ops.Estimator) func(b *builder) *G.Node {
+	return func(b *builder) *G.Node { return b.Soft(b.In("logits"), b.Fixed("tau"), ops.WithEstimator(e)) }
+}
+
+func maskedEstimate(e ops.Estimator) func(b *builder) *G.Node {
+	return func(b *builder) *G.Node { return b.Soft(b.In("masked"), b.Fixed("tau"), ops.WithEstimator(e)) }
+}
+
 func weighed(y func(b *builder) *G.Node) func(b *builder) *G.Node {
 	return func(b *builder) *G.Node { return b.Weigh(y(b)) }
 }
@@ -194,6 +206,17 @@ var gumbelSoftmax = optest.Row{
 		{Name: "hard, tau constant", Exact: true, Build: func(b *builder) *G.Node {
 			return b.Soft(b.In("logits"), b.Constant(0.7), ops.WithHard())
 		}},
+		{Name: "log space", Build: logSpace},
+		{Name: "log space, noise given", Build: func(b *builder) *G.Node {
+			return b.Given(b.In("logits"), b.In("tau"), b.In("noise"), ops.WithLogSpace())
+		}},
+		{Name: "straight-through softmax", Exact: true, Build: func(b *builder) *G.Node {
+			return b.Soft(b.In("logits"), b.In("tau"), ops.WithEstimator(ops.StraightThroughSoftmax()))
+		}},
+		{Name: "ReinMax", Exact: true, Build: estimated(ops.ReinMax())},
+		{Name: "Gumbel-Rao", Exact: true, Build: estimated(ops.GumbelRao(3))},
+		{Name: "gapped", Exact: true, Build: estimated(ops.GappedStraightThrough(0.8))},
+		{Name: "adaptive gap", Exact: true, Build: estimated(ops.AdaptiveGap())},
 	},
 	Gradients: []gradient{
 		{Name: "soft", Cost: squared(soft)},
@@ -205,6 +228,12 @@ var gumbelSoftmax = optest.Row{
 			return b.Weigh(b.Soft(b.In("logits"), G.Must(G.Exp(b.In("theta")))))
 		}},
 		{Name: "soft, masked", Cost: squared(maskedSoft)},
+		{Name: "log space", Cost: squared(logSpace)},
+		{Name: "straight-through softmax", Cost: func(b *builder) *G.Node {
+			return b.Weigh(b.Soft(b.In("logits"), b.In("tau"), ops.WithEstimator(ops.StraightThroughSoftmax())))
+		}, Surrogate: func(b *builder) *G.Node {
+			return b.Weigh(b.Given(b.In("logits"), b.In("tau"), b.Zero()))
+		}},
 		{Name: "soft, masked, noise given", Cost: func(b *builder) *G.Node {
 			return b.Weigh(b.Given(b.In("masked"), b.In("tau"), b.In("noise")))
 		}},
@@ -229,7 +258,14 @@ var gumbelSoftmax = optest.Row{
 			Surrogate: func(b *builder) *G.Node { return optest.Term(b.Weigh(soft(b)), b.In("logits")) },
 		},
 	},
-	Masks: []node{{Name: "soft", Build: maskedSoft}, {Name: "hard", Build: maskedHard}},
+	Masks: []node{
+		{Name: "soft", Build: maskedSoft}, {Name: "hard", Build: maskedHard},
+		{Name: "straight-through softmax", Build: maskedEstimate(ops.StraightThroughSoftmax())},
+		{Name: "ReinMax", Build: maskedEstimate(ops.ReinMax())},
+		{Name: "Gumbel-Rao", Build: maskedEstimate(ops.GumbelRao(3))},
+		{Name: "gapped", Build: maskedEstimate(ops.GappedStraightThrough(0.8))},
+		{Name: "adaptive gap", Build: maskedEstimate(ops.AdaptiveGap())},
+	},
 	BuildErrors: []buildError{
 		fails("nil logits", func(b *builder) (*G.Node, error) { return ops.GumbelSoftmax(nil, b.In("tau")) }, "logits is nil"),
 		fails("nil tau", func(b *builder) (*G.Node, error) { return ops.GumbelSoftmax(b.In("logits"), nil) }, "tau is nil"),
@@ -304,6 +340,69 @@ var gumbelSoftmax = optest.Row{
 		obeys("many classes at a low temperature", optest.ManyClassesAtLowTemperature),
 	},
 	Golden: optest.GoldenGumbelSoftmax,
+}
+
+// RelaxedBernoulli
+
+func relaxed(options ...ops.SampleOption) func(b *builder) *G.Node {
+	return func(b *builder) *G.Node { return b.Relaxed(b.In("logits"), b.In("tau"), options...) }
+}
+
+// relaxedEstimate returns the sample of an estimator without a gradient to tau.
+func relaxedEstimate(e ops.Estimator) func(b *builder) *G.Node {
+	return func(b *builder) *G.Node { return b.Relaxed(b.In("logits"), b.Fixed("tau"), ops.WithEstimator(e)) }
+}
+
+func givenRelaxed(b *builder) *G.Node {
+	return G.Must(ops.RelaxedBernoulli(b.In("logits"), b.In("tau"), ops.WithNoise(b.In("noise"))))
+}
+
+var relaxedBernoulli = optest.Row{
+	Op: ops.RelaxedBernoulli,
+	Nodes: []node{
+		{Name: "soft", Build: relaxed()},
+		{Name: "hard", Exact: true, Build: relaxed(ops.WithHard())},
+		{Name: "log space", Build: relaxed(ops.WithLogSpace())},
+		{Name: "noise given", Build: givenRelaxed},
+		{Name: "straight-through softmax", Exact: true, Build: relaxed(ops.WithEstimator(ops.StraightThroughSoftmax()))},
+		{Name: "ReinMax", Exact: true, Build: relaxedEstimate(ops.ReinMax())},
+		{Name: "Gumbel-Rao", Exact: true, Build: relaxedEstimate(ops.GumbelRao(3))},
+		{Name: "gapped", Exact: true, Build: relaxedEstimate(ops.GappedStraightThrough(0.6))},
+		{Name: "adaptive gap", Exact: true, Build: relaxedEstimate(ops.AdaptiveGap())},
+	},
+	Gradients: []gradient{
+		{Name: "soft", Cost: squared(relaxed())},
+		{Name: "log space", Cost: squared(relaxed(ops.WithLogSpace()))},
+		{Name: "noise given", Cost: squared(givenRelaxed)},
+		{Name: "hard", Cost: weighed(relaxed(ops.WithHard())), Surrogate: weighed(relaxed())},
+		{
+			Name: "straight-through softmax",
+			Cost: weighed(relaxed(ops.WithEstimator(ops.StraightThroughSoftmax()))),
+			Surrogate: func(b *builder) *G.Node {
+				return b.Weigh(G.Must(ops.RelaxedBernoulli(b.In("logits"), b.In("tau"), ops.WithNoise(b.Zero()))))
+			},
+		},
+	},
+	BuildErrors: []buildError{
+		fails("nil logits", func(b *builder) (*G.Node, error) { return ops.RelaxedBernoulli(nil, b.In("tau")) }, "logits is nil"),
+		fails("nil tau", func(b *builder) (*G.Node, error) { return ops.RelaxedBernoulli(b.In("logits"), nil) }, "tau is nil"),
+		fails("integers", func(b *builder) (*G.Node, error) {
+			return ops.RelaxedBernoulli(array(b, tensor.Int, 2, 6), b.In("tau"))
+		}, "logits has dtype int"),
+		fails("noise shape", func(b *builder) (*G.Node, error) {
+			return ops.RelaxedBernoulli(b.In("logits"), b.In("tau"), ops.WithNoise(array(b, tensor.Float64, 6, 2)))
+		}, "noise has shape"),
+	},
+	RunErrors: []runError{
+		rejects(relaxed(), data{"tau": {0}}, `tau is 0, want a positive`, "tau", 0),
+		rejects(relaxed(), data{"logits": with(3, nan)}, `logits\[1,0\] is NaN`, "logits", 3),
+		rejects(givenRelaxed, data{"noise": with(2, nan)}, `noise\[0,2\] is NaN`, "noise", 2),
+	},
+	Evals: []eval{evaluates("soft", relaxed(ops.WithDeterministicEval()), optest.Sigmoid)},
+	Laws: []law{
+		obeys("frequencies", func(t *testing.T) { optest.BernoulliFrequencies(t) }),
+	},
+	NoGolden: "PyTorch's log density has another form; package ops checks worked numbers",
 }
 
 // Categorical
@@ -471,4 +570,56 @@ var categoricalKL = optest.Row{
 		rejects(kl("q", "p"), data{"p": {-inf, -inf, -inf, 1, 2, 3}}, `p\[0,:\] are all -Inf`, "p", 0),
 	},
 	Golden: optest.GoldenCategoricalKL,
+}
+
+// CategoricalEntropy
+
+func entropy(logits string) func(b *builder) *G.Node {
+	return func(b *builder) *G.Node {
+		return G.Must(ops.CategoricalEntropy(b.In(logits), optest.Options[ops.DistributionOption](b)...))
+	}
+}
+
+var categoricalEntropy = optest.Row{
+	Op:    ops.CategoricalEntropy,
+	Nodes: []node{{Name: "entropy", Build: entropy("logits")}},
+	Gradients: []gradient{
+		{Name: "entropy", Cost: weighed(entropy("logits"))},
+		{Name: "squared", Cost: squared(entropy("logits"))},
+		{Name: "masked", Cost: weighed(entropy("masked"))},
+		{Name: "beside a divergence", Cost: func(b *builder) *G.Node {
+			return plus(b.Weigh(entropy("logits")(b)), b.Weigh(b.KL(b.In("logits"), nil)))
+		}},
+	},
+	Masks: []node{{Name: "entropy", Build: entropy("masked")}},
+	BuildErrors: []buildError{
+		fails("nil", func(b *builder) (*G.Node, error) { return ops.CategoricalEntropy(nil) }, "logits is nil"),
+		fails("integers", func(b *builder) (*G.Node, error) { return ops.CategoricalEntropy(array(b, tensor.Int, 2, 6)) }, "dtype int"),
+		fails("axis 2", func(b *builder) (*G.Node, error) {
+			return ops.CategoricalEntropy(b.In("logits"), ops.WithAxis(2))
+		}, "axis 2 is out of range"),
+		fails("no class", func(b *builder) (*G.Node, error) {
+			return ops.CategoricalEntropy(array(b, tensor.Float64, 2, 0))
+		}, "at least one class"),
+	},
+	RunErrors: []runError{
+		rejects(entropy("logits"), data{"logits": with(1, nan)}, `logits\[0,1\] is NaN`, "logits", 1),
+		rejects(entropy("logits"), data{"logits": with(4, inf)}, `logits\[1,1\] is \+Inf`, "logits", 4),
+		rejects(entropy("logits"), data{"logits": {1, 2, 3, -inf, -inf, -inf}}, `logits\[1,:\] are all -Inf`, "logits", 3),
+	},
+	Values: []value{
+		{
+			Build: entropy("logits"), Data: data{"logits": {0.5, -1, 2, 0}}, Want: []float64{0.878281175269},
+			Gradients: data{"logits": {0.152751538719, 0.0871141654104, -0.380564982776, 0.140699278646}},
+		},
+		{
+			Build: entropy("logits"), Data: data{"logits": {0.5, -inf, 2, 0}}, Want: []float64{0.751980449791},
+			Gradients: data{"logits": {0.173182852983, 0, -0.328035387085, 0.154852534102}},
+		},
+		{
+			Build: entropy("logits"), Data: data{"logits": {1e4, -1e4, -inf}}, Want: []float64{0},
+			Gradients: data{"logits": {0, 0, 0}},
+		},
+	},
+	NoGolden: "its values are those of the formula",
 }

@@ -35,6 +35,24 @@ func TestReadmeProgram(t *testing.T) {
 	}
 }
 
+// The figures of the README are lines of BENCHMARKS.md.
+func TestReadmeFigures(t *testing.T) {
+	_, rest, found := strings.Cut(readme(t), "<!-- figures -->\n")
+	figures, _, closed := strings.Cut(rest, "<!-- end of figures -->")
+	if !found || !closed {
+		t.Fatal("README.md has no block of figures")
+	}
+	measured, err := os.ReadFile("BENCHMARKS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(figures) {
+		if !strings.Contains(string(measured), line) {
+			t.Errorf("BENCHMARKS.md lacks the README's line %q", line)
+		}
+	}
+}
+
 // snippetFile is a program of the README's snippets, each with the variables that
 // the text around it speaks of.
 const snippetFile = `package main
@@ -47,7 +65,9 @@ import (
 	"gorgonia.org/tensor"
 
 	"github.com/gumbel-go/gumbel/anneal"
+	"github.com/gumbel-go/gumbel/blas"
 	"github.com/gumbel-go/gumbel/gradcheck"
+	"github.com/gumbel-go/gumbel/mpi"
 	"github.com/gumbel-go/gumbel/ops"
 	"github.com/gumbel-go/gumbel/solver"
 	"github.com/gumbel-go/gumbel/vm"
@@ -59,6 +79,8 @@ var (
 	_ = solver.NewAdam
 	_ = vm.New
 	_ = anneal.Parse
+	_ = mpi.Init
+	_ = blas.Implementation{}
 )
 
 func main() {}
@@ -66,7 +88,8 @@ func main() {}
 
 const snippetFunction = `
 func snippet%d(g *G.ExprGraph, logits, tau, cost *G.Node, learnables G.Nodes, weights []*tensor.Dense,
-	src *ops.Source, temperature *anneal.Temperature, adam *solver.Adam, file *os.File) (err error) {
+	src *ops.Source, temperature *anneal.Temperature, adam *solver.Adam, file *os.File,
+	machine *vm.Machine, model []G.ValueGrad, losses []float64, batch, steps int) (err error) {
 	{
 %s
 	}

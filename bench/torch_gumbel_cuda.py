@@ -69,7 +69,7 @@ def main():
             def sample(x, hard=hard):
                 return gumbel_softmax(x, tau=TAU, hard=hard)
 
-            torch.compiler.reset()  # or it gives up after eight shapes and cases
+            torch.compiler.reset()  # because it stops compiling after eight shapes
             for how, f in (("eager", sample), ("compile", torch.compile(sample, dynamic=False))):
                 for make in (forward, backward):
                     ns = median_seconds(make(f, logits), seconds) / logits.numel() * 1e9

@@ -117,7 +117,7 @@ func (c *config) tape(gr *graph, p *point) ([]run, error) {
 	return append(runs, second), err
 }
 
-// runLisp runs a LispMachine, which can run only once, on a graph of its own,
+// runLisp runs a LispMachine, which can run only once, on its own graph,
 // because it refuses the nodes of gorgonia.Grad.
 func (c *config) runLisp(p *point) (run, error) {
 	gr, err := c.newGraph(c.build)

@@ -4,8 +4,31 @@ import (
 	"gonum.org/v1/gonum/blas"
 	"gorgonia.org/tensor"
 
+	ours "github.com/gumbel-go/gumbel/blas"
 	"github.com/gumbel-go/gumbel/internal/kernel"
 )
+
+// affine sets y to act(x·W + b), and saved to the same unless it is empty. The library's
+// own BLAS can add b and apply ReLU while it writes the product; the bits are those of
+// separate passes.
+func affine[T kernel.Float](s linearSize, x, w, b, y, saved []T) {
+	_, own := tensor.WhichBLAS().(ours.Implementation)
+	fuses := own && kernel.Vectorized() && s.batch > 0 && s.in > 0 && s.out > 0 && (s.act == kernel.Identity || s.act == kernel.ReLU)
+	if !fuses {
+		gemm(blas.NoTrans, blas.NoTrans, s.batch, s.out, s.in, x, w, y)
+		kernel.Activate(s.act, y, b, saved)
+		return
+	}
+	p := kernel.Product[T]{
+		Rows: s.batch, Columns: s.out, Depth: s.in, Alpha: 1,
+		A:    kernel.Matrix[T]{Data: x, Stride: s.in},
+		B:    kernel.Matrix[T]{Data: w, Stride: s.out},
+		C:    kernel.Matrix[T]{Data: y, Stride: s.out},
+		Bias: b, ReLU: s.act == kernel.ReLU,
+	}
+	p.Compute()
+	copy(saved, y)
+}
 
 // gemm sets c, m×n, to the product of a, m×k, and b, k×n. Either factor may be
 // stored transposed. The BLAS that gorgonia.Use sets computes it.

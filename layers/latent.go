@@ -27,8 +27,8 @@ type CategoricalLatent struct {
 
 // NewCategoricalLatent returns a layer of latents with the given number of
 // classes each, sampled at the temperature tau, a scalar node of the graph and
-// dtype of the logits. The options are those of ops.GumbelSoftmax; the layer sets
-// WithClasses. An empty name, a nil tau, and fewer than one latent or class are
+// dtype of the logits. The options are those of ops.GumbelSoftmax, such as
+// ops.WithEstimator; the layer sets WithClasses. An empty name, a nil tau, and fewer than one latent or class are
 // errors.
 func NewCategoricalLatent(name string, tau *G.Node, latents, classes int, opts ...ops.SampleOption) (*CategoricalLatent, error) {
 	switch {

@@ -71,6 +71,23 @@ func TestLatentSamples(t *testing.T) {
 	}
 }
 
+// A latent passes its estimator on: the samples are those of WithHard, and tau has no
+// gradient.
+func TestLatentEstimator(t *testing.T) {
+	hard := sampled(t, 2, ops.WithHard(), ops.WithSource(ops.NewSource(1)))
+	for i, y := range sampled(t, 2, ops.WithEstimator(ops.ReinMax()), ops.WithSource(ops.NewSource(1))) {
+		if !slices.Equal(y, hard[i]) {
+			t.Errorf("the sample is %v, with WithHard %v", y, hard[i])
+		}
+	}
+	g := G.NewGraph()
+	tau, logits := temperature(g, 1), input(g, "logits", 5, 12)
+	y := forward(t, latent(t, tau, 3, 4, ops.WithEstimator(ops.ReinMax())), logits)
+	if _, err := G.Grad(G.Must(G.Sum(y)), logits, tau); err == nil {
+		t.Error("tau has a gradient under ReinMax")
+	}
+}
+
 func TestLatentSeeds(t *testing.T) {
 	draw := func(seed uint64) [][]float64 { return sampled(t, 2, ops.WithSource(ops.NewSource(seed))) }
 	a, b, c := draw(1), draw(1), draw(2)

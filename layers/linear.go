@@ -18,7 +18,8 @@ import (
 //	dL/dx = dz·Wᵀ    dL/dW = xᵀ·dz    dL/db = Σᵢ dzᵢ
 //
 // A gradient that nobody requested from gorgonia.Grad, such as that of a batch of
-// data, costs nothing. The BLAS that gorgonia.Use sets computes the products. A
+// data, costs nothing. The BLAS that gorgonia.Use sets computes the products: with the
+// Implementation of package blas, the bias and ReLU need no pass over memory. A
 // NaN or an infinity passes through, as in Gorgonia's products; multiplied by 0
 // it may vanish, because gonum's BLAS skips zeros.
 //

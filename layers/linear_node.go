@@ -44,8 +44,7 @@ type linear[T kernel.Float] struct{ linearSize }
 func (linear[T]) Saves(func(int) bool) int { return 0 }
 
 func (o linear[T]) Forward(a node.Args[T], y, saved []T) error {
-	gemm(blas.NoTrans, blas.NoTrans, o.batch, o.out, o.in, a.In("x"), a.In("W"), y)
-	kernel.Activate(o.act, y, a.In("b"), saved)
+	affine(o.linearSize, a.In("x"), a.In("W"), a.In("b"), y, saved)
 	return nil
 }
 

@@ -52,7 +52,7 @@ func TestDeviceErrors(t *testing.T) {
 			m := G.NewLispMachine(sample(square()), G.ExecuteFwdOnly())
 			defer m.Close()
 			return m.RunAll()
-		}, `a LispMachine gives no gradients on CUDA`},
+		}, `a LispMachine does not run on CUDA`},
 	} {
 		err := test.run()
 		if err == nil || !regexp.MustCompile(test.want).MatchString(err.Error()) {

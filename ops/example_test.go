@@ -126,6 +126,92 @@ func ExampleWithHard() {
 	// cost 100, gradient [-0.21 -16.88 17.10]
 }
 
+// printEstimate prints a hard sample of three classes and the gradient that an
+// estimator passes to its logits. All estimators have the same sample.
+func printEstimate(e ops.Estimator) {
+	g := G.NewGraph()
+	logits, weights := matrix(g, "logits", 1, 3, 1, 2, 3), matrix(g, "weights", 1, 3, 1, 10, 100)
+	tau := G.NewScalar(g, tensor.Float64, G.WithName("tau"), G.WithValue(1.0))
+	y := must(ops.GumbelSoftmax(logits, tau, ops.WithEstimator(e), ops.WithSource(ops.NewSource(1))))
+	grads, err := G.Grad(G.Must(G.Sum(G.Must(G.HadamardProd(y, weights)))), logits)
+	if err != nil {
+		log.Fatal(err)
+	}
+	run(g)
+	fmt.Printf("%v: sample %v, gradient %.2f\n", e, y.Value().Data(), grads[0].Value().Data())
+}
+
+// The estimator of a flag.
+func ExampleWithEstimator() {
+	e, err := ops.ParseEstimator("gapped(2)")
+	if err != nil {
+		log.Fatal(err)
+	}
+	printEstimate(e)
+	// Output:
+	// gapped(2): sample [0 0 1], gradient [-8.40 -7.44 15.84]
+}
+
+func ExampleStraightThroughGumbel() {
+	printEstimate(ops.StraightThroughGumbel())
+	// Output:
+	// gumbel: sample [0 0 1], gradient [-1.96 -16.15 18.11]
+}
+
+func ExampleStraightThroughSoftmax() {
+	printEstimate(ops.StraightThroughSoftmax())
+	// Output:
+	// softmax: sample [0 0 1], gradient [-6.13 -14.45 20.58]
+}
+
+func ExampleReinMax() {
+	printEstimate(ops.ReinMax())
+	// Output:
+	// reinmax: sample [0 0 1], gradient [-4.46 -11.01 15.47]
+}
+
+func ExampleGumbelRao() {
+	printEstimate(ops.GumbelRao(10))
+	// Output:
+	// rao(10): sample [0 0 1], gradient [-6.96 -9.95 16.92]
+}
+
+func ExampleGappedStraightThrough() {
+	printEstimate(ops.GappedStraightThrough(1.5))
+	// Output:
+	// gapped(1.5): sample [0 0 1], gradient [-7.41 -10.73 18.14]
+}
+
+func ExampleAdaptiveGap() {
+	printEstimate(ops.AdaptiveGap())
+	// Output:
+	// gapped(adaptive): sample [0 0 1], gradient [-7.73 -9.71 17.44]
+}
+
+func ExampleParseEstimator() {
+	for _, spec := range []string{"reinmax", "rao(10)", "gapped(adaptive)", "rao(0)"} {
+		e, err := ops.ParseEstimator(spec)
+		fmt.Println(e, err)
+	}
+	// Output:
+	// reinmax <nil>
+	// rao(10) <nil>
+	// gapped(adaptive) <nil>
+	// gumbel ops: ParseEstimator("rao(0)"): the number of samples is 0, want at least 1
+}
+
+// At a low temperature, a soft sample underflows, and its logarithm does not.
+func ExampleWithLogSpace() {
+	g := G.NewGraph()
+	logits := matrix(g, "logits", 1, 3, 1, 2, 3)
+	tau := G.NewScalar(g, tensor.Float64, G.WithName("tau"), G.WithValue(0.001))
+	y := must(ops.GumbelSoftmax(logits, tau, ops.WithLogSpace(), ops.WithSource(ops.NewSource(1))))
+	run(g)
+	fmt.Printf("%.0f\n", y.Value().Data())
+	// Output:
+	// [-3310 -1071 0]
+}
+
 // Nodes of one seed draw the same in every run of a program; two nodes of one
 // source draw independently of each other.
 func ExampleWithSource() {
@@ -192,6 +278,18 @@ func ExampleCategorical() {
 	// [0 0 1 1 0 0]
 }
 
+func ExampleRelaxedBernoulli() {
+	g := G.NewGraph()
+	logits := matrix(g, "logits", 1, 4, 0, 2, -2, math.Inf(-1))
+	tau := G.NewScalar(g, tensor.Float64, G.WithName("tau"), G.WithValue(0.5))
+	soft := must(ops.RelaxedBernoulli(logits, tau, ops.WithSource(ops.NewSource(1))))
+	hard := must(ops.RelaxedBernoulli(logits, tau, ops.WithEstimator(ops.ReinMax()), ops.WithSource(ops.NewSource(1))))
+	run(g)
+	fmt.Printf("%.3f %v\n", soft.Value().Data(), hard.Value().Data())
+	// Output:
+	// [0.856 1.000 0.659 0.000] [1 1 1 0]
+}
+
 func ExampleBCEWithLogits() {
 	g := G.NewGraph()
 	logits, targets := matrix(g, "logits", 1, 3, 0, 2, -1000), matrix(g, "targets", 1, 3, 1, 1, 1)
@@ -211,6 +309,16 @@ func ExampleCategoricalKL() {
 	fmt.Printf("%.3f %.3f\n", kl.Value().Data(), uniform.Value().Data())
 	// Output:
 	// [0.000 0.462] [0.000 0.111]
+}
+
+func ExampleCategoricalEntropy() {
+	g := G.NewGraph()
+	logits := matrix(g, "logits", 3, 3, 0, 0, 0, 2, 0, 0, 0, 0, math.Inf(-1))
+	entropy := must(ops.CategoricalEntropy(logits))
+	run(g)
+	fmt.Printf("%.3f\n", entropy.Value().Data())
+	// Output:
+	// [1.099 0.666 0.693]
 }
 
 // A source's state outlives its process: the draws go on where they stopped.

@@ -28,8 +28,14 @@ import (
 //	dL/dτ  = −(1/τ) Σᵢ log yᵢ · yᵢ (dL/dyᵢ − Σⱼ yⱼ dL/dyⱼ)
 //
 // summed over the distributions for τ. Noise given by WithNoise receives the
-// gradient of the logits. Options: WithAxis, WithClasses, WithSource, WithNoise,
-// WithDeterministicEval, WithHard.
+// gradient of the logits. WithEstimator makes the sample one-hot and selects another
+// gradient: see Estimator. With WithLogSpace, the sample is log y, and the gradients are
+//
+//	dL/dlᵢ = (gᵢ − yᵢ Σⱼ gⱼ)/τ
+//	dL/dτ  = −(1/τ) Σᵢ log yᵢ · (gᵢ − yᵢ Σⱼ gⱼ)
+//
+// with gᵢ the gradient to log yᵢ. Options: WithAxis, WithClasses, WithSource, WithNoise,
+// WithDeterministicEval, WithHard, WithEstimator, WithLogSpace.
 //
 // A run returns an InputError if tau is not positive and finite, if a logit is
 // NaN or +Inf, or if all logits of a distribution are -Inf. A logit of -Inf masks
@@ -59,7 +65,10 @@ func GumbelSoftmax(logits, tau *G.Node, opts ...GumbelSoftmaxOption) (*G.Node, e
 	}
 	s := node.Spec{
 		Name: op, Dtype: dt, Shape: logits.Shape(), Distributions: dist, Arrays: []string{"logits", "noise"},
-		Inputs: []node.Input{node.In("logits", logits, gradLogits), node.In("tau", tau, gradTau)},
+		Inputs: []node.Input{node.In("logits", logits, gradLogits), node.In("tau", tau, c.tauGradient())},
+	}
+	if c.estimator != nil && c.estimator.kind != straightThroughGumbel {
+		return c.addEstimated(s, logits)
 	}
 	ofNoise := gradLogits
 	if c.deterministicEval {
@@ -69,7 +78,13 @@ func GumbelSoftmax(logits, tau *G.Node, opts ...GumbelSoftmaxOption) (*G.Node, e
 	if err != nil {
 		return nil, err
 	}
-	return add(s, gumbelSoftmax[float32]{dist.Dims, stream, c.hard}, gumbelSoftmax[float64]{dist.Dims, stream, c.hard})
+	f32, f64 := newGumbelSoftmax[float32](dist.Dims, stream), newGumbelSoftmax[float64](dist.Dims, stream)
+	if c.logSpace {
+		return add(s, logGumbelSoftmax[float32]{f32}, logGumbelSoftmax[float64]{f64})
+	}
+	f32.hard = c.hard || c.estimator != nil
+	f64.hard = f32.hard
+	return add(s, f32, f64)
 }
 
 // The gradients of gumbelSoftmax. Given noise has the gradient of the logits, but
@@ -80,10 +95,22 @@ const (
 	gradNoise
 )
 
+// tauGradient returns the number of the gradient that tau receives.
+func (c config) tauGradient() int {
+	if c.estimator != nil && !c.estimator.hasGradTau() {
+		return node.NoGradient
+	}
+	return gradTau
+}
+
 type gumbelSoftmax[T kernel.Float] struct {
 	dims   kernel.Dims
 	stream *stream // nil if the noise is given
 	hard   bool
+}
+
+func newGumbelSoftmax[T kernel.Float](dims kernel.Dims, n *stream) gumbelSoftmax[T] {
+	return gumbelSoftmax[T]{dims: dims, stream: n}
 }
 
 // Saves asks for the soft sample and, if the gradient of tau needs it again, for
@@ -167,9 +194,22 @@ func (o gumbelSoftmax[T]) Plan(d node.Device, out plan.Pointer) []plan.Launch {
 func (o gumbelSoftmax[T]) PlanBackward(d node.Device, gradient int, dst, grad plan.Pointer) []plan.Launch {
 	s := o.planSample(d, dst)
 	s.Grad = grad
+	return o.planGrad(d, s, gradient)
+}
+
+func (o gumbelSoftmax[T]) planGrad(d node.Device, s plan.Sample, gradient int) []plan.Launch {
 	if gradient == gradTau {
 		s.Scratch = d.Scratch(s.TauScratch())
 		return s.GradTau()
 	}
-	return []plan.Launch{s.GradLogits()}
+	return zeroWithoutNoise[T](d, gradient, s.Out, s.GradLogits())
+}
+
+// zeroWithoutNoise adds to the launches of a gradient, if it is that of noise which some
+// runs ignore.
+func zeroWithoutNoise[T kernel.Float](d node.Device, gradient int, dst plan.Pointer, launches ...plan.Launch) []plan.Launch {
+	if gradient != gradNoise {
+		return launches
+	}
+	return append(launches, plan.ZeroWithoutNoise(plan.FloatOf[T](), dst, d.In("draw"), d.Size()))
 }

@@ -80,6 +80,8 @@ type config struct {
 	axis              int
 	classes           int
 	hard              bool
+	estimator         *Estimator // nil: that of a soft sample, or of WithHard
+	logSpace          bool
 	noise             *G.Node
 	deterministicEval bool
 	loc, scale        float64
@@ -128,10 +130,31 @@ func WithHard() SampleOption {
 	}}
 }
 
+// WithEstimator makes the sample exactly one-hot in the forward pass, as WithHard does,
+// and selects the estimator of its gradient. The sample's bits do not depend on the
+// estimator. WithHard beside it is an error, because it is StraightThroughGumbel.
+func WithEstimator(e Estimator) SampleOption {
+	return option{"WithEstimator", func(c *config) error {
+		c.estimator = &e
+		return e.check()
+	}}
+}
+
+// WithLogSpace makes the sample the logarithm of the soft sample, which is finite where
+// the soft sample underflows to 0. A masked class is -Inf. WithHard and WithEstimator
+// beside it are errors.
+func WithLogSpace() SampleOption {
+	return option{"WithLogSpace", func(c *config) error {
+		c.logSpace = true
+		return nil
+	}}
+}
+
 // WithNoise adds the values of a node instead of drawn noise: frozen, shared or
 // imported noise, of the logits' shape and dtype. The node receives the logits'
-// gradient, and a gradient of 0 in a run without noise. WithSource beside it is
-// an error, because nothing is drawn.
+// gradient, and a gradient of 0 in a run without noise. It receives none beside
+// WithEstimator, except with StraightThroughGumbel. WithSource beside it is an error,
+// because nothing is drawn, except with GumbelRao, which draws further noise.
 func WithNoise(noise *G.Node) DrawOption {
 	return option{"WithNoise", func(c *config) error {
 		if noise == nil {
@@ -187,11 +210,26 @@ func configure[O interface{ option() option }](op string, opts []O) (config, err
 			return c, c.errorf("%s: %w", o.option().name, err)
 		}
 	}
-	if c.noise != nil && c.source != nil {
-		return c, c.errorf("WithSource has no effect beside WithNoise: leave one out")
-	}
-	return c, nil
+	return c, c.checkTogether()
 }
+
+// checkTogether returns an error if options exclude each other.
+func (c config) checkTogether() error {
+	switch {
+	case c.hard && c.estimator != nil:
+		return c.errorf("WithHard has no effect beside WithEstimator: leave it out")
+	case c.logSpace && c.hard:
+		return c.errorf("WithLogSpace does not apply to the hard sample of WithHard: leave one out")
+	case c.logSpace && c.estimator != nil:
+		return c.errorf("WithLogSpace does not apply to the hard sample of WithEstimator: leave one out")
+	case c.noise != nil && c.source != nil && !c.drawsMore():
+		return c.errorf("WithSource has no effect beside WithNoise: leave one out")
+	}
+	return nil
+}
+
+// drawsMore reports whether the estimator draws noise besides that of the sample.
+func (c config) drawsMore() bool { return c.estimator != nil && c.estimator.kind == gumbelRao }
 
 // errorf returns an error of the constructor.
 func (c config) errorf(format string, args ...any) error {

@@ -124,7 +124,7 @@ func (d *device) reset() {
 
 var errTimeout = errors.New("no answer")
 
-// within calls f on an OS thread of its own, because Gorgonia's contexts belong
+// within calls f on its own OS thread, because Gorgonia's contexts belong
 // to threads, and waits for it at most limit.
 func within(limit time.Duration, f func() error) error {
 	done := make(chan error, 1)

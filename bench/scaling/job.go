@@ -33,7 +33,7 @@ type result struct {
 	Peak      int           // resident bytes of the whole process
 }
 
-// spawn measures the job in a process of its own: what another job has left
+// spawn measures the job in a new process, because what another job has left
 // behind would count as its memory, and GOMAXPROCS is best set from the start.
 func (j job) spawn() (r result, err error) {
 	self, err := os.Executable()

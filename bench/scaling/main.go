@@ -4,7 +4,7 @@
 //
 //	go run -C bench/scaling . -figure ../../docs/scaling.png
 //
-// Each case is measured in a process of its own, for memory's sake. Linux only.
+// Each case is measured in its own process, so that its memory is its own. Linux only.
 package main
 
 import (

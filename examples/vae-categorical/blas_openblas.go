@@ -10,6 +10,6 @@ import (
 	G "gorgonia.org/gorgonia"
 )
 
-// OpenBLAS computes the matrix products instead of gonum's BLAS. It has a separate
+// OpenBLAS computes the matrix products instead of the library's own BLAS. It has a separate
 // file because it needs cgo.
 func init() { G.Use(netlib.Implementation{}) }

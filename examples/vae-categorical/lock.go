@@ -11,7 +11,7 @@ import (
 )
 
 // lockName is the file in -out that a run locks. It holds the number of the run's
-// process, for the error of a second run.
+// process, which the error of a second run names.
 const lockName = program + ".lock"
 
 // folderLock keeps other runs out of a folder. The operating system releases the

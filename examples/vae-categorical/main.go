@@ -23,8 +23,8 @@
 // locks the file vae-categorical.lock, whose lock ends with the process even if that
 // is killed.
 //
-// With OpenBLAS (Debian's libopenblas-dev, and cgo) a step takes less than half
-// the time. OPENBLAS_NUM_THREADS sets the number of its threads:
+// The tag openblas lets OpenBLAS multiply the matrices (Debian's libopenblas-dev,
+// and cgo). OPENBLAS_NUM_THREADS sets the number of its threads:
 //
 //	go run -tags openblas ./examples/vae-categorical
 //

@@ -52,7 +52,7 @@ func Begin(extern G.External, device G.Device) (*Call, error) {
 		return nil, fmt.Errorf("a %T has no CUDA device", extern)
 	}
 	if _, ok := extern.(interface{ Let(*G.Node, any) error }); !ok {
-		return nil, errors.New("a LispMachine gives no gradients on CUDA: use a tape machine, or build without the tag cuda")
+		return nil, errors.New("a LispMachine does not run on CUDA: use a tape machine, or build without the tag cuda")
 	}
 	if int(device) < 0 || int(device) >= len(machine.Engines()) {
 		return nil, errors.New("the machine has no memory on the device: create it from a graph, not from a program of CompileFunction")
@@ -148,6 +148,26 @@ func (c *Call) do(f func() error) error {
 		return err
 	}
 	return f()
+}
+
+// Upload copies a value of floats to a value of its size on the device.
+func (c *Call) Upload(dst, src G.Value) error {
+	var data unsafe.Pointer
+	switch d := src.Data().(type) {
+	case float32:
+		data = unsafe.Pointer(&d)
+	case float64:
+		data = unsafe.Pointer(&d)
+	case []float32:
+		data = unsafe.Pointer(&d[0])
+	case []float64:
+		data = unsafe.Pointer(&d[0])
+	default:
+		return fmt.Errorf("a value of %T cannot be copied to the device", d)
+	}
+	return c.do(func() error {
+		return cu.MemcpyHtoD(cu.DevicePtr(dst.Uintptr()), data, int64(src.MemSize()))
+	})
 }
 
 // Store writes numbers to a value on the device.

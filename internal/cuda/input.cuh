@@ -18,7 +18,8 @@ struct Args {
   Word64 key;
   int* status;
 
-  // refuse reports an input that is not allowed.
+  // refuse reports an input that is not allowed, or a gradient that is not finite. The
+  // op then runs again on the CPU.
   __device__ void refuse() const { *status = 1; }
 
   // origin returns the index in the draw of the array's first element. Groups of noise

@@ -120,3 +120,40 @@ struct GradKLP : KL<T> {
 VALUE_KERNELS(kl, KL)
 GRADIENT_KERNELS(grad_kl_q, GradKLQ)
 GRADIENT_KERNELS(grad_kl_p, GradKLP)
+
+// Entropy
+
+template <typename T>
+struct Entropy {
+  const LogSoftmax<T> p;
+
+  __device__ Entropy(const Team& team, const Sizes& s, const T* logits, const T*, int* status) : p(team, s, logits, 0) {
+    if (p.bad) *status = 1;
+  }
+
+  __device__ double value(const Team& team) const {
+    double sum = 0;
+#pragma unroll 1
+    for (int k = 0; k < team.count; k++) {
+      const double lp = p(k), y = exp(lp);
+      if (y != 0) sum -= y * lp;
+    }
+    return team.sum(sum);
+  }
+};
+
+template <typename T>
+struct GradEntropy : Entropy<T> {
+  const double entropy;
+
+  __device__ GradEntropy(const Team& team, const Sizes& s, const T* logits, const T* p, int* status)
+      : Entropy<T>(team, s, logits, p, status), entropy(this->value(team)) {}
+
+  __device__ double gradient(int k, double grad) const {
+    const double lp = this->p(k);
+    return isinf(lp) ? 0 : -grad * exp(lp) * (lp + entropy);
+  }
+};
+
+VALUE_KERNELS(entropy, Entropy)
+GRADIENT_KERNELS(grad_entropy, GradEntropy)

@@ -175,6 +175,7 @@ struct MultipassRow {
     Each<Total<T>> mean = {};
     each_sample([&](int i, T y, T, Int n) {
       args.out[n] = y;
+      if (!isfinite(args.grad[n])) args.refuse();
       if (y != 0) mean.of[i] += y * args.grad[n];
     });
     walk.across(mean.of);
@@ -195,7 +196,10 @@ struct MultipassRow {
   __device__ double moments() {
     softmax();
     Moments<T> m[4] = {};
-    each_sample([&](int i, T y, T x, Int n) { m[i].add(y, x, args.grad[n]); });
+    each_sample([&](int i, T y, T x, Int n) {
+      if (!isfinite(args.grad[n])) args.refuse();
+      m[i].add(y, x, args.grad[n]);
+    });
     Total<T> g[4], x[4], xg[4];
 #pragma unroll
     for (int i = 0; i < 4; i++) g[i] = m[i].g, x[i] = m[i].x, xg[i] = m[i].xg;

@@ -46,6 +46,26 @@ struct Stream {
     words[3] = c3;
   }
 
+  // word returns that of element n.
+  __device__ unsigned word(Int n) const {
+    const Word64 element = static_cast<Word64>(n);
+    unsigned w[4];
+    block(element / kGroup * kGroupThreads + element % kGroupThreads, w);
+    const unsigned place = static_cast<unsigned>(element) / kGroupThreads % 4;
+    return place < 2 ? (place == 0 ? w[0] : w[1]) : (place == 2 ? w[2] : w[3]);
+  }
+
+  // sub returns number n of the streams that belong to this one: see Stream.Sub in
+  // internal/kernel.
+  __device__ Stream sub(Word64 n) const {
+    const Stream first(key_of(key[0], key[1]), 0);
+    unsigned w[4];
+    first.block(~n, w);
+    return Stream(key_of(w[0], w[1]), key_of(draw[0], draw[1]));
+  }
+
+  static __device__ Word64 key_of(unsigned low, unsigned high) { return static_cast<Word64>(high) << 32 | low; }
+
   // words returns those of the elements n, n+16, n+32 and n+48. They are from two
   // blocks unless n is among the first 16 of a group.
   __device__ void words(Int n, unsigned (&w)[4]) const {
@@ -132,11 +152,17 @@ __device__ inline double minus_log(Reduced<double> x) {
 
 __device__ inline double minus_log_of_log(Reduced<double> x) { return minus_log(x); }
 
-// gumbel returns the standard Gumbel noise of a random word.
+// exponential returns the standard exponential noise of a random word.
 template <typename T>
-__device__ T gumbel(unsigned b) {
+__device__ T exponential(unsigned b) {
   unsigned is_v;
   const unsigned word = fold(b, &is_v);
   const T x = (static_cast<T>(word) + T(0.5)) * T(1.0 / (1ull << 32));
-  return minus_log_of_log(reduce(minus_log(reduce(x, is_v)), 0));
+  return minus_log(reduce(x, is_v));
+}
+
+// gumbel returns the standard Gumbel noise of a random word.
+template <typename T>
+__device__ T gumbel(unsigned b) {
+  return minus_log_of_log(reduce(exponential<T>(b), 0));
 }

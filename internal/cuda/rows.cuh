@@ -86,7 +86,10 @@ struct BlockRow {
 #pragma unroll
       for (int i = 0; i < 4; i++) {
         x[i] *= scale;
-        if ((valid >> i & 1) && x[i] != 0) mean += x[i] * args.grad[first + c + i * kGroupThreads];
+        if (!(valid >> i & 1)) continue;
+        const T g = args.grad[first + c + i * kGroupThreads];
+        if (!isfinite(g)) args.refuse();
+        if (x[i] != 0) mean += x[i] * g;
       }
     });
     return across_block(mean);
@@ -121,7 +124,9 @@ struct BlockRow {
       for (int i = 0; i < 4; i++) {
         if (!(valid >> i & 1)) continue;
         const Exponent<T> e = exponent(from, x[i]);
-        m.add(e.power() * scale, e.logarithm(), args.grad[first + c + i * kGroupThreads]);
+        const T g = args.grad[first + c + i * kGroupThreads];
+        if (!isfinite(g)) args.refuse();
+        m.add(e.power() * scale, e.logarithm(), g);
       }
     });
     return Moments<T>{across_block(m.g), across_block(m.x), across_block(m.xg)}.value();

@@ -34,6 +34,13 @@ __device__ void gumbel_noise(T* out, const Int* draw, Int n, double loc, double 
   }
 }
 
+// zero_without_noise sets the gradient to given noise to 0 in a run that ignores it.
+template <typename T>
+__device__ void zero_without_noise(T* out, const Int* draw, Int n) {
+  const Int i = global_thread();
+  if (i < n && *draw < 0) out[i] = 0;
+}
+
 #define PARAMETERS(T) T *out, double *sums, const T *logits, const T *tau, const Int *draw, const T *noise, const T *grad
 #define ARGS {out, sums, logits, tau, draw, noise, grad, outer, classes, inner, key, status}
 
@@ -68,6 +75,9 @@ SAMPLE_KERNELS(grad_tau, GradTau)
   }                                                                                                                \
   extern "C" __global__ void gumbel_##type(T* out, const Int* draw, Int n, double loc, double scale, Word64 key) { \
     gumbel_noise(out, draw, n, loc, scale, key);                                                                   \
+  }                                                                                                                \
+  extern "C" __global__ void zero_without_noise_##type(T* out, const Int* draw, Int n) {                           \
+    zero_without_noise(out, draw, n);                                                                              \
   }
 
 OTHER_KERNELS(float, f32)

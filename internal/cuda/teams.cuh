@@ -133,6 +133,7 @@ __device__ void write_gradients(T* out, const T* q, const T* p, const T* grad, c
   const Team team(s);
   const F f(team, s, q, p, status);
   const double g = team.active ? grad[team.row] : 0;
+  if (!isfinite(g)) *status = 1;
 #pragma unroll 1
   for (int k = 0; k < team.count; k++) out[team.first + k * team.step] = static_cast<T>(f.gradient(k, g));
 }

@@ -139,6 +139,7 @@ struct TileRow {
       const T y = team.high[s] * scale, g = grad[c * tile.inner];
       team.high[s] = y;
       team.low[s] = g;
+      if (!isfinite(g)) team.args.refuse();
       if (y != 0) mean += y * g;
     });
     return across(mean);
@@ -158,7 +159,9 @@ struct TileRow {
     Moments<T> m = {};
     each([&](int s, int c) {
       const Exponent<T> x = exponent_at(s);
-      m.add(x.power() * scale, x.logarithm(), grad[c * tile.inner]);
+      const T g = grad[c * tile.inner];
+      if (!isfinite(g)) team.args.refuse();
+      m.add(x.power() * scale, x.logarithm(), g);
     });
     m = {across(m.g), across(m.x), across(m.xg)};
     return active && team.member == 0 ? m.value() : 0;

@@ -39,6 +39,22 @@ func addRow[T Float](sum, excess, row []T) {
 	}
 }
 
+// addSlope is addSlopeGo at the level in use.
+func addSlope[T Float](sum, noise, shift []T, s *sideScalars[T]) {
+	noise = noise[:len(sum)]
+	shift = shift[:len(sum)]
+	switch {
+	case level == levelGo:
+		addSlopeGo(sum, noise, shift, s)
+	case unsafe.Sizeof(T(0)) == 8:
+		addSlope64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(sum))), (*float64)(unsafe.Pointer(unsafe.SliceData(noise))), (*float64)(unsafe.Pointer(unsafe.SliceData(shift))), len(sum), (*sideScalars[float64])(unsafe.Pointer(s)))
+	case level == levelAVX512:
+		addSlope32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(sum))), (*float32)(unsafe.Pointer(unsafe.SliceData(noise))), (*float32)(unsafe.Pointer(unsafe.SliceData(shift))), len(sum), (*sideScalars[float32])(unsafe.Pointer(s)))
+	default:
+		addSlope32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(sum))), (*float32)(unsafe.Pointer(unsafe.SliceData(noise))), (*float32)(unsafe.Pointer(unsafe.SliceData(shift))), len(sum), (*sideScalars[float32])(unsafe.Pointer(s)))
+	}
+}
+
 // bce is bceGo at the level in use.
 func bce[T Float](dst, logits, targets []T) (bad bool) {
 	logits = logits[:len(dst)]
@@ -57,6 +73,22 @@ func bce[T Float](dst, logits, targets []T) (bad bool) {
 	return flags != 0
 }
 
+// gapSlope is gapSlopeGo at the level in use.
+func gapSlope[T Float](dst, side, grad []T, s *sideScalars[T]) {
+	side = side[:len(dst)]
+	grad = grad[:len(dst)]
+	switch {
+	case level == levelGo:
+		gapSlopeGo(dst, side, grad, s)
+	case unsafe.Sizeof(T(0)) == 8:
+		gapSlope64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(side))), (*float64)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*sideScalars[float64])(unsafe.Pointer(s)))
+	case level == levelAVX512:
+		gapSlope32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(side))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*sideScalars[float32])(unsafe.Pointer(s)))
+	default:
+		gapSlope32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(side))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*sideScalars[float32])(unsafe.Pointer(s)))
+	}
+}
+
 // gradBCE is gradBCEGo at the level in use.
 func gradBCE[T Float](dst, logits, targets, grad []T) (bad bool) {
 	logits = logits[:len(dst)]
@@ -72,6 +104,102 @@ func gradBCE[T Float](dst, logits, targets, grad []T) (bad bool) {
 		flags = gradBCE32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), (*float32)(unsafe.Pointer(unsafe.SliceData(targets))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst))
 	default:
 		flags = gradBCE32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), (*float32)(unsafe.Pointer(unsafe.SliceData(targets))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst))
+	}
+	return flags != 0
+}
+
+// gradReLU is gradReLUGo at the level in use.
+func gradReLU[T Float](dst, y, grad []T) {
+	y = y[:len(dst)]
+	grad = grad[:len(dst)]
+	switch {
+	case level == levelGo:
+		gradReLUGo(dst, y, grad)
+	case unsafe.Sizeof(T(0)) == 8:
+		gradReLU64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(y))), (*float64)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst))
+	case level == levelAVX512:
+		gradReLU32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(y))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst))
+	default:
+		gradReLU32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(y))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst))
+	}
+}
+
+// gradSigmoid is gradSigmoidGo at the level in use.
+func gradSigmoid[T Float](dst, y, grad []T, s *slopeScalars[T]) {
+	y = y[:len(dst)]
+	grad = grad[:len(dst)]
+	switch {
+	case level == levelGo:
+		gradSigmoidGo(dst, y, grad, s)
+	case unsafe.Sizeof(T(0)) == 8:
+		gradSigmoid64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(y))), (*float64)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*slopeScalars[float64])(unsafe.Pointer(s)))
+	case level == levelAVX512:
+		gradSigmoid32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(y))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*slopeScalars[float32])(unsafe.Pointer(s)))
+	default:
+		gradSigmoid32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(y))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*slopeScalars[float32])(unsafe.Pointer(s)))
+	}
+}
+
+// reinMaxSlope is reinMaxSlopeGo at the level in use.
+func reinMaxSlope[T Float](dst, side, grad []T, s *sideScalars[T]) {
+	side = side[:len(dst)]
+	grad = grad[:len(dst)]
+	switch {
+	case level == levelGo:
+		reinMaxSlopeGo(dst, side, grad, s)
+	case unsafe.Sizeof(T(0)) == 8:
+		reinMaxSlope64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(side))), (*float64)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*sideScalars[float64])(unsafe.Pointer(s)))
+	case level == levelAVX512:
+		reinMaxSlope32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(side))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*sideScalars[float32])(unsafe.Pointer(s)))
+	default:
+		reinMaxSlope32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(side))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*sideScalars[float32])(unsafe.Pointer(s)))
+	}
+}
+
+// sigmoid is sigmoidGo at the level in use.
+func sigmoid[T Float](dst, y []T) {
+	y = y[:len(dst)]
+	switch {
+	case level == levelGo:
+		sigmoidGo(dst, y)
+	case unsafe.Sizeof(T(0)) == 8:
+		sigmoid64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(y))), len(dst))
+	case level == levelAVX512:
+		sigmoid32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(y))), len(dst))
+	default:
+		sigmoid32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(y))), len(dst))
+	}
+}
+
+// step is stepGo at the level in use.
+func step[T Float](dst, y []T) {
+	y = y[:len(dst)]
+	switch {
+	case level == levelGo:
+		stepGo(dst, y)
+	case unsafe.Sizeof(T(0)) == 8:
+		step64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(y))), len(dst))
+	case level == levelAVX512:
+		step32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(y))), len(dst))
+	default:
+		step32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(y))), len(dst))
+	}
+}
+
+// tempered is temperedGo at the level in use.
+func tempered[T Float](dst, logits, noise []T, s *temperedScalars[T]) (bad bool) {
+	logits = logits[:len(dst)]
+	noise = noise[:len(dst)]
+	var flags uint32
+	switch {
+	case level == levelGo:
+		return temperedGo(dst, logits, noise, s)
+	case unsafe.Sizeof(T(0)) == 8:
+		flags = tempered64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(logits))), (*float64)(unsafe.Pointer(unsafe.SliceData(noise))), len(dst), (*temperedScalars[float64])(unsafe.Pointer(s)))
+	case level == levelAVX512:
+		flags = tempered32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), (*float32)(unsafe.Pointer(unsafe.SliceData(noise))), len(dst), (*temperedScalars[float32])(unsafe.Pointer(s)))
+	default:
+		flags = tempered32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), (*float32)(unsafe.Pointer(unsafe.SliceData(noise))), len(dst), (*temperedScalars[float32])(unsafe.Pointer(s)))
 	}
 	return flags != 0
 }
@@ -154,6 +282,33 @@ func addRow32AVX512(sum, excess, row *float32, n int)
 //go:noescape
 func addRow32AVX2(sum, excess, row *float32, n int)
 
+// addSlope64AVX2 computes on AVX2
+//
+//	for i, l := range noise {
+//		sum[i] += T(slope(softplusOf(float64(l+shift[i])) * float64(s.inverse)))
+//	}
+//
+//go:noescape
+func addSlope64AVX2(sum, noise, shift *float64, n int, s *sideScalars[float64])
+
+// addSlope32AVX512 computes on AVX512
+//
+//	for i, l := range noise {
+//		sum[i] += T(slope(softplusOf(float64(l+shift[i])) * float64(s.inverse)))
+//	}
+//
+//go:noescape
+func addSlope32AVX512(sum, noise, shift *float32, n int, s *sideScalars[float32])
+
+// addSlope32AVX2 computes on AVX2
+//
+//	for i, l := range noise {
+//		sum[i] += T(slope(softplusOf(float64(l+shift[i])) * float64(s.inverse)))
+//	}
+//
+//go:noescape
+func addSlope32AVX2(sum, noise, shift *float32, n int, s *sideScalars[float32])
+
 // bce64AVX2 computes on AVX2
 //
 //	for i, x := range logits {
@@ -202,6 +357,42 @@ func bce32AVX512(dst, logits, targets *float32, n int) (bad uint32)
 //go:noescape
 func bce32AVX2(dst, logits, targets *float32, n int) (bad uint32)
 
+// gapSlope64AVX2 computes on AVX2
+//
+//	for i, a := range side {
+//		dst[i] = 0
+//		if isFinite(a) {
+//			dst[i] = T(slope(float64(max(a, s.gap)*s.inverse))) * grad[i] * s.inverse
+//		}
+//	}
+//
+//go:noescape
+func gapSlope64AVX2(dst, side, grad *float64, n int, s *sideScalars[float64])
+
+// gapSlope32AVX512 computes on AVX512
+//
+//	for i, a := range side {
+//		dst[i] = 0
+//		if isFinite(a) {
+//			dst[i] = T(slope(float64(max(a, s.gap)*s.inverse))) * grad[i] * s.inverse
+//		}
+//	}
+//
+//go:noescape
+func gapSlope32AVX512(dst, side, grad *float32, n int, s *sideScalars[float32])
+
+// gapSlope32AVX2 computes on AVX2
+//
+//	for i, a := range side {
+//		dst[i] = 0
+//		if isFinite(a) {
+//			dst[i] = T(slope(float64(max(a, s.gap)*s.inverse))) * grad[i] * s.inverse
+//		}
+//	}
+//
+//go:noescape
+func gapSlope32AVX2(dst, side, grad *float32, n int, s *sideScalars[float32])
+
 // gradBCE64AVX2 computes on AVX2
 //
 //	for i, x := range logits {
@@ -249,3 +440,258 @@ func gradBCE32AVX512(dst, logits, targets, grad *float32, n int) (bad uint32)
 //
 //go:noescape
 func gradBCE32AVX2(dst, logits, targets, grad *float32, n int) (bad uint32)
+
+// gradReLU64AVX2 computes on AVX2
+//
+//	if dst, ok := any(dst).([]float32); ok {
+//		grad := any(grad).([]float32)
+//		for i, v := range any(y).([]float32) {
+//			bits := math.Float32bits(grad[i])
+//			if v <= 0 {
+//				bits = 0
+//			}
+//			dst[i] = math.Float32frombits(bits)
+//		}
+//		return
+//	}
+//	for i, v := range y {
+//		if dst[i] = grad[i]; v <= 0 {
+//			dst[i] = 0
+//		}
+//	}
+//
+//go:noescape
+func gradReLU64AVX2(dst, y, grad *float64, n int)
+
+// gradReLU32AVX512 computes on AVX512
+//
+//	if dst, ok := any(dst).([]float32); ok {
+//		grad := any(grad).([]float32)
+//		for i, v := range any(y).([]float32) {
+//			bits := math.Float32bits(grad[i])
+//			if v <= 0 {
+//				bits = 0
+//			}
+//			dst[i] = math.Float32frombits(bits)
+//		}
+//		return
+//	}
+//	for i, v := range y {
+//		if dst[i] = grad[i]; v <= 0 {
+//			dst[i] = 0
+//		}
+//	}
+//
+//go:noescape
+func gradReLU32AVX512(dst, y, grad *float32, n int)
+
+// gradReLU32AVX2 computes on AVX2
+//
+//	if dst, ok := any(dst).([]float32); ok {
+//		grad := any(grad).([]float32)
+//		for i, v := range any(y).([]float32) {
+//			bits := math.Float32bits(grad[i])
+//			if v <= 0 {
+//				bits = 0
+//			}
+//			dst[i] = math.Float32frombits(bits)
+//		}
+//		return
+//	}
+//	for i, v := range y {
+//		if dst[i] = grad[i]; v <= 0 {
+//			dst[i] = 0
+//		}
+//	}
+//
+//go:noescape
+func gradReLU32AVX2(dst, y, grad *float32, n int)
+
+// gradSigmoid64AVX2 computes on AVX2
+//
+//	for i, v := range y {
+//		dst[i] = 0
+//		if isFinite(v) {
+//			e := T(math.Exp(-math.Abs(float64(v))))
+//			dst[i] = e / ((1 + e) * (1 + e)) * grad[i] * s.factor
+//		}
+//	}
+//
+//go:noescape
+func gradSigmoid64AVX2(dst, y, grad *float64, n int, s *slopeScalars[float64])
+
+// gradSigmoid32AVX512 computes on AVX512
+//
+//	for i, v := range y {
+//		dst[i] = 0
+//		if isFinite(v) {
+//			e := T(math.Exp(-math.Abs(float64(v))))
+//			dst[i] = e / ((1 + e) * (1 + e)) * grad[i] * s.factor
+//		}
+//	}
+//
+//go:noescape
+func gradSigmoid32AVX512(dst, y, grad *float32, n int, s *slopeScalars[float32])
+
+// gradSigmoid32AVX2 computes on AVX2
+//
+//	for i, v := range y {
+//		dst[i] = 0
+//		if isFinite(v) {
+//			e := T(math.Exp(-math.Abs(float64(v))))
+//			dst[i] = e / ((1 + e) * (1 + e)) * grad[i] * s.factor
+//		}
+//	}
+//
+//go:noescape
+func gradSigmoid32AVX2(dst, y, grad *float32, n int, s *slopeScalars[float32])
+
+// reinMaxSlope64AVX2 computes on AVX2
+//
+//	for i, a := range side {
+//		dst[i] = 0
+//		if isFinite(a) {
+//			y := float64(a * s.inverse)
+//			dst[i] = T(0.5*sigmoidOf(-y)*(1+sigmoidOf(y))-0.5*slope(float64(a))) * grad[i]
+//		}
+//	}
+//
+//go:noescape
+func reinMaxSlope64AVX2(dst, side, grad *float64, n int, s *sideScalars[float64])
+
+// reinMaxSlope32AVX512 computes on AVX512
+//
+//	for i, a := range side {
+//		dst[i] = 0
+//		if isFinite(a) {
+//			y := float64(a * s.inverse)
+//			dst[i] = T(0.5*sigmoidOf(-y)*(1+sigmoidOf(y))-0.5*slope(float64(a))) * grad[i]
+//		}
+//	}
+//
+//go:noescape
+func reinMaxSlope32AVX512(dst, side, grad *float32, n int, s *sideScalars[float32])
+
+// reinMaxSlope32AVX2 computes on AVX2
+//
+//	for i, a := range side {
+//		dst[i] = 0
+//		if isFinite(a) {
+//			y := float64(a * s.inverse)
+//			dst[i] = T(0.5*sigmoidOf(-y)*(1+sigmoidOf(y))-0.5*slope(float64(a))) * grad[i]
+//		}
+//	}
+//
+//go:noescape
+func reinMaxSlope32AVX2(dst, side, grad *float32, n int, s *sideScalars[float32])
+
+// sigmoid64AVX2 computes on AVX2
+//
+//	for i, v := range y {
+//		e := T(math.Exp(-math.Abs(float64(v))))
+//		dst[i] = e / (1 + e)
+//		if v > 0 {
+//			dst[i] = 1 / (1 + e)
+//		}
+//	}
+//
+//go:noescape
+func sigmoid64AVX2(dst, y *float64, n int)
+
+// sigmoid32AVX512 computes on AVX512
+//
+//	for i, v := range y {
+//		e := T(math.Exp(-math.Abs(float64(v))))
+//		dst[i] = e / (1 + e)
+//		if v > 0 {
+//			dst[i] = 1 / (1 + e)
+//		}
+//	}
+//
+//go:noescape
+func sigmoid32AVX512(dst, y *float32, n int)
+
+// sigmoid32AVX2 computes on AVX2
+//
+//	for i, v := range y {
+//		e := T(math.Exp(-math.Abs(float64(v))))
+//		dst[i] = e / (1 + e)
+//		if v > 0 {
+//			dst[i] = 1 / (1 + e)
+//		}
+//	}
+//
+//go:noescape
+func sigmoid32AVX2(dst, y *float32, n int)
+
+// step64AVX2 computes on AVX2
+//
+//	for i, v := range y {
+//		dst[i] = 0
+//		if v > 0 {
+//			dst[i] = 1
+//		}
+//	}
+//
+//go:noescape
+func step64AVX2(dst, y *float64, n int)
+
+// step32AVX512 computes on AVX512
+//
+//	for i, v := range y {
+//		dst[i] = 0
+//		if v > 0 {
+//			dst[i] = 1
+//		}
+//	}
+//
+//go:noescape
+func step32AVX512(dst, y *float32, n int)
+
+// step32AVX2 computes on AVX2
+//
+//	for i, v := range y {
+//		dst[i] = 0
+//		if v > 0 {
+//			dst[i] = 1
+//		}
+//	}
+//
+//go:noescape
+func step32AVX2(dst, y *float32, n int)
+
+// tempered64AVX2 computes on AVX2
+//
+//	for i, logit := range logits {
+//		sum := logit + noise[i]
+//		bad = bad || !isFinite(sum)
+//		dst[i] = min(max(sum*s.inverse, -s.most), s.most)
+//	}
+//	return bad
+//
+//go:noescape
+func tempered64AVX2(dst, logits, noise *float64, n int, s *temperedScalars[float64]) (bad uint32)
+
+// tempered32AVX512 computes on AVX512
+//
+//	for i, logit := range logits {
+//		sum := logit + noise[i]
+//		bad = bad || !isFinite(sum)
+//		dst[i] = min(max(sum*s.inverse, -s.most), s.most)
+//	}
+//	return bad
+//
+//go:noescape
+func tempered32AVX512(dst, logits, noise *float32, n int, s *temperedScalars[float32]) (bad uint32)
+
+// tempered32AVX2 computes on AVX2
+//
+//	for i, logit := range logits {
+//		sum := logit + noise[i]
+//		bad = bad || !isFinite(sum)
+//		dst[i] = min(max(sum*s.inverse, -s.most), s.most)
+//	}
+//	return bad
+//
+//go:noescape
+func tempered32AVX2(dst, logits, noise *float32, n int, s *temperedScalars[float32]) (bad uint32)

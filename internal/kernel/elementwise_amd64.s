@@ -405,101 +405,132 @@ done:
 	VZEROUPPER
 	RET
 
-// func bce64AVX2(dst *float64, logits *float64, targets *float64, n int) (bad uint32)
+// func addSlope64AVX2(sum *float64, noise *float64, shift *float64, n int, s *sideScalars[float64])
 // Requires: AVX, AVX2, FMA3
-TEXT ·bce64AVX2(SB), NOSPLIT, $0-36
-	MOVQ  dst+0(FP), AX
-	MOVQ  logits+8(FP), CX
-	MOVQ  targets+16(FP), DX
-	MOVQ  n+24(FP), BX
-	VPXOR Y0, Y0, Y0
+TEXT ·addSlope64AVX2(SB), NOSPLIT, $0-40
+	MOVQ sum+0(FP), AX
+	MOVQ noise+8(FP), CX
+	MOVQ shift+16(FP), DX
+	MOVQ n+24(FP), BX
+	MOVQ s+32(FP), SI
 
 whole:
 	CMPQ         BX, $0x00000004
 	JB           rest
-	VMOVUPS      (CX), Y1
-	VMOVUPS      (DX), Y2
-	VSUBPD       Y1, Y1, Y3
-	VCMPPD       $0x03, Y3, Y3, Y3
-	VORPS        Y3, Y0, Y0
-	VSUBPD       Y2, Y2, Y3
-	VCMPPD       $0x03, Y3, Y3, Y3
-	VORPS        Y3, Y0, Y0
-	VPAND        quad7fffffffffffffff<>+0(SB), Y1, Y4
-	VPOR         quad8000000000000000<>+0(SB), Y1, Y3
-	VMULPD       quad3ff71547652b82fe<>+0(SB), Y3, Y5
-	VROUNDPD     $0x00, Y5, Y5
-	VMOVAPS      Y3, Y6
-	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y5, Y6
-	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y5, Y6
-	VMULPD       Y6, Y6, Y7
-	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y8
-	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y7, Y8
-	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y7, Y8
-	VMULPD       Y6, Y8, Y8
-	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y6
-	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y7, Y6
-	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y7, Y6
-	VFMADD213PD  quad4000000000000000<>+0(SB), Y7, Y6
-	VSUBPD       Y8, Y6, Y6
-	VDIVPD       Y6, Y8, Y8
-	VADDPD       Y8, Y8, Y8
-	VADDPD       quad3ff0000000000000<>+0(SB), Y8, Y8
-	VCVTPD2DQY   Y5, X5
-	VPSRAD       $0x01, X5, X6
-	VPSUBD       X6, X5, X5
-	VPADDD       word000003ff<>+0(SB), X5, X5
-	VPMOVSXDQ    X5, Y5
-	VPSLLQ       $0x34, Y5, Y5
-	VMULPD       Y5, Y8, Y8
-	VPADDD       word000003ff<>+0(SB), X6, X6
-	VPMOVSXDQ    X6, Y5
-	VPSLLQ       $0x34, Y5, Y5
-	VMULPD       Y5, Y8, Y8
-	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y3, Y3
-	VANDPS       Y3, Y8, Y8
-	VPXOR        Y6, Y6, Y6
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y8, Y3
-	VMULPD       quad3fe0000000000000<>+0(SB), Y3, Y3
-	VMOVUPS      quad3ff0000000000000<>+0(SB), Y5
-	VCMPPD       $0x11, quad3fda827999fcef32<>+0(SB), Y8, Y7
-	VBLENDVPS    Y7, Y8, Y3, Y3
-	VBLENDVPS    Y7, Y6, Y5, Y5
-	VADDPD       quad4000000000000000<>+0(SB), Y3, Y6
-	VDIVPD       Y6, Y3, Y6
-	VMULPD       Y6, Y6, Y7
-	VMULPD       Y7, Y7, Y8
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y8, Y9
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VADDPD       quad3fd2492494229359<>+0(SB), Y9, Y9
-	VMULPD       Y8, Y9, Y9
-	VADDPD       quad3fe5555555555593<>+0(SB), Y9, Y9
-	VMULPD       Y7, Y9, Y9
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y8, Y7
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y7, Y7
-	VMULPD       Y8, Y7, Y7
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y7, Y7
-	VMULPD       Y8, Y7, Y7
-	VADDPD       Y9, Y7, Y7
-	VMULPD       Y3, Y3, Y8
-	VMULPD       quad3fe0000000000000<>+0(SB), Y8, Y8
-	VADDPD       Y7, Y8, Y7
-	VMULPD       Y6, Y7, Y7
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y5, Y6
-	VADDPD       Y6, Y7, Y7
-	VSUBPD       Y7, Y8, Y8
-	VSUBPD       Y3, Y8, Y8
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y5, Y6
-	VSUBPD       Y6, Y8, Y8
-	VPXOR        Y5, Y5, Y5
-	VMOVUPS      quad3ff0000000000000<>+0(SB), Y3
-	VSUBPD       Y2, Y3, Y3
-	VCMPPD       $0x1e, Y5, Y1, Y1
-	VBLENDVPS    Y1, Y3, Y2, Y2
-	VMULPD       Y4, Y2, Y2
-	VSUBPD       Y8, Y2, Y2
-	VMOVUPS      Y2, (AX)
+	VMOVUPS      (CX), Y0
+	VMOVUPS      (DX), Y1
+	VADDPD       Y1, Y0, Y0
+	VPAND        quad7fffffffffffffff<>+0(SB), Y0, Y1
+	VPOR         quad8000000000000000<>+0(SB), Y0, Y1
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y1, Y2
+	VROUNDPD     $0x00, Y2, Y2
+	VMOVAPS      Y1, Y3
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y2, Y3
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y2, Y3
+	VMULPD       Y3, Y3, Y4
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y5
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y4, Y5
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y4, Y5
+	VMULPD       Y3, Y5, Y5
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y3
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y4, Y3
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y4, Y3
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y4, Y3
+	VSUBPD       Y5, Y3, Y3
+	VDIVPD       Y3, Y5, Y5
+	VADDPD       Y5, Y5, Y5
+	VADDPD       quad3ff0000000000000<>+0(SB), Y5, Y5
+	VCVTPD2DQY   Y2, X2
+	VPSRAD       $0x01, X2, X3
+	VPSUBD       X3, X2, X2
+	VPADDD       word000003ff<>+0(SB), X2, X2
+	VPMOVSXDQ    X2, Y2
+	VPSLLQ       $0x34, Y2, Y2
+	VMULPD       Y2, Y5, Y5
+	VPADDD       word000003ff<>+0(SB), X3, X3
+	VPMOVSXDQ    X3, Y2
+	VPSLLQ       $0x34, Y2, Y2
+	VMULPD       Y2, Y5, Y5
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y5, Y5
+	VPXOR        Y3, Y3, Y3
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y5, Y1
+	VMULPD       quad3fe0000000000000<>+0(SB), Y1, Y1
+	VMOVUPS      quad3ff0000000000000<>+0(SB), Y2
+	VCMPPD       $0x11, quad3fda827999fcef32<>+0(SB), Y5, Y4
+	VBLENDVPS    Y4, Y5, Y1, Y1
+	VBLENDVPS    Y4, Y3, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y1, Y3
+	VDIVPD       Y3, Y1, Y3
+	VMULPD       Y3, Y3, Y4
+	VMULPD       Y4, Y4, Y5
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y5, Y6
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y6, Y6
+	VMULPD       Y5, Y6, Y6
+	VADDPD       quad3fd2492494229359<>+0(SB), Y6, Y6
+	VMULPD       Y5, Y6, Y6
+	VADDPD       quad3fe5555555555593<>+0(SB), Y6, Y6
+	VMULPD       Y4, Y6, Y6
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y5, Y4
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y4, Y4
+	VMULPD       Y5, Y4, Y4
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y4, Y4
+	VMULPD       Y5, Y4, Y4
+	VADDPD       Y6, Y4, Y4
+	VMULPD       Y1, Y1, Y5
+	VMULPD       quad3fe0000000000000<>+0(SB), Y5, Y5
+	VADDPD       Y4, Y5, Y4
+	VMULPD       Y3, Y4, Y4
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y2, Y3
+	VADDPD       Y3, Y4, Y4
+	VSUBPD       Y4, Y5, Y5
+	VSUBPD       Y1, Y5, Y5
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y2, Y3
+	VSUBPD       Y3, Y5, Y5
+	VPXOR        Y1, Y1, Y1
+	VMAXPD       Y1, Y0, Y0
+	VSUBPD       Y5, Y0, Y0
+	VBROADCASTSD (SI), Y1
+	VMULPD       Y1, Y0, Y0
+	VPAND        quad7fffffffffffffff<>+0(SB), Y0, Y1
+	VPOR         quad8000000000000000<>+0(SB), Y0, Y0
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y0, Y1
+	VROUNDPD     $0x00, Y1, Y1
+	VMOVAPS      Y0, Y2
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y1, Y2
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y1, Y2
+	VMULPD       Y2, Y2, Y3
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y4
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y3, Y4
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y3, Y4
+	VMULPD       Y2, Y4, Y4
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y2
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y3, Y2
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y3, Y2
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y3, Y2
+	VSUBPD       Y4, Y2, Y2
+	VDIVPD       Y2, Y4, Y4
+	VADDPD       Y4, Y4, Y4
+	VADDPD       quad3ff0000000000000<>+0(SB), Y4, Y4
+	VCVTPD2DQY   Y1, X1
+	VPSRAD       $0x01, X1, X2
+	VPSUBD       X2, X1, X1
+	VPADDD       word000003ff<>+0(SB), X1, X1
+	VPMOVSXDQ    X1, Y1
+	VPSLLQ       $0x34, Y1, Y1
+	VMULPD       Y1, Y4, Y4
+	VPADDD       word000003ff<>+0(SB), X2, X2
+	VPMOVSXDQ    X2, Y1
+	VPSLLQ       $0x34, Y1, Y1
+	VMULPD       Y1, Y4, Y4
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y0, Y0
+	VANDPS       Y0, Y4, Y4
+	VADDPD       quad3ff0000000000000<>+0(SB), Y4, Y0
+	VMULPD       Y0, Y0, Y0
+	VDIVPD       Y0, Y4, Y4
+	VMOVUPS      (AX), Y0
+	VADDPD       Y0, Y4, Y4
+	VMOVUPS      Y4, (AX)
 	ADDQ         $0x00000020, AX
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000020, DX
@@ -509,97 +540,126 @@ whole:
 rest:
 	TESTQ        BX, BX
 	JZ           done
-	LEAQ         firstLanes<>+0(SB), SI
+	LEAQ         firstLanes<>+0(SB), DI
 	NEGQ         BX
-	VMOVUPS      32(SI)(BX*8), Y1
-	VMASKMOVPS   (CX), Y1, Y2
-	VMASKMOVPS   (DX), Y1, Y3
-	VSUBPD       Y2, Y2, Y4
-	VCMPPD       $0x03, Y4, Y4, Y4
-	VORPS        Y4, Y0, Y0
-	VSUBPD       Y3, Y3, Y4
-	VCMPPD       $0x03, Y4, Y4, Y4
-	VORPS        Y4, Y0, Y0
-	VPAND        quad7fffffffffffffff<>+0(SB), Y2, Y5
-	VPOR         quad8000000000000000<>+0(SB), Y2, Y4
-	VMULPD       quad3ff71547652b82fe<>+0(SB), Y4, Y6
-	VROUNDPD     $0x00, Y6, Y6
-	VMOVAPS      Y4, Y7
-	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y6, Y7
-	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y6, Y7
-	VMULPD       Y7, Y7, Y8
-	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y9
-	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y8, Y9
-	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y8, Y9
-	VMULPD       Y7, Y9, Y9
-	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y7
-	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y8, Y7
-	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y8, Y7
-	VFMADD213PD  quad4000000000000000<>+0(SB), Y8, Y7
-	VSUBPD       Y9, Y7, Y7
-	VDIVPD       Y7, Y9, Y9
-	VADDPD       Y9, Y9, Y9
-	VADDPD       quad3ff0000000000000<>+0(SB), Y9, Y9
-	VCVTPD2DQY   Y6, X6
-	VPSRAD       $0x01, X6, X7
-	VPSUBD       X7, X6, X6
-	VPADDD       word000003ff<>+0(SB), X6, X6
-	VPMOVSXDQ    X6, Y6
-	VPSLLQ       $0x34, Y6, Y6
-	VMULPD       Y6, Y9, Y9
-	VPADDD       word000003ff<>+0(SB), X7, X7
-	VPMOVSXDQ    X7, Y6
-	VPSLLQ       $0x34, Y6, Y6
-	VMULPD       Y6, Y9, Y9
-	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y4, Y4
-	VANDPS       Y4, Y9, Y9
-	VPXOR        Y7, Y7, Y7
-	VSUBPD       quad3ff0000000000000<>+0(SB), Y9, Y4
-	VMULPD       quad3fe0000000000000<>+0(SB), Y4, Y4
-	VMOVUPS      quad3ff0000000000000<>+0(SB), Y6
-	VCMPPD       $0x11, quad3fda827999fcef32<>+0(SB), Y9, Y8
-	VBLENDVPS    Y8, Y9, Y4, Y4
-	VBLENDVPS    Y8, Y7, Y6, Y6
-	VADDPD       quad4000000000000000<>+0(SB), Y4, Y7
-	VDIVPD       Y7, Y4, Y7
-	VMULPD       Y7, Y7, Y8
-	VMULPD       Y8, Y8, Y9
-	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y9, Y10
-	VADDPD       quad3fc7466496cb03de<>+0(SB), Y10, Y10
-	VMULPD       Y9, Y10, Y10
-	VADDPD       quad3fd2492494229359<>+0(SB), Y10, Y10
-	VMULPD       Y9, Y10, Y10
-	VADDPD       quad3fe5555555555593<>+0(SB), Y10, Y10
-	VMULPD       Y8, Y10, Y10
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y9, Y8
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
-	VMULPD       Y9, Y8, Y8
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
-	VMULPD       Y9, Y8, Y8
-	VADDPD       Y10, Y8, Y8
-	VMULPD       Y4, Y4, Y9
-	VMULPD       quad3fe0000000000000<>+0(SB), Y9, Y9
-	VADDPD       Y8, Y9, Y8
-	VMULPD       Y7, Y8, Y8
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y6, Y7
-	VADDPD       Y7, Y8, Y8
-	VSUBPD       Y8, Y9, Y9
-	VSUBPD       Y4, Y9, Y9
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y6, Y7
-	VSUBPD       Y7, Y9, Y9
-	VPXOR        Y6, Y6, Y6
-	VMOVUPS      quad3ff0000000000000<>+0(SB), Y4
-	VSUBPD       Y3, Y4, Y4
-	VCMPPD       $0x1e, Y6, Y2, Y2
-	VBLENDVPS    Y2, Y4, Y3, Y3
-	VMULPD       Y5, Y3, Y3
-	VSUBPD       Y9, Y3, Y3
-	VMASKMOVPS   Y3, Y1, (AX)
+	VMOVUPS      32(DI)(BX*8), Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VMASKMOVPS   (DX), Y0, Y2
+	VADDPD       Y2, Y1, Y1
+	VPAND        quad7fffffffffffffff<>+0(SB), Y1, Y2
+	VPOR         quad8000000000000000<>+0(SB), Y1, Y2
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y2, Y3
+	VROUNDPD     $0x00, Y3, Y3
+	VMOVAPS      Y2, Y4
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y3, Y4
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y3, Y4
+	VMULPD       Y4, Y4, Y5
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y6
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y5, Y6
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y5, Y6
+	VMULPD       Y4, Y6, Y6
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y4
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y5, Y4
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y5, Y4
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y5, Y4
+	VSUBPD       Y6, Y4, Y4
+	VDIVPD       Y4, Y6, Y6
+	VADDPD       Y6, Y6, Y6
+	VADDPD       quad3ff0000000000000<>+0(SB), Y6, Y6
+	VCVTPD2DQY   Y3, X3
+	VPSRAD       $0x01, X3, X4
+	VPSUBD       X4, X3, X3
+	VPADDD       word000003ff<>+0(SB), X3, X3
+	VPMOVSXDQ    X3, Y3
+	VPSLLQ       $0x34, Y3, Y3
+	VMULPD       Y3, Y6, Y6
+	VPADDD       word000003ff<>+0(SB), X4, X4
+	VPMOVSXDQ    X4, Y3
+	VPSLLQ       $0x34, Y3, Y3
+	VMULPD       Y3, Y6, Y6
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y2, Y2
+	VANDPS       Y2, Y6, Y6
+	VPXOR        Y4, Y4, Y4
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y2
+	VMULPD       quad3fe0000000000000<>+0(SB), Y2, Y2
+	VMOVUPS      quad3ff0000000000000<>+0(SB), Y3
+	VCMPPD       $0x11, quad3fda827999fcef32<>+0(SB), Y6, Y5
+	VBLENDVPS    Y5, Y6, Y2, Y2
+	VBLENDVPS    Y5, Y4, Y3, Y3
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y4
+	VDIVPD       Y4, Y2, Y4
+	VMULPD       Y4, Y4, Y5
+	VMULPD       Y5, Y5, Y6
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y6, Y7
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y7, Y7
+	VMULPD       Y6, Y7, Y7
+	VADDPD       quad3fd2492494229359<>+0(SB), Y7, Y7
+	VMULPD       Y6, Y7, Y7
+	VADDPD       quad3fe5555555555593<>+0(SB), Y7, Y7
+	VMULPD       Y5, Y7, Y7
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y6, Y5
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y5, Y5
+	VMULPD       Y6, Y5, Y5
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y5, Y5
+	VMULPD       Y6, Y5, Y5
+	VADDPD       Y7, Y5, Y5
+	VMULPD       Y2, Y2, Y6
+	VMULPD       quad3fe0000000000000<>+0(SB), Y6, Y6
+	VADDPD       Y5, Y6, Y5
+	VMULPD       Y4, Y5, Y5
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y3, Y4
+	VADDPD       Y4, Y5, Y5
+	VSUBPD       Y5, Y6, Y6
+	VSUBPD       Y2, Y6, Y6
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y3, Y4
+	VSUBPD       Y4, Y6, Y6
+	VPXOR        Y2, Y2, Y2
+	VMAXPD       Y2, Y1, Y1
+	VSUBPD       Y6, Y1, Y1
+	VBROADCASTSD (SI), Y2
+	VMULPD       Y2, Y1, Y1
+	VPAND        quad7fffffffffffffff<>+0(SB), Y1, Y2
+	VPOR         quad8000000000000000<>+0(SB), Y1, Y1
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y1, Y2
+	VROUNDPD     $0x00, Y2, Y2
+	VMOVAPS      Y1, Y3
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y2, Y3
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y2, Y3
+	VMULPD       Y3, Y3, Y4
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y5
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y4, Y5
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y4, Y5
+	VMULPD       Y3, Y5, Y5
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y3
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y4, Y3
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y4, Y3
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y4, Y3
+	VSUBPD       Y5, Y3, Y3
+	VDIVPD       Y3, Y5, Y5
+	VADDPD       Y5, Y5, Y5
+	VADDPD       quad3ff0000000000000<>+0(SB), Y5, Y5
+	VCVTPD2DQY   Y2, X2
+	VPSRAD       $0x01, X2, X3
+	VPSUBD       X3, X2, X2
+	VPADDD       word000003ff<>+0(SB), X2, X2
+	VPMOVSXDQ    X2, Y2
+	VPSLLQ       $0x34, Y2, Y2
+	VMULPD       Y2, Y5, Y5
+	VPADDD       word000003ff<>+0(SB), X3, X3
+	VPMOVSXDQ    X3, Y2
+	VPSLLQ       $0x34, Y2, Y2
+	VMULPD       Y2, Y5, Y5
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y5, Y5
+	VADDPD       quad3ff0000000000000<>+0(SB), Y5, Y1
+	VMULPD       Y1, Y1, Y1
+	VDIVPD       Y1, Y5, Y5
+	VMASKMOVPS   (AX), Y0, Y1
+	VADDPD       Y1, Y5, Y5
+	VMASKMOVPS   Y5, Y0, (AX)
 
 done:
-	VMOVMSKPD Y0, AX
 	VZEROUPPER
-	MOVL      AX, bad+32(FP)
 	RET
 
 DATA quad7fffffffffffffff<>+0(SB)/8, $0x7fffffffffffffff
@@ -878,110 +938,30 @@ DATA quad3fe62e42fee00000<>+48(SB)/8, $0x3fe62e42fee00000
 DATA quad3fe62e42fee00000<>+56(SB)/8, $0x3fe62e42fee00000
 GLOBL quad3fe62e42fee00000<>(SB), RODATA|NOPTR, $64
 
-// func bce32AVX512(dst *float32, logits *float32, targets *float32, n int) (bad uint32)
+// func addSlope32AVX512(sum *float32, noise *float32, shift *float32, n int, s *sideScalars[float32])
 // Requires: AVX, AVX512F
-TEXT ·bce32AVX512(SB), NOSPLIT, $0-36
+TEXT ·addSlope32AVX512(SB), NOSPLIT, $0-40
 	MOVL    $0x00005555, AX
 	KMOVW   AX, K1
 	VMOVUPS word3f000000<>+0(SB), Z0
 	VMOVUPS word2f800000<>+0(SB), Z1
-	MOVQ    dst+0(FP), AX
-	MOVQ    logits+8(FP), DX
-	MOVQ    targets+16(FP), BX
+	MOVQ    sum+0(FP), AX
+	MOVQ    noise+8(FP), DX
+	MOVQ    shift+16(FP), BX
 	MOVQ    n+24(FP), CX
-	KXORW   K2, K2, K2
+	MOVQ    s+32(FP), SI
 
 whole:
 	CMPQ         CX, $0x00000010
 	JB           rest
 	VMOVUPS      (DX), Z1
 	VMOVUPS      (BX), Z6
-	VSUBPS       Z1, Z1, Z7
-	VCMPPS       $0x03, Z7, Z7, K1
-	KORW         K1, K2, K2
-	VSUBPS       Z6, Z6, Z7
-	VCMPPS       $0x03, Z7, Z7, K1
-	KORW         K1, K2, K2
-	VPANDD       word7fffffff<>+0(SB), Z1, Z8
-	VPORD        word80000000<>+0(SB), Z1, Z7
-	VMULPS       word3fb8aa3b<>+0(SB), Z7, Z9
-	VRNDSCALEPS  $0x00, Z9, Z9
-	VMOVAPS      Z7, Z10
-	VFNMADD231PS word3f318000<>+0(SB), Z9, Z10
-	VFNMADD231PS wordb95e8083<>+0(SB), Z9, Z10
-	VMULPS       Z10, Z10, Z11
-	VMOVUPS      word39506967<>+0(SB), Z12
-	VFMADD213PS  word3ab743ce<>+0(SB), Z10, Z12
-	VFMADD213PS  word3c088908<>+0(SB), Z10, Z12
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z10, Z12
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z10, Z12
-	VFMADD213PS  word3f000000<>+0(SB), Z10, Z12
-	VFMADD213PS  Z10, Z11, Z12
-	VADDPS       word3f800000<>+0(SB), Z12, Z12
-	VSCALEFPS    Z9, Z12, Z12
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z7, K1
-	VMOVAPS.Z    Z12, K1, Z12
-	VPXORD       Z2, Z2, Z2
-	VSUBPS       word3f800000<>+0(SB), Z12, Z7
-	VMULPS       word3f000000<>+0(SB), Z7, Z7
-	VMOVUPS      word3f800000<>+0(SB), Z9
-	VCMPPS       $0x11, word3f000000<>+0(SB), Z12, K1
-	VBLENDMPS    Z12, Z7, K1, Z7
-	VBLENDMPS    Z2, Z9, K1, Z9
-	VMULPS       Z7, Z7, Z10
-	VMULPS       wordbe7ff676<>+0(SB), Z7, Z12
-	VADDPS       word3eaaaad9<>+0(SB), Z12, Z12
-	VMULPS       wordbe2beae1<>+0(SB), Z7, Z11
-	VADDPS       word3e4c9e74<>+0(SB), Z11, Z11
-	VMULPS       wordbdf818f6<>+0(SB), Z7, Z13
-	VADDPS       word3e189f19<>+0(SB), Z13, Z13
-	VMULPS       Z10, Z11, Z11
-	VADDPS       Z11, Z12, Z12
-	VMULPS       word3d63b9ef<>+0(SB), Z10, Z11
-	VADDPS       Z11, Z13, Z13
-	VMULPS       Z10, Z10, Z11
-	VMULPS       Z11, Z13, Z13
-	VADDPS       Z13, Z12, Z12
-	VMULPS       Z12, Z7, Z12
-	VSUBPS       Z12, Z0, Z12
-	VMULPS       Z10, Z12, Z12
-	VSUBPS       Z7, Z12, Z12
-	VMULPS       word3f317218<>+0(SB), Z9, Z9
-	VSUBPS       Z9, Z12, Z12
-	VPXORD       Z3, Z3, Z3
-	VMOVUPS      word3f800000<>+0(SB), Z7
-	VSUBPS       Z6, Z7, Z7
-	VCMPPS       $0x1e, Z3, Z1, K1
-	VBLENDMPS    Z7, Z6, K1, Z6
-	VMULPS       Z8, Z6, Z6
-	VSUBPS       Z12, Z6, Z6
-	VMOVUPS      Z6, (AX)
-	ADDQ         $0x00000040, AX
-	ADDQ         $0x00000040, DX
-	ADDQ         $0x00000040, BX
-	SUBQ         $0x00000010, CX
-	JMP          whole
-
-rest:
-	TESTQ        CX, CX
-	JZ           done
-	MOVQ         $0x0000000000000001, SI
-	SHLQ         CL, SI
-	DECQ         SI
-	KMOVW        SI, K1
-	VMOVUPS.Z    (DX), K1, Z1
-	VMOVUPS.Z    (BX), K1, Z2
-	VSUBPS       Z1, Z1, Z3
-	VCMPPS       $0x03, Z3, Z3, K3
-	KORW         K3, K2, K2
-	VSUBPS       Z2, Z2, Z3
-	VCMPPS       $0x03, Z3, Z3, K3
-	KORW         K3, K2, K2
+	VADDPS       Z6, Z1, Z1
 	VPANDD       word7fffffff<>+0(SB), Z1, Z6
-	VPORD        word80000000<>+0(SB), Z1, Z3
-	VMULPS       word3fb8aa3b<>+0(SB), Z3, Z7
+	VPORD        word80000000<>+0(SB), Z1, Z6
+	VMULPS       word3fb8aa3b<>+0(SB), Z6, Z7
 	VRNDSCALEPS  $0x00, Z7, Z7
-	VMOVAPS      Z3, Z8
+	VMOVAPS      Z6, Z8
 	VFNMADD231PS word3f318000<>+0(SB), Z7, Z8
 	VFNMADD231PS wordb95e8083<>+0(SB), Z7, Z8
 	VMULPS       Z8, Z8, Z9
@@ -994,48 +974,160 @@ rest:
 	VFMADD213PS  Z8, Z9, Z10
 	VADDPS       word3f800000<>+0(SB), Z10, Z10
 	VSCALEFPS    Z7, Z10, Z10
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z3, K3
-	VMOVAPS.Z    Z10, K3, Z10
-	VPXORD       Z4, Z4, Z4
-	VSUBPS       word3f800000<>+0(SB), Z10, Z3
-	VMULPS       word3f000000<>+0(SB), Z3, Z3
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z6, K1
+	VMOVAPS.Z    Z10, K1, Z10
+	VPXORD       Z2, Z2, Z2
+	VSUBPS       word3f800000<>+0(SB), Z10, Z6
+	VMULPS       word3f000000<>+0(SB), Z6, Z6
 	VMOVUPS      word3f800000<>+0(SB), Z7
-	VCMPPS       $0x11, word3f000000<>+0(SB), Z10, K3
-	VBLENDMPS    Z10, Z3, K3, Z3
-	VBLENDMPS    Z4, Z7, K3, Z7
-	VMULPS       Z3, Z3, Z4
-	VMULPS       wordbe7ff676<>+0(SB), Z3, Z9
-	VADDPS       word3eaaaad9<>+0(SB), Z9, Z9
-	VMULPS       wordbe2beae1<>+0(SB), Z3, Z8
-	VADDPS       word3e4c9e74<>+0(SB), Z8, Z8
-	VMULPS       wordbdf818f6<>+0(SB), Z3, Z10
-	VADDPS       word3e189f19<>+0(SB), Z10, Z10
-	VMULPS       Z4, Z8, Z8
-	VADDPS       Z8, Z9, Z9
-	VMULPS       word3d63b9ef<>+0(SB), Z4, Z8
-	VADDPS       Z8, Z10, Z10
-	VMULPS       Z4, Z4, Z8
+	VCMPPS       $0x11, word3f000000<>+0(SB), Z10, K1
+	VBLENDMPS    Z10, Z6, K1, Z6
+	VBLENDMPS    Z2, Z7, K1, Z7
+	VMULPS       Z6, Z6, Z8
+	VMULPS       wordbe7ff676<>+0(SB), Z6, Z10
+	VADDPS       word3eaaaad9<>+0(SB), Z10, Z10
+	VMULPS       wordbe2beae1<>+0(SB), Z6, Z9
+	VADDPS       word3e4c9e74<>+0(SB), Z9, Z9
+	VMULPS       wordbdf818f6<>+0(SB), Z6, Z11
+	VADDPS       word3e189f19<>+0(SB), Z11, Z11
+	VMULPS       Z8, Z9, Z9
+	VADDPS       Z9, Z10, Z10
+	VMULPS       word3d63b9ef<>+0(SB), Z8, Z9
+	VADDPS       Z9, Z11, Z11
+	VMULPS       Z8, Z8, Z9
+	VMULPS       Z9, Z11, Z11
+	VADDPS       Z11, Z10, Z10
+	VMULPS       Z10, Z6, Z10
+	VSUBPS       Z10, Z0, Z10
 	VMULPS       Z8, Z10, Z10
-	VADDPS       Z10, Z9, Z9
-	VMULPS       Z9, Z3, Z9
-	VSUBPS       Z9, Z0, Z9
-	VMULPS       Z4, Z9, Z9
-	VSUBPS       Z3, Z9, Z9
+	VSUBPS       Z6, Z10, Z10
 	VMULPS       word3f317218<>+0(SB), Z7, Z7
-	VSUBPS       Z7, Z9, Z9
+	VSUBPS       Z7, Z10, Z10
+	VPXORD       Z3, Z3, Z3
+	VMAXPS       Z3, Z1, Z1
+	VSUBPS       Z10, Z1, Z1
+	VBROADCASTSS (SI), Z6
+	VMULPS       Z6, Z1, Z1
+	VPANDD       word7fffffff<>+0(SB), Z1, Z6
+	VPORD        word80000000<>+0(SB), Z1, Z1
+	VMULPS       word3fb8aa3b<>+0(SB), Z1, Z6
+	VRNDSCALEPS  $0x00, Z6, Z6
+	VMOVAPS      Z1, Z7
+	VFNMADD231PS word3f318000<>+0(SB), Z6, Z7
+	VFNMADD231PS wordb95e8083<>+0(SB), Z6, Z7
+	VMULPS       Z7, Z7, Z8
+	VMOVUPS      word39506967<>+0(SB), Z9
+	VFMADD213PS  word3ab743ce<>+0(SB), Z7, Z9
+	VFMADD213PS  word3c088908<>+0(SB), Z7, Z9
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Z7, Z9
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Z7, Z9
+	VFMADD213PS  word3f000000<>+0(SB), Z7, Z9
+	VFMADD213PS  Z7, Z8, Z9
+	VADDPS       word3f800000<>+0(SB), Z9, Z9
+	VSCALEFPS    Z6, Z9, Z9
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z1, K1
+	VMOVAPS.Z    Z9, K1, Z9
+	VADDPS       word3f800000<>+0(SB), Z9, Z1
+	VMULPS       Z1, Z1, Z1
+	VDIVPS       Z1, Z9, Z9
+	VMOVUPS      (AX), Z1
+	VADDPS       Z1, Z9, Z9
+	VMOVUPS      Z9, (AX)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000040, BX
+	SUBQ         $0x00000010, CX
+	JMP          whole
+
+rest:
+	TESTQ        CX, CX
+	JZ           done
+	MOVQ         $0x0000000000000001, DI
+	SHLQ         CL, DI
+	DECQ         DI
+	KMOVW        DI, K1
+	VMOVUPS.Z    (DX), K1, Z1
+	VMOVUPS.Z    (BX), K1, Z2
+	VADDPS       Z2, Z1, Z1
+	VPANDD       word7fffffff<>+0(SB), Z1, Z2
+	VPORD        word80000000<>+0(SB), Z1, Z2
+	VMULPS       word3fb8aa3b<>+0(SB), Z2, Z3
+	VRNDSCALEPS  $0x00, Z3, Z3
+	VMOVAPS      Z2, Z6
+	VFNMADD231PS word3f318000<>+0(SB), Z3, Z6
+	VFNMADD231PS wordb95e8083<>+0(SB), Z3, Z6
+	VMULPS       Z6, Z6, Z7
+	VMOVUPS      word39506967<>+0(SB), Z8
+	VFMADD213PS  word3ab743ce<>+0(SB), Z6, Z8
+	VFMADD213PS  word3c088908<>+0(SB), Z6, Z8
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Z6, Z8
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Z6, Z8
+	VFMADD213PS  word3f000000<>+0(SB), Z6, Z8
+	VFMADD213PS  Z6, Z7, Z8
+	VADDPS       word3f800000<>+0(SB), Z8, Z8
+	VSCALEFPS    Z3, Z8, Z8
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z2, K2
+	VMOVAPS.Z    Z8, K2, Z8
+	VPXORD       Z4, Z4, Z4
+	VSUBPS       word3f800000<>+0(SB), Z8, Z2
+	VMULPS       word3f000000<>+0(SB), Z2, Z2
+	VMOVUPS      word3f800000<>+0(SB), Z3
+	VCMPPS       $0x11, word3f000000<>+0(SB), Z8, K2
+	VBLENDMPS    Z8, Z2, K2, Z2
+	VBLENDMPS    Z4, Z3, K2, Z3
+	VMULPS       Z2, Z2, Z4
+	VMULPS       wordbe7ff676<>+0(SB), Z2, Z7
+	VADDPS       word3eaaaad9<>+0(SB), Z7, Z7
+	VMULPS       wordbe2beae1<>+0(SB), Z2, Z6
+	VADDPS       word3e4c9e74<>+0(SB), Z6, Z6
+	VMULPS       wordbdf818f6<>+0(SB), Z2, Z8
+	VADDPS       word3e189f19<>+0(SB), Z8, Z8
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z6, Z7, Z7
+	VMULPS       word3d63b9ef<>+0(SB), Z4, Z6
+	VADDPS       Z6, Z8, Z8
+	VMULPS       Z4, Z4, Z6
+	VMULPS       Z6, Z8, Z8
+	VADDPS       Z8, Z7, Z7
+	VMULPS       Z7, Z2, Z7
+	VSUBPS       Z7, Z0, Z7
+	VMULPS       Z4, Z7, Z7
+	VSUBPS       Z2, Z7, Z7
+	VMULPS       word3f317218<>+0(SB), Z3, Z3
+	VSUBPS       Z3, Z7, Z7
 	VPXORD       Z5, Z5, Z5
-	VMOVUPS      word3f800000<>+0(SB), Z0
-	VSUBPS       Z2, Z0, Z0
-	VCMPPS       $0x1e, Z5, Z1, K3
-	VBLENDMPS    Z0, Z2, K3, Z2
-	VMULPS       Z6, Z2, Z2
-	VSUBPS       Z9, Z2, Z2
-	VMOVUPS      Z2, K1, (AX)
+	VMAXPS       Z5, Z1, Z1
+	VSUBPS       Z7, Z1, Z1
+	VBROADCASTSS (SI), Z0
+	VMULPS       Z0, Z1, Z1
+	VPANDD       word7fffffff<>+0(SB), Z1, Z0
+	VPORD        word80000000<>+0(SB), Z1, Z0
+	VMULPS       word3fb8aa3b<>+0(SB), Z0, Z1
+	VRNDSCALEPS  $0x00, Z1, Z1
+	VMOVAPS      Z0, Z2
+	VFNMADD231PS word3f318000<>+0(SB), Z1, Z2
+	VFNMADD231PS wordb95e8083<>+0(SB), Z1, Z2
+	VMULPS       Z2, Z2, Z3
+	VMOVUPS      word39506967<>+0(SB), Z4
+	VFMADD213PS  word3ab743ce<>+0(SB), Z2, Z4
+	VFMADD213PS  word3c088908<>+0(SB), Z2, Z4
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Z2, Z4
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Z2, Z4
+	VFMADD213PS  word3f000000<>+0(SB), Z2, Z4
+	VFMADD213PS  Z2, Z3, Z4
+	VADDPS       word3f800000<>+0(SB), Z4, Z4
+	VSCALEFPS    Z1, Z4, Z4
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z0, K2
+	VMOVAPS.Z    Z4, K2, Z4
+	VADDPS       word3f800000<>+0(SB), Z4, Z0
+	VMULPS       Z0, Z0, Z0
+	VDIVPS       Z0, Z4, Z4
+	VMOVUPS.Z    (AX), K1, Z0
+	VADDPS       Z0, Z4, Z4
+	VMOVUPS      Z4, K1, (AX)
 
 done:
-	KMOVW K2, AX
 	VZEROUPPER
-	MOVL  AX, bad+32(FP)
 	RET
 
 DATA word3f000000<>+0(SB)/4, $0x3f000000
@@ -1416,6 +1508,602 @@ DATA word3f317218<>+56(SB)/4, $0x3f317218
 DATA word3f317218<>+60(SB)/4, $0x3f317218
 GLOBL word3f317218<>(SB), RODATA|NOPTR, $64
 
+// func addSlope32AVX2(sum *float32, noise *float32, shift *float32, n int, s *sideScalars[float32])
+// Requires: AVX, AVX2, FMA3
+TEXT ·addSlope32AVX2(SB), NOSPLIT, $0-40
+	MOVQ sum+0(FP), AX
+	MOVQ noise+8(FP), CX
+	MOVQ shift+16(FP), DX
+	MOVQ n+24(FP), BX
+	MOVQ s+32(FP), SI
+
+whole:
+	CMPQ         BX, $0x00000008
+	JB           rest
+	VMOVUPS      (CX), Y0
+	VMOVUPS      (DX), Y1
+	VADDPS       Y1, Y0, Y0
+	VPAND        word7fffffff<>+0(SB), Y0, Y1
+	VPOR         word80000000<>+0(SB), Y0, Y1
+	VMULPS       word3fb8aa3b<>+0(SB), Y1, Y2
+	VROUNDPS     $0x00, Y2, Y2
+	VMOVAPS      Y1, Y3
+	VFNMADD231PS word3f318000<>+0(SB), Y2, Y3
+	VFNMADD231PS wordb95e8083<>+0(SB), Y2, Y3
+	VMULPS       Y3, Y3, Y4
+	VMOVUPS      word39506967<>+0(SB), Y5
+	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y5
+	VFMADD213PS  word3c088908<>+0(SB), Y3, Y5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y5
+	VFMADD213PS  word3f000000<>+0(SB), Y3, Y5
+	VFMADD213PS  Y3, Y4, Y5
+	VADDPS       word3f800000<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y2, Y2
+	VPSRAD       $0x01, Y2, Y3
+	VPSUBD       Y3, Y2, Y2
+	VPADDD       word0000007f<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y2, Y5, Y5
+	VPADDD       word0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y5
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y5, Y5
+	VPXOR        Y3, Y3, Y3
+	VSUBPS       word3f800000<>+0(SB), Y5, Y1
+	VMULPS       word3f000000<>+0(SB), Y1, Y1
+	VMOVUPS      word3f800000<>+0(SB), Y2
+	VCMPPS       $0x11, word3f000000<>+0(SB), Y5, Y4
+	VBLENDVPS    Y4, Y5, Y1, Y1
+	VBLENDVPS    Y4, Y3, Y2, Y2
+	VMULPS       Y1, Y1, Y3
+	VMULPS       wordbe7ff676<>+0(SB), Y1, Y5
+	VADDPS       word3eaaaad9<>+0(SB), Y5, Y5
+	VMULPS       wordbe2beae1<>+0(SB), Y1, Y4
+	VADDPS       word3e4c9e74<>+0(SB), Y4, Y4
+	VMULPS       wordbdf818f6<>+0(SB), Y1, Y6
+	VADDPS       word3e189f19<>+0(SB), Y6, Y6
+	VMULPS       Y3, Y4, Y4
+	VADDPS       Y4, Y5, Y5
+	VMULPS       word3d63b9ef<>+0(SB), Y3, Y4
+	VADDPS       Y4, Y6, Y6
+	VMULPS       Y3, Y3, Y4
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y6, Y5, Y5
+	VMOVUPS      word3f000000<>+0(SB), Y4
+	VMULPS       Y5, Y1, Y5
+	VSUBPS       Y5, Y4, Y5
+	VMULPS       Y3, Y5, Y5
+	VSUBPS       Y1, Y5, Y5
+	VMULPS       word3f317218<>+0(SB), Y2, Y2
+	VSUBPS       Y2, Y5, Y5
+	VPXOR        Y1, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VSUBPS       Y5, Y0, Y0
+	VBROADCASTSS (SI), Y1
+	VMULPS       Y1, Y0, Y0
+	VPAND        word7fffffff<>+0(SB), Y0, Y1
+	VPOR         word80000000<>+0(SB), Y0, Y0
+	VMULPS       word3fb8aa3b<>+0(SB), Y0, Y1
+	VROUNDPS     $0x00, Y1, Y1
+	VMOVAPS      Y0, Y2
+	VFNMADD231PS word3f318000<>+0(SB), Y1, Y2
+	VFNMADD231PS wordb95e8083<>+0(SB), Y1, Y2
+	VMULPS       Y2, Y2, Y3
+	VMOVUPS      word39506967<>+0(SB), Y4
+	VFMADD213PS  word3ab743ce<>+0(SB), Y2, Y4
+	VFMADD213PS  word3c088908<>+0(SB), Y2, Y4
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y2, Y4
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y2, Y4
+	VFMADD213PS  word3f000000<>+0(SB), Y2, Y4
+	VFMADD213PS  Y2, Y3, Y4
+	VADDPS       word3f800000<>+0(SB), Y4, Y4
+	VCVTPS2DQ    Y1, Y1
+	VPSRAD       $0x01, Y1, Y2
+	VPSUBD       Y2, Y1, Y1
+	VPADDD       word0000007f<>+0(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VMULPS       Y1, Y4, Y4
+	VPADDD       word0000007f<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y2, Y4, Y4
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y0, Y0
+	VANDPS       Y0, Y4, Y4
+	VADDPS       word3f800000<>+0(SB), Y4, Y0
+	VMULPS       Y0, Y0, Y0
+	VDIVPS       Y0, Y4, Y4
+	VMOVUPS      (AX), Y0
+	VADDPS       Y0, Y4, Y4
+	VMOVUPS      Y4, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000008, BX
+	JMP          whole
+
+rest:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), DI
+	NEGQ         BX
+	VMOVUPS      32(DI)(BX*4), Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VMASKMOVPS   (DX), Y0, Y2
+	VADDPS       Y2, Y1, Y1
+	VPAND        word7fffffff<>+0(SB), Y1, Y2
+	VPOR         word80000000<>+0(SB), Y1, Y2
+	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VMOVAPS      Y2, Y4
+	VFNMADD231PS word3f318000<>+0(SB), Y3, Y4
+	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y4
+	VMULPS       Y4, Y4, Y5
+	VMOVUPS      word39506967<>+0(SB), Y6
+	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y6
+	VFMADD213PS  word3c088908<>+0(SB), Y4, Y6
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y6
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y6
+	VFMADD213PS  word3f000000<>+0(SB), Y4, Y6
+	VFMADD213PS  Y4, Y5, Y6
+	VADDPS       word3f800000<>+0(SB), Y6, Y6
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y3, Y4
+	VPSUBD       Y4, Y3, Y3
+	VPADDD       word0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y6, Y6
+	VPADDD       word0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y6, Y6
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y2, Y2
+	VANDPS       Y2, Y6, Y6
+	VPXOR        Y4, Y4, Y4
+	VSUBPS       word3f800000<>+0(SB), Y6, Y2
+	VMULPS       word3f000000<>+0(SB), Y2, Y2
+	VMOVUPS      word3f800000<>+0(SB), Y3
+	VCMPPS       $0x11, word3f000000<>+0(SB), Y6, Y5
+	VBLENDVPS    Y5, Y6, Y2, Y2
+	VBLENDVPS    Y5, Y4, Y3, Y3
+	VMULPS       Y2, Y2, Y4
+	VMULPS       wordbe7ff676<>+0(SB), Y2, Y6
+	VADDPS       word3eaaaad9<>+0(SB), Y6, Y6
+	VMULPS       wordbe2beae1<>+0(SB), Y2, Y5
+	VADDPS       word3e4c9e74<>+0(SB), Y5, Y5
+	VMULPS       wordbdf818f6<>+0(SB), Y2, Y7
+	VADDPS       word3e189f19<>+0(SB), Y7, Y7
+	VMULPS       Y4, Y5, Y5
+	VADDPS       Y5, Y6, Y6
+	VMULPS       word3d63b9ef<>+0(SB), Y4, Y5
+	VADDPS       Y5, Y7, Y7
+	VMULPS       Y4, Y4, Y5
+	VMULPS       Y5, Y7, Y7
+	VADDPS       Y7, Y6, Y6
+	VMOVUPS      word3f000000<>+0(SB), Y5
+	VMULPS       Y6, Y2, Y6
+	VSUBPS       Y6, Y5, Y6
+	VMULPS       Y4, Y6, Y6
+	VSUBPS       Y2, Y6, Y6
+	VMULPS       word3f317218<>+0(SB), Y3, Y3
+	VSUBPS       Y3, Y6, Y6
+	VPXOR        Y2, Y2, Y2
+	VMAXPS       Y2, Y1, Y1
+	VSUBPS       Y6, Y1, Y1
+	VBROADCASTSS (SI), Y2
+	VMULPS       Y2, Y1, Y1
+	VPAND        word7fffffff<>+0(SB), Y1, Y2
+	VPOR         word80000000<>+0(SB), Y1, Y1
+	VMULPS       word3fb8aa3b<>+0(SB), Y1, Y2
+	VROUNDPS     $0x00, Y2, Y2
+	VMOVAPS      Y1, Y3
+	VFNMADD231PS word3f318000<>+0(SB), Y2, Y3
+	VFNMADD231PS wordb95e8083<>+0(SB), Y2, Y3
+	VMULPS       Y3, Y3, Y4
+	VMOVUPS      word39506967<>+0(SB), Y5
+	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y5
+	VFMADD213PS  word3c088908<>+0(SB), Y3, Y5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y5
+	VFMADD213PS  word3f000000<>+0(SB), Y3, Y5
+	VFMADD213PS  Y3, Y4, Y5
+	VADDPS       word3f800000<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y2, Y2
+	VPSRAD       $0x01, Y2, Y3
+	VPSUBD       Y3, Y2, Y2
+	VPADDD       word0000007f<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y2, Y5, Y5
+	VPADDD       word0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y5
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y5, Y5
+	VADDPS       word3f800000<>+0(SB), Y5, Y1
+	VMULPS       Y1, Y1, Y1
+	VDIVPS       Y1, Y5, Y5
+	VMASKMOVPS   (AX), Y0, Y1
+	VADDPS       Y1, Y5, Y5
+	VMASKMOVPS   Y5, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA word0000007f<>+0(SB)/4, $0x0000007f
+DATA word0000007f<>+4(SB)/4, $0x0000007f
+DATA word0000007f<>+8(SB)/4, $0x0000007f
+DATA word0000007f<>+12(SB)/4, $0x0000007f
+DATA word0000007f<>+16(SB)/4, $0x0000007f
+DATA word0000007f<>+20(SB)/4, $0x0000007f
+DATA word0000007f<>+24(SB)/4, $0x0000007f
+DATA word0000007f<>+28(SB)/4, $0x0000007f
+DATA word0000007f<>+32(SB)/4, $0x0000007f
+DATA word0000007f<>+36(SB)/4, $0x0000007f
+DATA word0000007f<>+40(SB)/4, $0x0000007f
+DATA word0000007f<>+44(SB)/4, $0x0000007f
+DATA word0000007f<>+48(SB)/4, $0x0000007f
+DATA word0000007f<>+52(SB)/4, $0x0000007f
+DATA word0000007f<>+56(SB)/4, $0x0000007f
+DATA word0000007f<>+60(SB)/4, $0x0000007f
+GLOBL word0000007f<>(SB), RODATA|NOPTR, $64
+
+// func bce64AVX2(dst *float64, logits *float64, targets *float64, n int) (bad uint32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·bce64AVX2(SB), NOSPLIT, $0-36
+	MOVQ  dst+0(FP), AX
+	MOVQ  logits+8(FP), CX
+	MOVQ  targets+16(FP), DX
+	MOVQ  n+24(FP), BX
+	VPXOR Y0, Y0, Y0
+
+whole:
+	CMPQ         BX, $0x00000004
+	JB           rest
+	VMOVUPS      (CX), Y1
+	VMOVUPS      (DX), Y2
+	VSUBPD       Y1, Y1, Y3
+	VCMPPD       $0x03, Y3, Y3, Y3
+	VORPS        Y3, Y0, Y0
+	VSUBPD       Y2, Y2, Y3
+	VCMPPD       $0x03, Y3, Y3, Y3
+	VORPS        Y3, Y0, Y0
+	VPAND        quad7fffffffffffffff<>+0(SB), Y1, Y4
+	VPOR         quad8000000000000000<>+0(SB), Y1, Y3
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y3, Y5
+	VROUNDPD     $0x00, Y5, Y5
+	VMOVAPS      Y3, Y6
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y5, Y6
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y5, Y6
+	VMULPD       Y6, Y6, Y7
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y8
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y7, Y8
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y7, Y8
+	VMULPD       Y6, Y8, Y8
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y6
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y7, Y6
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y7, Y6
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y7, Y6
+	VSUBPD       Y8, Y6, Y6
+	VDIVPD       Y6, Y8, Y8
+	VADDPD       Y8, Y8, Y8
+	VADDPD       quad3ff0000000000000<>+0(SB), Y8, Y8
+	VCVTPD2DQY   Y5, X5
+	VPSRAD       $0x01, X5, X6
+	VPSUBD       X6, X5, X5
+	VPADDD       word000003ff<>+0(SB), X5, X5
+	VPMOVSXDQ    X5, Y5
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y8, Y8
+	VPADDD       word000003ff<>+0(SB), X6, X6
+	VPMOVSXDQ    X6, Y5
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y8, Y8
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y3, Y3
+	VANDPS       Y3, Y8, Y8
+	VPXOR        Y6, Y6, Y6
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y8, Y3
+	VMULPD       quad3fe0000000000000<>+0(SB), Y3, Y3
+	VMOVUPS      quad3ff0000000000000<>+0(SB), Y5
+	VCMPPD       $0x11, quad3fda827999fcef32<>+0(SB), Y8, Y7
+	VBLENDVPS    Y7, Y8, Y3, Y3
+	VBLENDVPS    Y7, Y6, Y5, Y5
+	VADDPD       quad4000000000000000<>+0(SB), Y3, Y6
+	VDIVPD       Y6, Y3, Y6
+	VMULPD       Y6, Y6, Y7
+	VMULPD       Y7, Y7, Y8
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y8, Y9
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VADDPD       quad3fd2492494229359<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VADDPD       quad3fe5555555555593<>+0(SB), Y9, Y9
+	VMULPD       Y7, Y9, Y9
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y8, Y7
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y7, Y7
+	VMULPD       Y8, Y7, Y7
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y7, Y7
+	VMULPD       Y8, Y7, Y7
+	VADDPD       Y9, Y7, Y7
+	VMULPD       Y3, Y3, Y8
+	VMULPD       quad3fe0000000000000<>+0(SB), Y8, Y8
+	VADDPD       Y7, Y8, Y7
+	VMULPD       Y6, Y7, Y7
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y5, Y6
+	VADDPD       Y6, Y7, Y7
+	VSUBPD       Y7, Y8, Y8
+	VSUBPD       Y3, Y8, Y8
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y5, Y6
+	VSUBPD       Y6, Y8, Y8
+	VPXOR        Y5, Y5, Y5
+	VMOVUPS      quad3ff0000000000000<>+0(SB), Y3
+	VSUBPD       Y2, Y3, Y3
+	VCMPPD       $0x1e, Y5, Y1, Y1
+	VBLENDVPS    Y1, Y3, Y2, Y2
+	VMULPD       Y4, Y2, Y2
+	VSUBPD       Y8, Y2, Y2
+	VMOVUPS      Y2, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000004, BX
+	JMP          whole
+
+rest:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), SI
+	NEGQ         BX
+	VMOVUPS      32(SI)(BX*8), Y1
+	VMASKMOVPS   (CX), Y1, Y2
+	VMASKMOVPS   (DX), Y1, Y3
+	VSUBPD       Y2, Y2, Y4
+	VCMPPD       $0x03, Y4, Y4, Y4
+	VORPS        Y4, Y0, Y0
+	VSUBPD       Y3, Y3, Y4
+	VCMPPD       $0x03, Y4, Y4, Y4
+	VORPS        Y4, Y0, Y0
+	VPAND        quad7fffffffffffffff<>+0(SB), Y2, Y5
+	VPOR         quad8000000000000000<>+0(SB), Y2, Y4
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y4, Y6
+	VROUNDPD     $0x00, Y6, Y6
+	VMOVAPS      Y4, Y7
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y6, Y7
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y6, Y7
+	VMULPD       Y7, Y7, Y8
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y9
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y8, Y9
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y8, Y9
+	VMULPD       Y7, Y9, Y9
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y7
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y8, Y7
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y8, Y7
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y8, Y7
+	VSUBPD       Y9, Y7, Y7
+	VDIVPD       Y7, Y9, Y9
+	VADDPD       Y9, Y9, Y9
+	VADDPD       quad3ff0000000000000<>+0(SB), Y9, Y9
+	VCVTPD2DQY   Y6, X6
+	VPSRAD       $0x01, X6, X7
+	VPSUBD       X7, X6, X6
+	VPADDD       word000003ff<>+0(SB), X6, X6
+	VPMOVSXDQ    X6, Y6
+	VPSLLQ       $0x34, Y6, Y6
+	VMULPD       Y6, Y9, Y9
+	VPADDD       word000003ff<>+0(SB), X7, X7
+	VPMOVSXDQ    X7, Y6
+	VPSLLQ       $0x34, Y6, Y6
+	VMULPD       Y6, Y9, Y9
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y4, Y4
+	VANDPS       Y4, Y9, Y9
+	VPXOR        Y7, Y7, Y7
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y9, Y4
+	VMULPD       quad3fe0000000000000<>+0(SB), Y4, Y4
+	VMOVUPS      quad3ff0000000000000<>+0(SB), Y6
+	VCMPPD       $0x11, quad3fda827999fcef32<>+0(SB), Y9, Y8
+	VBLENDVPS    Y8, Y9, Y4, Y4
+	VBLENDVPS    Y8, Y7, Y6, Y6
+	VADDPD       quad4000000000000000<>+0(SB), Y4, Y7
+	VDIVPD       Y7, Y4, Y7
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y8, Y8, Y9
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y9, Y10
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       quad3fd2492494229359<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       quad3fe5555555555593<>+0(SB), Y10, Y10
+	VMULPD       Y8, Y10, Y10
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y9, Y8
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
+	VMULPD       Y9, Y8, Y8
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
+	VMULPD       Y9, Y8, Y8
+	VADDPD       Y10, Y8, Y8
+	VMULPD       Y4, Y4, Y9
+	VMULPD       quad3fe0000000000000<>+0(SB), Y9, Y9
+	VADDPD       Y8, Y9, Y8
+	VMULPD       Y7, Y8, Y8
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y6, Y7
+	VADDPD       Y7, Y8, Y8
+	VSUBPD       Y8, Y9, Y9
+	VSUBPD       Y4, Y9, Y9
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y6, Y7
+	VSUBPD       Y7, Y9, Y9
+	VPXOR        Y6, Y6, Y6
+	VMOVUPS      quad3ff0000000000000<>+0(SB), Y4
+	VSUBPD       Y3, Y4, Y4
+	VCMPPD       $0x1e, Y6, Y2, Y2
+	VBLENDVPS    Y2, Y4, Y3, Y3
+	VMULPD       Y5, Y3, Y3
+	VSUBPD       Y9, Y3, Y3
+	VMASKMOVPS   Y3, Y1, (AX)
+
+done:
+	VMOVMSKPD Y0, AX
+	VZEROUPPER
+	MOVL      AX, bad+32(FP)
+	RET
+
+// func bce32AVX512(dst *float32, logits *float32, targets *float32, n int) (bad uint32)
+// Requires: AVX, AVX512F
+TEXT ·bce32AVX512(SB), NOSPLIT, $0-36
+	MOVL    $0x00005555, AX
+	KMOVW   AX, K1
+	VMOVUPS word3f000000<>+0(SB), Z0
+	VMOVUPS word2f800000<>+0(SB), Z1
+	MOVQ    dst+0(FP), AX
+	MOVQ    logits+8(FP), DX
+	MOVQ    targets+16(FP), BX
+	MOVQ    n+24(FP), CX
+	KXORW   K2, K2, K2
+
+whole:
+	CMPQ         CX, $0x00000010
+	JB           rest
+	VMOVUPS      (DX), Z1
+	VMOVUPS      (BX), Z6
+	VSUBPS       Z1, Z1, Z7
+	VCMPPS       $0x03, Z7, Z7, K1
+	KORW         K1, K2, K2
+	VSUBPS       Z6, Z6, Z7
+	VCMPPS       $0x03, Z7, Z7, K1
+	KORW         K1, K2, K2
+	VPANDD       word7fffffff<>+0(SB), Z1, Z8
+	VPORD        word80000000<>+0(SB), Z1, Z7
+	VMULPS       word3fb8aa3b<>+0(SB), Z7, Z9
+	VRNDSCALEPS  $0x00, Z9, Z9
+	VMOVAPS      Z7, Z10
+	VFNMADD231PS word3f318000<>+0(SB), Z9, Z10
+	VFNMADD231PS wordb95e8083<>+0(SB), Z9, Z10
+	VMULPS       Z10, Z10, Z11
+	VMOVUPS      word39506967<>+0(SB), Z12
+	VFMADD213PS  word3ab743ce<>+0(SB), Z10, Z12
+	VFMADD213PS  word3c088908<>+0(SB), Z10, Z12
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Z10, Z12
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Z10, Z12
+	VFMADD213PS  word3f000000<>+0(SB), Z10, Z12
+	VFMADD213PS  Z10, Z11, Z12
+	VADDPS       word3f800000<>+0(SB), Z12, Z12
+	VSCALEFPS    Z9, Z12, Z12
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z7, K1
+	VMOVAPS.Z    Z12, K1, Z12
+	VPXORD       Z2, Z2, Z2
+	VSUBPS       word3f800000<>+0(SB), Z12, Z7
+	VMULPS       word3f000000<>+0(SB), Z7, Z7
+	VMOVUPS      word3f800000<>+0(SB), Z9
+	VCMPPS       $0x11, word3f000000<>+0(SB), Z12, K1
+	VBLENDMPS    Z12, Z7, K1, Z7
+	VBLENDMPS    Z2, Z9, K1, Z9
+	VMULPS       Z7, Z7, Z10
+	VMULPS       wordbe7ff676<>+0(SB), Z7, Z12
+	VADDPS       word3eaaaad9<>+0(SB), Z12, Z12
+	VMULPS       wordbe2beae1<>+0(SB), Z7, Z11
+	VADDPS       word3e4c9e74<>+0(SB), Z11, Z11
+	VMULPS       wordbdf818f6<>+0(SB), Z7, Z13
+	VADDPS       word3e189f19<>+0(SB), Z13, Z13
+	VMULPS       Z10, Z11, Z11
+	VADDPS       Z11, Z12, Z12
+	VMULPS       word3d63b9ef<>+0(SB), Z10, Z11
+	VADDPS       Z11, Z13, Z13
+	VMULPS       Z10, Z10, Z11
+	VMULPS       Z11, Z13, Z13
+	VADDPS       Z13, Z12, Z12
+	VMULPS       Z12, Z7, Z12
+	VSUBPS       Z12, Z0, Z12
+	VMULPS       Z10, Z12, Z12
+	VSUBPS       Z7, Z12, Z12
+	VMULPS       word3f317218<>+0(SB), Z9, Z9
+	VSUBPS       Z9, Z12, Z12
+	VPXORD       Z3, Z3, Z3
+	VMOVUPS      word3f800000<>+0(SB), Z7
+	VSUBPS       Z6, Z7, Z7
+	VCMPPS       $0x1e, Z3, Z1, K1
+	VBLENDMPS    Z7, Z6, K1, Z6
+	VMULPS       Z8, Z6, Z6
+	VSUBPS       Z12, Z6, Z6
+	VMOVUPS      Z6, (AX)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000040, BX
+	SUBQ         $0x00000010, CX
+	JMP          whole
+
+rest:
+	TESTQ        CX, CX
+	JZ           done
+	MOVQ         $0x0000000000000001, SI
+	SHLQ         CL, SI
+	DECQ         SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (DX), K1, Z1
+	VMOVUPS.Z    (BX), K1, Z2
+	VSUBPS       Z1, Z1, Z3
+	VCMPPS       $0x03, Z3, Z3, K3
+	KORW         K3, K2, K2
+	VSUBPS       Z2, Z2, Z3
+	VCMPPS       $0x03, Z3, Z3, K3
+	KORW         K3, K2, K2
+	VPANDD       word7fffffff<>+0(SB), Z1, Z6
+	VPORD        word80000000<>+0(SB), Z1, Z3
+	VMULPS       word3fb8aa3b<>+0(SB), Z3, Z7
+	VRNDSCALEPS  $0x00, Z7, Z7
+	VMOVAPS      Z3, Z8
+	VFNMADD231PS word3f318000<>+0(SB), Z7, Z8
+	VFNMADD231PS wordb95e8083<>+0(SB), Z7, Z8
+	VMULPS       Z8, Z8, Z9
+	VMOVUPS      word39506967<>+0(SB), Z10
+	VFMADD213PS  word3ab743ce<>+0(SB), Z8, Z10
+	VFMADD213PS  word3c088908<>+0(SB), Z8, Z10
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Z8, Z10
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Z8, Z10
+	VFMADD213PS  word3f000000<>+0(SB), Z8, Z10
+	VFMADD213PS  Z8, Z9, Z10
+	VADDPS       word3f800000<>+0(SB), Z10, Z10
+	VSCALEFPS    Z7, Z10, Z10
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z3, K3
+	VMOVAPS.Z    Z10, K3, Z10
+	VPXORD       Z4, Z4, Z4
+	VSUBPS       word3f800000<>+0(SB), Z10, Z3
+	VMULPS       word3f000000<>+0(SB), Z3, Z3
+	VMOVUPS      word3f800000<>+0(SB), Z7
+	VCMPPS       $0x11, word3f000000<>+0(SB), Z10, K3
+	VBLENDMPS    Z10, Z3, K3, Z3
+	VBLENDMPS    Z4, Z7, K3, Z7
+	VMULPS       Z3, Z3, Z4
+	VMULPS       wordbe7ff676<>+0(SB), Z3, Z9
+	VADDPS       word3eaaaad9<>+0(SB), Z9, Z9
+	VMULPS       wordbe2beae1<>+0(SB), Z3, Z8
+	VADDPS       word3e4c9e74<>+0(SB), Z8, Z8
+	VMULPS       wordbdf818f6<>+0(SB), Z3, Z10
+	VADDPS       word3e189f19<>+0(SB), Z10, Z10
+	VMULPS       Z4, Z8, Z8
+	VADDPS       Z8, Z9, Z9
+	VMULPS       word3d63b9ef<>+0(SB), Z4, Z8
+	VADDPS       Z8, Z10, Z10
+	VMULPS       Z4, Z4, Z8
+	VMULPS       Z8, Z10, Z10
+	VADDPS       Z10, Z9, Z9
+	VMULPS       Z9, Z3, Z9
+	VSUBPS       Z9, Z0, Z9
+	VMULPS       Z4, Z9, Z9
+	VSUBPS       Z3, Z9, Z9
+	VMULPS       word3f317218<>+0(SB), Z7, Z7
+	VSUBPS       Z7, Z9, Z9
+	VPXORD       Z5, Z5, Z5
+	VMOVUPS      word3f800000<>+0(SB), Z0
+	VSUBPS       Z2, Z0, Z0
+	VCMPPS       $0x1e, Z5, Z1, K3
+	VBLENDMPS    Z0, Z2, K3, Z2
+	VMULPS       Z6, Z2, Z2
+	VSUBPS       Z9, Z2, Z2
+	VMOVUPS      Z2, K1, (AX)
+
+done:
+	KMOVW K2, AX
+	VZEROUPPER
+	MOVL  AX, bad+32(FP)
+	RET
+
 // func bce32AVX2(dst *float32, logits *float32, targets *float32, n int) (bad uint32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·bce32AVX2(SB), NOSPLIT, $0-36
@@ -1589,23 +2277,369 @@ done:
 	MOVL      AX, bad+32(FP)
 	RET
 
-DATA word0000007f<>+0(SB)/4, $0x0000007f
-DATA word0000007f<>+4(SB)/4, $0x0000007f
-DATA word0000007f<>+8(SB)/4, $0x0000007f
-DATA word0000007f<>+12(SB)/4, $0x0000007f
-DATA word0000007f<>+16(SB)/4, $0x0000007f
-DATA word0000007f<>+20(SB)/4, $0x0000007f
-DATA word0000007f<>+24(SB)/4, $0x0000007f
-DATA word0000007f<>+28(SB)/4, $0x0000007f
-DATA word0000007f<>+32(SB)/4, $0x0000007f
-DATA word0000007f<>+36(SB)/4, $0x0000007f
-DATA word0000007f<>+40(SB)/4, $0x0000007f
-DATA word0000007f<>+44(SB)/4, $0x0000007f
-DATA word0000007f<>+48(SB)/4, $0x0000007f
-DATA word0000007f<>+52(SB)/4, $0x0000007f
-DATA word0000007f<>+56(SB)/4, $0x0000007f
-DATA word0000007f<>+60(SB)/4, $0x0000007f
-GLOBL word0000007f<>(SB), RODATA|NOPTR, $64
+// func gapSlope64AVX2(dst *float64, side *float64, grad *float64, n int, s *sideScalars[float64])
+// Requires: AVX, AVX2, FMA3
+TEXT ·gapSlope64AVX2(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         side+8(FP), CX
+	MOVQ         grad+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSD (SI), Y0
+	VBROADCASTSD 8(SI), Y1
+
+whole:
+	CMPQ         BX, $0x00000004
+	JB           rest
+	VMOVUPS      (CX), Y2
+	VMAXPD       Y1, Y2, Y3
+	VMULPD       Y0, Y3, Y3
+	VPAND        quad7fffffffffffffff<>+0(SB), Y3, Y4
+	VPOR         quad8000000000000000<>+0(SB), Y3, Y3
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y3, Y4
+	VROUNDPD     $0x00, Y4, Y4
+	VMOVAPS      Y3, Y5
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y4, Y5
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y4, Y5
+	VMULPD       Y5, Y5, Y6
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y7
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y6, Y7
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y6, Y7
+	VMULPD       Y5, Y7, Y7
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y5
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y6, Y5
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y6, Y5
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y6, Y5
+	VSUBPD       Y7, Y5, Y5
+	VDIVPD       Y5, Y7, Y7
+	VADDPD       Y7, Y7, Y7
+	VADDPD       quad3ff0000000000000<>+0(SB), Y7, Y7
+	VCVTPD2DQY   Y4, X4
+	VPSRAD       $0x01, X4, X5
+	VPSUBD       X5, X4, X4
+	VPADDD       word000003ff<>+0(SB), X4, X4
+	VPMOVSXDQ    X4, Y4
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y7, Y7
+	VPADDD       word000003ff<>+0(SB), X5, X5
+	VPMOVSXDQ    X5, Y4
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y7, Y7
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y3, Y3
+	VANDPS       Y3, Y7, Y7
+	VADDPD       quad3ff0000000000000<>+0(SB), Y7, Y3
+	VMULPD       Y3, Y3, Y3
+	VDIVPD       Y3, Y7, Y7
+	VMOVUPS      (DX), Y3
+	VMULPD       Y3, Y7, Y7
+	VMULPD       Y0, Y7, Y7
+	VPAND        quad7fffffffffffffff<>+0(SB), Y2, Y2
+	VMOVUPS      quad7ff0000000000000<>+0(SB), Y3
+	VCMPPD       $0x04, Y3, Y2, Y2
+	VANDPS       Y2, Y7, Y7
+	VMOVUPS      Y7, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000004, BX
+	JMP          whole
+
+rest:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), SI
+	NEGQ         BX
+	VMOVUPS      32(SI)(BX*8), Y2
+	VMASKMOVPS   (CX), Y2, Y3
+	VMAXPD       Y1, Y3, Y1
+	VMULPD       Y0, Y1, Y1
+	VPAND        quad7fffffffffffffff<>+0(SB), Y1, Y4
+	VPOR         quad8000000000000000<>+0(SB), Y1, Y1
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y1, Y4
+	VROUNDPD     $0x00, Y4, Y4
+	VMOVAPS      Y1, Y5
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y4, Y5
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y4, Y5
+	VMULPD       Y5, Y5, Y6
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y7
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y6, Y7
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y6, Y7
+	VMULPD       Y5, Y7, Y7
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y5
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y6, Y5
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y6, Y5
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y6, Y5
+	VSUBPD       Y7, Y5, Y5
+	VDIVPD       Y5, Y7, Y7
+	VADDPD       Y7, Y7, Y7
+	VADDPD       quad3ff0000000000000<>+0(SB), Y7, Y7
+	VCVTPD2DQY   Y4, X4
+	VPSRAD       $0x01, X4, X5
+	VPSUBD       X5, X4, X4
+	VPADDD       word000003ff<>+0(SB), X4, X4
+	VPMOVSXDQ    X4, Y4
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y7, Y7
+	VPADDD       word000003ff<>+0(SB), X5, X5
+	VPMOVSXDQ    X5, Y4
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y7, Y7
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y7, Y7
+	VADDPD       quad3ff0000000000000<>+0(SB), Y7, Y1
+	VMULPD       Y1, Y1, Y1
+	VDIVPD       Y1, Y7, Y7
+	VMASKMOVPS   (DX), Y2, Y1
+	VMULPD       Y1, Y7, Y7
+	VMULPD       Y0, Y7, Y7
+	VPAND        quad7fffffffffffffff<>+0(SB), Y3, Y0
+	VMOVUPS      quad7ff0000000000000<>+0(SB), Y1
+	VCMPPD       $0x04, Y1, Y0, Y0
+	VANDPS       Y0, Y7, Y7
+	VMASKMOVPS   Y7, Y2, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA quad7ff0000000000000<>+0(SB)/8, $0x7ff0000000000000
+DATA quad7ff0000000000000<>+8(SB)/8, $0x7ff0000000000000
+DATA quad7ff0000000000000<>+16(SB)/8, $0x7ff0000000000000
+DATA quad7ff0000000000000<>+24(SB)/8, $0x7ff0000000000000
+DATA quad7ff0000000000000<>+32(SB)/8, $0x7ff0000000000000
+DATA quad7ff0000000000000<>+40(SB)/8, $0x7ff0000000000000
+DATA quad7ff0000000000000<>+48(SB)/8, $0x7ff0000000000000
+DATA quad7ff0000000000000<>+56(SB)/8, $0x7ff0000000000000
+GLOBL quad7ff0000000000000<>(SB), RODATA|NOPTR, $64
+
+// func gapSlope32AVX512(dst *float32, side *float32, grad *float32, n int, s *sideScalars[float32])
+// Requires: AVX, AVX512F
+TEXT ·gapSlope32AVX512(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         side+8(FP), DX
+	MOVQ         grad+16(FP), BX
+	MOVQ         n+24(FP), CX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSS (SI), Z0
+	VBROADCASTSS 4(SI), Z1
+
+whole:
+	CMPQ         CX, $0x00000010
+	JB           rest
+	VMOVUPS      (DX), Z2
+	VMAXPS       Z1, Z2, Z3
+	VMULPS       Z0, Z3, Z3
+	VPANDD       word7fffffff<>+0(SB), Z3, Z4
+	VPORD        word80000000<>+0(SB), Z3, Z3
+	VMULPS       word3fb8aa3b<>+0(SB), Z3, Z4
+	VRNDSCALEPS  $0x00, Z4, Z4
+	VMOVAPS      Z3, Z5
+	VFNMADD231PS word3f318000<>+0(SB), Z4, Z5
+	VFNMADD231PS wordb95e8083<>+0(SB), Z4, Z5
+	VMULPS       Z5, Z5, Z6
+	VMOVUPS      word39506967<>+0(SB), Z7
+	VFMADD213PS  word3ab743ce<>+0(SB), Z5, Z7
+	VFMADD213PS  word3c088908<>+0(SB), Z5, Z7
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Z5, Z7
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Z5, Z7
+	VFMADD213PS  word3f000000<>+0(SB), Z5, Z7
+	VFMADD213PS  Z5, Z6, Z7
+	VADDPS       word3f800000<>+0(SB), Z7, Z7
+	VSCALEFPS    Z4, Z7, Z7
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z3, K1
+	VMOVAPS.Z    Z7, K1, Z7
+	VADDPS       word3f800000<>+0(SB), Z7, Z3
+	VMULPS       Z3, Z3, Z3
+	VDIVPS       Z3, Z7, Z7
+	VMOVUPS      (BX), Z3
+	VMULPS       Z3, Z7, Z7
+	VMULPS       Z0, Z7, Z7
+	VPANDD       word7fffffff<>+0(SB), Z2, Z2
+	VMOVUPS      word7f800000<>+0(SB), Z3
+	VCMPPS       $0x04, Z3, Z2, K1
+	VMOVAPS.Z    Z7, K1, Z7
+	VMOVUPS      Z7, (AX)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000040, BX
+	SUBQ         $0x00000010, CX
+	JMP          whole
+
+rest:
+	TESTQ        CX, CX
+	JZ           done
+	MOVQ         $0x0000000000000001, SI
+	SHLQ         CL, SI
+	DECQ         SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (DX), K1, Z2
+	VMAXPS       Z1, Z2, Z1
+	VMULPS       Z0, Z1, Z1
+	VPANDD       word7fffffff<>+0(SB), Z1, Z3
+	VPORD        word80000000<>+0(SB), Z1, Z1
+	VMULPS       word3fb8aa3b<>+0(SB), Z1, Z3
+	VRNDSCALEPS  $0x00, Z3, Z3
+	VMOVAPS      Z1, Z4
+	VFNMADD231PS word3f318000<>+0(SB), Z3, Z4
+	VFNMADD231PS wordb95e8083<>+0(SB), Z3, Z4
+	VMULPS       Z4, Z4, Z5
+	VMOVUPS      word39506967<>+0(SB), Z6
+	VFMADD213PS  word3ab743ce<>+0(SB), Z4, Z6
+	VFMADD213PS  word3c088908<>+0(SB), Z4, Z6
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Z4, Z6
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Z4, Z6
+	VFMADD213PS  word3f000000<>+0(SB), Z4, Z6
+	VFMADD213PS  Z4, Z5, Z6
+	VADDPS       word3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS    Z3, Z6, Z6
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z1, K2
+	VMOVAPS.Z    Z6, K2, Z6
+	VADDPS       word3f800000<>+0(SB), Z6, Z1
+	VMULPS       Z1, Z1, Z1
+	VDIVPS       Z1, Z6, Z6
+	VMOVUPS.Z    (BX), K1, Z1
+	VMULPS       Z1, Z6, Z6
+	VMULPS       Z0, Z6, Z6
+	VPANDD       word7fffffff<>+0(SB), Z2, Z0
+	VMOVUPS      word7f800000<>+0(SB), Z1
+	VCMPPS       $0x04, Z1, Z0, K2
+	VMOVAPS.Z    Z6, K2, Z6
+	VMOVUPS      Z6, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA word7f800000<>+0(SB)/4, $0x7f800000
+DATA word7f800000<>+4(SB)/4, $0x7f800000
+DATA word7f800000<>+8(SB)/4, $0x7f800000
+DATA word7f800000<>+12(SB)/4, $0x7f800000
+DATA word7f800000<>+16(SB)/4, $0x7f800000
+DATA word7f800000<>+20(SB)/4, $0x7f800000
+DATA word7f800000<>+24(SB)/4, $0x7f800000
+DATA word7f800000<>+28(SB)/4, $0x7f800000
+DATA word7f800000<>+32(SB)/4, $0x7f800000
+DATA word7f800000<>+36(SB)/4, $0x7f800000
+DATA word7f800000<>+40(SB)/4, $0x7f800000
+DATA word7f800000<>+44(SB)/4, $0x7f800000
+DATA word7f800000<>+48(SB)/4, $0x7f800000
+DATA word7f800000<>+52(SB)/4, $0x7f800000
+DATA word7f800000<>+56(SB)/4, $0x7f800000
+DATA word7f800000<>+60(SB)/4, $0x7f800000
+GLOBL word7f800000<>(SB), RODATA|NOPTR, $64
+
+// func gapSlope32AVX2(dst *float32, side *float32, grad *float32, n int, s *sideScalars[float32])
+// Requires: AVX, AVX2, FMA3
+TEXT ·gapSlope32AVX2(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         side+8(FP), CX
+	MOVQ         grad+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSS (SI), Y0
+	VBROADCASTSS 4(SI), Y1
+
+whole:
+	CMPQ         BX, $0x00000008
+	JB           rest
+	VMOVUPS      (CX), Y2
+	VMAXPS       Y1, Y2, Y3
+	VMULPS       Y0, Y3, Y3
+	VPAND        word7fffffff<>+0(SB), Y3, Y4
+	VPOR         word80000000<>+0(SB), Y3, Y3
+	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y4
+	VROUNDPS     $0x00, Y4, Y4
+	VMOVAPS      Y3, Y5
+	VFNMADD231PS word3f318000<>+0(SB), Y4, Y5
+	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y5
+	VMULPS       Y5, Y5, Y6
+	VMOVUPS      word39506967<>+0(SB), Y7
+	VFMADD213PS  word3ab743ce<>+0(SB), Y5, Y7
+	VFMADD213PS  word3c088908<>+0(SB), Y5, Y7
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y5, Y7
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y5, Y7
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y7
+	VFMADD213PS  Y5, Y6, Y7
+	VADDPS       word3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y4, Y4
+	VPSRAD       $0x01, Y4, Y5
+	VPSUBD       Y5, Y4, Y4
+	VPADDD       word0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y7, Y7
+	VPADDD       word0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y7, Y7
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y3, Y3
+	VANDPS       Y3, Y7, Y7
+	VADDPS       word3f800000<>+0(SB), Y7, Y3
+	VMULPS       Y3, Y3, Y3
+	VDIVPS       Y3, Y7, Y7
+	VMOVUPS      (DX), Y3
+	VMULPS       Y3, Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VPAND        word7fffffff<>+0(SB), Y2, Y2
+	VMOVUPS      word7f800000<>+0(SB), Y3
+	VCMPPS       $0x04, Y3, Y2, Y2
+	VANDPS       Y2, Y7, Y7
+	VMOVUPS      Y7, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000008, BX
+	JMP          whole
+
+rest:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), SI
+	NEGQ         BX
+	VMOVUPS      32(SI)(BX*4), Y2
+	VMASKMOVPS   (CX), Y2, Y3
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       Y0, Y1, Y1
+	VPAND        word7fffffff<>+0(SB), Y1, Y4
+	VPOR         word80000000<>+0(SB), Y1, Y1
+	VMULPS       word3fb8aa3b<>+0(SB), Y1, Y4
+	VROUNDPS     $0x00, Y4, Y4
+	VMOVAPS      Y1, Y5
+	VFNMADD231PS word3f318000<>+0(SB), Y4, Y5
+	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y5
+	VMULPS       Y5, Y5, Y6
+	VMOVUPS      word39506967<>+0(SB), Y7
+	VFMADD213PS  word3ab743ce<>+0(SB), Y5, Y7
+	VFMADD213PS  word3c088908<>+0(SB), Y5, Y7
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y5, Y7
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y5, Y7
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y7
+	VFMADD213PS  Y5, Y6, Y7
+	VADDPS       word3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y4, Y4
+	VPSRAD       $0x01, Y4, Y5
+	VPSUBD       Y5, Y4, Y4
+	VPADDD       word0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y7, Y7
+	VPADDD       word0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y7, Y7
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y7, Y7
+	VADDPS       word3f800000<>+0(SB), Y7, Y1
+	VMULPS       Y1, Y1, Y1
+	VDIVPS       Y1, Y7, Y7
+	VMASKMOVPS   (DX), Y2, Y1
+	VMULPS       Y1, Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VPAND        word7fffffff<>+0(SB), Y3, Y0
+	VMOVUPS      word7f800000<>+0(SB), Y1
+	VCMPPS       $0x04, Y1, Y0, Y0
+	VANDPS       Y0, Y7, Y7
+	VMASKMOVPS   Y7, Y2, (AX)
+
+done:
+	VZEROUPPER
+	RET
 
 // func gradBCE64AVX2(dst *float64, logits *float64, targets *float64, grad *float64, n int) (bad uint32)
 // Requires: AVX, AVX2, FMA3
@@ -2005,6 +3039,1559 @@ rest:
 
 done:
 	VMOVMSKPS Y0, AX
+	VZEROUPPER
+	MOVL      AX, bad+40(FP)
+	RET
+
+// func gradReLU64AVX2(dst *float64, y *float64, grad *float64, n int)
+// Requires: AVX, AVX2
+TEXT ·gradReLU64AVX2(SB), NOSPLIT, $0-32
+	MOVQ  dst+0(FP), AX
+	MOVQ  y+8(FP), CX
+	MOVQ  grad+16(FP), DX
+	MOVQ  n+24(FP), BX
+	VPXOR Y0, Y0, Y0
+
+whole:
+	CMPQ    BX, $0x00000004
+	JB      rest
+	VMOVUPS (DX), Y1
+	VMOVUPS (CX), Y2
+	VCMPPD  $0x16, Y0, Y2, Y2
+	VANDPS  Y2, Y1, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	ADDQ    $0x00000020, DX
+	SUBQ    $0x00000004, BX
+	JMP     whole
+
+rest:
+	TESTQ      BX, BX
+	JZ         done
+	LEAQ       firstLanes<>+0(SB), SI
+	NEGQ       BX
+	VMOVUPS    32(SI)(BX*8), Y1
+	VMASKMOVPS (DX), Y1, Y2
+	VMASKMOVPS (CX), Y1, Y3
+	VCMPPD     $0x16, Y0, Y3, Y0
+	VANDPS     Y0, Y2, Y2
+	VMASKMOVPS Y2, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func gradReLU32AVX512(dst *float32, y *float32, grad *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·gradReLU32AVX512(SB), NOSPLIT, $0-32
+	MOVQ   dst+0(FP), AX
+	MOVQ   y+8(FP), DX
+	MOVQ   grad+16(FP), BX
+	MOVQ   n+24(FP), CX
+	VPXORD Z0, Z0, Z0
+
+whole:
+	CMPQ      CX, $0x00000010
+	JB        rest
+	VMOVUPS   (BX), Z1
+	VMOVUPS   (DX), Z2
+	VCMPPS    $0x16, Z0, Z2, K1
+	VMOVAPS.Z Z1, K1, Z1
+	VMOVUPS   Z1, (AX)
+	ADDQ      $0x00000040, AX
+	ADDQ      $0x00000040, DX
+	ADDQ      $0x00000040, BX
+	SUBQ      $0x00000010, CX
+	JMP       whole
+
+rest:
+	TESTQ     CX, CX
+	JZ        done
+	MOVQ      $0x0000000000000001, SI
+	SHLQ      CL, SI
+	DECQ      SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (BX), K1, Z1
+	VMOVUPS.Z (DX), K1, Z2
+	VCMPPS    $0x16, Z0, Z2, K2
+	VMOVAPS.Z Z1, K2, Z1
+	VMOVUPS   Z1, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func gradReLU32AVX2(dst *float32, y *float32, grad *float32, n int)
+// Requires: AVX, AVX2
+TEXT ·gradReLU32AVX2(SB), NOSPLIT, $0-32
+	MOVQ  dst+0(FP), AX
+	MOVQ  y+8(FP), CX
+	MOVQ  grad+16(FP), DX
+	MOVQ  n+24(FP), BX
+	VPXOR Y0, Y0, Y0
+
+whole:
+	CMPQ    BX, $0x00000008
+	JB      rest
+	VMOVUPS (DX), Y1
+	VMOVUPS (CX), Y2
+	VCMPPS  $0x16, Y0, Y2, Y2
+	VANDPS  Y2, Y1, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	ADDQ    $0x00000020, DX
+	SUBQ    $0x00000008, BX
+	JMP     whole
+
+rest:
+	TESTQ      BX, BX
+	JZ         done
+	LEAQ       firstLanes<>+0(SB), SI
+	NEGQ       BX
+	VMOVUPS    32(SI)(BX*4), Y1
+	VMASKMOVPS (DX), Y1, Y2
+	VMASKMOVPS (CX), Y1, Y3
+	VCMPPS     $0x16, Y0, Y3, Y0
+	VANDPS     Y0, Y2, Y2
+	VMASKMOVPS Y2, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func gradSigmoid64AVX2(dst *float64, y *float64, grad *float64, n int, s *slopeScalars[float64])
+// Requires: AVX, AVX2, FMA3
+TEXT ·gradSigmoid64AVX2(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         y+8(FP), CX
+	MOVQ         grad+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSD (SI), Y0
+
+whole:
+	CMPQ         BX, $0x00000004
+	JB           rest
+	VMOVUPS      (CX), Y1
+	VPAND        quad7fffffffffffffff<>+0(SB), Y1, Y2
+	VPOR         quad8000000000000000<>+0(SB), Y1, Y2
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y2, Y3
+	VROUNDPD     $0x00, Y3, Y3
+	VMOVAPS      Y2, Y4
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y3, Y4
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y3, Y4
+	VMULPD       Y4, Y4, Y5
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y6
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y5, Y6
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y5, Y6
+	VMULPD       Y4, Y6, Y6
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y4
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y5, Y4
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y5, Y4
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y5, Y4
+	VSUBPD       Y6, Y4, Y4
+	VDIVPD       Y4, Y6, Y6
+	VADDPD       Y6, Y6, Y6
+	VADDPD       quad3ff0000000000000<>+0(SB), Y6, Y6
+	VCVTPD2DQY   Y3, X3
+	VPSRAD       $0x01, X3, X4
+	VPSUBD       X4, X3, X3
+	VPADDD       word000003ff<>+0(SB), X3, X3
+	VPMOVSXDQ    X3, Y3
+	VPSLLQ       $0x34, Y3, Y3
+	VMULPD       Y3, Y6, Y6
+	VPADDD       word000003ff<>+0(SB), X4, X4
+	VPMOVSXDQ    X4, Y3
+	VPSLLQ       $0x34, Y3, Y3
+	VMULPD       Y3, Y6, Y6
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y2, Y2
+	VANDPS       Y2, Y6, Y6
+	VADDPD       quad3ff0000000000000<>+0(SB), Y6, Y2
+	VMULPD       Y2, Y2, Y2
+	VDIVPD       Y2, Y6, Y6
+	VMOVUPS      (DX), Y2
+	VMULPD       Y2, Y6, Y6
+	VMULPD       Y0, Y6, Y6
+	VPAND        quad7fffffffffffffff<>+0(SB), Y1, Y1
+	VMOVUPS      quad7ff0000000000000<>+0(SB), Y2
+	VCMPPD       $0x04, Y2, Y1, Y1
+	VANDPS       Y1, Y6, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000004, BX
+	JMP          whole
+
+rest:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), SI
+	NEGQ         BX
+	VMOVUPS      32(SI)(BX*8), Y1
+	VMASKMOVPS   (CX), Y1, Y2
+	VPAND        quad7fffffffffffffff<>+0(SB), Y2, Y3
+	VPOR         quad8000000000000000<>+0(SB), Y2, Y3
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y3, Y4
+	VROUNDPD     $0x00, Y4, Y4
+	VMOVAPS      Y3, Y5
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y4, Y5
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y4, Y5
+	VMULPD       Y5, Y5, Y6
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y7
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y6, Y7
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y6, Y7
+	VMULPD       Y5, Y7, Y7
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y5
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y6, Y5
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y6, Y5
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y6, Y5
+	VSUBPD       Y7, Y5, Y5
+	VDIVPD       Y5, Y7, Y7
+	VADDPD       Y7, Y7, Y7
+	VADDPD       quad3ff0000000000000<>+0(SB), Y7, Y7
+	VCVTPD2DQY   Y4, X4
+	VPSRAD       $0x01, X4, X5
+	VPSUBD       X5, X4, X4
+	VPADDD       word000003ff<>+0(SB), X4, X4
+	VPMOVSXDQ    X4, Y4
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y7, Y7
+	VPADDD       word000003ff<>+0(SB), X5, X5
+	VPMOVSXDQ    X5, Y4
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y7, Y7
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y3, Y3
+	VANDPS       Y3, Y7, Y7
+	VADDPD       quad3ff0000000000000<>+0(SB), Y7, Y3
+	VMULPD       Y3, Y3, Y3
+	VDIVPD       Y3, Y7, Y7
+	VMASKMOVPS   (DX), Y1, Y3
+	VMULPD       Y3, Y7, Y7
+	VMULPD       Y0, Y7, Y7
+	VPAND        quad7fffffffffffffff<>+0(SB), Y2, Y0
+	VMOVUPS      quad7ff0000000000000<>+0(SB), Y2
+	VCMPPD       $0x04, Y2, Y0, Y0
+	VANDPS       Y0, Y7, Y7
+	VMASKMOVPS   Y7, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func gradSigmoid32AVX512(dst *float32, y *float32, grad *float32, n int, s *slopeScalars[float32])
+// Requires: AVX, AVX512F
+TEXT ·gradSigmoid32AVX512(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         y+8(FP), DX
+	MOVQ         grad+16(FP), BX
+	MOVQ         n+24(FP), CX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSS (SI), Z0
+
+whole:
+	CMPQ         CX, $0x00000010
+	JB           rest
+	VMOVUPS      (DX), Z1
+	VPANDD       word7fffffff<>+0(SB), Z1, Z2
+	VPORD        word80000000<>+0(SB), Z1, Z2
+	VMULPS       word3fb8aa3b<>+0(SB), Z2, Z3
+	VRNDSCALEPS  $0x00, Z3, Z3
+	VMOVAPS      Z2, Z4
+	VFNMADD231PS word3f318000<>+0(SB), Z3, Z4
+	VFNMADD231PS wordb95e8083<>+0(SB), Z3, Z4
+	VMULPS       Z4, Z4, Z5
+	VMOVUPS      word39506967<>+0(SB), Z6
+	VFMADD213PS  word3ab743ce<>+0(SB), Z4, Z6
+	VFMADD213PS  word3c088908<>+0(SB), Z4, Z6
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Z4, Z6
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Z4, Z6
+	VFMADD213PS  word3f000000<>+0(SB), Z4, Z6
+	VFMADD213PS  Z4, Z5, Z6
+	VADDPS       word3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS    Z3, Z6, Z6
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z2, K1
+	VMOVAPS.Z    Z6, K1, Z6
+	VADDPS       word3f800000<>+0(SB), Z6, Z2
+	VMULPS       Z2, Z2, Z2
+	VDIVPS       Z2, Z6, Z6
+	VMOVUPS      (BX), Z2
+	VMULPS       Z2, Z6, Z6
+	VMULPS       Z0, Z6, Z6
+	VPANDD       word7fffffff<>+0(SB), Z1, Z1
+	VMOVUPS      word7f800000<>+0(SB), Z2
+	VCMPPS       $0x04, Z2, Z1, K1
+	VMOVAPS.Z    Z6, K1, Z6
+	VMOVUPS      Z6, (AX)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000040, BX
+	SUBQ         $0x00000010, CX
+	JMP          whole
+
+rest:
+	TESTQ        CX, CX
+	JZ           done
+	MOVQ         $0x0000000000000001, SI
+	SHLQ         CL, SI
+	DECQ         SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (DX), K1, Z1
+	VPANDD       word7fffffff<>+0(SB), Z1, Z2
+	VPORD        word80000000<>+0(SB), Z1, Z2
+	VMULPS       word3fb8aa3b<>+0(SB), Z2, Z3
+	VRNDSCALEPS  $0x00, Z3, Z3
+	VMOVAPS      Z2, Z4
+	VFNMADD231PS word3f318000<>+0(SB), Z3, Z4
+	VFNMADD231PS wordb95e8083<>+0(SB), Z3, Z4
+	VMULPS       Z4, Z4, Z5
+	VMOVUPS      word39506967<>+0(SB), Z6
+	VFMADD213PS  word3ab743ce<>+0(SB), Z4, Z6
+	VFMADD213PS  word3c088908<>+0(SB), Z4, Z6
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Z4, Z6
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Z4, Z6
+	VFMADD213PS  word3f000000<>+0(SB), Z4, Z6
+	VFMADD213PS  Z4, Z5, Z6
+	VADDPS       word3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS    Z3, Z6, Z6
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z2, K2
+	VMOVAPS.Z    Z6, K2, Z6
+	VADDPS       word3f800000<>+0(SB), Z6, Z2
+	VMULPS       Z2, Z2, Z2
+	VDIVPS       Z2, Z6, Z6
+	VMOVUPS.Z    (BX), K1, Z2
+	VMULPS       Z2, Z6, Z6
+	VMULPS       Z0, Z6, Z6
+	VPANDD       word7fffffff<>+0(SB), Z1, Z0
+	VMOVUPS      word7f800000<>+0(SB), Z1
+	VCMPPS       $0x04, Z1, Z0, K2
+	VMOVAPS.Z    Z6, K2, Z6
+	VMOVUPS      Z6, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func gradSigmoid32AVX2(dst *float32, y *float32, grad *float32, n int, s *slopeScalars[float32])
+// Requires: AVX, AVX2, FMA3
+TEXT ·gradSigmoid32AVX2(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         y+8(FP), CX
+	MOVQ         grad+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSS (SI), Y0
+
+whole:
+	CMPQ         BX, $0x00000008
+	JB           rest
+	VMOVUPS      (CX), Y1
+	VPAND        word7fffffff<>+0(SB), Y1, Y2
+	VPOR         word80000000<>+0(SB), Y1, Y2
+	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VMOVAPS      Y2, Y4
+	VFNMADD231PS word3f318000<>+0(SB), Y3, Y4
+	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y4
+	VMULPS       Y4, Y4, Y5
+	VMOVUPS      word39506967<>+0(SB), Y6
+	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y6
+	VFMADD213PS  word3c088908<>+0(SB), Y4, Y6
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y6
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y6
+	VFMADD213PS  word3f000000<>+0(SB), Y4, Y6
+	VFMADD213PS  Y4, Y5, Y6
+	VADDPS       word3f800000<>+0(SB), Y6, Y6
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y3, Y4
+	VPSUBD       Y4, Y3, Y3
+	VPADDD       word0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y6, Y6
+	VPADDD       word0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y6, Y6
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y2, Y2
+	VANDPS       Y2, Y6, Y6
+	VADDPS       word3f800000<>+0(SB), Y6, Y2
+	VMULPS       Y2, Y2, Y2
+	VDIVPS       Y2, Y6, Y6
+	VMOVUPS      (DX), Y2
+	VMULPS       Y2, Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VPAND        word7fffffff<>+0(SB), Y1, Y1
+	VMOVUPS      word7f800000<>+0(SB), Y2
+	VCMPPS       $0x04, Y2, Y1, Y1
+	VANDPS       Y1, Y6, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000008, BX
+	JMP          whole
+
+rest:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), SI
+	NEGQ         BX
+	VMOVUPS      32(SI)(BX*4), Y1
+	VMASKMOVPS   (CX), Y1, Y2
+	VPAND        word7fffffff<>+0(SB), Y2, Y3
+	VPOR         word80000000<>+0(SB), Y2, Y3
+	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y4
+	VROUNDPS     $0x00, Y4, Y4
+	VMOVAPS      Y3, Y5
+	VFNMADD231PS word3f318000<>+0(SB), Y4, Y5
+	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y5
+	VMULPS       Y5, Y5, Y6
+	VMOVUPS      word39506967<>+0(SB), Y7
+	VFMADD213PS  word3ab743ce<>+0(SB), Y5, Y7
+	VFMADD213PS  word3c088908<>+0(SB), Y5, Y7
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y5, Y7
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y5, Y7
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y7
+	VFMADD213PS  Y5, Y6, Y7
+	VADDPS       word3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y4, Y4
+	VPSRAD       $0x01, Y4, Y5
+	VPSUBD       Y5, Y4, Y4
+	VPADDD       word0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y7, Y7
+	VPADDD       word0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y7, Y7
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y3, Y3
+	VANDPS       Y3, Y7, Y7
+	VADDPS       word3f800000<>+0(SB), Y7, Y3
+	VMULPS       Y3, Y3, Y3
+	VDIVPS       Y3, Y7, Y7
+	VMASKMOVPS   (DX), Y1, Y3
+	VMULPS       Y3, Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VPAND        word7fffffff<>+0(SB), Y2, Y0
+	VMOVUPS      word7f800000<>+0(SB), Y2
+	VCMPPS       $0x04, Y2, Y0, Y0
+	VANDPS       Y0, Y7, Y7
+	VMASKMOVPS   Y7, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func reinMaxSlope64AVX2(dst *float64, side *float64, grad *float64, n int, s *sideScalars[float64])
+// Requires: AVX, AVX2, FMA3
+TEXT ·reinMaxSlope64AVX2(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ side+8(FP), CX
+	MOVQ grad+16(FP), DX
+	MOVQ n+24(FP), BX
+	MOVQ s+32(FP), SI
+
+whole:
+	CMPQ         BX, $0x00000004
+	JB           rest
+	VMOVUPS      (CX), Y0
+	VBROADCASTSD (SI), Y1
+	VMULPD       Y0, Y1, Y1
+	VPAND        quad7fffffffffffffff<>+0(SB), Y1, Y2
+	VPOR         quad8000000000000000<>+0(SB), Y1, Y2
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y2, Y3
+	VROUNDPD     $0x00, Y3, Y3
+	VMOVAPS      Y2, Y4
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y3, Y4
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y3, Y4
+	VMULPD       Y4, Y4, Y5
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y6
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y5, Y6
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y5, Y6
+	VMULPD       Y4, Y6, Y6
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y4
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y5, Y4
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y5, Y4
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y5, Y4
+	VSUBPD       Y6, Y4, Y4
+	VDIVPD       Y4, Y6, Y6
+	VADDPD       Y6, Y6, Y6
+	VADDPD       quad3ff0000000000000<>+0(SB), Y6, Y6
+	VCVTPD2DQY   Y3, X3
+	VPSRAD       $0x01, X3, X4
+	VPSUBD       X4, X3, X3
+	VPADDD       word000003ff<>+0(SB), X3, X3
+	VPMOVSXDQ    X3, Y3
+	VPSLLQ       $0x34, Y3, Y3
+	VMULPD       Y3, Y6, Y6
+	VPADDD       word000003ff<>+0(SB), X4, X4
+	VPMOVSXDQ    X4, Y3
+	VPSLLQ       $0x34, Y3, Y3
+	VMULPD       Y3, Y6, Y6
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y2, Y2
+	VANDPS       Y2, Y6, Y6
+	VMOVUPS      quad3ff0000000000000<>+0(SB), Y2
+	VADDPD       Y6, Y2, Y3
+	VDIVPD       Y3, Y6, Y4
+	VDIVPD       Y3, Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	VCMPPD       $0x1e, Y3, Y1, Y1
+	VBLENDVPS    Y1, Y2, Y4, Y3
+	VBLENDVPS    Y1, Y4, Y2, Y1
+	VFMADD213PD  Y1, Y1, Y3
+	VPAND        quad7fffffffffffffff<>+0(SB), Y0, Y1
+	VPOR         quad8000000000000000<>+0(SB), Y0, Y1
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y1, Y2
+	VROUNDPD     $0x00, Y2, Y2
+	VMOVAPS      Y1, Y4
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y2, Y4
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y2, Y4
+	VMULPD       Y4, Y4, Y5
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y6
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y5, Y6
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y5, Y6
+	VMULPD       Y4, Y6, Y6
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y4
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y5, Y4
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y5, Y4
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y5, Y4
+	VSUBPD       Y6, Y4, Y4
+	VDIVPD       Y4, Y6, Y6
+	VADDPD       Y6, Y6, Y6
+	VADDPD       quad3ff0000000000000<>+0(SB), Y6, Y6
+	VCVTPD2DQY   Y2, X2
+	VPSRAD       $0x01, X2, X4
+	VPSUBD       X4, X2, X2
+	VPADDD       word000003ff<>+0(SB), X2, X2
+	VPMOVSXDQ    X2, Y2
+	VPSLLQ       $0x34, Y2, Y2
+	VMULPD       Y2, Y6, Y6
+	VPADDD       word000003ff<>+0(SB), X4, X4
+	VPMOVSXDQ    X4, Y2
+	VPSLLQ       $0x34, Y2, Y2
+	VMULPD       Y2, Y6, Y6
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y6, Y6
+	VADDPD       quad3ff0000000000000<>+0(SB), Y6, Y1
+	VMULPD       Y1, Y1, Y1
+	VDIVPD       Y1, Y6, Y6
+	VSUBPD       Y6, Y3, Y6
+	VMULPD       quad3fe0000000000000<>+0(SB), Y6, Y6
+	VMOVUPS      (DX), Y1
+	VMULPD       Y1, Y6, Y6
+	VPAND        quad7fffffffffffffff<>+0(SB), Y0, Y0
+	VMOVUPS      quad7ff0000000000000<>+0(SB), Y1
+	VCMPPD       $0x04, Y1, Y0, Y0
+	VANDPS       Y0, Y6, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000004, BX
+	JMP          whole
+
+rest:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), DI
+	NEGQ         BX
+	VMOVUPS      32(DI)(BX*8), Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VBROADCASTSD (SI), Y2
+	VMULPD       Y1, Y2, Y2
+	VPAND        quad7fffffffffffffff<>+0(SB), Y2, Y3
+	VPOR         quad8000000000000000<>+0(SB), Y2, Y3
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y3, Y4
+	VROUNDPD     $0x00, Y4, Y4
+	VMOVAPS      Y3, Y5
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y4, Y5
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y4, Y5
+	VMULPD       Y5, Y5, Y6
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y7
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y6, Y7
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y6, Y7
+	VMULPD       Y5, Y7, Y7
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y5
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y6, Y5
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y6, Y5
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y6, Y5
+	VSUBPD       Y7, Y5, Y5
+	VDIVPD       Y5, Y7, Y7
+	VADDPD       Y7, Y7, Y7
+	VADDPD       quad3ff0000000000000<>+0(SB), Y7, Y7
+	VCVTPD2DQY   Y4, X4
+	VPSRAD       $0x01, X4, X5
+	VPSUBD       X5, X4, X4
+	VPADDD       word000003ff<>+0(SB), X4, X4
+	VPMOVSXDQ    X4, Y4
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y7, Y7
+	VPADDD       word000003ff<>+0(SB), X5, X5
+	VPMOVSXDQ    X5, Y4
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y7, Y7
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y3, Y3
+	VANDPS       Y3, Y7, Y7
+	VMOVUPS      quad3ff0000000000000<>+0(SB), Y3
+	VADDPD       Y7, Y3, Y4
+	VDIVPD       Y4, Y7, Y5
+	VDIVPD       Y4, Y3, Y3
+	VPXOR        Y4, Y4, Y4
+	VCMPPD       $0x1e, Y4, Y2, Y2
+	VBLENDVPS    Y2, Y3, Y5, Y4
+	VBLENDVPS    Y2, Y5, Y3, Y2
+	VFMADD213PD  Y2, Y2, Y4
+	VPAND        quad7fffffffffffffff<>+0(SB), Y1, Y2
+	VPOR         quad8000000000000000<>+0(SB), Y1, Y2
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y2, Y3
+	VROUNDPD     $0x00, Y3, Y3
+	VMOVAPS      Y2, Y5
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y3, Y5
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y3, Y5
+	VMULPD       Y5, Y5, Y6
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y7
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y6, Y7
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y6, Y7
+	VMULPD       Y5, Y7, Y7
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y5
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y6, Y5
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y6, Y5
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y6, Y5
+	VSUBPD       Y7, Y5, Y5
+	VDIVPD       Y5, Y7, Y7
+	VADDPD       Y7, Y7, Y7
+	VADDPD       quad3ff0000000000000<>+0(SB), Y7, Y7
+	VCVTPD2DQY   Y3, X3
+	VPSRAD       $0x01, X3, X5
+	VPSUBD       X5, X3, X3
+	VPADDD       word000003ff<>+0(SB), X3, X3
+	VPMOVSXDQ    X3, Y3
+	VPSLLQ       $0x34, Y3, Y3
+	VMULPD       Y3, Y7, Y7
+	VPADDD       word000003ff<>+0(SB), X5, X5
+	VPMOVSXDQ    X5, Y3
+	VPSLLQ       $0x34, Y3, Y3
+	VMULPD       Y3, Y7, Y7
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y2, Y2
+	VANDPS       Y2, Y7, Y7
+	VADDPD       quad3ff0000000000000<>+0(SB), Y7, Y2
+	VMULPD       Y2, Y2, Y2
+	VDIVPD       Y2, Y7, Y7
+	VSUBPD       Y7, Y4, Y7
+	VMULPD       quad3fe0000000000000<>+0(SB), Y7, Y7
+	VMASKMOVPS   (DX), Y0, Y2
+	VMULPD       Y2, Y7, Y7
+	VPAND        quad7fffffffffffffff<>+0(SB), Y1, Y1
+	VMOVUPS      quad7ff0000000000000<>+0(SB), Y2
+	VCMPPD       $0x04, Y2, Y1, Y1
+	VANDPS       Y1, Y7, Y7
+	VMASKMOVPS   Y7, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func reinMaxSlope32AVX512(dst *float32, side *float32, grad *float32, n int, s *sideScalars[float32])
+// Requires: AVX, AVX512F
+TEXT ·reinMaxSlope32AVX512(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ side+8(FP), DX
+	MOVQ grad+16(FP), BX
+	MOVQ n+24(FP), CX
+	MOVQ s+32(FP), SI
+
+whole:
+	CMPQ         CX, $0x00000010
+	JB           rest
+	VMOVUPS      (DX), Z0
+	VBROADCASTSS (SI), Z1
+	VMULPS       Z0, Z1, Z1
+	VPANDD       word7fffffff<>+0(SB), Z1, Z2
+	VPORD        word80000000<>+0(SB), Z1, Z2
+	VMULPS       word3fb8aa3b<>+0(SB), Z2, Z3
+	VRNDSCALEPS  $0x00, Z3, Z3
+	VMOVAPS      Z2, Z4
+	VFNMADD231PS word3f318000<>+0(SB), Z3, Z4
+	VFNMADD231PS wordb95e8083<>+0(SB), Z3, Z4
+	VMULPS       Z4, Z4, Z5
+	VMOVUPS      word39506967<>+0(SB), Z6
+	VFMADD213PS  word3ab743ce<>+0(SB), Z4, Z6
+	VFMADD213PS  word3c088908<>+0(SB), Z4, Z6
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Z4, Z6
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Z4, Z6
+	VFMADD213PS  word3f000000<>+0(SB), Z4, Z6
+	VFMADD213PS  Z4, Z5, Z6
+	VADDPS       word3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS    Z3, Z6, Z6
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z2, K1
+	VMOVAPS.Z    Z6, K1, Z6
+	VMOVUPS      word3f800000<>+0(SB), Z2
+	VADDPS       Z6, Z2, Z3
+	VDIVPS       Z3, Z6, Z4
+	VDIVPS       Z3, Z2, Z2
+	VPXORD       Z7, Z7, Z7
+	VCMPPS       $0x1e, Z7, Z1, K1
+	VBLENDMPS    Z2, Z4, K1, Z8
+	VBLENDMPS    Z4, Z2, K1, Z9
+	VFMADD213PS  Z9, Z9, Z8
+	VPANDD       word7fffffff<>+0(SB), Z0, Z1
+	VPORD        word80000000<>+0(SB), Z0, Z1
+	VMULPS       word3fb8aa3b<>+0(SB), Z1, Z2
+	VRNDSCALEPS  $0x00, Z2, Z2
+	VMOVAPS      Z1, Z3
+	VFNMADD231PS word3f318000<>+0(SB), Z2, Z3
+	VFNMADD231PS wordb95e8083<>+0(SB), Z2, Z3
+	VMULPS       Z3, Z3, Z4
+	VMOVUPS      word39506967<>+0(SB), Z5
+	VFMADD213PS  word3ab743ce<>+0(SB), Z3, Z5
+	VFMADD213PS  word3c088908<>+0(SB), Z3, Z5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Z3, Z5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Z3, Z5
+	VFMADD213PS  word3f000000<>+0(SB), Z3, Z5
+	VFMADD213PS  Z3, Z4, Z5
+	VADDPS       word3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS    Z2, Z5, Z5
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z1, K1
+	VMOVAPS.Z    Z5, K1, Z5
+	VADDPS       word3f800000<>+0(SB), Z5, Z1
+	VMULPS       Z1, Z1, Z1
+	VDIVPS       Z1, Z5, Z5
+	VSUBPS       Z5, Z8, Z5
+	VMULPS       word3f000000<>+0(SB), Z5, Z5
+	VMOVUPS      (BX), Z1
+	VMULPS       Z1, Z5, Z5
+	VPANDD       word7fffffff<>+0(SB), Z0, Z0
+	VMOVUPS      word7f800000<>+0(SB), Z1
+	VCMPPS       $0x04, Z1, Z0, K1
+	VMOVAPS.Z    Z5, K1, Z5
+	VMOVUPS      Z5, (AX)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000040, BX
+	SUBQ         $0x00000010, CX
+	JMP          whole
+
+rest:
+	TESTQ        CX, CX
+	JZ           done
+	MOVQ         $0x0000000000000001, DI
+	SHLQ         CL, DI
+	DECQ         DI
+	KMOVW        DI, K1
+	VMOVUPS.Z    (DX), K1, Z0
+	VBROADCASTSS (SI), Z1
+	VMULPS       Z0, Z1, Z1
+	VPANDD       word7fffffff<>+0(SB), Z1, Z2
+	VPORD        word80000000<>+0(SB), Z1, Z2
+	VMULPS       word3fb8aa3b<>+0(SB), Z2, Z3
+	VRNDSCALEPS  $0x00, Z3, Z3
+	VMOVAPS      Z2, Z4
+	VFNMADD231PS word3f318000<>+0(SB), Z3, Z4
+	VFNMADD231PS wordb95e8083<>+0(SB), Z3, Z4
+	VMULPS       Z4, Z4, Z5
+	VMOVUPS      word39506967<>+0(SB), Z6
+	VFMADD213PS  word3ab743ce<>+0(SB), Z4, Z6
+	VFMADD213PS  word3c088908<>+0(SB), Z4, Z6
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Z4, Z6
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Z4, Z6
+	VFMADD213PS  word3f000000<>+0(SB), Z4, Z6
+	VFMADD213PS  Z4, Z5, Z6
+	VADDPS       word3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS    Z3, Z6, Z6
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z2, K2
+	VMOVAPS.Z    Z6, K2, Z6
+	VMOVUPS      word3f800000<>+0(SB), Z2
+	VADDPS       Z6, Z2, Z3
+	VDIVPS       Z3, Z6, Z4
+	VDIVPS       Z3, Z2, Z2
+	VPXORD       Z10, Z10, Z10
+	VCMPPS       $0x1e, Z10, Z1, K2
+	VBLENDMPS    Z2, Z4, K2, Z11
+	VBLENDMPS    Z4, Z2, K2, Z12
+	VFMADD213PS  Z12, Z12, Z11
+	VPANDD       word7fffffff<>+0(SB), Z0, Z1
+	VPORD        word80000000<>+0(SB), Z0, Z1
+	VMULPS       word3fb8aa3b<>+0(SB), Z1, Z2
+	VRNDSCALEPS  $0x00, Z2, Z2
+	VMOVAPS      Z1, Z3
+	VFNMADD231PS word3f318000<>+0(SB), Z2, Z3
+	VFNMADD231PS wordb95e8083<>+0(SB), Z2, Z3
+	VMULPS       Z3, Z3, Z4
+	VMOVUPS      word39506967<>+0(SB), Z5
+	VFMADD213PS  word3ab743ce<>+0(SB), Z3, Z5
+	VFMADD213PS  word3c088908<>+0(SB), Z3, Z5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Z3, Z5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Z3, Z5
+	VFMADD213PS  word3f000000<>+0(SB), Z3, Z5
+	VFMADD213PS  Z3, Z4, Z5
+	VADDPS       word3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS    Z2, Z5, Z5
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z1, K2
+	VMOVAPS.Z    Z5, K2, Z5
+	VADDPS       word3f800000<>+0(SB), Z5, Z1
+	VMULPS       Z1, Z1, Z1
+	VDIVPS       Z1, Z5, Z5
+	VSUBPS       Z5, Z11, Z5
+	VMULPS       word3f000000<>+0(SB), Z5, Z5
+	VMOVUPS.Z    (BX), K1, Z1
+	VMULPS       Z1, Z5, Z5
+	VPANDD       word7fffffff<>+0(SB), Z0, Z0
+	VMOVUPS      word7f800000<>+0(SB), Z1
+	VCMPPS       $0x04, Z1, Z0, K2
+	VMOVAPS.Z    Z5, K2, Z5
+	VMOVUPS      Z5, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func reinMaxSlope32AVX2(dst *float32, side *float32, grad *float32, n int, s *sideScalars[float32])
+// Requires: AVX, AVX2, FMA3
+TEXT ·reinMaxSlope32AVX2(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ side+8(FP), CX
+	MOVQ grad+16(FP), DX
+	MOVQ n+24(FP), BX
+	MOVQ s+32(FP), SI
+
+whole:
+	CMPQ         BX, $0x00000008
+	JB           rest
+	VMOVUPS      (CX), Y0
+	VBROADCASTSS (SI), Y1
+	VMULPS       Y0, Y1, Y1
+	VPAND        word7fffffff<>+0(SB), Y1, Y2
+	VPOR         word80000000<>+0(SB), Y1, Y2
+	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VMOVAPS      Y2, Y4
+	VFNMADD231PS word3f318000<>+0(SB), Y3, Y4
+	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y4
+	VMULPS       Y4, Y4, Y5
+	VMOVUPS      word39506967<>+0(SB), Y6
+	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y6
+	VFMADD213PS  word3c088908<>+0(SB), Y4, Y6
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y6
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y6
+	VFMADD213PS  word3f000000<>+0(SB), Y4, Y6
+	VFMADD213PS  Y4, Y5, Y6
+	VADDPS       word3f800000<>+0(SB), Y6, Y6
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y3, Y4
+	VPSUBD       Y4, Y3, Y3
+	VPADDD       word0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y6, Y6
+	VPADDD       word0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y6, Y6
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y2, Y2
+	VANDPS       Y2, Y6, Y6
+	VMOVUPS      word3f800000<>+0(SB), Y2
+	VADDPS       Y6, Y2, Y3
+	VDIVPS       Y3, Y6, Y4
+	VDIVPS       Y3, Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	VCMPPS       $0x1e, Y3, Y1, Y1
+	VBLENDVPS    Y1, Y2, Y4, Y3
+	VBLENDVPS    Y1, Y4, Y2, Y1
+	VFMADD213PS  Y1, Y1, Y3
+	VPAND        word7fffffff<>+0(SB), Y0, Y1
+	VPOR         word80000000<>+0(SB), Y0, Y1
+	VMULPS       word3fb8aa3b<>+0(SB), Y1, Y2
+	VROUNDPS     $0x00, Y2, Y2
+	VMOVAPS      Y1, Y4
+	VFNMADD231PS word3f318000<>+0(SB), Y2, Y4
+	VFNMADD231PS wordb95e8083<>+0(SB), Y2, Y4
+	VMULPS       Y4, Y4, Y5
+	VMOVUPS      word39506967<>+0(SB), Y6
+	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y6
+	VFMADD213PS  word3c088908<>+0(SB), Y4, Y6
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y6
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y6
+	VFMADD213PS  word3f000000<>+0(SB), Y4, Y6
+	VFMADD213PS  Y4, Y5, Y6
+	VADDPS       word3f800000<>+0(SB), Y6, Y6
+	VCVTPS2DQ    Y2, Y2
+	VPSRAD       $0x01, Y2, Y4
+	VPSUBD       Y4, Y2, Y2
+	VPADDD       word0000007f<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y2, Y6, Y6
+	VPADDD       word0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y6, Y6
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y6, Y6
+	VADDPS       word3f800000<>+0(SB), Y6, Y1
+	VMULPS       Y1, Y1, Y1
+	VDIVPS       Y1, Y6, Y6
+	VSUBPS       Y6, Y3, Y6
+	VMULPS       word3f000000<>+0(SB), Y6, Y6
+	VMOVUPS      (DX), Y1
+	VMULPS       Y1, Y6, Y6
+	VPAND        word7fffffff<>+0(SB), Y0, Y0
+	VMOVUPS      word7f800000<>+0(SB), Y1
+	VCMPPS       $0x04, Y1, Y0, Y0
+	VANDPS       Y0, Y6, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000008, BX
+	JMP          whole
+
+rest:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), DI
+	NEGQ         BX
+	VMOVUPS      32(DI)(BX*4), Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VBROADCASTSS (SI), Y2
+	VMULPS       Y1, Y2, Y2
+	VPAND        word7fffffff<>+0(SB), Y2, Y3
+	VPOR         word80000000<>+0(SB), Y2, Y3
+	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y4
+	VROUNDPS     $0x00, Y4, Y4
+	VMOVAPS      Y3, Y5
+	VFNMADD231PS word3f318000<>+0(SB), Y4, Y5
+	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y5
+	VMULPS       Y5, Y5, Y6
+	VMOVUPS      word39506967<>+0(SB), Y7
+	VFMADD213PS  word3ab743ce<>+0(SB), Y5, Y7
+	VFMADD213PS  word3c088908<>+0(SB), Y5, Y7
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y5, Y7
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y5, Y7
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y7
+	VFMADD213PS  Y5, Y6, Y7
+	VADDPS       word3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y4, Y4
+	VPSRAD       $0x01, Y4, Y5
+	VPSUBD       Y5, Y4, Y4
+	VPADDD       word0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y7, Y7
+	VPADDD       word0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y7, Y7
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y3, Y3
+	VANDPS       Y3, Y7, Y7
+	VMOVUPS      word3f800000<>+0(SB), Y3
+	VADDPS       Y7, Y3, Y4
+	VDIVPS       Y4, Y7, Y5
+	VDIVPS       Y4, Y3, Y3
+	VPXOR        Y4, Y4, Y4
+	VCMPPS       $0x1e, Y4, Y2, Y2
+	VBLENDVPS    Y2, Y3, Y5, Y4
+	VBLENDVPS    Y2, Y5, Y3, Y2
+	VFMADD213PS  Y2, Y2, Y4
+	VPAND        word7fffffff<>+0(SB), Y1, Y2
+	VPOR         word80000000<>+0(SB), Y1, Y2
+	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VMOVAPS      Y2, Y5
+	VFNMADD231PS word3f318000<>+0(SB), Y3, Y5
+	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y5
+	VMULPS       Y5, Y5, Y6
+	VMOVUPS      word39506967<>+0(SB), Y7
+	VFMADD213PS  word3ab743ce<>+0(SB), Y5, Y7
+	VFMADD213PS  word3c088908<>+0(SB), Y5, Y7
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y5, Y7
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y5, Y7
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y7
+	VFMADD213PS  Y5, Y6, Y7
+	VADDPS       word3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y3, Y5
+	VPSUBD       Y5, Y3, Y3
+	VPADDD       word0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y7, Y7
+	VPADDD       word0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y7, Y7
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y2, Y2
+	VANDPS       Y2, Y7, Y7
+	VADDPS       word3f800000<>+0(SB), Y7, Y2
+	VMULPS       Y2, Y2, Y2
+	VDIVPS       Y2, Y7, Y7
+	VSUBPS       Y7, Y4, Y7
+	VMULPS       word3f000000<>+0(SB), Y7, Y7
+	VMASKMOVPS   (DX), Y0, Y2
+	VMULPS       Y2, Y7, Y7
+	VPAND        word7fffffff<>+0(SB), Y1, Y1
+	VMOVUPS      word7f800000<>+0(SB), Y2
+	VCMPPS       $0x04, Y2, Y1, Y1
+	VANDPS       Y1, Y7, Y7
+	VMASKMOVPS   Y7, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func sigmoid64AVX2(dst *float64, y *float64, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·sigmoid64AVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ y+8(FP), CX
+	MOVQ n+16(FP), DX
+
+whole:
+	CMPQ         DX, $0x00000004
+	JB           rest
+	VMOVUPS      (CX), Y0
+	VPAND        quad7fffffffffffffff<>+0(SB), Y0, Y1
+	VPOR         quad8000000000000000<>+0(SB), Y0, Y1
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y1, Y2
+	VROUNDPD     $0x00, Y2, Y2
+	VMOVAPS      Y1, Y3
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y2, Y3
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y2, Y3
+	VMULPD       Y3, Y3, Y4
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y5
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y4, Y5
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y4, Y5
+	VMULPD       Y3, Y5, Y5
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y3
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y4, Y3
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y4, Y3
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y4, Y3
+	VSUBPD       Y5, Y3, Y3
+	VDIVPD       Y3, Y5, Y5
+	VADDPD       Y5, Y5, Y5
+	VADDPD       quad3ff0000000000000<>+0(SB), Y5, Y5
+	VCVTPD2DQY   Y2, X2
+	VPSRAD       $0x01, X2, X3
+	VPSUBD       X3, X2, X2
+	VPADDD       word000003ff<>+0(SB), X2, X2
+	VPMOVSXDQ    X2, Y2
+	VPSLLQ       $0x34, Y2, Y2
+	VMULPD       Y2, Y5, Y5
+	VPADDD       word000003ff<>+0(SB), X3, X3
+	VPMOVSXDQ    X3, Y2
+	VPSLLQ       $0x34, Y2, Y2
+	VMULPD       Y2, Y5, Y5
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y5, Y5
+	VMOVUPS      quad3ff0000000000000<>+0(SB), Y1
+	VADDPD       Y5, Y1, Y2
+	VPXOR        Y3, Y3, Y3
+	VCMPPD       $0x1e, Y3, Y0, Y0
+	VBLENDVPS    Y0, Y1, Y5, Y5
+	VDIVPD       Y2, Y5, Y5
+	VMOVUPS      Y5, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	SUBQ         $0x00000004, DX
+	JMP          whole
+
+rest:
+	TESTQ        DX, DX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), BX
+	NEGQ         DX
+	VMOVUPS      32(BX)(DX*8), Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VPAND        quad7fffffffffffffff<>+0(SB), Y1, Y2
+	VPOR         quad8000000000000000<>+0(SB), Y1, Y2
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y2, Y3
+	VROUNDPD     $0x00, Y3, Y3
+	VMOVAPS      Y2, Y4
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y3, Y4
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y3, Y4
+	VMULPD       Y4, Y4, Y5
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y6
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y5, Y6
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y5, Y6
+	VMULPD       Y4, Y6, Y6
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y4
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y5, Y4
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y5, Y4
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y5, Y4
+	VSUBPD       Y6, Y4, Y4
+	VDIVPD       Y4, Y6, Y6
+	VADDPD       Y6, Y6, Y6
+	VADDPD       quad3ff0000000000000<>+0(SB), Y6, Y6
+	VCVTPD2DQY   Y3, X3
+	VPSRAD       $0x01, X3, X4
+	VPSUBD       X4, X3, X3
+	VPADDD       word000003ff<>+0(SB), X3, X3
+	VPMOVSXDQ    X3, Y3
+	VPSLLQ       $0x34, Y3, Y3
+	VMULPD       Y3, Y6, Y6
+	VPADDD       word000003ff<>+0(SB), X4, X4
+	VPMOVSXDQ    X4, Y3
+	VPSLLQ       $0x34, Y3, Y3
+	VMULPD       Y3, Y6, Y6
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y2, Y2
+	VANDPS       Y2, Y6, Y6
+	VMOVUPS      quad3ff0000000000000<>+0(SB), Y2
+	VADDPD       Y6, Y2, Y3
+	VPXOR        Y4, Y4, Y4
+	VCMPPD       $0x1e, Y4, Y1, Y1
+	VBLENDVPS    Y1, Y2, Y6, Y6
+	VDIVPD       Y3, Y6, Y6
+	VMASKMOVPS   Y6, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func sigmoid32AVX512(dst *float32, y *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·sigmoid32AVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ y+8(FP), DX
+	MOVQ n+16(FP), CX
+
+whole:
+	CMPQ         CX, $0x00000010
+	JB           rest
+	VMOVUPS      (DX), Z0
+	VPANDD       word7fffffff<>+0(SB), Z0, Z1
+	VPORD        word80000000<>+0(SB), Z0, Z1
+	VMULPS       word3fb8aa3b<>+0(SB), Z1, Z2
+	VRNDSCALEPS  $0x00, Z2, Z2
+	VMOVAPS      Z1, Z3
+	VFNMADD231PS word3f318000<>+0(SB), Z2, Z3
+	VFNMADD231PS wordb95e8083<>+0(SB), Z2, Z3
+	VMULPS       Z3, Z3, Z4
+	VMOVUPS      word39506967<>+0(SB), Z5
+	VFMADD213PS  word3ab743ce<>+0(SB), Z3, Z5
+	VFMADD213PS  word3c088908<>+0(SB), Z3, Z5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Z3, Z5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Z3, Z5
+	VFMADD213PS  word3f000000<>+0(SB), Z3, Z5
+	VFMADD213PS  Z3, Z4, Z5
+	VADDPS       word3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS    Z2, Z5, Z5
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z1, K1
+	VMOVAPS.Z    Z5, K1, Z5
+	VMOVUPS      word3f800000<>+0(SB), Z1
+	VADDPS       Z5, Z1, Z2
+	VPXORD       Z6, Z6, Z6
+	VCMPPS       $0x1e, Z6, Z0, K1
+	VBLENDMPS    Z1, Z5, K1, Z5
+	VDIVPS       Z2, Z5, Z5
+	VMOVUPS      Z5, (AX)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, DX
+	SUBQ         $0x00000010, CX
+	JMP          whole
+
+rest:
+	TESTQ        CX, CX
+	JZ           done
+	MOVQ         $0x0000000000000001, BX
+	SHLQ         CL, BX
+	DECQ         BX
+	KMOVW        BX, K1
+	VMOVUPS.Z    (DX), K1, Z0
+	VPANDD       word7fffffff<>+0(SB), Z0, Z1
+	VPORD        word80000000<>+0(SB), Z0, Z1
+	VMULPS       word3fb8aa3b<>+0(SB), Z1, Z2
+	VRNDSCALEPS  $0x00, Z2, Z2
+	VMOVAPS      Z1, Z3
+	VFNMADD231PS word3f318000<>+0(SB), Z2, Z3
+	VFNMADD231PS wordb95e8083<>+0(SB), Z2, Z3
+	VMULPS       Z3, Z3, Z4
+	VMOVUPS      word39506967<>+0(SB), Z5
+	VFMADD213PS  word3ab743ce<>+0(SB), Z3, Z5
+	VFMADD213PS  word3c088908<>+0(SB), Z3, Z5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Z3, Z5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Z3, Z5
+	VFMADD213PS  word3f000000<>+0(SB), Z3, Z5
+	VFMADD213PS  Z3, Z4, Z5
+	VADDPS       word3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS    Z2, Z5, Z5
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z1, K2
+	VMOVAPS.Z    Z5, K2, Z5
+	VMOVUPS      word3f800000<>+0(SB), Z1
+	VADDPS       Z5, Z1, Z2
+	VPXORD       Z7, Z7, Z7
+	VCMPPS       $0x1e, Z7, Z0, K2
+	VBLENDMPS    Z1, Z5, K2, Z5
+	VDIVPS       Z2, Z5, Z5
+	VMOVUPS      Z5, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func sigmoid32AVX2(dst *float32, y *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·sigmoid32AVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ y+8(FP), CX
+	MOVQ n+16(FP), DX
+
+whole:
+	CMPQ         DX, $0x00000008
+	JB           rest
+	VMOVUPS      (CX), Y0
+	VPAND        word7fffffff<>+0(SB), Y0, Y1
+	VPOR         word80000000<>+0(SB), Y0, Y1
+	VMULPS       word3fb8aa3b<>+0(SB), Y1, Y2
+	VROUNDPS     $0x00, Y2, Y2
+	VMOVAPS      Y1, Y3
+	VFNMADD231PS word3f318000<>+0(SB), Y2, Y3
+	VFNMADD231PS wordb95e8083<>+0(SB), Y2, Y3
+	VMULPS       Y3, Y3, Y4
+	VMOVUPS      word39506967<>+0(SB), Y5
+	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y5
+	VFMADD213PS  word3c088908<>+0(SB), Y3, Y5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y5
+	VFMADD213PS  word3f000000<>+0(SB), Y3, Y5
+	VFMADD213PS  Y3, Y4, Y5
+	VADDPS       word3f800000<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y2, Y2
+	VPSRAD       $0x01, Y2, Y3
+	VPSUBD       Y3, Y2, Y2
+	VPADDD       word0000007f<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y2, Y5, Y5
+	VPADDD       word0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y5
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y5, Y5
+	VMOVUPS      word3f800000<>+0(SB), Y1
+	VADDPS       Y5, Y1, Y2
+	VPXOR        Y3, Y3, Y3
+	VCMPPS       $0x1e, Y3, Y0, Y0
+	VBLENDVPS    Y0, Y1, Y5, Y5
+	VDIVPS       Y2, Y5, Y5
+	VMOVUPS      Y5, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	SUBQ         $0x00000008, DX
+	JMP          whole
+
+rest:
+	TESTQ        DX, DX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), BX
+	NEGQ         DX
+	VMOVUPS      32(BX)(DX*4), Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VPAND        word7fffffff<>+0(SB), Y1, Y2
+	VPOR         word80000000<>+0(SB), Y1, Y2
+	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VMOVAPS      Y2, Y4
+	VFNMADD231PS word3f318000<>+0(SB), Y3, Y4
+	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y4
+	VMULPS       Y4, Y4, Y5
+	VMOVUPS      word39506967<>+0(SB), Y6
+	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y6
+	VFMADD213PS  word3c088908<>+0(SB), Y4, Y6
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y6
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y6
+	VFMADD213PS  word3f000000<>+0(SB), Y4, Y6
+	VFMADD213PS  Y4, Y5, Y6
+	VADDPS       word3f800000<>+0(SB), Y6, Y6
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y3, Y4
+	VPSUBD       Y4, Y3, Y3
+	VPADDD       word0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y6, Y6
+	VPADDD       word0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y6, Y6
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y2, Y2
+	VANDPS       Y2, Y6, Y6
+	VMOVUPS      word3f800000<>+0(SB), Y2
+	VADDPS       Y6, Y2, Y3
+	VPXOR        Y4, Y4, Y4
+	VCMPPS       $0x1e, Y4, Y1, Y1
+	VBLENDVPS    Y1, Y2, Y6, Y6
+	VDIVPS       Y3, Y6, Y6
+	VMASKMOVPS   Y6, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func step64AVX2(dst *float64, y *float64, n int)
+// Requires: AVX, AVX2
+TEXT ·step64AVX2(SB), NOSPLIT, $0-24
+	MOVQ    dst+0(FP), AX
+	MOVQ    y+8(FP), CX
+	MOVQ    n+16(FP), DX
+	VMOVUPS quad3ff0000000000000<>+0(SB), Y0
+
+whole:
+	CMPQ    DX, $0x00000004
+	JB      rest
+	VMOVUPS (CX), Y1
+	VPXOR   Y2, Y2, Y2
+	VCMPPD  $0x1e, Y2, Y1, Y1
+	VANDPS  Y1, Y0, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	SUBQ    $0x00000004, DX
+	JMP     whole
+
+rest:
+	TESTQ      DX, DX
+	JZ         done
+	LEAQ       firstLanes<>+0(SB), BX
+	NEGQ       DX
+	VMOVUPS    32(BX)(DX*8), Y1
+	VMASKMOVPS (CX), Y1, Y2
+	VPXOR      Y3, Y3, Y3
+	VCMPPD     $0x1e, Y3, Y2, Y2
+	VANDPS     Y2, Y0, Y0
+	VMASKMOVPS Y0, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func step32AVX512(dst *float32, y *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·step32AVX512(SB), NOSPLIT, $0-24
+	MOVQ    dst+0(FP), AX
+	MOVQ    y+8(FP), DX
+	MOVQ    n+16(FP), CX
+	VMOVUPS word3f800000<>+0(SB), Z0
+
+whole:
+	CMPQ      CX, $0x00000010
+	JB        rest
+	VMOVUPS   (DX), Z1
+	VPXORD    Z2, Z2, Z2
+	VCMPPS    $0x1e, Z2, Z1, K1
+	VMOVAPS.Z Z0, K1, Z1
+	VMOVUPS   Z1, (AX)
+	ADDQ      $0x00000040, AX
+	ADDQ      $0x00000040, DX
+	SUBQ      $0x00000010, CX
+	JMP       whole
+
+rest:
+	TESTQ     CX, CX
+	JZ        done
+	MOVQ      $0x0000000000000001, BX
+	SHLQ      CL, BX
+	DECQ      BX
+	KMOVW     BX, K1
+	VMOVUPS.Z (DX), K1, Z1
+	VPXORD    Z3, Z3, Z3
+	VCMPPS    $0x1e, Z3, Z1, K2
+	VMOVAPS.Z Z0, K2, Z0
+	VMOVUPS   Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func step32AVX2(dst *float32, y *float32, n int)
+// Requires: AVX, AVX2
+TEXT ·step32AVX2(SB), NOSPLIT, $0-24
+	MOVQ    dst+0(FP), AX
+	MOVQ    y+8(FP), CX
+	MOVQ    n+16(FP), DX
+	VMOVUPS word3f800000<>+0(SB), Y0
+
+whole:
+	CMPQ    DX, $0x00000008
+	JB      rest
+	VMOVUPS (CX), Y1
+	VPXOR   Y2, Y2, Y2
+	VCMPPS  $0x1e, Y2, Y1, Y1
+	VANDPS  Y1, Y0, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	SUBQ    $0x00000008, DX
+	JMP     whole
+
+rest:
+	TESTQ      DX, DX
+	JZ         done
+	LEAQ       firstLanes<>+0(SB), BX
+	NEGQ       DX
+	VMOVUPS    32(BX)(DX*4), Y1
+	VMASKMOVPS (CX), Y1, Y2
+	VPXOR      Y3, Y3, Y3
+	VCMPPS     $0x1e, Y3, Y2, Y2
+	VANDPS     Y2, Y0, Y0
+	VMASKMOVPS Y0, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func tempered64AVX2(dst *float64, logits *float64, noise *float64, n int, s *temperedScalars[float64]) (bad uint32)
+// Requires: AVX, AVX2
+TEXT ·tempered64AVX2(SB), NOSPLIT, $0-44
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         noise+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSD (SI), Y0
+	VBROADCASTSD 8(SI), Y1
+	VPXOR        Y2, Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	VSUBPD       Y1, Y3, Y3
+
+whole:
+	CMPQ    BX, $0x00000004
+	JB      rest
+	VMOVUPS (CX), Y4
+	VMOVUPS (DX), Y5
+	VADDPD  Y5, Y4, Y4
+	VSUBPD  Y4, Y4, Y5
+	VCMPPD  $0x03, Y5, Y5, Y5
+	VORPS   Y5, Y2, Y2
+	VMULPD  Y0, Y4, Y4
+	VMAXPD  Y3, Y4, Y4
+	VMINPD  Y1, Y4, Y4
+	VMOVUPS Y4, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	ADDQ    $0x00000020, DX
+	SUBQ    $0x00000004, BX
+	JMP     whole
+
+rest:
+	TESTQ      BX, BX
+	JZ         done
+	LEAQ       firstLanes<>+0(SB), SI
+	NEGQ       BX
+	VMOVUPS    32(SI)(BX*8), Y4
+	VMASKMOVPS (CX), Y4, Y5
+	VMASKMOVPS (DX), Y4, Y6
+	VADDPD     Y6, Y5, Y5
+	VSUBPD     Y5, Y5, Y6
+	VCMPPD     $0x03, Y6, Y6, Y6
+	VORPS      Y6, Y2, Y2
+	VMULPD     Y0, Y5, Y5
+	VMAXPD     Y3, Y5, Y5
+	VMINPD     Y1, Y5, Y5
+	VMASKMOVPS Y5, Y4, (AX)
+
+done:
+	VMOVMSKPD Y2, AX
+	VZEROUPPER
+	MOVL      AX, bad+40(FP)
+	RET
+
+// func tempered32AVX512(dst *float32, logits *float32, noise *float32, n int, s *temperedScalars[float32]) (bad uint32)
+// Requires: AVX, AVX512F
+TEXT ·tempered32AVX512(SB), NOSPLIT, $0-44
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), DX
+	MOVQ         noise+16(FP), BX
+	MOVQ         n+24(FP), CX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSS (SI), Z0
+	VBROADCASTSS 4(SI), Z1
+	KXORW        K1, K1, K1
+	VPXORD       Z2, Z2, Z2
+	VSUBPS       Z1, Z2, Z2
+
+whole:
+	CMPQ    CX, $0x00000010
+	JB      rest
+	VMOVUPS (DX), Z3
+	VMOVUPS (BX), Z4
+	VADDPS  Z4, Z3, Z3
+	VSUBPS  Z3, Z3, Z4
+	VCMPPS  $0x03, Z4, Z4, K2
+	KORW    K2, K1, K1
+	VMULPS  Z0, Z3, Z3
+	VMAXPS  Z2, Z3, Z3
+	VMINPS  Z1, Z3, Z3
+	VMOVUPS Z3, (AX)
+	ADDQ    $0x00000040, AX
+	ADDQ    $0x00000040, DX
+	ADDQ    $0x00000040, BX
+	SUBQ    $0x00000010, CX
+	JMP     whole
+
+rest:
+	TESTQ     CX, CX
+	JZ        done
+	MOVQ      $0x0000000000000001, SI
+	SHLQ      CL, SI
+	DECQ      SI
+	KMOVW     SI, K2
+	VMOVUPS.Z (DX), K2, Z3
+	VMOVUPS.Z (BX), K2, Z4
+	VADDPS    Z4, Z3, Z3
+	VSUBPS    Z3, Z3, Z4
+	VCMPPS    $0x03, Z4, Z4, K3
+	KORW      K3, K1, K1
+	VMULPS    Z0, Z3, Z3
+	VMAXPS    Z2, Z3, Z3
+	VMINPS    Z1, Z3, Z3
+	VMOVUPS   Z3, K2, (AX)
+
+done:
+	KMOVW K1, AX
+	VZEROUPPER
+	MOVL  AX, bad+40(FP)
+	RET
+
+// func tempered32AVX2(dst *float32, logits *float32, noise *float32, n int, s *temperedScalars[float32]) (bad uint32)
+// Requires: AVX, AVX2
+TEXT ·tempered32AVX2(SB), NOSPLIT, $0-44
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         noise+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSS (SI), Y0
+	VBROADCASTSS 4(SI), Y1
+	VPXOR        Y2, Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	VSUBPS       Y1, Y3, Y3
+
+whole:
+	CMPQ    BX, $0x00000008
+	JB      rest
+	VMOVUPS (CX), Y4
+	VMOVUPS (DX), Y5
+	VADDPS  Y5, Y4, Y4
+	VSUBPS  Y4, Y4, Y5
+	VCMPPS  $0x03, Y5, Y5, Y5
+	VORPS   Y5, Y2, Y2
+	VMULPS  Y0, Y4, Y4
+	VMAXPS  Y3, Y4, Y4
+	VMINPS  Y1, Y4, Y4
+	VMOVUPS Y4, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	ADDQ    $0x00000020, DX
+	SUBQ    $0x00000008, BX
+	JMP     whole
+
+rest:
+	TESTQ      BX, BX
+	JZ         done
+	LEAQ       firstLanes<>+0(SB), SI
+	NEGQ       BX
+	VMOVUPS    32(SI)(BX*4), Y4
+	VMASKMOVPS (CX), Y4, Y5
+	VMASKMOVPS (DX), Y4, Y6
+	VADDPS     Y6, Y5, Y5
+	VSUBPS     Y5, Y5, Y6
+	VCMPPS     $0x03, Y6, Y6, Y6
+	VORPS      Y6, Y2, Y2
+	VMULPS     Y0, Y5, Y5
+	VMAXPS     Y3, Y5, Y5
+	VMINPS     Y1, Y5, Y5
+	VMASKMOVPS Y5, Y4, (AX)
+
+done:
+	VMOVMSKPS Y2, AX
 	VZEROUPPER
 	MOVL      AX, bad+40(FP)
 	RET

@@ -12,10 +12,42 @@ func addRow[T Float](sum, excess, row []T) {
 	addRowGo(sum, excess, row)
 }
 
+func addSlope[T Float](sum, noise, shift []T, s *sideScalars[T]) {
+	addSlopeGo(sum, noise, shift, s)
+}
+
 func bce[T Float](dst, logits, targets []T) (bad bool) {
 	return bceGo(dst, logits, targets)
 }
 
+func gapSlope[T Float](dst, side, grad []T, s *sideScalars[T]) {
+	gapSlopeGo(dst, side, grad, s)
+}
+
 func gradBCE[T Float](dst, logits, targets, grad []T) (bad bool) {
 	return gradBCEGo(dst, logits, targets, grad)
+}
+
+func gradReLU[T Float](dst, y, grad []T) {
+	gradReLUGo(dst, y, grad)
+}
+
+func gradSigmoid[T Float](dst, y, grad []T, s *slopeScalars[T]) {
+	gradSigmoidGo(dst, y, grad, s)
+}
+
+func reinMaxSlope[T Float](dst, side, grad []T, s *sideScalars[T]) {
+	reinMaxSlopeGo(dst, side, grad, s)
+}
+
+func sigmoid[T Float](dst, y []T) {
+	sigmoidGo(dst, y)
+}
+
+func step[T Float](dst, y []T) {
+	stepGo(dst, y)
+}
+
+func tempered[T Float](dst, logits, noise []T, s *temperedScalars[T]) (bad bool) {
+	return temperedGo(dst, logits, noise, s)
 }

@@ -5,11 +5,11 @@
 // order: see Dims.
 //
 // The files are grouped by traversal, the way to go through memory: noise.go draws
-// groups of 64 elements, elementwise.go goes along arrays, and rows.go and columns.go
-// along distributions. An op has its entry points, its plain Go and the plain Go of its
-// vector code in a file. Functions whose names end in Go have vector code as well:
-// command asm generates it, the dispatch by level, such as dot for dotGo, and what
-// builds without assembly need.
+// groups of 64 elements, elementwise.go goes along arrays, rows.go and columns.go along
+// distributions, and gemm.go and micro.go multiply matrices tile by tile. An op has its
+// entry points, its plain Go and the plain Go of its vector code in a file. Functions
+// whose names end in Go have vector code as well: command asm generates it, the dispatch
+// by level, such as dot for dotGo, and what builds without assembly need.
 package kernel
 
 // Float is the element type of a kernel.

@@ -10,6 +10,9 @@ const (
 	levelAVX512
 )
 
+// Vectorized reports whether there is vector code for this processor.
+func Vectorized() bool { return level != levelGo }
+
 // lanes returns how many T a vector register holds. There is no code for float64 on
 // AVX-512.
 func lanes[T Float]() int {

@@ -12,7 +12,7 @@ const (
 	Sigmoid
 )
 
-// cost is that of Activate and GradActivate, in nanoseconds per element.
+// cost is that of Activate, in nanoseconds per element.
 func (a Activation) cost() int {
 	if a == Tanh || a == Sigmoid {
 		return costNoise
@@ -63,7 +63,7 @@ func activate[T Float](a Activation, row, bias []T) {
 // GradActivate sets dst to the gradient to z, given y = a(z) and the gradient to y. The
 // derivative of ReLU at 0 is 0.
 func GradActivate[T Float](a Activation, dst, y, grad []T) {
-	split(len(dst), 1, a.cost(), func(lo, hi int) { gradActivate(a, dst[lo:hi], y[lo:hi], grad[lo:hi]) })
+	split(len(dst), 1, costOf[T](costLight), func(lo, hi int) { gradActivate(a, dst[lo:hi], y[lo:hi], grad[lo:hi]) })
 }
 
 func gradActivate[T Float](a Activation, dst, y, grad []T) {
@@ -84,9 +84,9 @@ func gradActivate[T Float](a Activation, dst, y, grad []T) {
 	}
 }
 
-// gradReLU selects bits, which Go compiles to a conditional move. For floats it would
+// gradReLUGo selects bits, which Go compiles to a conditional move. For floats it would
 // compile a branch, which would be mispredicted half of the time.
-func gradReLU[T Float](dst, y, grad []T) {
+func gradReLUGo[T Float](dst, y, grad []T) {
 	if dst, ok := any(dst).([]float32); ok {
 		grad := any(grad).([]float32)
 		for i, v := range any(y).([]float32) {

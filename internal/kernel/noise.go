@@ -53,18 +53,33 @@ func Gumbel[T Float](dst []T, s Stream, loc, scale float64) {
 // fillNoise sets dst to the noise of the array's elements from start on. It may
 // prefetch what is ahead, which has dst's length or is nil.
 func fillNoise[T Float](dst []T, s Stream, start uint64, ahead prefetch[T]) {
+	fill(dst, s, start, ahead, gumbelLaw)
+}
+
+// A law is a distribution of noise. It is not a function, because the arguments of one
+// that is not known when compiled are allocated on the heap.
+type law int
+
+const (
+	gumbelLaw law = iota
+	exponentialLaw
+	logisticLaw
+)
+
+// fill is fillNoise for noise of any law.
+func fill[T Float](dst []T, s Stream, start uint64, ahead prefetch[T], law law) {
 	start += s.First
 	rounds := s.Key.Rounds()
 	offset := int(start % philox.Group)
 	if offset > 0 { // after a first short span, the others are whole groups
 		n := min(philox.Group-offset, len(dst))
-		fillPartOfGroup(dst[:n], s, &rounds, start/philox.Group, offset)
+		fillPartOfGroup(dst[:n], s, &rounds, start/philox.Group, offset, law)
 		dst, start, ahead = dst[n:], start+uint64(n), ahead.after(n)
 	}
 	whole := len(dst) / philox.Group
-	fillGroups(dst[:whole*philox.Group], s, &rounds, start/philox.Group, ahead)
+	fillGroups(dst[:whole*philox.Group], s, &rounds, start/philox.Group, ahead, law)
 	if rest := dst[whole*philox.Group:]; len(rest) > 0 {
-		fillPartOfGroup(rest, s, &rounds, start/philox.Group+uint64(whole), 0)
+		fillPartOfGroup(rest, s, &rounds, start/philox.Group+uint64(whole), 0, law)
 	}
 }
 
@@ -82,14 +97,14 @@ func (p prefetch[T]) after(n int) prefetch[T] {
 }
 
 // fillPartOfGroup sets dst to the noise of a group from an offset on.
-func fillPartOfGroup[T Float](dst []T, s Stream, rounds *[20]uint32, group uint64, offset int) {
+func fillPartOfGroup[T Float](dst []T, s Stream, rounds *[20]uint32, group uint64, offset int, law law) {
 	var all [philox.Group]T
-	fillGroups(all[:], s, rounds, group, prefetch[T]{})
+	fillGroups(all[:], s, rounds, group, prefetch[T]{}, law)
 	copy(dst, all[offset:])
 }
 
 // fillGroups sets dst to the noise of whole groups.
-func fillGroups[T Float](dst []T, s Stream, rounds *[20]uint32, group uint64, ahead prefetch[T]) {
+func fillGroups[T Float](dst []T, s Stream, rounds *[20]uint32, group uint64, ahead prefetch[T], law law) {
 	if len(dst) == 0 {
 		return
 	}
@@ -100,7 +115,14 @@ func fillGroups[T Float](dst []T, s Stream, rounds *[20]uint32, group uint64, ah
 		ahead.b = dst
 	}
 	counter := blockCounter{group * philox.Blocks, s.Draw}
-	gumbel(dst, rounds, &counter, ahead.a, ahead.b)
+	switch law {
+	case gumbelLaw:
+		gumbel(dst, rounds, &counter, ahead.a, ahead.b)
+	case exponentialLaw:
+		exponential(dst, rounds, &counter, ahead.a, ahead.b)
+	default:
+		logistic(dst, rounds, &counter, ahead.a, ahead.b)
+	}
 }
 
 // A blockCounter is the counter of a Philox block.
@@ -110,12 +132,53 @@ type blockCounter struct{ block, draw uint64 }
 // the first block, and keys are those of the rounds: see philox.Key.Rounds. It may
 // prefetch two more arrays, which are at least as long.
 func gumbelGo[T Float](dst []T, keys *[20]uint32, counter *blockCounter, ahead, also []T) {
+	eachGroup(dst, keys, counter, gumbelLaw)
+}
+
+// exponentialGo sets dst to the standard exponential noise of whole groups, E = −log u.
+// The Gumbel noise of the same words is −log E. The other parameters are those of
+// gumbelGo.
+func exponentialGo[T Float](dst []T, keys *[20]uint32, counter *blockCounter, ahead, also []T) {
+	eachGroup(dst, keys, counter, exponentialLaw)
+}
+
+// logisticGo sets dst to the standard logistic noise of whole groups, log u − log(1−u).
+// The other parameters are those of gumbelGo.
+func logisticGo[T Float](dst []T, keys *[20]uint32, counter *blockCounter, ahead, also []T) {
+	eachGroup(dst, keys, counter, logisticLaw)
+}
+
+// logisticOf sets dst to the standard logistic noise of up to philox.Group words. The
+// complement of a word has u and 1−u in exchange.
+func logisticOf[T Float](dst []T, words []uint32) {
+	exponentialOf(dst, words)
+	var complements [philox.Group]uint32
+	var others [philox.Group]T
+	for i, b := range words {
+		complements[i] = ^b
+	}
+	exponentialOf(others[:len(words)], complements[:len(words)])
+	for i, e := range dst {
+		dst[i] = others[i] - e
+	}
+}
+
+// eachGroup sets dst to the noise of whole groups, one after another.
+func eachGroup[T Float](dst []T, keys *[20]uint32, counter *blockCounter, law law) {
 	key := philox.Key{keys[0], keys[10]}
 	start := counter.block / philox.Blocks * philox.Group
 	var words [philox.Group]uint32
 	for lo := 0; lo < len(dst); lo += philox.Group {
 		philox.Fill(words[:], key, counter.draw, start+uint64(lo))
-		gumbelOf(dst[lo:lo+philox.Group], words[:])
+		group := dst[lo : lo+philox.Group]
+		switch law {
+		case gumbelLaw:
+			gumbelOf(group, words[:])
+		case exponentialLaw:
+			exponentialOf(group, words[:])
+		default:
+			logisticOf(group, words[:])
+		}
 	}
 }
 
@@ -126,6 +189,16 @@ func gumbelOf[T Float](dst []T, words []uint32) {
 		gumbel32(dst, words)
 	case []float64:
 		gumbel64(dst, words)
+	}
+}
+
+// exponentialOf sets dst to the standard exponential noise of up to philox.Group words.
+func exponentialOf[T Float](dst []T, words []uint32) {
+	switch dst := any(dst).(type) {
+	case []float32:
+		exponential32(dst, words)
+	case []float64:
+		exponential64(dst, words)
 	}
 }
 
@@ -144,10 +217,10 @@ func fold(b uint32) (word, isV uint32) {
 	return b ^ ^isV, isV
 }
 
-// gumbel32 sets dst to the standard Gumbel noise of up to philox.Group words.
+// exponential32 sets dst to the standard exponential noise of up to philox.Group words.
 // It works in stages, each a loop of short chains of operations. Element by element,
 // the chain would be longer than the processor looks ahead.
-func gumbel32(dst []float32, words []uint32) {
+func exponential32(dst []float32, words []uint32) {
 	var exponents [philox.Group]float32
 	for i, b := range words {
 		word, isV := fold(b)
@@ -158,6 +231,12 @@ func gumbel32(dst []float32, words []uint32) {
 		exponents[i%philox.Group] = float32(e &^ int32(isV))
 	}
 	minusLogRelative32(dst, &exponents)
+}
+
+// gumbel32 sets dst to the standard Gumbel noise of up to philox.Group words.
+func gumbel32(dst []float32, words []uint32) {
+	exponential32(dst, words)
+	var exponents [philox.Group]float32
 	for i, x := range dst {
 		m, e := reduce32(math.Float32bits(x))
 		dst[i] = math.Float32frombits(m) - 1
@@ -166,8 +245,8 @@ func gumbel32(dst []float32, words []uint32) {
 	minusLogAbsolute32(dst, &exponents)
 }
 
-// gumbel64 is gumbel32 for float64.
-func gumbel64(dst []float64, words []uint32) {
+// exponential64 is exponential32 for float64.
+func exponential64(dst []float64, words []uint32) {
 	var exponents [philox.Group]float64
 	for i, b := range words {
 		word, isV := fold(b)
@@ -181,6 +260,11 @@ func gumbel64(dst []float64, words []uint32) {
 	for i, f := range dst {
 		dst[i] = minusLog64(f, exponents[i%philox.Group])
 	}
+}
+
+// gumbel64 is gumbel32 for float64.
+func gumbel64(dst []float64, words []uint32) {
+	exponential64(dst, words)
 	for i, x := range dst {
 		m, e := reduce64(math.Float64bits(x))
 		dst[i] = minusLog64(math.Float64frombits(m)-1, float64(e))

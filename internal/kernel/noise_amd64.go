@@ -6,6 +6,20 @@ package kernel
 
 import "unsafe"
 
+// exponential is exponentialGo at the level in use.
+func exponential[T Float](dst []T, keys *[20]uint32, counter *blockCounter, ahead, also []T) {
+	switch {
+	case level == levelGo:
+		exponentialGo(dst, keys, counter, ahead, also)
+	case unsafe.Sizeof(T(0)) == 8:
+		exponential64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), len(dst)/64, keys, counter, (*float64)(unsafe.Pointer(unsafe.SliceData(ahead))), (*float64)(unsafe.Pointer(unsafe.SliceData(also))))
+	case level == levelAVX512:
+		exponential32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), len(dst)/64, keys, counter, (*float32)(unsafe.Pointer(unsafe.SliceData(ahead))), (*float32)(unsafe.Pointer(unsafe.SliceData(also))))
+	default:
+		exponential32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), len(dst)/64, keys, counter, (*float32)(unsafe.Pointer(unsafe.SliceData(ahead))), (*float32)(unsafe.Pointer(unsafe.SliceData(also))))
+	}
+}
+
 // gumbel is gumbelGo at the level in use.
 func gumbel[T Float](dst []T, keys *[20]uint32, counter *blockCounter, ahead, also []T) {
 	switch {
@@ -20,41 +34,79 @@ func gumbel[T Float](dst []T, keys *[20]uint32, counter *blockCounter, ahead, al
 	}
 }
 
+// logistic is logisticGo at the level in use.
+func logistic[T Float](dst []T, keys *[20]uint32, counter *blockCounter, ahead, also []T) {
+	switch {
+	case level == levelGo:
+		logisticGo(dst, keys, counter, ahead, also)
+	case unsafe.Sizeof(T(0)) == 8:
+		logistic64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), len(dst)/64, keys, counter, (*float64)(unsafe.Pointer(unsafe.SliceData(ahead))), (*float64)(unsafe.Pointer(unsafe.SliceData(also))))
+	case level == levelAVX512:
+		logistic32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), len(dst)/64, keys, counter, (*float32)(unsafe.Pointer(unsafe.SliceData(ahead))), (*float32)(unsafe.Pointer(unsafe.SliceData(also))))
+	default:
+		logistic32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), len(dst)/64, keys, counter, (*float32)(unsafe.Pointer(unsafe.SliceData(ahead))), (*float32)(unsafe.Pointer(unsafe.SliceData(also))))
+	}
+}
+
+// exponential64AVX2 computes on AVX2
+//
+//	eachGroup(dst, keys, counter, exponentialLaw)
+//
+//go:noescape
+func exponential64AVX2(dst *float64, groups int, keys *[20]uint32, counter *blockCounter, ahead, also *float64)
+
+// exponential32AVX512 computes on AVX512
+//
+//	eachGroup(dst, keys, counter, exponentialLaw)
+//
+//go:noescape
+func exponential32AVX512(dst *float32, groups int, keys *[20]uint32, counter *blockCounter, ahead, also *float32)
+
+// exponential32AVX2 computes on AVX2
+//
+//	eachGroup(dst, keys, counter, exponentialLaw)
+//
+//go:noescape
+func exponential32AVX2(dst *float32, groups int, keys *[20]uint32, counter *blockCounter, ahead, also *float32)
+
 // gumbel64AVX2 computes on AVX2
 //
-//	key := philox.Key{keys[0], keys[10]}
-//	start := counter.block / philox.Blocks * philox.Group
-//	var words [philox.Group]uint32
-//	for lo := 0; lo < len(dst); lo += philox.Group {
-//		philox.Fill(words[:], key, counter.draw, start+uint64(lo))
-//		gumbelOf(dst[lo:lo+philox.Group], words[:])
-//	}
+//	eachGroup(dst, keys, counter, gumbelLaw)
 //
 //go:noescape
 func gumbel64AVX2(dst *float64, groups int, keys *[20]uint32, counter *blockCounter, ahead, also *float64)
 
 // gumbel32AVX512 computes on AVX512
 //
-//	key := philox.Key{keys[0], keys[10]}
-//	start := counter.block / philox.Blocks * philox.Group
-//	var words [philox.Group]uint32
-//	for lo := 0; lo < len(dst); lo += philox.Group {
-//		philox.Fill(words[:], key, counter.draw, start+uint64(lo))
-//		gumbelOf(dst[lo:lo+philox.Group], words[:])
-//	}
+//	eachGroup(dst, keys, counter, gumbelLaw)
 //
 //go:noescape
 func gumbel32AVX512(dst *float32, groups int, keys *[20]uint32, counter *blockCounter, ahead, also *float32)
 
 // gumbel32AVX2 computes on AVX2
 //
-//	key := philox.Key{keys[0], keys[10]}
-//	start := counter.block / philox.Blocks * philox.Group
-//	var words [philox.Group]uint32
-//	for lo := 0; lo < len(dst); lo += philox.Group {
-//		philox.Fill(words[:], key, counter.draw, start+uint64(lo))
-//		gumbelOf(dst[lo:lo+philox.Group], words[:])
-//	}
+//	eachGroup(dst, keys, counter, gumbelLaw)
 //
 //go:noescape
 func gumbel32AVX2(dst *float32, groups int, keys *[20]uint32, counter *blockCounter, ahead, also *float32)
+
+// logistic64AVX2 computes on AVX2
+//
+//	eachGroup(dst, keys, counter, logisticLaw)
+//
+//go:noescape
+func logistic64AVX2(dst *float64, groups int, keys *[20]uint32, counter *blockCounter, ahead, also *float64)
+
+// logistic32AVX512 computes on AVX512
+//
+//	eachGroup(dst, keys, counter, logisticLaw)
+//
+//go:noescape
+func logistic32AVX512(dst *float32, groups int, keys *[20]uint32, counter *blockCounter, ahead, also *float32)
+
+// logistic32AVX2 computes on AVX2
+//
+//	eachGroup(dst, keys, counter, logisticLaw)
+//
+//go:noescape
+func logistic32AVX2(dst *float32, groups int, keys *[20]uint32, counter *blockCounter, ahead, also *float32)

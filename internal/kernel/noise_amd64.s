@@ -4,6 +4,3469 @@
 
 #include "textflag.h"
 
+// func exponential64AVX2(dst *float64, groups int, keys *[20]uint32, counter *blockCounter, ahead *float64, also *float64)
+// Requires: AVX, AVX2, MMX+
+TEXT ·exponential64AVX2(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         groups+8(FP), CX
+	MOVQ         keys+16(FP), DX
+	MOVQ         counter+24(FP), BX
+	MOVQ         ahead+32(FP), SI
+	MOVQ         also+40(FP), DI
+	MOVQ         (BX), R8
+	VPBROADCASTD 8(BX), Y0
+	VPBROADCASTD 12(BX), Y1
+	MOVL         R8, BX
+	MOVQ         R8, R9
+	SHRQ         $0x20, R9
+	VMOVD        BX, X2
+	VPBROADCASTD X2, Y3
+	VMOVD        R9, X2
+	VPBROADCASTD X2, Y2
+	VPADDD       iota<>+0(SB), Y3, Y3
+	VMOVAPS      Y0, Y5
+	VMOVAPS      Y1, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y4
+	VPSRLQ       $0x20, Y3, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
+	VPMULLD      wordd2511f53<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y7, Y4, Y7
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y8
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y4, Y8, Y4
+	VPBROADCASTD (DX), Y8
+	VPXOR        Y2, Y4, Y4
+	VPXOR        Y8, Y4, Y4
+	VPBROADCASTD 40(DX), Y2
+	VPXOR        Y6, Y7, Y7
+	VPXOR        Y2, Y7, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y6, Y6
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y6, Y2, Y6
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y8
+	VPSRLQ       $0x20, Y7, Y2
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y2
+	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y2, Y8, Y2
+	VPBROADCASTD 4(DX), Y8
+	VPXOR        Y5, Y2, Y2
+	VPXOR        Y8, Y2, Y2
+	VPBROADCASTD 44(DX), Y5
+	VPXOR        Y3, Y6, Y6
+	VPXOR        Y5, Y6, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y2, Y3
+	VPSRLQ       $0x20, Y2, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
+	VPSHUFD      $0xf5, Y3, Y3
+	VPBLENDD     $0xaa, Y5, Y3, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y8
+	VPSRLQ       $0x20, Y6, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y3
+	VPMULLD      wordcd9e8d57<>+0(SB), Y6, Y6
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y3, Y8, Y3
+	VPBROADCASTD 8(DX), Y8
+	VPXOR        Y7, Y3, Y3
+	VPXOR        Y8, Y3, Y3
+	VPBROADCASTD 48(DX), Y7
+	VPXOR        Y4, Y5, Y5
+	VPXOR        Y7, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y4
+	VPSRLQ       $0x20, Y3, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
+	VPMULLD      wordd2511f53<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y7, Y4, Y7
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y8
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y4, Y8, Y4
+	VPBROADCASTD 12(DX), Y8
+	VPXOR        Y6, Y4, Y4
+	VPXOR        Y8, Y4, Y4
+	VPBROADCASTD 52(DX), Y6
+	VPXOR        Y2, Y7, Y7
+	VPXOR        Y6, Y7, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y6, Y6
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y6, Y2, Y6
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y8
+	VPSRLQ       $0x20, Y7, Y2
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y2
+	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y2, Y8, Y2
+	VPBROADCASTD 16(DX), Y8
+	VPXOR        Y5, Y2, Y2
+	VPXOR        Y8, Y2, Y2
+	VPBROADCASTD 56(DX), Y5
+	VPXOR        Y3, Y6, Y6
+	VPXOR        Y5, Y6, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y2, Y3
+	VPSRLQ       $0x20, Y2, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
+	VPSHUFD      $0xf5, Y3, Y3
+	VPBLENDD     $0xaa, Y5, Y3, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y8
+	VPSRLQ       $0x20, Y6, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y3
+	VPMULLD      wordcd9e8d57<>+0(SB), Y6, Y6
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y3, Y8, Y3
+	VPBROADCASTD 20(DX), Y8
+	VPXOR        Y7, Y3, Y3
+	VPXOR        Y8, Y3, Y3
+	VPBROADCASTD 60(DX), Y7
+	VPXOR        Y4, Y5, Y5
+	VPXOR        Y7, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y4
+	VPSRLQ       $0x20, Y3, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
+	VPMULLD      wordd2511f53<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y7, Y4, Y7
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y8
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y4, Y8, Y4
+	VPBROADCASTD 24(DX), Y8
+	VPXOR        Y6, Y4, Y4
+	VPXOR        Y8, Y4, Y4
+	VPBROADCASTD 64(DX), Y6
+	VPXOR        Y2, Y7, Y7
+	VPXOR        Y6, Y7, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y6, Y6
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y6, Y2, Y6
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y8
+	VPSRLQ       $0x20, Y7, Y2
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y2
+	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y2, Y8, Y2
+	VPBROADCASTD 28(DX), Y8
+	VPXOR        Y5, Y2, Y2
+	VPXOR        Y8, Y2, Y2
+	VPBROADCASTD 68(DX), Y5
+	VPXOR        Y3, Y6, Y6
+	VPXOR        Y5, Y6, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y2, Y5
+	VPSRLQ       $0x20, Y2, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
+	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
+	VPSHUFD      $0xf5, Y5, Y5
+	VPBLENDD     $0xaa, Y3, Y5, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y8
+	VPSRLQ       $0x20, Y6, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y5
+	VPMULLD      wordcd9e8d57<>+0(SB), Y6, Y6
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y5, Y8, Y5
+	VPBROADCASTD 32(DX), Y8
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y8, Y5, Y5
+	VPBROADCASTD 72(DX), Y7
+	VPXOR        Y4, Y3, Y3
+	VPXOR        Y7, Y3, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y7
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y7, Y7
+	VPBLENDD     $0xaa, Y4, Y7, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y7
+	VPSRLQ       $0x20, Y3, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y7, Y7
+	VPBLENDD     $0xaa, Y8, Y7, Y8
+	VPBROADCASTD 36(DX), Y7
+	VPXOR        Y6, Y8, Y8
+	VPXOR        Y7, Y8, Y8
+	VPBROADCASTD 76(DX), Y6
+	VPXOR        Y2, Y4, Y4
+	VPXOR        Y6, Y4, Y4
+	VMOVAPS      Y8, Y2
+	VMOVAPS      Y3, Y3
+	VMOVAPS      Y4, Y4
+	VMOVAPS      Y5, Y5
+
+loop:
+	TESTQ        CX, CX
+	JZ           done
+	VMOVAPS      Y2, Y2
+	VMOVAPS      Y3, Y3
+	VMOVAPS      Y4, Y6
+	VMOVAPS      Y5, Y7
+	MOVL         R8, BX
+	MOVQ         R8, R9
+	SHRQ         $0x20, R9
+	VMOVD        BX, X4
+	VPBROADCASTD X4, Y5
+	VMOVD        R9, X4
+	VPBROADCASTD X4, Y8
+	VPADDD       iota<>+32(SB), Y5, Y5
+	VMOVAPS      Y0, Y11
+	VMOVAPS      Y1, Y10
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y4
+	VPSRLQ       $0x20, Y5, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y9, Y4, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y12
+	VPSRLQ       $0x20, Y11, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y11, Y11
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y4, Y12, Y4
+	VPBROADCASTD (DX), Y12
+	VPXOR        Y8, Y4, Y4
+	VPXOR        Y12, Y4, Y4
+	VPBROADCASTD 40(DX), Y8
+	VPXOR        Y10, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y8
+	VPSRLQ       $0x20, Y4, Y10
+	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y10
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y10, Y8, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y12
+	VPSRLQ       $0x20, Y9, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y8, Y12, Y8
+	VPBROADCASTD 4(DX), Y12
+	VPXOR        Y11, Y8, Y8
+	VPXOR        Y12, Y8, Y8
+	VPBROADCASTD 44(DX), Y11
+	VPXOR        Y5, Y10, Y10
+	VPXOR        Y11, Y10, Y10
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y5
+	VPSRLQ       $0x20, Y8, Y11
+	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y11
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y5, Y5
+	VPBLENDD     $0xaa, Y11, Y5, Y11
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y12
+	VPSRLQ       $0x20, Y10, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y5
+	VPMULLD      wordcd9e8d57<>+0(SB), Y10, Y10
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y5, Y12, Y5
+	VPBROADCASTD 8(DX), Y12
+	VPXOR        Y9, Y5, Y5
+	VPXOR        Y12, Y5, Y5
+	VPBROADCASTD 48(DX), Y9
+	VPXOR        Y4, Y11, Y11
+	VPXOR        Y9, Y11, Y11
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y4
+	VPSRLQ       $0x20, Y5, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y9, Y4, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y12
+	VPSRLQ       $0x20, Y11, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y11, Y11
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y4, Y12, Y4
+	VPBROADCASTD 12(DX), Y12
+	VPXOR        Y10, Y4, Y4
+	VPXOR        Y12, Y4, Y4
+	VPBROADCASTD 52(DX), Y10
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y10
+	VPSRLQ       $0x20, Y4, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y8
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y8, Y10, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y12
+	VPSRLQ       $0x20, Y9, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y10
+	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y10, Y12, Y10
+	VPBROADCASTD 16(DX), Y12
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y12, Y10, Y10
+	VPBROADCASTD 56(DX), Y11
+	VPXOR        Y5, Y8, Y8
+	VPXOR        Y11, Y8, Y8
+	VEXTRACTI128 $0x00, Y2, X5
+	VMOVDQU      word3fffffff<>+0(SB), X11
+	VPMINUD      X11, X5, X11
+	VPCMPEQD     X5, X11, X11
+	VPCMPEQD     X12, X12, X12
+	VPXOR        X11, X12, X12
+	VPXOR        X12, X5, X5
+	VCVTDQ2PD    X5, Y12
+	VPSRAD       $0x1f, X5, X5
+	VPMOVSXDQ    X5, Y14
+	VANDPD       quad41f0000000000000<>+0(SB), Y14, Y14
+	VADDPD       Y14, Y12, Y12
+	VADDPD       quad3fe0000000000000<>+0(SB), Y12, Y12
+	VMULPD       quad3df0000000000000<>+0(SB), Y12, Y12
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y12, Y5
+	VPSHUFD      $0xdd, Y5, Y13
+	VPERMQ       $0x08, Y13, Y13
+	VPSRAD       $0x14, X13, X13
+	VPAND        quad000fffffffffffff<>+0(SB), Y5, Y5
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y5, Y5
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y5, Y5
+	VPANDN       X13, X11, X13
+	VCVTDQ2PD    X13, Y13
+	VPMOVSXDQ    X11, Y14
+	VXORPD       quad8000000000000000<>+0(SB), Y12, Y12
+	VBLENDVPD    Y14, Y12, Y5, Y5
+	VADDPD       quad4000000000000000<>+0(SB), Y5, Y11
+	VDIVPD       Y11, Y5, Y11
+	VMULPD       Y11, Y11, Y12
+	VMULPD       Y12, Y12, Y14
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y14, Y15
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
+	VMULPD       Y14, Y15, Y15
+	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
+	VMULPD       Y14, Y15, Y15
+	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
+	VMULPD       Y12, Y15, Y15
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y14, Y12
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y14, Y12, Y12
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y14, Y12, Y12
+	VADDPD       Y15, Y12, Y12
+	VMULPD       Y5, Y5, Y14
+	VMULPD       quad3fe0000000000000<>+0(SB), Y14, Y14
+	VADDPD       Y12, Y14, Y12
+	VMULPD       Y11, Y12, Y12
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y13, Y11
+	VADDPD       Y11, Y12, Y12
+	VSUBPD       Y12, Y14, Y14
+	VSUBPD       Y5, Y14, Y14
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y13, Y11
+	VSUBPD       Y11, Y14, Y14
+	VMOVUPD      Y14, (AX)
+	VEXTRACTI128 $0x01, Y2, X2
+	VMOVDQU      word3fffffff<>+0(SB), X5
+	VPMINUD      X5, X2, X5
+	VPCMPEQD     X2, X5, X5
+	VPCMPEQD     X11, X11, X11
+	VPXOR        X5, X11, X11
+	VPXOR        X11, X2, X2
+	VCVTDQ2PD    X2, Y11
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y13
+	VANDPD       quad41f0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y13, Y11, Y11
+	VADDPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VMULPD       quad3df0000000000000<>+0(SB), Y11, Y11
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y11, Y2
+	VPSHUFD      $0xdd, Y2, Y12
+	VPERMQ       $0x08, Y12, Y12
+	VPSRAD       $0x14, X12, X12
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X12, X5, X12
+	VCVTDQ2PD    X12, Y12
+	VPMOVSXDQ    X5, Y13
+	VXORPD       quad8000000000000000<>+0(SB), Y11, Y11
+	VBLENDVPD    Y13, Y11, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
+	VDIVPD       Y5, Y2, Y5
+	VMULPD       Y5, Y5, Y11
+	VMULPD       Y11, Y11, Y13
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y14
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
+	VMULPD       Y11, Y14, Y14
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y11
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       Y14, Y11, Y11
+	VMULPD       Y2, Y2, Y13
+	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y11, Y13, Y11
+	VMULPD       Y5, Y11, Y11
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y12, Y5
+	VADDPD       Y5, Y11, Y11
+	VSUBPD       Y11, Y13, Y13
+	VSUBPD       Y2, Y13, Y13
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y12, Y5
+	VSUBPD       Y5, Y13, Y13
+	VMOVUPD      Y13, 32(AX)
+	VEXTRACTI128 $0x00, Y3, X2
+	VMOVDQU      word3fffffff<>+0(SB), X5
+	VPMINUD      X5, X2, X5
+	VPCMPEQD     X2, X5, X5
+	VPCMPEQD     X11, X11, X11
+	VPXOR        X5, X11, X11
+	VPXOR        X11, X2, X2
+	VCVTDQ2PD    X2, Y11
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y13
+	VANDPD       quad41f0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y13, Y11, Y11
+	VADDPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VMULPD       quad3df0000000000000<>+0(SB), Y11, Y11
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y11, Y2
+	VPSHUFD      $0xdd, Y2, Y12
+	VPERMQ       $0x08, Y12, Y12
+	VPSRAD       $0x14, X12, X12
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X12, X5, X12
+	VCVTDQ2PD    X12, Y12
+	VPMOVSXDQ    X5, Y13
+	VXORPD       quad8000000000000000<>+0(SB), Y11, Y11
+	VBLENDVPD    Y13, Y11, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
+	VDIVPD       Y5, Y2, Y5
+	VMULPD       Y5, Y5, Y11
+	VMULPD       Y11, Y11, Y13
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y14
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
+	VMULPD       Y11, Y14, Y14
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y11
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       Y14, Y11, Y11
+	VMULPD       Y2, Y2, Y13
+	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y11, Y13, Y11
+	VMULPD       Y5, Y11, Y11
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y12, Y5
+	VADDPD       Y5, Y11, Y11
+	VSUBPD       Y11, Y13, Y13
+	VSUBPD       Y2, Y13, Y13
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y12, Y5
+	VSUBPD       Y5, Y13, Y13
+	VMOVUPD      Y13, 128(AX)
+	VEXTRACTI128 $0x01, Y3, X2
+	VMOVDQU      word3fffffff<>+0(SB), X3
+	VPMINUD      X3, X2, X3
+	VPCMPEQD     X2, X3, X3
+	VPCMPEQD     X5, X5, X5
+	VPXOR        X3, X5, X5
+	VPXOR        X5, X2, X2
+	VCVTDQ2PD    X2, Y5
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y12
+	VANDPD       quad41f0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y12, Y5, Y5
+	VADDPD       quad3fe0000000000000<>+0(SB), Y5, Y5
+	VMULPD       quad3df0000000000000<>+0(SB), Y5, Y5
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y5, Y2
+	VPSHUFD      $0xdd, Y2, Y11
+	VPERMQ       $0x08, Y11, Y11
+	VPSRAD       $0x14, X11, X11
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X11, X3, X11
+	VCVTDQ2PD    X11, Y11
+	VPMOVSXDQ    X3, Y12
+	VXORPD       quad8000000000000000<>+0(SB), Y5, Y5
+	VBLENDVPD    Y12, Y5, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
+	VDIVPD       Y3, Y2, Y3
+	VMULPD       Y3, Y3, Y5
+	VMULPD       Y5, Y5, Y12
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y13
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y5, Y13, Y13
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y5
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y5, Y5
+	VMULPD       Y12, Y5, Y5
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y5, Y5
+	VMULPD       Y12, Y5, Y5
+	VADDPD       Y13, Y5, Y5
+	VMULPD       Y2, Y2, Y12
+	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y5, Y12, Y5
+	VMULPD       Y3, Y5, Y5
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y3
+	VADDPD       Y3, Y5, Y5
+	VSUBPD       Y5, Y12, Y12
+	VSUBPD       Y2, Y12, Y12
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y3
+	VSUBPD       Y3, Y12, Y12
+	VMOVUPD      Y12, 160(AX)
+	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y3
+	VPSRLQ       $0x20, Y10, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y10, Y2
+	VPSHUFD      $0xf5, Y3, Y3
+	VPBLENDD     $0xaa, Y5, Y3, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y10
+	VPSRLQ       $0x20, Y8, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y3
+	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y3, Y10, Y3
+	VPBROADCASTD 20(DX), Y10
+	VPXOR        Y9, Y3, Y3
+	VPXOR        Y10, Y3, Y3
+	VPBROADCASTD 60(DX), Y9
+	VPXOR        Y4, Y5, Y5
+	VPXOR        Y9, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y4
+	VPSRLQ       $0x20, Y3, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y9, Y4, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y10
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y4, Y10, Y4
+	VPBROADCASTD 24(DX), Y10
+	VPXOR        Y8, Y4, Y4
+	VPXOR        Y10, Y4, Y4
+	VPBROADCASTD 64(DX), Y8
+	VPXOR        Y2, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y8
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y10
+	VPSRLQ       $0x20, Y9, Y2
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y2
+	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y2, Y10, Y2
+	VPBROADCASTD 28(DX), Y10
+	VPXOR        Y5, Y2, Y2
+	VPXOR        Y10, Y2, Y2
+	VPBROADCASTD 68(DX), Y5
+	VPXOR        Y3, Y8, Y8
+	VPXOR        Y5, Y8, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y2, Y5
+	VPSRLQ       $0x20, Y2, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
+	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
+	VPSHUFD      $0xf5, Y5, Y5
+	VPBLENDD     $0xaa, Y3, Y5, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y10
+	VPSRLQ       $0x20, Y8, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y5
+	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y5, Y10, Y5
+	VPBROADCASTD 32(DX), Y10
+	VPXOR        Y9, Y5, Y5
+	VPXOR        Y10, Y5, Y5
+	VPBROADCASTD 72(DX), Y9
+	VPXOR        Y4, Y3, Y3
+	VPXOR        Y9, Y3, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y9
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y9, Y9
+	VPBLENDD     $0xaa, Y4, Y9, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y9
+	VPSRLQ       $0x20, Y3, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y10
+	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y9, Y9
+	VPBLENDD     $0xaa, Y10, Y9, Y10
+	VPBROADCASTD 36(DX), Y9
+	VPXOR        Y8, Y10, Y10
+	VPXOR        Y9, Y10, Y10
+	VPBROADCASTD 76(DX), Y8
+	VPXOR        Y2, Y4, Y4
+	VPXOR        Y8, Y4, Y4
+	VMOVAPS      Y10, Y2
+	VMOVAPS      Y3, Y3
+	VMOVAPS      Y4, Y4
+	VMOVAPS      Y5, Y5
+	VEXTRACTI128 $0x00, Y6, X8
+	VMOVDQU      word3fffffff<>+0(SB), X9
+	VPMINUD      X9, X8, X9
+	VPCMPEQD     X8, X9, X9
+	VPCMPEQD     X10, X10, X10
+	VPXOR        X9, X10, X10
+	VPXOR        X10, X8, X8
+	VCVTDQ2PD    X8, Y10
+	VPSRAD       $0x1f, X8, X8
+	VPMOVSXDQ    X8, Y12
+	VANDPD       quad41f0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y12, Y10, Y10
+	VADDPD       quad3fe0000000000000<>+0(SB), Y10, Y10
+	VMULPD       quad3df0000000000000<>+0(SB), Y10, Y10
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y10, Y8
+	VPSHUFD      $0xdd, Y8, Y11
+	VPERMQ       $0x08, Y11, Y11
+	VPSRAD       $0x14, X11, X11
+	VPAND        quad000fffffffffffff<>+0(SB), Y8, Y8
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y8, Y8
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y8, Y8
+	VPANDN       X11, X9, X11
+	VCVTDQ2PD    X11, Y11
+	VPMOVSXDQ    X9, Y12
+	VXORPD       quad8000000000000000<>+0(SB), Y10, Y10
+	VBLENDVPD    Y12, Y10, Y8, Y8
+	VADDPD       quad4000000000000000<>+0(SB), Y8, Y9
+	VDIVPD       Y9, Y8, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y12
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y13
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y10
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y12, Y10, Y10
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y12, Y10, Y10
+	VADDPD       Y13, Y10, Y10
+	VMULPD       Y8, Y8, Y12
+	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y10, Y12, Y10
+	VMULPD       Y9, Y10, Y10
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y9
+	VADDPD       Y9, Y10, Y10
+	VSUBPD       Y10, Y12, Y12
+	VSUBPD       Y8, Y12, Y12
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y9
+	VSUBPD       Y9, Y12, Y12
+	VMOVUPD      Y12, 256(AX)
+	VEXTRACTI128 $0x01, Y6, X6
+	VMOVDQU      word3fffffff<>+0(SB), X8
+	VPMINUD      X8, X6, X8
+	VPCMPEQD     X6, X8, X8
+	VPCMPEQD     X9, X9, X9
+	VPXOR        X8, X9, X9
+	VPXOR        X9, X6, X6
+	VCVTDQ2PD    X6, Y9
+	VPSRAD       $0x1f, X6, X6
+	VPMOVSXDQ    X6, Y11
+	VANDPD       quad41f0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y11, Y9, Y9
+	VADDPD       quad3fe0000000000000<>+0(SB), Y9, Y9
+	VMULPD       quad3df0000000000000<>+0(SB), Y9, Y9
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y6
+	VPSHUFD      $0xdd, Y6, Y10
+	VPERMQ       $0x08, Y10, Y10
+	VPSRAD       $0x14, X10, X10
+	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
+	VPANDN       X10, X8, X10
+	VCVTDQ2PD    X10, Y10
+	VPMOVSXDQ    X8, Y11
+	VXORPD       quad8000000000000000<>+0(SB), Y9, Y9
+	VBLENDVPD    Y11, Y9, Y6, Y6
+	VADDPD       quad4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD       Y8, Y6, Y8
+	VMULPD       Y8, Y8, Y9
+	VMULPD       Y9, Y9, Y11
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y12
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
+	VMULPD       Y9, Y12, Y12
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y9
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       Y12, Y9, Y9
+	VMULPD       Y6, Y6, Y11
+	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y9, Y11, Y9
+	VMULPD       Y8, Y9, Y9
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y10, Y8
+	VADDPD       Y8, Y9, Y9
+	VSUBPD       Y9, Y11, Y11
+	VSUBPD       Y6, Y11, Y11
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y10, Y8
+	VSUBPD       Y8, Y11, Y11
+	VMOVUPD      Y11, 288(AX)
+	VEXTRACTI128 $0x00, Y7, X6
+	VMOVDQU      word3fffffff<>+0(SB), X8
+	VPMINUD      X8, X6, X8
+	VPCMPEQD     X6, X8, X8
+	VPCMPEQD     X9, X9, X9
+	VPXOR        X8, X9, X9
+	VPXOR        X9, X6, X6
+	VCVTDQ2PD    X6, Y9
+	VPSRAD       $0x1f, X6, X6
+	VPMOVSXDQ    X6, Y11
+	VANDPD       quad41f0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y11, Y9, Y9
+	VADDPD       quad3fe0000000000000<>+0(SB), Y9, Y9
+	VMULPD       quad3df0000000000000<>+0(SB), Y9, Y9
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y6
+	VPSHUFD      $0xdd, Y6, Y10
+	VPERMQ       $0x08, Y10, Y10
+	VPSRAD       $0x14, X10, X10
+	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
+	VPANDN       X10, X8, X10
+	VCVTDQ2PD    X10, Y10
+	VPMOVSXDQ    X8, Y11
+	VXORPD       quad8000000000000000<>+0(SB), Y9, Y9
+	VBLENDVPD    Y11, Y9, Y6, Y6
+	VADDPD       quad4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD       Y8, Y6, Y8
+	VMULPD       Y8, Y8, Y9
+	VMULPD       Y9, Y9, Y11
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y12
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
+	VMULPD       Y9, Y12, Y12
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y9
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       Y12, Y9, Y9
+	VMULPD       Y6, Y6, Y11
+	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y9, Y11, Y9
+	VMULPD       Y8, Y9, Y9
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y10, Y8
+	VADDPD       Y8, Y9, Y9
+	VSUBPD       Y9, Y11, Y11
+	VSUBPD       Y6, Y11, Y11
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y10, Y8
+	VSUBPD       Y8, Y11, Y11
+	VMOVUPD      Y11, 384(AX)
+	VEXTRACTI128 $0x01, Y7, X6
+	VMOVDQU      word3fffffff<>+0(SB), X7
+	VPMINUD      X7, X6, X7
+	VPCMPEQD     X6, X7, X7
+	VPCMPEQD     X8, X8, X8
+	VPXOR        X7, X8, X8
+	VPXOR        X8, X6, X6
+	VCVTDQ2PD    X6, Y8
+	VPSRAD       $0x1f, X6, X6
+	VPMOVSXDQ    X6, Y10
+	VANDPD       quad41f0000000000000<>+0(SB), Y10, Y10
+	VADDPD       Y10, Y8, Y8
+	VADDPD       quad3fe0000000000000<>+0(SB), Y8, Y8
+	VMULPD       quad3df0000000000000<>+0(SB), Y8, Y8
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y8, Y6
+	VPSHUFD      $0xdd, Y6, Y9
+	VPERMQ       $0x08, Y9, Y9
+	VPSRAD       $0x14, X9, X9
+	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
+	VPANDN       X9, X7, X9
+	VCVTDQ2PD    X9, Y9
+	VPMOVSXDQ    X7, Y10
+	VXORPD       quad8000000000000000<>+0(SB), Y8, Y8
+	VBLENDVPD    Y10, Y8, Y6, Y6
+	VADDPD       quad4000000000000000<>+0(SB), Y6, Y7
+	VDIVPD       Y7, Y6, Y7
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y8, Y8, Y10
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y10, Y11
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y11, Y11
+	VMULPD       Y10, Y11, Y11
+	VADDPD       quad3fd2492494229359<>+0(SB), Y11, Y11
+	VMULPD       Y10, Y11, Y11
+	VADDPD       quad3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y10, Y8
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
+	VMULPD       Y10, Y8, Y8
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
+	VMULPD       Y10, Y8, Y8
+	VADDPD       Y11, Y8, Y8
+	VMULPD       Y6, Y6, Y10
+	VMULPD       quad3fe0000000000000<>+0(SB), Y10, Y10
+	VADDPD       Y8, Y10, Y8
+	VMULPD       Y7, Y8, Y8
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y9, Y7
+	VADDPD       Y7, Y8, Y8
+	VSUBPD       Y8, Y10, Y10
+	VSUBPD       Y6, Y10, Y10
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y9, Y7
+	VSUBPD       Y7, Y10, Y10
+	VMOVUPD      Y10, 416(AX)
+	VMOVAPS      Y2, Y2
+	VMOVAPS      Y3, Y3
+	VMOVAPS      Y4, Y6
+	VMOVAPS      Y5, Y7
+	ADDQ         $0x10, R8
+	MOVL         R8, BX
+	MOVQ         R8, R9
+	SHRQ         $0x20, R9
+	VMOVD        BX, X4
+	VPBROADCASTD X4, Y5
+	VMOVD        R9, X4
+	VPBROADCASTD X4, Y8
+	VPADDD       iota<>+0(SB), Y5, Y5
+	VMOVAPS      Y0, Y11
+	VMOVAPS      Y1, Y10
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y4
+	VPSRLQ       $0x20, Y5, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y9, Y4, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y12
+	VPSRLQ       $0x20, Y11, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y11, Y11
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y4, Y12, Y4
+	VPBROADCASTD (DX), Y12
+	VPXOR        Y8, Y4, Y4
+	VPXOR        Y12, Y4, Y4
+	VPBROADCASTD 40(DX), Y8
+	VPXOR        Y10, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y8
+	VPSRLQ       $0x20, Y4, Y10
+	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y10
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y10, Y8, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y12
+	VPSRLQ       $0x20, Y9, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y8, Y12, Y8
+	VPBROADCASTD 4(DX), Y12
+	VPXOR        Y11, Y8, Y8
+	VPXOR        Y12, Y8, Y8
+	VPBROADCASTD 44(DX), Y11
+	VPXOR        Y5, Y10, Y10
+	VPXOR        Y11, Y10, Y10
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y5
+	VPSRLQ       $0x20, Y8, Y11
+	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y11
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y5, Y5
+	VPBLENDD     $0xaa, Y11, Y5, Y11
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y12
+	VPSRLQ       $0x20, Y10, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y5
+	VPMULLD      wordcd9e8d57<>+0(SB), Y10, Y10
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y5, Y12, Y5
+	VPBROADCASTD 8(DX), Y12
+	VPXOR        Y9, Y5, Y5
+	VPXOR        Y12, Y5, Y5
+	VPBROADCASTD 48(DX), Y9
+	VPXOR        Y4, Y11, Y11
+	VPXOR        Y9, Y11, Y11
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y4
+	VPSRLQ       $0x20, Y5, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y9, Y4, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y12
+	VPSRLQ       $0x20, Y11, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y11, Y11
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y4, Y12, Y4
+	VPBROADCASTD 12(DX), Y12
+	VPXOR        Y10, Y4, Y4
+	VPXOR        Y12, Y4, Y4
+	VPBROADCASTD 52(DX), Y10
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y10
+	VPSRLQ       $0x20, Y4, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y8
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y8, Y10, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y12
+	VPSRLQ       $0x20, Y9, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y10
+	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y10, Y12, Y10
+	VPBROADCASTD 16(DX), Y12
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y12, Y10, Y10
+	VPBROADCASTD 56(DX), Y11
+	VPXOR        Y5, Y8, Y8
+	VPXOR        Y11, Y8, Y8
+	VEXTRACTI128 $0x00, Y2, X5
+	VMOVDQU      word3fffffff<>+0(SB), X11
+	VPMINUD      X11, X5, X11
+	VPCMPEQD     X5, X11, X11
+	VPCMPEQD     X12, X12, X12
+	VPXOR        X11, X12, X12
+	VPXOR        X12, X5, X5
+	VCVTDQ2PD    X5, Y12
+	VPSRAD       $0x1f, X5, X5
+	VPMOVSXDQ    X5, Y14
+	VANDPD       quad41f0000000000000<>+0(SB), Y14, Y14
+	VADDPD       Y14, Y12, Y12
+	VADDPD       quad3fe0000000000000<>+0(SB), Y12, Y12
+	VMULPD       quad3df0000000000000<>+0(SB), Y12, Y12
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y12, Y5
+	VPSHUFD      $0xdd, Y5, Y13
+	VPERMQ       $0x08, Y13, Y13
+	VPSRAD       $0x14, X13, X13
+	VPAND        quad000fffffffffffff<>+0(SB), Y5, Y5
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y5, Y5
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y5, Y5
+	VPANDN       X13, X11, X13
+	VCVTDQ2PD    X13, Y13
+	VPMOVSXDQ    X11, Y14
+	VXORPD       quad8000000000000000<>+0(SB), Y12, Y12
+	VBLENDVPD    Y14, Y12, Y5, Y5
+	VADDPD       quad4000000000000000<>+0(SB), Y5, Y11
+	VDIVPD       Y11, Y5, Y11
+	VMULPD       Y11, Y11, Y12
+	VMULPD       Y12, Y12, Y14
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y14, Y15
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
+	VMULPD       Y14, Y15, Y15
+	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
+	VMULPD       Y14, Y15, Y15
+	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
+	VMULPD       Y12, Y15, Y15
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y14, Y12
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y14, Y12, Y12
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y14, Y12, Y12
+	VADDPD       Y15, Y12, Y12
+	VMULPD       Y5, Y5, Y14
+	VMULPD       quad3fe0000000000000<>+0(SB), Y14, Y14
+	VADDPD       Y12, Y14, Y12
+	VMULPD       Y11, Y12, Y12
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y13, Y11
+	VADDPD       Y11, Y12, Y12
+	VSUBPD       Y12, Y14, Y14
+	VSUBPD       Y5, Y14, Y14
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y13, Y11
+	VSUBPD       Y11, Y14, Y14
+	VMOVUPD      Y14, 64(AX)
+	VEXTRACTI128 $0x01, Y2, X2
+	VMOVDQU      word3fffffff<>+0(SB), X5
+	VPMINUD      X5, X2, X5
+	VPCMPEQD     X2, X5, X5
+	VPCMPEQD     X11, X11, X11
+	VPXOR        X5, X11, X11
+	VPXOR        X11, X2, X2
+	VCVTDQ2PD    X2, Y11
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y13
+	VANDPD       quad41f0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y13, Y11, Y11
+	VADDPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VMULPD       quad3df0000000000000<>+0(SB), Y11, Y11
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y11, Y2
+	VPSHUFD      $0xdd, Y2, Y12
+	VPERMQ       $0x08, Y12, Y12
+	VPSRAD       $0x14, X12, X12
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X12, X5, X12
+	VCVTDQ2PD    X12, Y12
+	VPMOVSXDQ    X5, Y13
+	VXORPD       quad8000000000000000<>+0(SB), Y11, Y11
+	VBLENDVPD    Y13, Y11, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
+	VDIVPD       Y5, Y2, Y5
+	VMULPD       Y5, Y5, Y11
+	VMULPD       Y11, Y11, Y13
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y14
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
+	VMULPD       Y11, Y14, Y14
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y11
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       Y14, Y11, Y11
+	VMULPD       Y2, Y2, Y13
+	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y11, Y13, Y11
+	VMULPD       Y5, Y11, Y11
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y12, Y5
+	VADDPD       Y5, Y11, Y11
+	VSUBPD       Y11, Y13, Y13
+	VSUBPD       Y2, Y13, Y13
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y12, Y5
+	VSUBPD       Y5, Y13, Y13
+	VMOVUPD      Y13, 96(AX)
+	VEXTRACTI128 $0x00, Y3, X2
+	VMOVDQU      word3fffffff<>+0(SB), X5
+	VPMINUD      X5, X2, X5
+	VPCMPEQD     X2, X5, X5
+	VPCMPEQD     X11, X11, X11
+	VPXOR        X5, X11, X11
+	VPXOR        X11, X2, X2
+	VCVTDQ2PD    X2, Y11
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y13
+	VANDPD       quad41f0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y13, Y11, Y11
+	VADDPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VMULPD       quad3df0000000000000<>+0(SB), Y11, Y11
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y11, Y2
+	VPSHUFD      $0xdd, Y2, Y12
+	VPERMQ       $0x08, Y12, Y12
+	VPSRAD       $0x14, X12, X12
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X12, X5, X12
+	VCVTDQ2PD    X12, Y12
+	VPMOVSXDQ    X5, Y13
+	VXORPD       quad8000000000000000<>+0(SB), Y11, Y11
+	VBLENDVPD    Y13, Y11, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
+	VDIVPD       Y5, Y2, Y5
+	VMULPD       Y5, Y5, Y11
+	VMULPD       Y11, Y11, Y13
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y14
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
+	VMULPD       Y11, Y14, Y14
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y11
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       Y14, Y11, Y11
+	VMULPD       Y2, Y2, Y13
+	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y11, Y13, Y11
+	VMULPD       Y5, Y11, Y11
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y12, Y5
+	VADDPD       Y5, Y11, Y11
+	VSUBPD       Y11, Y13, Y13
+	VSUBPD       Y2, Y13, Y13
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y12, Y5
+	VSUBPD       Y5, Y13, Y13
+	VMOVUPD      Y13, 192(AX)
+	VEXTRACTI128 $0x01, Y3, X2
+	VMOVDQU      word3fffffff<>+0(SB), X3
+	VPMINUD      X3, X2, X3
+	VPCMPEQD     X2, X3, X3
+	VPCMPEQD     X5, X5, X5
+	VPXOR        X3, X5, X5
+	VPXOR        X5, X2, X2
+	VCVTDQ2PD    X2, Y5
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y12
+	VANDPD       quad41f0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y12, Y5, Y5
+	VADDPD       quad3fe0000000000000<>+0(SB), Y5, Y5
+	VMULPD       quad3df0000000000000<>+0(SB), Y5, Y5
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y5, Y2
+	VPSHUFD      $0xdd, Y2, Y11
+	VPERMQ       $0x08, Y11, Y11
+	VPSRAD       $0x14, X11, X11
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X11, X3, X11
+	VCVTDQ2PD    X11, Y11
+	VPMOVSXDQ    X3, Y12
+	VXORPD       quad8000000000000000<>+0(SB), Y5, Y5
+	VBLENDVPD    Y12, Y5, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
+	VDIVPD       Y3, Y2, Y3
+	VMULPD       Y3, Y3, Y5
+	VMULPD       Y5, Y5, Y12
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y13
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y5, Y13, Y13
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y5
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y5, Y5
+	VMULPD       Y12, Y5, Y5
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y5, Y5
+	VMULPD       Y12, Y5, Y5
+	VADDPD       Y13, Y5, Y5
+	VMULPD       Y2, Y2, Y12
+	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y5, Y12, Y5
+	VMULPD       Y3, Y5, Y5
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y3
+	VADDPD       Y3, Y5, Y5
+	VSUBPD       Y5, Y12, Y12
+	VSUBPD       Y2, Y12, Y12
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y3
+	VSUBPD       Y3, Y12, Y12
+	VMOVUPD      Y12, 224(AX)
+	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y3
+	VPSRLQ       $0x20, Y10, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y10, Y2
+	VPSHUFD      $0xf5, Y3, Y3
+	VPBLENDD     $0xaa, Y5, Y3, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y10
+	VPSRLQ       $0x20, Y8, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y3
+	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y3, Y10, Y3
+	VPBROADCASTD 20(DX), Y10
+	VPXOR        Y9, Y3, Y3
+	VPXOR        Y10, Y3, Y3
+	VPBROADCASTD 60(DX), Y9
+	VPXOR        Y4, Y5, Y5
+	VPXOR        Y9, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y4
+	VPSRLQ       $0x20, Y3, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y9, Y4, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y10
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y4, Y10, Y4
+	VPBROADCASTD 24(DX), Y10
+	VPXOR        Y8, Y4, Y4
+	VPXOR        Y10, Y4, Y4
+	VPBROADCASTD 64(DX), Y8
+	VPXOR        Y2, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y8
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y10
+	VPSRLQ       $0x20, Y9, Y2
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y2
+	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y2, Y10, Y2
+	VPBROADCASTD 28(DX), Y10
+	VPXOR        Y5, Y2, Y2
+	VPXOR        Y10, Y2, Y2
+	VPBROADCASTD 68(DX), Y5
+	VPXOR        Y3, Y8, Y8
+	VPXOR        Y5, Y8, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y2, Y5
+	VPSRLQ       $0x20, Y2, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
+	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
+	VPSHUFD      $0xf5, Y5, Y5
+	VPBLENDD     $0xaa, Y3, Y5, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y10
+	VPSRLQ       $0x20, Y8, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y5
+	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y5, Y10, Y5
+	VPBROADCASTD 32(DX), Y10
+	VPXOR        Y9, Y5, Y5
+	VPXOR        Y10, Y5, Y5
+	VPBROADCASTD 72(DX), Y9
+	VPXOR        Y4, Y3, Y3
+	VPXOR        Y9, Y3, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y9
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y9, Y9
+	VPBLENDD     $0xaa, Y4, Y9, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y9
+	VPSRLQ       $0x20, Y3, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y10
+	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y9, Y9
+	VPBLENDD     $0xaa, Y10, Y9, Y10
+	VPBROADCASTD 36(DX), Y9
+	VPXOR        Y8, Y10, Y10
+	VPXOR        Y9, Y10, Y10
+	VPBROADCASTD 76(DX), Y8
+	VPXOR        Y2, Y4, Y4
+	VPXOR        Y8, Y4, Y4
+	VMOVAPS      Y10, Y2
+	VMOVAPS      Y3, Y3
+	VMOVAPS      Y4, Y4
+	VMOVAPS      Y5, Y5
+	VEXTRACTI128 $0x00, Y6, X8
+	VMOVDQU      word3fffffff<>+0(SB), X9
+	VPMINUD      X9, X8, X9
+	VPCMPEQD     X8, X9, X9
+	VPCMPEQD     X10, X10, X10
+	VPXOR        X9, X10, X10
+	VPXOR        X10, X8, X8
+	VCVTDQ2PD    X8, Y10
+	VPSRAD       $0x1f, X8, X8
+	VPMOVSXDQ    X8, Y12
+	VANDPD       quad41f0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y12, Y10, Y10
+	VADDPD       quad3fe0000000000000<>+0(SB), Y10, Y10
+	VMULPD       quad3df0000000000000<>+0(SB), Y10, Y10
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y10, Y8
+	VPSHUFD      $0xdd, Y8, Y11
+	VPERMQ       $0x08, Y11, Y11
+	VPSRAD       $0x14, X11, X11
+	VPAND        quad000fffffffffffff<>+0(SB), Y8, Y8
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y8, Y8
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y8, Y8
+	VPANDN       X11, X9, X11
+	VCVTDQ2PD    X11, Y11
+	VPMOVSXDQ    X9, Y12
+	VXORPD       quad8000000000000000<>+0(SB), Y10, Y10
+	VBLENDVPD    Y12, Y10, Y8, Y8
+	VADDPD       quad4000000000000000<>+0(SB), Y8, Y9
+	VDIVPD       Y9, Y8, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y12
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y13
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y10
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y12, Y10, Y10
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y12, Y10, Y10
+	VADDPD       Y13, Y10, Y10
+	VMULPD       Y8, Y8, Y12
+	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y10, Y12, Y10
+	VMULPD       Y9, Y10, Y10
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y9
+	VADDPD       Y9, Y10, Y10
+	VSUBPD       Y10, Y12, Y12
+	VSUBPD       Y8, Y12, Y12
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y9
+	VSUBPD       Y9, Y12, Y12
+	VMOVUPD      Y12, 320(AX)
+	VEXTRACTI128 $0x01, Y6, X6
+	VMOVDQU      word3fffffff<>+0(SB), X8
+	VPMINUD      X8, X6, X8
+	VPCMPEQD     X6, X8, X8
+	VPCMPEQD     X9, X9, X9
+	VPXOR        X8, X9, X9
+	VPXOR        X9, X6, X6
+	VCVTDQ2PD    X6, Y9
+	VPSRAD       $0x1f, X6, X6
+	VPMOVSXDQ    X6, Y11
+	VANDPD       quad41f0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y11, Y9, Y9
+	VADDPD       quad3fe0000000000000<>+0(SB), Y9, Y9
+	VMULPD       quad3df0000000000000<>+0(SB), Y9, Y9
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y6
+	VPSHUFD      $0xdd, Y6, Y10
+	VPERMQ       $0x08, Y10, Y10
+	VPSRAD       $0x14, X10, X10
+	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
+	VPANDN       X10, X8, X10
+	VCVTDQ2PD    X10, Y10
+	VPMOVSXDQ    X8, Y11
+	VXORPD       quad8000000000000000<>+0(SB), Y9, Y9
+	VBLENDVPD    Y11, Y9, Y6, Y6
+	VADDPD       quad4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD       Y8, Y6, Y8
+	VMULPD       Y8, Y8, Y9
+	VMULPD       Y9, Y9, Y11
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y12
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
+	VMULPD       Y9, Y12, Y12
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y9
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       Y12, Y9, Y9
+	VMULPD       Y6, Y6, Y11
+	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y9, Y11, Y9
+	VMULPD       Y8, Y9, Y9
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y10, Y8
+	VADDPD       Y8, Y9, Y9
+	VSUBPD       Y9, Y11, Y11
+	VSUBPD       Y6, Y11, Y11
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y10, Y8
+	VSUBPD       Y8, Y11, Y11
+	VMOVUPD      Y11, 352(AX)
+	VEXTRACTI128 $0x00, Y7, X6
+	VMOVDQU      word3fffffff<>+0(SB), X8
+	VPMINUD      X8, X6, X8
+	VPCMPEQD     X6, X8, X8
+	VPCMPEQD     X9, X9, X9
+	VPXOR        X8, X9, X9
+	VPXOR        X9, X6, X6
+	VCVTDQ2PD    X6, Y9
+	VPSRAD       $0x1f, X6, X6
+	VPMOVSXDQ    X6, Y11
+	VANDPD       quad41f0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y11, Y9, Y9
+	VADDPD       quad3fe0000000000000<>+0(SB), Y9, Y9
+	VMULPD       quad3df0000000000000<>+0(SB), Y9, Y9
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y6
+	VPSHUFD      $0xdd, Y6, Y10
+	VPERMQ       $0x08, Y10, Y10
+	VPSRAD       $0x14, X10, X10
+	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
+	VPANDN       X10, X8, X10
+	VCVTDQ2PD    X10, Y10
+	VPMOVSXDQ    X8, Y11
+	VXORPD       quad8000000000000000<>+0(SB), Y9, Y9
+	VBLENDVPD    Y11, Y9, Y6, Y6
+	VADDPD       quad4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD       Y8, Y6, Y8
+	VMULPD       Y8, Y8, Y9
+	VMULPD       Y9, Y9, Y11
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y12
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
+	VMULPD       Y9, Y12, Y12
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y9
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       Y12, Y9, Y9
+	VMULPD       Y6, Y6, Y11
+	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y9, Y11, Y9
+	VMULPD       Y8, Y9, Y9
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y10, Y8
+	VADDPD       Y8, Y9, Y9
+	VSUBPD       Y9, Y11, Y11
+	VSUBPD       Y6, Y11, Y11
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y10, Y8
+	VSUBPD       Y8, Y11, Y11
+	VMOVUPD      Y11, 448(AX)
+	VEXTRACTI128 $0x01, Y7, X6
+	VMOVDQU      word3fffffff<>+0(SB), X7
+	VPMINUD      X7, X6, X7
+	VPCMPEQD     X6, X7, X7
+	VPCMPEQD     X8, X8, X8
+	VPXOR        X7, X8, X8
+	VPXOR        X8, X6, X6
+	VCVTDQ2PD    X6, Y8
+	VPSRAD       $0x1f, X6, X6
+	VPMOVSXDQ    X6, Y10
+	VANDPD       quad41f0000000000000<>+0(SB), Y10, Y10
+	VADDPD       Y10, Y8, Y8
+	VADDPD       quad3fe0000000000000<>+0(SB), Y8, Y8
+	VMULPD       quad3df0000000000000<>+0(SB), Y8, Y8
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y8, Y6
+	VPSHUFD      $0xdd, Y6, Y9
+	VPERMQ       $0x08, Y9, Y9
+	VPSRAD       $0x14, X9, X9
+	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
+	VPANDN       X9, X7, X9
+	VCVTDQ2PD    X9, Y9
+	VPMOVSXDQ    X7, Y10
+	VXORPD       quad8000000000000000<>+0(SB), Y8, Y8
+	VBLENDVPD    Y10, Y8, Y6, Y6
+	VADDPD       quad4000000000000000<>+0(SB), Y6, Y7
+	VDIVPD       Y7, Y6, Y7
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y8, Y8, Y10
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y10, Y11
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y11, Y11
+	VMULPD       Y10, Y11, Y11
+	VADDPD       quad3fd2492494229359<>+0(SB), Y11, Y11
+	VMULPD       Y10, Y11, Y11
+	VADDPD       quad3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y10, Y8
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
+	VMULPD       Y10, Y8, Y8
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
+	VMULPD       Y10, Y8, Y8
+	VADDPD       Y11, Y8, Y8
+	VMULPD       Y6, Y6, Y10
+	VMULPD       quad3fe0000000000000<>+0(SB), Y10, Y10
+	VADDPD       Y8, Y10, Y8
+	VMULPD       Y7, Y8, Y8
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y9, Y7
+	VADDPD       Y7, Y8, Y8
+	VSUBPD       Y8, Y10, Y10
+	VSUBPD       Y6, Y10, Y10
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y9, Y7
+	VSUBPD       Y7, Y10, Y10
+	VMOVUPD      Y10, 480(AX)
+	PREFETCHT0   (SI)
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(SI)
+	PREFETCHT0   64(DI)
+	PREFETCHT0   128(SI)
+	PREFETCHT0   128(DI)
+	PREFETCHT0   192(SI)
+	PREFETCHT0   192(DI)
+	PREFETCHT0   256(SI)
+	PREFETCHT0   256(DI)
+	PREFETCHT0   320(SI)
+	PREFETCHT0   320(DI)
+	PREFETCHT0   384(SI)
+	PREFETCHT0   384(DI)
+	PREFETCHT0   448(SI)
+	PREFETCHT0   448(DI)
+	ADDQ         $0x00000200, AX
+	ADDQ         $0x00000200, SI
+	ADDQ         $0x00000200, DI
+	DECQ         CX
+	JMP          loop
+
+done:
+	VZEROUPPER
+	RET
+
+DATA iota<>+0(SB)/4, $0x00000000
+DATA iota<>+4(SB)/4, $0x00000001
+DATA iota<>+8(SB)/4, $0x00000002
+DATA iota<>+12(SB)/4, $0x00000003
+DATA iota<>+16(SB)/4, $0x00000004
+DATA iota<>+20(SB)/4, $0x00000005
+DATA iota<>+24(SB)/4, $0x00000006
+DATA iota<>+28(SB)/4, $0x00000007
+DATA iota<>+32(SB)/4, $0x00000008
+DATA iota<>+36(SB)/4, $0x00000009
+DATA iota<>+40(SB)/4, $0x0000000a
+DATA iota<>+44(SB)/4, $0x0000000b
+DATA iota<>+48(SB)/4, $0x0000000c
+DATA iota<>+52(SB)/4, $0x0000000d
+DATA iota<>+56(SB)/4, $0x0000000e
+DATA iota<>+60(SB)/4, $0x0000000f
+GLOBL iota<>(SB), RODATA|NOPTR, $64
+
+DATA wordd2511f53<>+0(SB)/4, $0xd2511f53
+DATA wordd2511f53<>+4(SB)/4, $0xd2511f53
+DATA wordd2511f53<>+8(SB)/4, $0xd2511f53
+DATA wordd2511f53<>+12(SB)/4, $0xd2511f53
+DATA wordd2511f53<>+16(SB)/4, $0xd2511f53
+DATA wordd2511f53<>+20(SB)/4, $0xd2511f53
+DATA wordd2511f53<>+24(SB)/4, $0xd2511f53
+DATA wordd2511f53<>+28(SB)/4, $0xd2511f53
+DATA wordd2511f53<>+32(SB)/4, $0xd2511f53
+DATA wordd2511f53<>+36(SB)/4, $0xd2511f53
+DATA wordd2511f53<>+40(SB)/4, $0xd2511f53
+DATA wordd2511f53<>+44(SB)/4, $0xd2511f53
+DATA wordd2511f53<>+48(SB)/4, $0xd2511f53
+DATA wordd2511f53<>+52(SB)/4, $0xd2511f53
+DATA wordd2511f53<>+56(SB)/4, $0xd2511f53
+DATA wordd2511f53<>+60(SB)/4, $0xd2511f53
+GLOBL wordd2511f53<>(SB), RODATA|NOPTR, $64
+
+DATA wordcd9e8d57<>+0(SB)/4, $0xcd9e8d57
+DATA wordcd9e8d57<>+4(SB)/4, $0xcd9e8d57
+DATA wordcd9e8d57<>+8(SB)/4, $0xcd9e8d57
+DATA wordcd9e8d57<>+12(SB)/4, $0xcd9e8d57
+DATA wordcd9e8d57<>+16(SB)/4, $0xcd9e8d57
+DATA wordcd9e8d57<>+20(SB)/4, $0xcd9e8d57
+DATA wordcd9e8d57<>+24(SB)/4, $0xcd9e8d57
+DATA wordcd9e8d57<>+28(SB)/4, $0xcd9e8d57
+DATA wordcd9e8d57<>+32(SB)/4, $0xcd9e8d57
+DATA wordcd9e8d57<>+36(SB)/4, $0xcd9e8d57
+DATA wordcd9e8d57<>+40(SB)/4, $0xcd9e8d57
+DATA wordcd9e8d57<>+44(SB)/4, $0xcd9e8d57
+DATA wordcd9e8d57<>+48(SB)/4, $0xcd9e8d57
+DATA wordcd9e8d57<>+52(SB)/4, $0xcd9e8d57
+DATA wordcd9e8d57<>+56(SB)/4, $0xcd9e8d57
+DATA wordcd9e8d57<>+60(SB)/4, $0xcd9e8d57
+GLOBL wordcd9e8d57<>(SB), RODATA|NOPTR, $64
+
+DATA word3fffffff<>+0(SB)/4, $0x3fffffff
+DATA word3fffffff<>+4(SB)/4, $0x3fffffff
+DATA word3fffffff<>+8(SB)/4, $0x3fffffff
+DATA word3fffffff<>+12(SB)/4, $0x3fffffff
+DATA word3fffffff<>+16(SB)/4, $0x3fffffff
+DATA word3fffffff<>+20(SB)/4, $0x3fffffff
+DATA word3fffffff<>+24(SB)/4, $0x3fffffff
+DATA word3fffffff<>+28(SB)/4, $0x3fffffff
+DATA word3fffffff<>+32(SB)/4, $0x3fffffff
+DATA word3fffffff<>+36(SB)/4, $0x3fffffff
+DATA word3fffffff<>+40(SB)/4, $0x3fffffff
+DATA word3fffffff<>+44(SB)/4, $0x3fffffff
+DATA word3fffffff<>+48(SB)/4, $0x3fffffff
+DATA word3fffffff<>+52(SB)/4, $0x3fffffff
+DATA word3fffffff<>+56(SB)/4, $0x3fffffff
+DATA word3fffffff<>+60(SB)/4, $0x3fffffff
+GLOBL word3fffffff<>(SB), RODATA|NOPTR, $64
+
+DATA quad41f0000000000000<>+0(SB)/8, $0x41f0000000000000
+DATA quad41f0000000000000<>+8(SB)/8, $0x41f0000000000000
+DATA quad41f0000000000000<>+16(SB)/8, $0x41f0000000000000
+DATA quad41f0000000000000<>+24(SB)/8, $0x41f0000000000000
+DATA quad41f0000000000000<>+32(SB)/8, $0x41f0000000000000
+DATA quad41f0000000000000<>+40(SB)/8, $0x41f0000000000000
+DATA quad41f0000000000000<>+48(SB)/8, $0x41f0000000000000
+DATA quad41f0000000000000<>+56(SB)/8, $0x41f0000000000000
+GLOBL quad41f0000000000000<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fe0000000000000<>+0(SB)/8, $0x3fe0000000000000
+DATA quad3fe0000000000000<>+8(SB)/8, $0x3fe0000000000000
+DATA quad3fe0000000000000<>+16(SB)/8, $0x3fe0000000000000
+DATA quad3fe0000000000000<>+24(SB)/8, $0x3fe0000000000000
+DATA quad3fe0000000000000<>+32(SB)/8, $0x3fe0000000000000
+DATA quad3fe0000000000000<>+40(SB)/8, $0x3fe0000000000000
+DATA quad3fe0000000000000<>+48(SB)/8, $0x3fe0000000000000
+DATA quad3fe0000000000000<>+56(SB)/8, $0x3fe0000000000000
+GLOBL quad3fe0000000000000<>(SB), RODATA|NOPTR, $64
+
+DATA quad3df0000000000000<>+0(SB)/8, $0x3df0000000000000
+DATA quad3df0000000000000<>+8(SB)/8, $0x3df0000000000000
+DATA quad3df0000000000000<>+16(SB)/8, $0x3df0000000000000
+DATA quad3df0000000000000<>+24(SB)/8, $0x3df0000000000000
+DATA quad3df0000000000000<>+32(SB)/8, $0x3df0000000000000
+DATA quad3df0000000000000<>+40(SB)/8, $0x3df0000000000000
+DATA quad3df0000000000000<>+48(SB)/8, $0x3df0000000000000
+DATA quad3df0000000000000<>+56(SB)/8, $0x3df0000000000000
+GLOBL quad3df0000000000000<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fe6a09e667f3bcd<>+0(SB)/8, $0x3fe6a09e667f3bcd
+DATA quad3fe6a09e667f3bcd<>+8(SB)/8, $0x3fe6a09e667f3bcd
+DATA quad3fe6a09e667f3bcd<>+16(SB)/8, $0x3fe6a09e667f3bcd
+DATA quad3fe6a09e667f3bcd<>+24(SB)/8, $0x3fe6a09e667f3bcd
+DATA quad3fe6a09e667f3bcd<>+32(SB)/8, $0x3fe6a09e667f3bcd
+DATA quad3fe6a09e667f3bcd<>+40(SB)/8, $0x3fe6a09e667f3bcd
+DATA quad3fe6a09e667f3bcd<>+48(SB)/8, $0x3fe6a09e667f3bcd
+DATA quad3fe6a09e667f3bcd<>+56(SB)/8, $0x3fe6a09e667f3bcd
+GLOBL quad3fe6a09e667f3bcd<>(SB), RODATA|NOPTR, $64
+
+DATA quad000fffffffffffff<>+0(SB)/8, $0x000fffffffffffff
+DATA quad000fffffffffffff<>+8(SB)/8, $0x000fffffffffffff
+DATA quad000fffffffffffff<>+16(SB)/8, $0x000fffffffffffff
+DATA quad000fffffffffffff<>+24(SB)/8, $0x000fffffffffffff
+DATA quad000fffffffffffff<>+32(SB)/8, $0x000fffffffffffff
+DATA quad000fffffffffffff<>+40(SB)/8, $0x000fffffffffffff
+DATA quad000fffffffffffff<>+48(SB)/8, $0x000fffffffffffff
+DATA quad000fffffffffffff<>+56(SB)/8, $0x000fffffffffffff
+GLOBL quad000fffffffffffff<>(SB), RODATA|NOPTR, $64
+
+DATA quad3ff0000000000000<>+0(SB)/8, $0x3ff0000000000000
+DATA quad3ff0000000000000<>+8(SB)/8, $0x3ff0000000000000
+DATA quad3ff0000000000000<>+16(SB)/8, $0x3ff0000000000000
+DATA quad3ff0000000000000<>+24(SB)/8, $0x3ff0000000000000
+DATA quad3ff0000000000000<>+32(SB)/8, $0x3ff0000000000000
+DATA quad3ff0000000000000<>+40(SB)/8, $0x3ff0000000000000
+DATA quad3ff0000000000000<>+48(SB)/8, $0x3ff0000000000000
+DATA quad3ff0000000000000<>+56(SB)/8, $0x3ff0000000000000
+GLOBL quad3ff0000000000000<>(SB), RODATA|NOPTR, $64
+
+DATA quad8000000000000000<>+0(SB)/8, $0x8000000000000000
+DATA quad8000000000000000<>+8(SB)/8, $0x8000000000000000
+DATA quad8000000000000000<>+16(SB)/8, $0x8000000000000000
+DATA quad8000000000000000<>+24(SB)/8, $0x8000000000000000
+DATA quad8000000000000000<>+32(SB)/8, $0x8000000000000000
+DATA quad8000000000000000<>+40(SB)/8, $0x8000000000000000
+DATA quad8000000000000000<>+48(SB)/8, $0x8000000000000000
+DATA quad8000000000000000<>+56(SB)/8, $0x8000000000000000
+GLOBL quad8000000000000000<>(SB), RODATA|NOPTR, $64
+
+DATA quad4000000000000000<>+0(SB)/8, $0x4000000000000000
+DATA quad4000000000000000<>+8(SB)/8, $0x4000000000000000
+DATA quad4000000000000000<>+16(SB)/8, $0x4000000000000000
+DATA quad4000000000000000<>+24(SB)/8, $0x4000000000000000
+DATA quad4000000000000000<>+32(SB)/8, $0x4000000000000000
+DATA quad4000000000000000<>+40(SB)/8, $0x4000000000000000
+DATA quad4000000000000000<>+48(SB)/8, $0x4000000000000000
+DATA quad4000000000000000<>+56(SB)/8, $0x4000000000000000
+GLOBL quad4000000000000000<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fc2f112df3e5244<>+0(SB)/8, $0x3fc2f112df3e5244
+DATA quad3fc2f112df3e5244<>+8(SB)/8, $0x3fc2f112df3e5244
+DATA quad3fc2f112df3e5244<>+16(SB)/8, $0x3fc2f112df3e5244
+DATA quad3fc2f112df3e5244<>+24(SB)/8, $0x3fc2f112df3e5244
+DATA quad3fc2f112df3e5244<>+32(SB)/8, $0x3fc2f112df3e5244
+DATA quad3fc2f112df3e5244<>+40(SB)/8, $0x3fc2f112df3e5244
+DATA quad3fc2f112df3e5244<>+48(SB)/8, $0x3fc2f112df3e5244
+DATA quad3fc2f112df3e5244<>+56(SB)/8, $0x3fc2f112df3e5244
+GLOBL quad3fc2f112df3e5244<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fc7466496cb03de<>+0(SB)/8, $0x3fc7466496cb03de
+DATA quad3fc7466496cb03de<>+8(SB)/8, $0x3fc7466496cb03de
+DATA quad3fc7466496cb03de<>+16(SB)/8, $0x3fc7466496cb03de
+DATA quad3fc7466496cb03de<>+24(SB)/8, $0x3fc7466496cb03de
+DATA quad3fc7466496cb03de<>+32(SB)/8, $0x3fc7466496cb03de
+DATA quad3fc7466496cb03de<>+40(SB)/8, $0x3fc7466496cb03de
+DATA quad3fc7466496cb03de<>+48(SB)/8, $0x3fc7466496cb03de
+DATA quad3fc7466496cb03de<>+56(SB)/8, $0x3fc7466496cb03de
+GLOBL quad3fc7466496cb03de<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fd2492494229359<>+0(SB)/8, $0x3fd2492494229359
+DATA quad3fd2492494229359<>+8(SB)/8, $0x3fd2492494229359
+DATA quad3fd2492494229359<>+16(SB)/8, $0x3fd2492494229359
+DATA quad3fd2492494229359<>+24(SB)/8, $0x3fd2492494229359
+DATA quad3fd2492494229359<>+32(SB)/8, $0x3fd2492494229359
+DATA quad3fd2492494229359<>+40(SB)/8, $0x3fd2492494229359
+DATA quad3fd2492494229359<>+48(SB)/8, $0x3fd2492494229359
+DATA quad3fd2492494229359<>+56(SB)/8, $0x3fd2492494229359
+GLOBL quad3fd2492494229359<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fe5555555555593<>+0(SB)/8, $0x3fe5555555555593
+DATA quad3fe5555555555593<>+8(SB)/8, $0x3fe5555555555593
+DATA quad3fe5555555555593<>+16(SB)/8, $0x3fe5555555555593
+DATA quad3fe5555555555593<>+24(SB)/8, $0x3fe5555555555593
+DATA quad3fe5555555555593<>+32(SB)/8, $0x3fe5555555555593
+DATA quad3fe5555555555593<>+40(SB)/8, $0x3fe5555555555593
+DATA quad3fe5555555555593<>+48(SB)/8, $0x3fe5555555555593
+DATA quad3fe5555555555593<>+56(SB)/8, $0x3fe5555555555593
+GLOBL quad3fe5555555555593<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fc39a09d078c69f<>+0(SB)/8, $0x3fc39a09d078c69f
+DATA quad3fc39a09d078c69f<>+8(SB)/8, $0x3fc39a09d078c69f
+DATA quad3fc39a09d078c69f<>+16(SB)/8, $0x3fc39a09d078c69f
+DATA quad3fc39a09d078c69f<>+24(SB)/8, $0x3fc39a09d078c69f
+DATA quad3fc39a09d078c69f<>+32(SB)/8, $0x3fc39a09d078c69f
+DATA quad3fc39a09d078c69f<>+40(SB)/8, $0x3fc39a09d078c69f
+DATA quad3fc39a09d078c69f<>+48(SB)/8, $0x3fc39a09d078c69f
+DATA quad3fc39a09d078c69f<>+56(SB)/8, $0x3fc39a09d078c69f
+GLOBL quad3fc39a09d078c69f<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fcc71c51d8e78af<>+0(SB)/8, $0x3fcc71c51d8e78af
+DATA quad3fcc71c51d8e78af<>+8(SB)/8, $0x3fcc71c51d8e78af
+DATA quad3fcc71c51d8e78af<>+16(SB)/8, $0x3fcc71c51d8e78af
+DATA quad3fcc71c51d8e78af<>+24(SB)/8, $0x3fcc71c51d8e78af
+DATA quad3fcc71c51d8e78af<>+32(SB)/8, $0x3fcc71c51d8e78af
+DATA quad3fcc71c51d8e78af<>+40(SB)/8, $0x3fcc71c51d8e78af
+DATA quad3fcc71c51d8e78af<>+48(SB)/8, $0x3fcc71c51d8e78af
+DATA quad3fcc71c51d8e78af<>+56(SB)/8, $0x3fcc71c51d8e78af
+GLOBL quad3fcc71c51d8e78af<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fd999999997fa04<>+0(SB)/8, $0x3fd999999997fa04
+DATA quad3fd999999997fa04<>+8(SB)/8, $0x3fd999999997fa04
+DATA quad3fd999999997fa04<>+16(SB)/8, $0x3fd999999997fa04
+DATA quad3fd999999997fa04<>+24(SB)/8, $0x3fd999999997fa04
+DATA quad3fd999999997fa04<>+32(SB)/8, $0x3fd999999997fa04
+DATA quad3fd999999997fa04<>+40(SB)/8, $0x3fd999999997fa04
+DATA quad3fd999999997fa04<>+48(SB)/8, $0x3fd999999997fa04
+DATA quad3fd999999997fa04<>+56(SB)/8, $0x3fd999999997fa04
+GLOBL quad3fd999999997fa04<>(SB), RODATA|NOPTR, $64
+
+DATA quad3dea39ef35793c76<>+0(SB)/8, $0x3dea39ef35793c76
+DATA quad3dea39ef35793c76<>+8(SB)/8, $0x3dea39ef35793c76
+DATA quad3dea39ef35793c76<>+16(SB)/8, $0x3dea39ef35793c76
+DATA quad3dea39ef35793c76<>+24(SB)/8, $0x3dea39ef35793c76
+DATA quad3dea39ef35793c76<>+32(SB)/8, $0x3dea39ef35793c76
+DATA quad3dea39ef35793c76<>+40(SB)/8, $0x3dea39ef35793c76
+DATA quad3dea39ef35793c76<>+48(SB)/8, $0x3dea39ef35793c76
+DATA quad3dea39ef35793c76<>+56(SB)/8, $0x3dea39ef35793c76
+GLOBL quad3dea39ef35793c76<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fe62e42fee00000<>+0(SB)/8, $0x3fe62e42fee00000
+DATA quad3fe62e42fee00000<>+8(SB)/8, $0x3fe62e42fee00000
+DATA quad3fe62e42fee00000<>+16(SB)/8, $0x3fe62e42fee00000
+DATA quad3fe62e42fee00000<>+24(SB)/8, $0x3fe62e42fee00000
+DATA quad3fe62e42fee00000<>+32(SB)/8, $0x3fe62e42fee00000
+DATA quad3fe62e42fee00000<>+40(SB)/8, $0x3fe62e42fee00000
+DATA quad3fe62e42fee00000<>+48(SB)/8, $0x3fe62e42fee00000
+DATA quad3fe62e42fee00000<>+56(SB)/8, $0x3fe62e42fee00000
+GLOBL quad3fe62e42fee00000<>(SB), RODATA|NOPTR, $64
+
+// func exponential32AVX512(dst *float32, groups int, keys *[20]uint32, counter *blockCounter, ahead *float32, also *float32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·exponential32AVX512(SB), NOSPLIT, $0-48
+	MOVL            $0x00005555, AX
+	KMOVW           AX, K1
+	VMOVUPS         word3f000000<>+0(SB), Z0
+	VMOVUPS         word2f800000<>+0(SB), Z1
+	MOVQ            dst+0(FP), AX
+	MOVQ            groups+8(FP), CX
+	MOVQ            keys+16(FP), DX
+	MOVQ            counter+24(FP), BX
+	MOVQ            ahead+32(FP), SI
+	MOVQ            also+40(FP), DI
+	MOVQ            (BX), R8
+	VPBROADCASTD    8(BX), Z2
+	VPBROADCASTD    12(BX), Z3
+	MOVL            R8, BX
+	MOVQ            R8, R9
+	SHRQ            $0x20, R9
+	VPBROADCASTD    BX, Z5
+	VPBROADCASTD    R9, Z4
+	VPADDD          iota<>+0(SB), Z5, Z5
+	VMOVAPS         Z2, Z7
+	VMOVAPS         Z3, Z8
+	VPMULUDQ        wordd2511f53<>+0(SB), Z5, Z6
+	VPSRLQ          $0x20, Z5, Z9
+	VPMULUDQ        wordd2511f53<>+0(SB), Z9, Z9
+	VPMULLD         wordd2511f53<>+0(SB), Z5, Z5
+	VPSHUFD         $0xf5, Z6, K1, Z9
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z10
+	VPSRLQ          $0x20, Z7, Z6
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z6, Z6
+	VPMULLD         wordcd9e8d57<>+0(SB), Z7, Z7
+	VPSHUFD         $0xf5, Z10, K1, Z6
+	VPTERNLOGD.BCST $0x96, (DX), Z4, Z6
+	VPTERNLOGD.BCST $0x96, 40(DX), Z8, Z9
+	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z4
+	VPSRLQ          $0x20, Z6, Z8
+	VPMULUDQ        wordd2511f53<>+0(SB), Z8, Z8
+	VPMULLD         wordd2511f53<>+0(SB), Z6, Z6
+	VPSHUFD         $0xf5, Z4, K1, Z8
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z9, Z10
+	VPSRLQ          $0x20, Z9, Z4
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z4, Z4
+	VPMULLD         wordcd9e8d57<>+0(SB), Z9, Z9
+	VPSHUFD         $0xf5, Z10, K1, Z4
+	VPTERNLOGD.BCST $0x96, 4(DX), Z7, Z4
+	VPTERNLOGD.BCST $0x96, 44(DX), Z5, Z8
+	VPMULUDQ        wordd2511f53<>+0(SB), Z4, Z5
+	VPSRLQ          $0x20, Z4, Z7
+	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z7
+	VPMULLD         wordd2511f53<>+0(SB), Z4, Z4
+	VPSHUFD         $0xf5, Z5, K1, Z7
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z8, Z10
+	VPSRLQ          $0x20, Z8, Z5
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z5, Z5
+	VPMULLD         wordcd9e8d57<>+0(SB), Z8, Z8
+	VPSHUFD         $0xf5, Z10, K1, Z5
+	VPTERNLOGD.BCST $0x96, 8(DX), Z9, Z5
+	VPTERNLOGD.BCST $0x96, 48(DX), Z6, Z7
+	VPMULUDQ        wordd2511f53<>+0(SB), Z5, Z6
+	VPSRLQ          $0x20, Z5, Z9
+	VPMULUDQ        wordd2511f53<>+0(SB), Z9, Z9
+	VPMULLD         wordd2511f53<>+0(SB), Z5, Z5
+	VPSHUFD         $0xf5, Z6, K1, Z9
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z10
+	VPSRLQ          $0x20, Z7, Z6
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z6, Z6
+	VPMULLD         wordcd9e8d57<>+0(SB), Z7, Z7
+	VPSHUFD         $0xf5, Z10, K1, Z6
+	VPTERNLOGD.BCST $0x96, 12(DX), Z8, Z6
+	VPTERNLOGD.BCST $0x96, 52(DX), Z4, Z9
+	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z4
+	VPSRLQ          $0x20, Z6, Z8
+	VPMULUDQ        wordd2511f53<>+0(SB), Z8, Z8
+	VPMULLD         wordd2511f53<>+0(SB), Z6, Z6
+	VPSHUFD         $0xf5, Z4, K1, Z8
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z9, Z10
+	VPSRLQ          $0x20, Z9, Z4
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z4, Z4
+	VPMULLD         wordcd9e8d57<>+0(SB), Z9, Z9
+	VPSHUFD         $0xf5, Z10, K1, Z4
+	VPTERNLOGD.BCST $0x96, 16(DX), Z7, Z4
+	VPTERNLOGD.BCST $0x96, 56(DX), Z5, Z8
+	VPMULUDQ        wordd2511f53<>+0(SB), Z4, Z5
+	VPSRLQ          $0x20, Z4, Z7
+	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z7
+	VPMULLD         wordd2511f53<>+0(SB), Z4, Z4
+	VPSHUFD         $0xf5, Z5, K1, Z7
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z8, Z10
+	VPSRLQ          $0x20, Z8, Z5
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z5, Z5
+	VPMULLD         wordcd9e8d57<>+0(SB), Z8, Z8
+	VPSHUFD         $0xf5, Z10, K1, Z5
+	VPTERNLOGD.BCST $0x96, 20(DX), Z9, Z5
+	VPTERNLOGD.BCST $0x96, 60(DX), Z6, Z7
+	VPMULUDQ        wordd2511f53<>+0(SB), Z5, Z6
+	VPSRLQ          $0x20, Z5, Z9
+	VPMULUDQ        wordd2511f53<>+0(SB), Z9, Z9
+	VPMULLD         wordd2511f53<>+0(SB), Z5, Z5
+	VPSHUFD         $0xf5, Z6, K1, Z9
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z10
+	VPSRLQ          $0x20, Z7, Z6
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z6, Z6
+	VPMULLD         wordcd9e8d57<>+0(SB), Z7, Z7
+	VPSHUFD         $0xf5, Z10, K1, Z6
+	VPTERNLOGD.BCST $0x96, 24(DX), Z8, Z6
+	VPTERNLOGD.BCST $0x96, 64(DX), Z4, Z9
+	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z4
+	VPSRLQ          $0x20, Z6, Z8
+	VPMULUDQ        wordd2511f53<>+0(SB), Z8, Z8
+	VPMULLD         wordd2511f53<>+0(SB), Z6, Z6
+	VPSHUFD         $0xf5, Z4, K1, Z8
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z9, Z10
+	VPSRLQ          $0x20, Z9, Z4
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z4, Z4
+	VPMULLD         wordcd9e8d57<>+0(SB), Z9, Z9
+	VPSHUFD         $0xf5, Z10, K1, Z4
+	VPTERNLOGD.BCST $0x96, 28(DX), Z7, Z4
+	VPTERNLOGD.BCST $0x96, 68(DX), Z5, Z8
+	VPMULUDQ        wordd2511f53<>+0(SB), Z4, Z7
+	VPSRLQ          $0x20, Z4, Z5
+	VPMULUDQ        wordd2511f53<>+0(SB), Z5, Z5
+	VPMULLD         wordd2511f53<>+0(SB), Z4, Z4
+	VPSHUFD         $0xf5, Z7, K1, Z5
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z8, Z10
+	VPSRLQ          $0x20, Z8, Z7
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z7
+	VPMULLD         wordcd9e8d57<>+0(SB), Z8, Z8
+	VPSHUFD         $0xf5, Z10, K1, Z7
+	VPTERNLOGD.BCST $0x96, 32(DX), Z9, Z7
+	VPTERNLOGD.BCST $0x96, 72(DX), Z6, Z5
+	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z9
+	VPSRLQ          $0x20, Z7, Z6
+	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z6
+	VPMULLD         wordd2511f53<>+0(SB), Z7, Z7
+	VPSHUFD         $0xf5, Z9, K1, Z6
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z5, Z9
+	VPSRLQ          $0x20, Z5, Z10
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z10, Z10
+	VPMULLD         wordcd9e8d57<>+0(SB), Z5, Z5
+	VPSHUFD         $0xf5, Z9, K1, Z10
+	VPTERNLOGD.BCST $0x96, 36(DX), Z8, Z10
+	VPTERNLOGD.BCST $0x96, 76(DX), Z4, Z6
+	VMOVAPS         Z10, Z4
+	VMOVAPS         Z5, Z5
+	VMOVAPS         Z6, Z6
+	VMOVAPS         Z7, Z7
+
+loop:
+	TESTQ           CX, CX
+	JZ              done
+	VMOVAPS         Z4, Z4
+	VMOVAPS         Z5, Z5
+	VMOVAPS         Z6, Z8
+	VMOVAPS         Z7, Z9
+	ADDQ            $0x10, R8
+	MOVL            R8, BX
+	MOVQ            R8, R9
+	SHRQ            $0x20, R9
+	VPBROADCASTD    BX, Z7
+	VPBROADCASTD    R9, Z10
+	VPADDD          iota<>+0(SB), Z7, Z7
+	VMOVAPS         Z2, Z13
+	VMOVAPS         Z3, Z12
+	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z6
+	VPSRLQ          $0x20, Z7, Z11
+	VPMULUDQ        wordd2511f53<>+0(SB), Z11, Z11
+	VPMULLD         wordd2511f53<>+0(SB), Z7, Z7
+	VPSHUFD         $0xf5, Z6, K1, Z11
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z13, Z14
+	VPSRLQ          $0x20, Z13, Z6
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z6, Z6
+	VPMULLD         wordcd9e8d57<>+0(SB), Z13, Z13
+	VPSHUFD         $0xf5, Z14, K1, Z6
+	VPTERNLOGD.BCST $0x96, (DX), Z10, Z6
+	VPTERNLOGD.BCST $0x96, 40(DX), Z12, Z11
+	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z10
+	VPSRLQ          $0x20, Z6, Z12
+	VPMULUDQ        wordd2511f53<>+0(SB), Z12, Z12
+	VPMULLD         wordd2511f53<>+0(SB), Z6, Z6
+	VPSHUFD         $0xf5, Z10, K1, Z12
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z11, Z14
+	VPSRLQ          $0x20, Z11, Z10
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z10, Z10
+	VPMULLD         wordcd9e8d57<>+0(SB), Z11, Z11
+	VPSHUFD         $0xf5, Z14, K1, Z10
+	VPTERNLOGD.BCST $0x96, 4(DX), Z13, Z10
+	VPTERNLOGD.BCST $0x96, 44(DX), Z7, Z12
+	VPMULUDQ        wordd2511f53<>+0(SB), Z10, Z7
+	VPSRLQ          $0x20, Z10, Z13
+	VPMULUDQ        wordd2511f53<>+0(SB), Z13, Z13
+	VPMULLD         wordd2511f53<>+0(SB), Z10, Z10
+	VPSHUFD         $0xf5, Z7, K1, Z13
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z12, Z14
+	VPSRLQ          $0x20, Z12, Z7
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z7
+	VPMULLD         wordcd9e8d57<>+0(SB), Z12, Z12
+	VPSHUFD         $0xf5, Z14, K1, Z7
+	VPTERNLOGD.BCST $0x96, 8(DX), Z11, Z7
+	VPTERNLOGD.BCST $0x96, 48(DX), Z6, Z13
+	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z6
+	VPSRLQ          $0x20, Z7, Z11
+	VPMULUDQ        wordd2511f53<>+0(SB), Z11, Z11
+	VPMULLD         wordd2511f53<>+0(SB), Z7, Z7
+	VPSHUFD         $0xf5, Z6, K1, Z11
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z13, Z14
+	VPSRLQ          $0x20, Z13, Z6
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z6, Z6
+	VPMULLD         wordcd9e8d57<>+0(SB), Z13, Z13
+	VPSHUFD         $0xf5, Z14, K1, Z6
+	VPTERNLOGD.BCST $0x96, 12(DX), Z12, Z6
+	VPTERNLOGD.BCST $0x96, 52(DX), Z10, Z11
+	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z12
+	VPSRLQ          $0x20, Z6, Z10
+	VPMULUDQ        wordd2511f53<>+0(SB), Z10, Z10
+	VPMULLD         wordd2511f53<>+0(SB), Z6, Z6
+	VPSHUFD         $0xf5, Z12, K1, Z10
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z11, Z14
+	VPSRLQ          $0x20, Z11, Z12
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z12, Z12
+	VPMULLD         wordcd9e8d57<>+0(SB), Z11, Z11
+	VPSHUFD         $0xf5, Z14, K1, Z12
+	VPTERNLOGD.BCST $0x96, 16(DX), Z13, Z12
+	VPTERNLOGD.BCST $0x96, 56(DX), Z7, Z10
+	VPCMPUD         $0x05, word40000000<>+0(SB), Z4, K2
+	VPCMPUD         $0x05, word40000000<>+0(SB), Z5, K3
+	VPTERNLOGD      $0x55, Z4, Z4, K2, Z4
+	VPTERNLOGD      $0x55, Z5, Z5, K3, Z5
+	VCVTUDQ2PS      Z4, Z4
+	VCVTUDQ2PS      Z5, Z13
+	VFMADD213PS     word2f000000<>+0(SB), Z1, Z4
+	VFMADD213PS     word2f000000<>+0(SB), Z1, Z13
+	VPSUBD          word3f400000<>+0(SB), Z4, Z5
+	VPSUBD          word3f400000<>+0(SB), Z13, Z7
+	VGETMANTPS      $0x03, Z4, Z14
+	VGETMANTPS      $0x03, Z13, Z15
+	VPSRAD          $0x17, Z5, Z5
+	VPSRAD          $0x17, Z7, Z7
+	VCVTDQ2PS.Z     Z5, K2, Z5
+	VCVTDQ2PS.Z     Z7, K3, Z7
+	VXORPS          word80000000<>+0(SB), Z4, Z4
+	VXORPS          word80000000<>+0(SB), Z13, Z13
+	VSUBPS          word3f800000<>+0(SB), Z14, K2, Z4
+	VSUBPS          word3f800000<>+0(SB), Z15, K3, Z13
+	VMULPS          Z4, Z4, Z14
+	VMULPS          Z13, Z13, Z15
+	VMULPS          wordbe7ff676<>+0(SB), Z4, Z18
+	VMULPS          wordbe7ff676<>+0(SB), Z13, Z19
+	VADDPS          word3eaaaad9<>+0(SB), Z18, Z18
+	VADDPS          word3eaaaad9<>+0(SB), Z19, Z19
+	VMULPS          wordbe2beae1<>+0(SB), Z4, Z16
+	VMULPS          wordbe2beae1<>+0(SB), Z13, Z17
+	VADDPS          word3e4c9e74<>+0(SB), Z16, Z16
+	VADDPS          word3e4c9e74<>+0(SB), Z17, Z17
+	VMULPS          wordbdf818f6<>+0(SB), Z4, Z20
+	VMULPS          wordbdf818f6<>+0(SB), Z13, Z21
+	VADDPS          word3e189f19<>+0(SB), Z20, Z20
+	VADDPS          word3e189f19<>+0(SB), Z21, Z21
+	VMULPS          Z14, Z16, Z16
+	VMULPS          Z15, Z17, Z17
+	VADDPS          Z16, Z18, Z18
+	VADDPS          Z17, Z19, Z19
+	VMULPS          word3d63b9ef<>+0(SB), Z14, Z16
+	VMULPS          word3d63b9ef<>+0(SB), Z15, Z17
+	VADDPS          Z16, Z20, Z20
+	VADDPS          Z17, Z21, Z21
+	VMULPS          Z14, Z14, Z16
+	VMULPS          Z15, Z15, Z17
+	VMULPS          Z16, Z20, Z20
+	VMULPS          Z17, Z21, Z21
+	VADDPS          Z20, Z18, Z18
+	VADDPS          Z21, Z19, Z19
+	VMULPS          Z18, Z4, Z18
+	VMULPS          Z19, Z13, Z19
+	VSUBPS          Z18, Z0, Z18
+	VSUBPS          Z19, Z0, Z19
+	VMULPS          Z14, Z18, Z18
+	VMULPS          Z15, Z19, Z19
+	VSUBPS          Z4, Z18, Z18
+	VSUBPS          Z13, Z19, Z19
+	VMULPS          word3f317218<>+0(SB), Z5, Z5
+	VMULPS          word3f317218<>+0(SB), Z7, Z7
+	VSUBPS          Z5, Z18, Z18
+	VSUBPS          Z7, Z19, Z19
+	VMOVUPS         Z18, (AX)
+	VMOVUPS         Z19, 64(AX)
+	VPMULUDQ        wordd2511f53<>+0(SB), Z12, Z5
+	VPSRLQ          $0x20, Z12, Z7
+	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z7
+	VPMULLD         wordd2511f53<>+0(SB), Z12, Z4
+	VPSHUFD         $0xf5, Z5, K1, Z7
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z10, Z12
+	VPSRLQ          $0x20, Z10, Z5
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z5, Z5
+	VPMULLD         wordcd9e8d57<>+0(SB), Z10, Z10
+	VPSHUFD         $0xf5, Z12, K1, Z5
+	VPTERNLOGD.BCST $0x96, 20(DX), Z11, Z5
+	VPTERNLOGD.BCST $0x96, 60(DX), Z6, Z7
+	VPMULUDQ        wordd2511f53<>+0(SB), Z5, Z6
+	VPSRLQ          $0x20, Z5, Z11
+	VPMULUDQ        wordd2511f53<>+0(SB), Z11, Z11
+	VPMULLD         wordd2511f53<>+0(SB), Z5, Z5
+	VPSHUFD         $0xf5, Z6, K1, Z11
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z12
+	VPSRLQ          $0x20, Z7, Z6
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z6, Z6
+	VPMULLD         wordcd9e8d57<>+0(SB), Z7, Z7
+	VPSHUFD         $0xf5, Z12, K1, Z6
+	VPTERNLOGD.BCST $0x96, 24(DX), Z10, Z6
+	VPTERNLOGD.BCST $0x96, 64(DX), Z4, Z11
+	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z4
+	VPSRLQ          $0x20, Z6, Z10
+	VPMULUDQ        wordd2511f53<>+0(SB), Z10, Z10
+	VPMULLD         wordd2511f53<>+0(SB), Z6, Z6
+	VPSHUFD         $0xf5, Z4, K1, Z10
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z11, Z12
+	VPSRLQ          $0x20, Z11, Z4
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z4, Z4
+	VPMULLD         wordcd9e8d57<>+0(SB), Z11, Z11
+	VPSHUFD         $0xf5, Z12, K1, Z4
+	VPTERNLOGD.BCST $0x96, 28(DX), Z7, Z4
+	VPTERNLOGD.BCST $0x96, 68(DX), Z5, Z10
+	VPMULUDQ        wordd2511f53<>+0(SB), Z4, Z7
+	VPSRLQ          $0x20, Z4, Z5
+	VPMULUDQ        wordd2511f53<>+0(SB), Z5, Z5
+	VPMULLD         wordd2511f53<>+0(SB), Z4, Z4
+	VPSHUFD         $0xf5, Z7, K1, Z5
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z10, Z12
+	VPSRLQ          $0x20, Z10, Z7
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z7
+	VPMULLD         wordcd9e8d57<>+0(SB), Z10, Z10
+	VPSHUFD         $0xf5, Z12, K1, Z7
+	VPTERNLOGD.BCST $0x96, 32(DX), Z11, Z7
+	VPTERNLOGD.BCST $0x96, 72(DX), Z6, Z5
+	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z11
+	VPSRLQ          $0x20, Z7, Z6
+	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z6
+	VPMULLD         wordd2511f53<>+0(SB), Z7, Z7
+	VPSHUFD         $0xf5, Z11, K1, Z6
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z5, Z11
+	VPSRLQ          $0x20, Z5, Z12
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z12, Z12
+	VPMULLD         wordcd9e8d57<>+0(SB), Z5, Z5
+	VPSHUFD         $0xf5, Z11, K1, Z12
+	VPTERNLOGD.BCST $0x96, 36(DX), Z10, Z12
+	VPTERNLOGD.BCST $0x96, 76(DX), Z4, Z6
+	VMOVAPS         Z12, Z4
+	VMOVAPS         Z5, Z5
+	VMOVAPS         Z6, Z6
+	VMOVAPS         Z7, Z7
+	VPCMPUD         $0x05, word40000000<>+0(SB), Z8, K2
+	VPCMPUD         $0x05, word40000000<>+0(SB), Z9, K3
+	VPTERNLOGD      $0x55, Z8, Z8, K2, Z8
+	VPTERNLOGD      $0x55, Z9, Z9, K3, Z9
+	VCVTUDQ2PS      Z8, Z8
+	VCVTUDQ2PS      Z9, Z11
+	VFMADD213PS     word2f000000<>+0(SB), Z1, Z8
+	VFMADD213PS     word2f000000<>+0(SB), Z1, Z11
+	VPSUBD          word3f400000<>+0(SB), Z8, Z9
+	VPSUBD          word3f400000<>+0(SB), Z11, Z10
+	VGETMANTPS      $0x03, Z8, Z12
+	VGETMANTPS      $0x03, Z11, Z13
+	VPSRAD          $0x17, Z9, Z9
+	VPSRAD          $0x17, Z10, Z10
+	VCVTDQ2PS.Z     Z9, K2, Z9
+	VCVTDQ2PS.Z     Z10, K3, Z10
+	VXORPS          word80000000<>+0(SB), Z8, Z8
+	VXORPS          word80000000<>+0(SB), Z11, Z11
+	VSUBPS          word3f800000<>+0(SB), Z12, K2, Z8
+	VSUBPS          word3f800000<>+0(SB), Z13, K3, Z11
+	VMULPS          Z8, Z8, Z12
+	VMULPS          Z11, Z11, Z13
+	VMULPS          wordbe7ff676<>+0(SB), Z8, Z16
+	VMULPS          wordbe7ff676<>+0(SB), Z11, Z17
+	VADDPS          word3eaaaad9<>+0(SB), Z16, Z16
+	VADDPS          word3eaaaad9<>+0(SB), Z17, Z17
+	VMULPS          wordbe2beae1<>+0(SB), Z8, Z14
+	VMULPS          wordbe2beae1<>+0(SB), Z11, Z15
+	VADDPS          word3e4c9e74<>+0(SB), Z14, Z14
+	VADDPS          word3e4c9e74<>+0(SB), Z15, Z15
+	VMULPS          wordbdf818f6<>+0(SB), Z8, Z18
+	VMULPS          wordbdf818f6<>+0(SB), Z11, Z19
+	VADDPS          word3e189f19<>+0(SB), Z18, Z18
+	VADDPS          word3e189f19<>+0(SB), Z19, Z19
+	VMULPS          Z12, Z14, Z14
+	VMULPS          Z13, Z15, Z15
+	VADDPS          Z14, Z16, Z16
+	VADDPS          Z15, Z17, Z17
+	VMULPS          word3d63b9ef<>+0(SB), Z12, Z14
+	VMULPS          word3d63b9ef<>+0(SB), Z13, Z15
+	VADDPS          Z14, Z18, Z18
+	VADDPS          Z15, Z19, Z19
+	VMULPS          Z12, Z12, Z14
+	VMULPS          Z13, Z13, Z15
+	VMULPS          Z14, Z18, Z18
+	VMULPS          Z15, Z19, Z19
+	VADDPS          Z18, Z16, Z16
+	VADDPS          Z19, Z17, Z17
+	VMULPS          Z16, Z8, Z16
+	VMULPS          Z17, Z11, Z17
+	VSUBPS          Z16, Z0, Z16
+	VSUBPS          Z17, Z0, Z17
+	VMULPS          Z12, Z16, Z16
+	VMULPS          Z13, Z17, Z17
+	VSUBPS          Z8, Z16, Z16
+	VSUBPS          Z11, Z17, Z17
+	VMULPS          word3f317218<>+0(SB), Z9, Z9
+	VMULPS          word3f317218<>+0(SB), Z10, Z10
+	VSUBPS          Z9, Z16, Z16
+	VSUBPS          Z10, Z17, Z17
+	VMOVUPS         Z16, 128(AX)
+	VMOVUPS         Z17, 192(AX)
+	PREFETCHT0      (SI)
+	PREFETCHT0      (DI)
+	PREFETCHT0      64(SI)
+	PREFETCHT0      64(DI)
+	PREFETCHT0      128(SI)
+	PREFETCHT0      128(DI)
+	PREFETCHT0      192(SI)
+	PREFETCHT0      192(DI)
+	ADDQ            $0x00000100, AX
+	ADDQ            $0x00000100, SI
+	ADDQ            $0x00000100, DI
+	DECQ            CX
+	JMP             loop
+
+done:
+	VZEROUPPER
+	RET
+
+DATA word3f000000<>+0(SB)/4, $0x3f000000
+DATA word3f000000<>+4(SB)/4, $0x3f000000
+DATA word3f000000<>+8(SB)/4, $0x3f000000
+DATA word3f000000<>+12(SB)/4, $0x3f000000
+DATA word3f000000<>+16(SB)/4, $0x3f000000
+DATA word3f000000<>+20(SB)/4, $0x3f000000
+DATA word3f000000<>+24(SB)/4, $0x3f000000
+DATA word3f000000<>+28(SB)/4, $0x3f000000
+DATA word3f000000<>+32(SB)/4, $0x3f000000
+DATA word3f000000<>+36(SB)/4, $0x3f000000
+DATA word3f000000<>+40(SB)/4, $0x3f000000
+DATA word3f000000<>+44(SB)/4, $0x3f000000
+DATA word3f000000<>+48(SB)/4, $0x3f000000
+DATA word3f000000<>+52(SB)/4, $0x3f000000
+DATA word3f000000<>+56(SB)/4, $0x3f000000
+DATA word3f000000<>+60(SB)/4, $0x3f000000
+GLOBL word3f000000<>(SB), RODATA|NOPTR, $64
+
+DATA word2f800000<>+0(SB)/4, $0x2f800000
+DATA word2f800000<>+4(SB)/4, $0x2f800000
+DATA word2f800000<>+8(SB)/4, $0x2f800000
+DATA word2f800000<>+12(SB)/4, $0x2f800000
+DATA word2f800000<>+16(SB)/4, $0x2f800000
+DATA word2f800000<>+20(SB)/4, $0x2f800000
+DATA word2f800000<>+24(SB)/4, $0x2f800000
+DATA word2f800000<>+28(SB)/4, $0x2f800000
+DATA word2f800000<>+32(SB)/4, $0x2f800000
+DATA word2f800000<>+36(SB)/4, $0x2f800000
+DATA word2f800000<>+40(SB)/4, $0x2f800000
+DATA word2f800000<>+44(SB)/4, $0x2f800000
+DATA word2f800000<>+48(SB)/4, $0x2f800000
+DATA word2f800000<>+52(SB)/4, $0x2f800000
+DATA word2f800000<>+56(SB)/4, $0x2f800000
+DATA word2f800000<>+60(SB)/4, $0x2f800000
+GLOBL word2f800000<>(SB), RODATA|NOPTR, $64
+
+DATA word40000000<>+0(SB)/4, $0x40000000
+DATA word40000000<>+4(SB)/4, $0x40000000
+DATA word40000000<>+8(SB)/4, $0x40000000
+DATA word40000000<>+12(SB)/4, $0x40000000
+DATA word40000000<>+16(SB)/4, $0x40000000
+DATA word40000000<>+20(SB)/4, $0x40000000
+DATA word40000000<>+24(SB)/4, $0x40000000
+DATA word40000000<>+28(SB)/4, $0x40000000
+DATA word40000000<>+32(SB)/4, $0x40000000
+DATA word40000000<>+36(SB)/4, $0x40000000
+DATA word40000000<>+40(SB)/4, $0x40000000
+DATA word40000000<>+44(SB)/4, $0x40000000
+DATA word40000000<>+48(SB)/4, $0x40000000
+DATA word40000000<>+52(SB)/4, $0x40000000
+DATA word40000000<>+56(SB)/4, $0x40000000
+DATA word40000000<>+60(SB)/4, $0x40000000
+GLOBL word40000000<>(SB), RODATA|NOPTR, $64
+
+DATA word2f000000<>+0(SB)/4, $0x2f000000
+DATA word2f000000<>+4(SB)/4, $0x2f000000
+DATA word2f000000<>+8(SB)/4, $0x2f000000
+DATA word2f000000<>+12(SB)/4, $0x2f000000
+DATA word2f000000<>+16(SB)/4, $0x2f000000
+DATA word2f000000<>+20(SB)/4, $0x2f000000
+DATA word2f000000<>+24(SB)/4, $0x2f000000
+DATA word2f000000<>+28(SB)/4, $0x2f000000
+DATA word2f000000<>+32(SB)/4, $0x2f000000
+DATA word2f000000<>+36(SB)/4, $0x2f000000
+DATA word2f000000<>+40(SB)/4, $0x2f000000
+DATA word2f000000<>+44(SB)/4, $0x2f000000
+DATA word2f000000<>+48(SB)/4, $0x2f000000
+DATA word2f000000<>+52(SB)/4, $0x2f000000
+DATA word2f000000<>+56(SB)/4, $0x2f000000
+DATA word2f000000<>+60(SB)/4, $0x2f000000
+GLOBL word2f000000<>(SB), RODATA|NOPTR, $64
+
+DATA word3f400000<>+0(SB)/4, $0x3f400000
+DATA word3f400000<>+4(SB)/4, $0x3f400000
+DATA word3f400000<>+8(SB)/4, $0x3f400000
+DATA word3f400000<>+12(SB)/4, $0x3f400000
+DATA word3f400000<>+16(SB)/4, $0x3f400000
+DATA word3f400000<>+20(SB)/4, $0x3f400000
+DATA word3f400000<>+24(SB)/4, $0x3f400000
+DATA word3f400000<>+28(SB)/4, $0x3f400000
+DATA word3f400000<>+32(SB)/4, $0x3f400000
+DATA word3f400000<>+36(SB)/4, $0x3f400000
+DATA word3f400000<>+40(SB)/4, $0x3f400000
+DATA word3f400000<>+44(SB)/4, $0x3f400000
+DATA word3f400000<>+48(SB)/4, $0x3f400000
+DATA word3f400000<>+52(SB)/4, $0x3f400000
+DATA word3f400000<>+56(SB)/4, $0x3f400000
+DATA word3f400000<>+60(SB)/4, $0x3f400000
+GLOBL word3f400000<>(SB), RODATA|NOPTR, $64
+
+DATA word80000000<>+0(SB)/4, $0x80000000
+DATA word80000000<>+4(SB)/4, $0x80000000
+DATA word80000000<>+8(SB)/4, $0x80000000
+DATA word80000000<>+12(SB)/4, $0x80000000
+DATA word80000000<>+16(SB)/4, $0x80000000
+DATA word80000000<>+20(SB)/4, $0x80000000
+DATA word80000000<>+24(SB)/4, $0x80000000
+DATA word80000000<>+28(SB)/4, $0x80000000
+DATA word80000000<>+32(SB)/4, $0x80000000
+DATA word80000000<>+36(SB)/4, $0x80000000
+DATA word80000000<>+40(SB)/4, $0x80000000
+DATA word80000000<>+44(SB)/4, $0x80000000
+DATA word80000000<>+48(SB)/4, $0x80000000
+DATA word80000000<>+52(SB)/4, $0x80000000
+DATA word80000000<>+56(SB)/4, $0x80000000
+DATA word80000000<>+60(SB)/4, $0x80000000
+GLOBL word80000000<>(SB), RODATA|NOPTR, $64
+
+DATA word3f800000<>+0(SB)/4, $0x3f800000
+DATA word3f800000<>+4(SB)/4, $0x3f800000
+DATA word3f800000<>+8(SB)/4, $0x3f800000
+DATA word3f800000<>+12(SB)/4, $0x3f800000
+DATA word3f800000<>+16(SB)/4, $0x3f800000
+DATA word3f800000<>+20(SB)/4, $0x3f800000
+DATA word3f800000<>+24(SB)/4, $0x3f800000
+DATA word3f800000<>+28(SB)/4, $0x3f800000
+DATA word3f800000<>+32(SB)/4, $0x3f800000
+DATA word3f800000<>+36(SB)/4, $0x3f800000
+DATA word3f800000<>+40(SB)/4, $0x3f800000
+DATA word3f800000<>+44(SB)/4, $0x3f800000
+DATA word3f800000<>+48(SB)/4, $0x3f800000
+DATA word3f800000<>+52(SB)/4, $0x3f800000
+DATA word3f800000<>+56(SB)/4, $0x3f800000
+DATA word3f800000<>+60(SB)/4, $0x3f800000
+GLOBL word3f800000<>(SB), RODATA|NOPTR, $64
+
+DATA wordbe7ff676<>+0(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+4(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+8(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+12(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+16(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+20(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+24(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+28(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+32(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+36(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+40(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+44(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+48(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+52(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+56(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+60(SB)/4, $0xbe7ff676
+GLOBL wordbe7ff676<>(SB), RODATA|NOPTR, $64
+
+DATA word3eaaaad9<>+0(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+4(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+8(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+12(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+16(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+20(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+24(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+28(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+32(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+36(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+40(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+44(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+48(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+52(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+56(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+60(SB)/4, $0x3eaaaad9
+GLOBL word3eaaaad9<>(SB), RODATA|NOPTR, $64
+
+DATA wordbe2beae1<>+0(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+4(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+8(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+12(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+16(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+20(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+24(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+28(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+32(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+36(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+40(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+44(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+48(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+52(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+56(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+60(SB)/4, $0xbe2beae1
+GLOBL wordbe2beae1<>(SB), RODATA|NOPTR, $64
+
+DATA word3e4c9e74<>+0(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+4(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+8(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+12(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+16(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+20(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+24(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+28(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+32(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+36(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+40(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+44(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+48(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+52(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+56(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+60(SB)/4, $0x3e4c9e74
+GLOBL word3e4c9e74<>(SB), RODATA|NOPTR, $64
+
+DATA wordbdf818f6<>+0(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+4(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+8(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+12(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+16(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+20(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+24(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+28(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+32(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+36(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+40(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+44(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+48(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+52(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+56(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+60(SB)/4, $0xbdf818f6
+GLOBL wordbdf818f6<>(SB), RODATA|NOPTR, $64
+
+DATA word3e189f19<>+0(SB)/4, $0x3e189f19
+DATA word3e189f19<>+4(SB)/4, $0x3e189f19
+DATA word3e189f19<>+8(SB)/4, $0x3e189f19
+DATA word3e189f19<>+12(SB)/4, $0x3e189f19
+DATA word3e189f19<>+16(SB)/4, $0x3e189f19
+DATA word3e189f19<>+20(SB)/4, $0x3e189f19
+DATA word3e189f19<>+24(SB)/4, $0x3e189f19
+DATA word3e189f19<>+28(SB)/4, $0x3e189f19
+DATA word3e189f19<>+32(SB)/4, $0x3e189f19
+DATA word3e189f19<>+36(SB)/4, $0x3e189f19
+DATA word3e189f19<>+40(SB)/4, $0x3e189f19
+DATA word3e189f19<>+44(SB)/4, $0x3e189f19
+DATA word3e189f19<>+48(SB)/4, $0x3e189f19
+DATA word3e189f19<>+52(SB)/4, $0x3e189f19
+DATA word3e189f19<>+56(SB)/4, $0x3e189f19
+DATA word3e189f19<>+60(SB)/4, $0x3e189f19
+GLOBL word3e189f19<>(SB), RODATA|NOPTR, $64
+
+DATA word3d63b9ef<>+0(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+4(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+8(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+12(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+16(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+20(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+24(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+28(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+32(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+36(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+40(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+44(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+48(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+52(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+56(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+60(SB)/4, $0x3d63b9ef
+GLOBL word3d63b9ef<>(SB), RODATA|NOPTR, $64
+
+DATA word3f317218<>+0(SB)/4, $0x3f317218
+DATA word3f317218<>+4(SB)/4, $0x3f317218
+DATA word3f317218<>+8(SB)/4, $0x3f317218
+DATA word3f317218<>+12(SB)/4, $0x3f317218
+DATA word3f317218<>+16(SB)/4, $0x3f317218
+DATA word3f317218<>+20(SB)/4, $0x3f317218
+DATA word3f317218<>+24(SB)/4, $0x3f317218
+DATA word3f317218<>+28(SB)/4, $0x3f317218
+DATA word3f317218<>+32(SB)/4, $0x3f317218
+DATA word3f317218<>+36(SB)/4, $0x3f317218
+DATA word3f317218<>+40(SB)/4, $0x3f317218
+DATA word3f317218<>+44(SB)/4, $0x3f317218
+DATA word3f317218<>+48(SB)/4, $0x3f317218
+DATA word3f317218<>+52(SB)/4, $0x3f317218
+DATA word3f317218<>+56(SB)/4, $0x3f317218
+DATA word3f317218<>+60(SB)/4, $0x3f317218
+GLOBL word3f317218<>(SB), RODATA|NOPTR, $64
+
+// func exponential32AVX2(dst *float32, groups int, keys *[20]uint32, counter *blockCounter, ahead *float32, also *float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·exponential32AVX2(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         groups+8(FP), CX
+	MOVQ         keys+16(FP), DX
+	MOVQ         counter+24(FP), BX
+	MOVQ         ahead+32(FP), SI
+	MOVQ         also+40(FP), DI
+	MOVQ         (BX), R8
+	VPBROADCASTD 8(BX), Y0
+	VPBROADCASTD 12(BX), Y1
+	MOVL         R8, BX
+	MOVQ         R8, R9
+	SHRQ         $0x20, R9
+	VMOVD        BX, X2
+	VPBROADCASTD X2, Y3
+	VMOVD        R9, X2
+	VPBROADCASTD X2, Y2
+	VPADDD       iota<>+0(SB), Y3, Y3
+	VMOVAPS      Y0, Y5
+	VMOVAPS      Y1, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y4
+	VPSRLQ       $0x20, Y3, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
+	VPMULLD      wordd2511f53<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y7, Y4, Y7
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y8
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y4, Y8, Y4
+	VPBROADCASTD (DX), Y8
+	VPXOR        Y2, Y4, Y4
+	VPXOR        Y8, Y4, Y4
+	VPBROADCASTD 40(DX), Y2
+	VPXOR        Y6, Y7, Y7
+	VPXOR        Y2, Y7, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y6, Y6
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y6, Y2, Y6
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y8
+	VPSRLQ       $0x20, Y7, Y2
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y2
+	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y2, Y8, Y2
+	VPBROADCASTD 4(DX), Y8
+	VPXOR        Y5, Y2, Y2
+	VPXOR        Y8, Y2, Y2
+	VPBROADCASTD 44(DX), Y5
+	VPXOR        Y3, Y6, Y6
+	VPXOR        Y5, Y6, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y2, Y3
+	VPSRLQ       $0x20, Y2, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
+	VPSHUFD      $0xf5, Y3, Y3
+	VPBLENDD     $0xaa, Y5, Y3, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y8
+	VPSRLQ       $0x20, Y6, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y3
+	VPMULLD      wordcd9e8d57<>+0(SB), Y6, Y6
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y3, Y8, Y3
+	VPBROADCASTD 8(DX), Y8
+	VPXOR        Y7, Y3, Y3
+	VPXOR        Y8, Y3, Y3
+	VPBROADCASTD 48(DX), Y7
+	VPXOR        Y4, Y5, Y5
+	VPXOR        Y7, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y4
+	VPSRLQ       $0x20, Y3, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
+	VPMULLD      wordd2511f53<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y7, Y4, Y7
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y8
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y4, Y8, Y4
+	VPBROADCASTD 12(DX), Y8
+	VPXOR        Y6, Y4, Y4
+	VPXOR        Y8, Y4, Y4
+	VPBROADCASTD 52(DX), Y6
+	VPXOR        Y2, Y7, Y7
+	VPXOR        Y6, Y7, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y6, Y6
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y6, Y2, Y6
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y8
+	VPSRLQ       $0x20, Y7, Y2
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y2
+	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y2, Y8, Y2
+	VPBROADCASTD 16(DX), Y8
+	VPXOR        Y5, Y2, Y2
+	VPXOR        Y8, Y2, Y2
+	VPBROADCASTD 56(DX), Y5
+	VPXOR        Y3, Y6, Y6
+	VPXOR        Y5, Y6, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y2, Y3
+	VPSRLQ       $0x20, Y2, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
+	VPSHUFD      $0xf5, Y3, Y3
+	VPBLENDD     $0xaa, Y5, Y3, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y8
+	VPSRLQ       $0x20, Y6, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y3
+	VPMULLD      wordcd9e8d57<>+0(SB), Y6, Y6
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y3, Y8, Y3
+	VPBROADCASTD 20(DX), Y8
+	VPXOR        Y7, Y3, Y3
+	VPXOR        Y8, Y3, Y3
+	VPBROADCASTD 60(DX), Y7
+	VPXOR        Y4, Y5, Y5
+	VPXOR        Y7, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y4
+	VPSRLQ       $0x20, Y3, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
+	VPMULLD      wordd2511f53<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y7, Y4, Y7
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y8
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y4, Y8, Y4
+	VPBROADCASTD 24(DX), Y8
+	VPXOR        Y6, Y4, Y4
+	VPXOR        Y8, Y4, Y4
+	VPBROADCASTD 64(DX), Y6
+	VPXOR        Y2, Y7, Y7
+	VPXOR        Y6, Y7, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y6, Y6
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y6, Y2, Y6
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y8
+	VPSRLQ       $0x20, Y7, Y2
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y2
+	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y2, Y8, Y2
+	VPBROADCASTD 28(DX), Y8
+	VPXOR        Y5, Y2, Y2
+	VPXOR        Y8, Y2, Y2
+	VPBROADCASTD 68(DX), Y5
+	VPXOR        Y3, Y6, Y6
+	VPXOR        Y5, Y6, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y2, Y5
+	VPSRLQ       $0x20, Y2, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
+	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
+	VPSHUFD      $0xf5, Y5, Y5
+	VPBLENDD     $0xaa, Y3, Y5, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y8
+	VPSRLQ       $0x20, Y6, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y5
+	VPMULLD      wordcd9e8d57<>+0(SB), Y6, Y6
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y5, Y8, Y5
+	VPBROADCASTD 32(DX), Y8
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y8, Y5, Y5
+	VPBROADCASTD 72(DX), Y7
+	VPXOR        Y4, Y3, Y3
+	VPXOR        Y7, Y3, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y7
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y7, Y7
+	VPBLENDD     $0xaa, Y4, Y7, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y7
+	VPSRLQ       $0x20, Y3, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y7, Y7
+	VPBLENDD     $0xaa, Y8, Y7, Y8
+	VPBROADCASTD 36(DX), Y7
+	VPXOR        Y6, Y8, Y8
+	VPXOR        Y7, Y8, Y8
+	VPBROADCASTD 76(DX), Y6
+	VPXOR        Y2, Y4, Y4
+	VPXOR        Y6, Y4, Y4
+	VMOVAPS      Y8, Y2
+	VMOVAPS      Y3, Y3
+	VMOVAPS      Y4, Y4
+	VMOVAPS      Y5, Y5
+
+loop:
+	TESTQ        CX, CX
+	JZ           done
+	VMOVAPS      Y2, Y2
+	VMOVAPS      Y3, Y3
+	VMOVAPS      Y4, Y6
+	VMOVAPS      Y5, Y7
+	MOVL         R8, BX
+	MOVQ         R8, R9
+	SHRQ         $0x20, R9
+	VMOVD        BX, X4
+	VPBROADCASTD X4, Y5
+	VMOVD        R9, X4
+	VPBROADCASTD X4, Y8
+	VPADDD       iota<>+32(SB), Y5, Y5
+	VMOVAPS      Y0, Y11
+	VMOVAPS      Y1, Y10
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y4
+	VPSRLQ       $0x20, Y5, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y9, Y4, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y12
+	VPSRLQ       $0x20, Y11, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y11, Y11
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y4, Y12, Y4
+	VPBROADCASTD (DX), Y12
+	VPXOR        Y8, Y4, Y4
+	VPXOR        Y12, Y4, Y4
+	VPBROADCASTD 40(DX), Y8
+	VPXOR        Y10, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y8
+	VPSRLQ       $0x20, Y4, Y10
+	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y10
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y10, Y8, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y12
+	VPSRLQ       $0x20, Y9, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y8, Y12, Y8
+	VPBROADCASTD 4(DX), Y12
+	VPXOR        Y11, Y8, Y8
+	VPXOR        Y12, Y8, Y8
+	VPBROADCASTD 44(DX), Y11
+	VPXOR        Y5, Y10, Y10
+	VPXOR        Y11, Y10, Y10
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y5
+	VPSRLQ       $0x20, Y8, Y11
+	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y11
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y5, Y5
+	VPBLENDD     $0xaa, Y11, Y5, Y11
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y12
+	VPSRLQ       $0x20, Y10, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y5
+	VPMULLD      wordcd9e8d57<>+0(SB), Y10, Y10
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y5, Y12, Y5
+	VPBROADCASTD 8(DX), Y12
+	VPXOR        Y9, Y5, Y5
+	VPXOR        Y12, Y5, Y5
+	VPBROADCASTD 48(DX), Y9
+	VPXOR        Y4, Y11, Y11
+	VPXOR        Y9, Y11, Y11
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y4
+	VPSRLQ       $0x20, Y5, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y9, Y4, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y12
+	VPSRLQ       $0x20, Y11, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y11, Y11
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y4, Y12, Y4
+	VPBROADCASTD 12(DX), Y12
+	VPXOR        Y10, Y4, Y4
+	VPXOR        Y12, Y4, Y4
+	VPBROADCASTD 52(DX), Y10
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y10
+	VPSRLQ       $0x20, Y4, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y8
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y8, Y10, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y12
+	VPSRLQ       $0x20, Y9, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y10
+	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y10, Y12, Y10
+	VPBROADCASTD 16(DX), Y12
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y12, Y10, Y10
+	VPBROADCASTD 56(DX), Y11
+	VPXOR        Y5, Y8, Y8
+	VPXOR        Y11, Y8, Y8
+	VPMINUD      word3fffffff<>+0(SB), Y2, Y5
+	VPCMPEQD     Y2, Y5, Y5
+	VPCMPEQD     Y11, Y11, Y11
+	VPXOR        Y5, Y11, Y11
+	VPXOR        Y11, Y2, Y2
+	VPAND        word0000ffff<>+0(SB), Y2, Y11
+	VPSRLD       $0x10, Y2, Y2
+	VCVTDQ2PS    Y11, Y11
+	VCVTDQ2PS    Y2, Y2
+	VFMADD132PS  word47800000<>+0(SB), Y11, Y2
+	VMULPS       word2f800000<>+0(SB), Y2, Y2
+	VADDPS       word2f000000<>+0(SB), Y2, Y2
+	VPSUBD       word3f400000<>+0(SB), Y2, Y11
+	VPAND        word007fffff<>+0(SB), Y11, Y12
+	VPADDD       word3f400000<>+0(SB), Y12, Y12
+	VPSRAD       $0x17, Y11, Y11
+	VSUBPS       word3f800000<>+0(SB), Y12, Y12
+	VCVTDQ2PS    Y11, Y11
+	VANDNPS      Y11, Y5, Y11
+	VXORPS       word80000000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y5, Y2, Y12, Y2
+	VMULPS       Y2, Y2, Y5
+	VMULPS       wordbe7ff676<>+0(SB), Y2, Y13
+	VADDPS       word3eaaaad9<>+0(SB), Y13, Y13
+	VMULPS       wordbe2beae1<>+0(SB), Y2, Y12
+	VADDPS       word3e4c9e74<>+0(SB), Y12, Y12
+	VMULPS       wordbdf818f6<>+0(SB), Y2, Y14
+	VADDPS       word3e189f19<>+0(SB), Y14, Y14
+	VMULPS       Y5, Y12, Y12
+	VADDPS       Y12, Y13, Y13
+	VMULPS       word3d63b9ef<>+0(SB), Y5, Y12
+	VADDPS       Y12, Y14, Y14
+	VMULPS       Y5, Y5, Y12
+	VMULPS       Y12, Y14, Y14
+	VADDPS       Y14, Y13, Y13
+	VMOVUPS      word3f000000<>+0(SB), Y12
+	VMULPS       Y13, Y2, Y13
+	VSUBPS       Y13, Y12, Y13
+	VMULPS       Y5, Y13, Y13
+	VSUBPS       Y2, Y13, Y13
+	VMULPS       word3f317218<>+0(SB), Y11, Y11
+	VSUBPS       Y11, Y13, Y13
+	VMOVUPS      Y13, (AX)
+	VPMINUD      word3fffffff<>+0(SB), Y3, Y2
+	VPCMPEQD     Y3, Y2, Y2
+	VPCMPEQD     Y5, Y5, Y5
+	VPXOR        Y2, Y5, Y5
+	VPXOR        Y5, Y3, Y3
+	VPAND        word0000ffff<>+0(SB), Y3, Y5
+	VPSRLD       $0x10, Y3, Y3
+	VCVTDQ2PS    Y5, Y5
+	VCVTDQ2PS    Y3, Y3
+	VFMADD132PS  word47800000<>+0(SB), Y5, Y3
+	VMULPS       word2f800000<>+0(SB), Y3, Y3
+	VADDPS       word2f000000<>+0(SB), Y3, Y3
+	VPSUBD       word3f400000<>+0(SB), Y3, Y5
+	VPAND        word007fffff<>+0(SB), Y5, Y11
+	VPADDD       word3f400000<>+0(SB), Y11, Y11
+	VPSRAD       $0x17, Y5, Y5
+	VSUBPS       word3f800000<>+0(SB), Y11, Y11
+	VCVTDQ2PS    Y5, Y5
+	VANDNPS      Y5, Y2, Y5
+	VXORPS       word80000000<>+0(SB), Y3, Y3
+	VBLENDVPS    Y2, Y3, Y11, Y2
+	VMULPS       Y2, Y2, Y3
+	VMULPS       wordbe7ff676<>+0(SB), Y2, Y12
+	VADDPS       word3eaaaad9<>+0(SB), Y12, Y12
+	VMULPS       wordbe2beae1<>+0(SB), Y2, Y11
+	VADDPS       word3e4c9e74<>+0(SB), Y11, Y11
+	VMULPS       wordbdf818f6<>+0(SB), Y2, Y13
+	VADDPS       word3e189f19<>+0(SB), Y13, Y13
+	VMULPS       Y3, Y11, Y11
+	VADDPS       Y11, Y12, Y12
+	VMULPS       word3d63b9ef<>+0(SB), Y3, Y11
+	VADDPS       Y11, Y13, Y13
+	VMULPS       Y3, Y3, Y11
+	VMULPS       Y11, Y13, Y13
+	VADDPS       Y13, Y12, Y12
+	VMOVUPS      word3f000000<>+0(SB), Y11
+	VMULPS       Y12, Y2, Y12
+	VSUBPS       Y12, Y11, Y12
+	VMULPS       Y3, Y12, Y12
+	VSUBPS       Y2, Y12, Y12
+	VMULPS       word3f317218<>+0(SB), Y5, Y5
+	VSUBPS       Y5, Y12, Y12
+	VMOVUPS      Y12, 64(AX)
+	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y3
+	VPSRLQ       $0x20, Y10, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y10, Y2
+	VPSHUFD      $0xf5, Y3, Y3
+	VPBLENDD     $0xaa, Y5, Y3, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y10
+	VPSRLQ       $0x20, Y8, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y3
+	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y3, Y10, Y3
+	VPBROADCASTD 20(DX), Y10
+	VPXOR        Y9, Y3, Y3
+	VPXOR        Y10, Y3, Y3
+	VPBROADCASTD 60(DX), Y9
+	VPXOR        Y4, Y5, Y5
+	VPXOR        Y9, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y4
+	VPSRLQ       $0x20, Y3, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y9, Y4, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y10
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y4, Y10, Y4
+	VPBROADCASTD 24(DX), Y10
+	VPXOR        Y8, Y4, Y4
+	VPXOR        Y10, Y4, Y4
+	VPBROADCASTD 64(DX), Y8
+	VPXOR        Y2, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y8
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y10
+	VPSRLQ       $0x20, Y9, Y2
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y2
+	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y2, Y10, Y2
+	VPBROADCASTD 28(DX), Y10
+	VPXOR        Y5, Y2, Y2
+	VPXOR        Y10, Y2, Y2
+	VPBROADCASTD 68(DX), Y5
+	VPXOR        Y3, Y8, Y8
+	VPXOR        Y5, Y8, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y2, Y5
+	VPSRLQ       $0x20, Y2, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
+	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
+	VPSHUFD      $0xf5, Y5, Y5
+	VPBLENDD     $0xaa, Y3, Y5, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y10
+	VPSRLQ       $0x20, Y8, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y5
+	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y5, Y10, Y5
+	VPBROADCASTD 32(DX), Y10
+	VPXOR        Y9, Y5, Y5
+	VPXOR        Y10, Y5, Y5
+	VPBROADCASTD 72(DX), Y9
+	VPXOR        Y4, Y3, Y3
+	VPXOR        Y9, Y3, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y9
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y9, Y9
+	VPBLENDD     $0xaa, Y4, Y9, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y9
+	VPSRLQ       $0x20, Y3, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y10
+	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y9, Y9
+	VPBLENDD     $0xaa, Y10, Y9, Y10
+	VPBROADCASTD 36(DX), Y9
+	VPXOR        Y8, Y10, Y10
+	VPXOR        Y9, Y10, Y10
+	VPBROADCASTD 76(DX), Y8
+	VPXOR        Y2, Y4, Y4
+	VPXOR        Y8, Y4, Y4
+	VMOVAPS      Y10, Y2
+	VMOVAPS      Y3, Y3
+	VMOVAPS      Y4, Y4
+	VMOVAPS      Y5, Y5
+	VPMINUD      word3fffffff<>+0(SB), Y6, Y8
+	VPCMPEQD     Y6, Y8, Y8
+	VPCMPEQD     Y9, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y9, Y6, Y6
+	VPAND        word0000ffff<>+0(SB), Y6, Y9
+	VPSRLD       $0x10, Y6, Y6
+	VCVTDQ2PS    Y9, Y9
+	VCVTDQ2PS    Y6, Y6
+	VFMADD132PS  word47800000<>+0(SB), Y9, Y6
+	VMULPS       word2f800000<>+0(SB), Y6, Y6
+	VADDPS       word2f000000<>+0(SB), Y6, Y6
+	VPSUBD       word3f400000<>+0(SB), Y6, Y9
+	VPAND        word007fffff<>+0(SB), Y9, Y10
+	VPADDD       word3f400000<>+0(SB), Y10, Y10
+	VPSRAD       $0x17, Y9, Y9
+	VSUBPS       word3f800000<>+0(SB), Y10, Y10
+	VCVTDQ2PS    Y9, Y9
+	VANDNPS      Y9, Y8, Y9
+	VXORPS       word80000000<>+0(SB), Y6, Y6
+	VBLENDVPS    Y8, Y6, Y10, Y6
+	VMULPS       Y6, Y6, Y8
+	VMULPS       wordbe7ff676<>+0(SB), Y6, Y11
+	VADDPS       word3eaaaad9<>+0(SB), Y11, Y11
+	VMULPS       wordbe2beae1<>+0(SB), Y6, Y10
+	VADDPS       word3e4c9e74<>+0(SB), Y10, Y10
+	VMULPS       wordbdf818f6<>+0(SB), Y6, Y12
+	VADDPS       word3e189f19<>+0(SB), Y12, Y12
+	VMULPS       Y8, Y10, Y10
+	VADDPS       Y10, Y11, Y11
+	VMULPS       word3d63b9ef<>+0(SB), Y8, Y10
+	VADDPS       Y10, Y12, Y12
+	VMULPS       Y8, Y8, Y10
+	VMULPS       Y10, Y12, Y12
+	VADDPS       Y12, Y11, Y11
+	VMOVUPS      word3f000000<>+0(SB), Y10
+	VMULPS       Y11, Y6, Y11
+	VSUBPS       Y11, Y10, Y11
+	VMULPS       Y8, Y11, Y11
+	VSUBPS       Y6, Y11, Y11
+	VMULPS       word3f317218<>+0(SB), Y9, Y9
+	VSUBPS       Y9, Y11, Y11
+	VMOVUPS      Y11, 128(AX)
+	VPMINUD      word3fffffff<>+0(SB), Y7, Y6
+	VPCMPEQD     Y7, Y6, Y6
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y6, Y8, Y8
+	VPXOR        Y8, Y7, Y7
+	VPAND        word0000ffff<>+0(SB), Y7, Y8
+	VPSRLD       $0x10, Y7, Y7
+	VCVTDQ2PS    Y8, Y8
+	VCVTDQ2PS    Y7, Y7
+	VFMADD132PS  word47800000<>+0(SB), Y8, Y7
+	VMULPS       word2f800000<>+0(SB), Y7, Y7
+	VADDPS       word2f000000<>+0(SB), Y7, Y7
+	VPSUBD       word3f400000<>+0(SB), Y7, Y8
+	VPAND        word007fffff<>+0(SB), Y8, Y9
+	VPADDD       word3f400000<>+0(SB), Y9, Y9
+	VPSRAD       $0x17, Y8, Y8
+	VSUBPS       word3f800000<>+0(SB), Y9, Y9
+	VCVTDQ2PS    Y8, Y8
+	VANDNPS      Y8, Y6, Y8
+	VXORPS       word80000000<>+0(SB), Y7, Y7
+	VBLENDVPS    Y6, Y7, Y9, Y6
+	VMULPS       Y6, Y6, Y7
+	VMULPS       wordbe7ff676<>+0(SB), Y6, Y10
+	VADDPS       word3eaaaad9<>+0(SB), Y10, Y10
+	VMULPS       wordbe2beae1<>+0(SB), Y6, Y9
+	VADDPS       word3e4c9e74<>+0(SB), Y9, Y9
+	VMULPS       wordbdf818f6<>+0(SB), Y6, Y11
+	VADDPS       word3e189f19<>+0(SB), Y11, Y11
+	VMULPS       Y7, Y9, Y9
+	VADDPS       Y9, Y10, Y10
+	VMULPS       word3d63b9ef<>+0(SB), Y7, Y9
+	VADDPS       Y9, Y11, Y11
+	VMULPS       Y7, Y7, Y9
+	VMULPS       Y9, Y11, Y11
+	VADDPS       Y11, Y10, Y10
+	VMOVUPS      word3f000000<>+0(SB), Y9
+	VMULPS       Y10, Y6, Y10
+	VSUBPS       Y10, Y9, Y10
+	VMULPS       Y7, Y10, Y10
+	VSUBPS       Y6, Y10, Y10
+	VMULPS       word3f317218<>+0(SB), Y8, Y8
+	VSUBPS       Y8, Y10, Y10
+	VMOVUPS      Y10, 192(AX)
+	VMOVAPS      Y2, Y2
+	VMOVAPS      Y3, Y3
+	VMOVAPS      Y4, Y6
+	VMOVAPS      Y5, Y7
+	ADDQ         $0x10, R8
+	MOVL         R8, BX
+	MOVQ         R8, R9
+	SHRQ         $0x20, R9
+	VMOVD        BX, X4
+	VPBROADCASTD X4, Y5
+	VMOVD        R9, X4
+	VPBROADCASTD X4, Y8
+	VPADDD       iota<>+0(SB), Y5, Y5
+	VMOVAPS      Y0, Y11
+	VMOVAPS      Y1, Y10
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y4
+	VPSRLQ       $0x20, Y5, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y9, Y4, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y12
+	VPSRLQ       $0x20, Y11, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y11, Y11
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y4, Y12, Y4
+	VPBROADCASTD (DX), Y12
+	VPXOR        Y8, Y4, Y4
+	VPXOR        Y12, Y4, Y4
+	VPBROADCASTD 40(DX), Y8
+	VPXOR        Y10, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y8
+	VPSRLQ       $0x20, Y4, Y10
+	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y10
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y10, Y8, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y12
+	VPSRLQ       $0x20, Y9, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y8, Y12, Y8
+	VPBROADCASTD 4(DX), Y12
+	VPXOR        Y11, Y8, Y8
+	VPXOR        Y12, Y8, Y8
+	VPBROADCASTD 44(DX), Y11
+	VPXOR        Y5, Y10, Y10
+	VPXOR        Y11, Y10, Y10
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y5
+	VPSRLQ       $0x20, Y8, Y11
+	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y11
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y5, Y5
+	VPBLENDD     $0xaa, Y11, Y5, Y11
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y12
+	VPSRLQ       $0x20, Y10, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y5
+	VPMULLD      wordcd9e8d57<>+0(SB), Y10, Y10
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y5, Y12, Y5
+	VPBROADCASTD 8(DX), Y12
+	VPXOR        Y9, Y5, Y5
+	VPXOR        Y12, Y5, Y5
+	VPBROADCASTD 48(DX), Y9
+	VPXOR        Y4, Y11, Y11
+	VPXOR        Y9, Y11, Y11
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y4
+	VPSRLQ       $0x20, Y5, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y9, Y4, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y12
+	VPSRLQ       $0x20, Y11, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y11, Y11
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y4, Y12, Y4
+	VPBROADCASTD 12(DX), Y12
+	VPXOR        Y10, Y4, Y4
+	VPXOR        Y12, Y4, Y4
+	VPBROADCASTD 52(DX), Y10
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y10
+	VPSRLQ       $0x20, Y4, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y8
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y8, Y10, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y12
+	VPSRLQ       $0x20, Y9, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y10
+	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y10, Y12, Y10
+	VPBROADCASTD 16(DX), Y12
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y12, Y10, Y10
+	VPBROADCASTD 56(DX), Y11
+	VPXOR        Y5, Y8, Y8
+	VPXOR        Y11, Y8, Y8
+	VPMINUD      word3fffffff<>+0(SB), Y2, Y5
+	VPCMPEQD     Y2, Y5, Y5
+	VPCMPEQD     Y11, Y11, Y11
+	VPXOR        Y5, Y11, Y11
+	VPXOR        Y11, Y2, Y2
+	VPAND        word0000ffff<>+0(SB), Y2, Y11
+	VPSRLD       $0x10, Y2, Y2
+	VCVTDQ2PS    Y11, Y11
+	VCVTDQ2PS    Y2, Y2
+	VFMADD132PS  word47800000<>+0(SB), Y11, Y2
+	VMULPS       word2f800000<>+0(SB), Y2, Y2
+	VADDPS       word2f000000<>+0(SB), Y2, Y2
+	VPSUBD       word3f400000<>+0(SB), Y2, Y11
+	VPAND        word007fffff<>+0(SB), Y11, Y12
+	VPADDD       word3f400000<>+0(SB), Y12, Y12
+	VPSRAD       $0x17, Y11, Y11
+	VSUBPS       word3f800000<>+0(SB), Y12, Y12
+	VCVTDQ2PS    Y11, Y11
+	VANDNPS      Y11, Y5, Y11
+	VXORPS       word80000000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y5, Y2, Y12, Y2
+	VMULPS       Y2, Y2, Y5
+	VMULPS       wordbe7ff676<>+0(SB), Y2, Y13
+	VADDPS       word3eaaaad9<>+0(SB), Y13, Y13
+	VMULPS       wordbe2beae1<>+0(SB), Y2, Y12
+	VADDPS       word3e4c9e74<>+0(SB), Y12, Y12
+	VMULPS       wordbdf818f6<>+0(SB), Y2, Y14
+	VADDPS       word3e189f19<>+0(SB), Y14, Y14
+	VMULPS       Y5, Y12, Y12
+	VADDPS       Y12, Y13, Y13
+	VMULPS       word3d63b9ef<>+0(SB), Y5, Y12
+	VADDPS       Y12, Y14, Y14
+	VMULPS       Y5, Y5, Y12
+	VMULPS       Y12, Y14, Y14
+	VADDPS       Y14, Y13, Y13
+	VMOVUPS      word3f000000<>+0(SB), Y12
+	VMULPS       Y13, Y2, Y13
+	VSUBPS       Y13, Y12, Y13
+	VMULPS       Y5, Y13, Y13
+	VSUBPS       Y2, Y13, Y13
+	VMULPS       word3f317218<>+0(SB), Y11, Y11
+	VSUBPS       Y11, Y13, Y13
+	VMOVUPS      Y13, 32(AX)
+	VPMINUD      word3fffffff<>+0(SB), Y3, Y2
+	VPCMPEQD     Y3, Y2, Y2
+	VPCMPEQD     Y5, Y5, Y5
+	VPXOR        Y2, Y5, Y5
+	VPXOR        Y5, Y3, Y3
+	VPAND        word0000ffff<>+0(SB), Y3, Y5
+	VPSRLD       $0x10, Y3, Y3
+	VCVTDQ2PS    Y5, Y5
+	VCVTDQ2PS    Y3, Y3
+	VFMADD132PS  word47800000<>+0(SB), Y5, Y3
+	VMULPS       word2f800000<>+0(SB), Y3, Y3
+	VADDPS       word2f000000<>+0(SB), Y3, Y3
+	VPSUBD       word3f400000<>+0(SB), Y3, Y5
+	VPAND        word007fffff<>+0(SB), Y5, Y11
+	VPADDD       word3f400000<>+0(SB), Y11, Y11
+	VPSRAD       $0x17, Y5, Y5
+	VSUBPS       word3f800000<>+0(SB), Y11, Y11
+	VCVTDQ2PS    Y5, Y5
+	VANDNPS      Y5, Y2, Y5
+	VXORPS       word80000000<>+0(SB), Y3, Y3
+	VBLENDVPS    Y2, Y3, Y11, Y2
+	VMULPS       Y2, Y2, Y3
+	VMULPS       wordbe7ff676<>+0(SB), Y2, Y12
+	VADDPS       word3eaaaad9<>+0(SB), Y12, Y12
+	VMULPS       wordbe2beae1<>+0(SB), Y2, Y11
+	VADDPS       word3e4c9e74<>+0(SB), Y11, Y11
+	VMULPS       wordbdf818f6<>+0(SB), Y2, Y13
+	VADDPS       word3e189f19<>+0(SB), Y13, Y13
+	VMULPS       Y3, Y11, Y11
+	VADDPS       Y11, Y12, Y12
+	VMULPS       word3d63b9ef<>+0(SB), Y3, Y11
+	VADDPS       Y11, Y13, Y13
+	VMULPS       Y3, Y3, Y11
+	VMULPS       Y11, Y13, Y13
+	VADDPS       Y13, Y12, Y12
+	VMOVUPS      word3f000000<>+0(SB), Y11
+	VMULPS       Y12, Y2, Y12
+	VSUBPS       Y12, Y11, Y12
+	VMULPS       Y3, Y12, Y12
+	VSUBPS       Y2, Y12, Y12
+	VMULPS       word3f317218<>+0(SB), Y5, Y5
+	VSUBPS       Y5, Y12, Y12
+	VMOVUPS      Y12, 96(AX)
+	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y3
+	VPSRLQ       $0x20, Y10, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y10, Y2
+	VPSHUFD      $0xf5, Y3, Y3
+	VPBLENDD     $0xaa, Y5, Y3, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y10
+	VPSRLQ       $0x20, Y8, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y3
+	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y3, Y10, Y3
+	VPBROADCASTD 20(DX), Y10
+	VPXOR        Y9, Y3, Y3
+	VPXOR        Y10, Y3, Y3
+	VPBROADCASTD 60(DX), Y9
+	VPXOR        Y4, Y5, Y5
+	VPXOR        Y9, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y4
+	VPSRLQ       $0x20, Y3, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y9, Y4, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y10
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y4, Y10, Y4
+	VPBROADCASTD 24(DX), Y10
+	VPXOR        Y8, Y4, Y4
+	VPXOR        Y10, Y4, Y4
+	VPBROADCASTD 64(DX), Y8
+	VPXOR        Y2, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y8
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y10
+	VPSRLQ       $0x20, Y9, Y2
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y2
+	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y2, Y10, Y2
+	VPBROADCASTD 28(DX), Y10
+	VPXOR        Y5, Y2, Y2
+	VPXOR        Y10, Y2, Y2
+	VPBROADCASTD 68(DX), Y5
+	VPXOR        Y3, Y8, Y8
+	VPXOR        Y5, Y8, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y2, Y5
+	VPSRLQ       $0x20, Y2, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
+	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
+	VPSHUFD      $0xf5, Y5, Y5
+	VPBLENDD     $0xaa, Y3, Y5, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y10
+	VPSRLQ       $0x20, Y8, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y5
+	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y5, Y10, Y5
+	VPBROADCASTD 32(DX), Y10
+	VPXOR        Y9, Y5, Y5
+	VPXOR        Y10, Y5, Y5
+	VPBROADCASTD 72(DX), Y9
+	VPXOR        Y4, Y3, Y3
+	VPXOR        Y9, Y3, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y9
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y9, Y9
+	VPBLENDD     $0xaa, Y4, Y9, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y9
+	VPSRLQ       $0x20, Y3, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y10
+	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y9, Y9
+	VPBLENDD     $0xaa, Y10, Y9, Y10
+	VPBROADCASTD 36(DX), Y9
+	VPXOR        Y8, Y10, Y10
+	VPXOR        Y9, Y10, Y10
+	VPBROADCASTD 76(DX), Y8
+	VPXOR        Y2, Y4, Y4
+	VPXOR        Y8, Y4, Y4
+	VMOVAPS      Y10, Y2
+	VMOVAPS      Y3, Y3
+	VMOVAPS      Y4, Y4
+	VMOVAPS      Y5, Y5
+	VPMINUD      word3fffffff<>+0(SB), Y6, Y8
+	VPCMPEQD     Y6, Y8, Y8
+	VPCMPEQD     Y9, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y9, Y6, Y6
+	VPAND        word0000ffff<>+0(SB), Y6, Y9
+	VPSRLD       $0x10, Y6, Y6
+	VCVTDQ2PS    Y9, Y9
+	VCVTDQ2PS    Y6, Y6
+	VFMADD132PS  word47800000<>+0(SB), Y9, Y6
+	VMULPS       word2f800000<>+0(SB), Y6, Y6
+	VADDPS       word2f000000<>+0(SB), Y6, Y6
+	VPSUBD       word3f400000<>+0(SB), Y6, Y9
+	VPAND        word007fffff<>+0(SB), Y9, Y10
+	VPADDD       word3f400000<>+0(SB), Y10, Y10
+	VPSRAD       $0x17, Y9, Y9
+	VSUBPS       word3f800000<>+0(SB), Y10, Y10
+	VCVTDQ2PS    Y9, Y9
+	VANDNPS      Y9, Y8, Y9
+	VXORPS       word80000000<>+0(SB), Y6, Y6
+	VBLENDVPS    Y8, Y6, Y10, Y6
+	VMULPS       Y6, Y6, Y8
+	VMULPS       wordbe7ff676<>+0(SB), Y6, Y11
+	VADDPS       word3eaaaad9<>+0(SB), Y11, Y11
+	VMULPS       wordbe2beae1<>+0(SB), Y6, Y10
+	VADDPS       word3e4c9e74<>+0(SB), Y10, Y10
+	VMULPS       wordbdf818f6<>+0(SB), Y6, Y12
+	VADDPS       word3e189f19<>+0(SB), Y12, Y12
+	VMULPS       Y8, Y10, Y10
+	VADDPS       Y10, Y11, Y11
+	VMULPS       word3d63b9ef<>+0(SB), Y8, Y10
+	VADDPS       Y10, Y12, Y12
+	VMULPS       Y8, Y8, Y10
+	VMULPS       Y10, Y12, Y12
+	VADDPS       Y12, Y11, Y11
+	VMOVUPS      word3f000000<>+0(SB), Y10
+	VMULPS       Y11, Y6, Y11
+	VSUBPS       Y11, Y10, Y11
+	VMULPS       Y8, Y11, Y11
+	VSUBPS       Y6, Y11, Y11
+	VMULPS       word3f317218<>+0(SB), Y9, Y9
+	VSUBPS       Y9, Y11, Y11
+	VMOVUPS      Y11, 160(AX)
+	VPMINUD      word3fffffff<>+0(SB), Y7, Y6
+	VPCMPEQD     Y7, Y6, Y6
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y6, Y8, Y8
+	VPXOR        Y8, Y7, Y7
+	VPAND        word0000ffff<>+0(SB), Y7, Y8
+	VPSRLD       $0x10, Y7, Y7
+	VCVTDQ2PS    Y8, Y8
+	VCVTDQ2PS    Y7, Y7
+	VFMADD132PS  word47800000<>+0(SB), Y8, Y7
+	VMULPS       word2f800000<>+0(SB), Y7, Y7
+	VADDPS       word2f000000<>+0(SB), Y7, Y7
+	VPSUBD       word3f400000<>+0(SB), Y7, Y8
+	VPAND        word007fffff<>+0(SB), Y8, Y9
+	VPADDD       word3f400000<>+0(SB), Y9, Y9
+	VPSRAD       $0x17, Y8, Y8
+	VSUBPS       word3f800000<>+0(SB), Y9, Y9
+	VCVTDQ2PS    Y8, Y8
+	VANDNPS      Y8, Y6, Y8
+	VXORPS       word80000000<>+0(SB), Y7, Y7
+	VBLENDVPS    Y6, Y7, Y9, Y6
+	VMULPS       Y6, Y6, Y7
+	VMULPS       wordbe7ff676<>+0(SB), Y6, Y10
+	VADDPS       word3eaaaad9<>+0(SB), Y10, Y10
+	VMULPS       wordbe2beae1<>+0(SB), Y6, Y9
+	VADDPS       word3e4c9e74<>+0(SB), Y9, Y9
+	VMULPS       wordbdf818f6<>+0(SB), Y6, Y11
+	VADDPS       word3e189f19<>+0(SB), Y11, Y11
+	VMULPS       Y7, Y9, Y9
+	VADDPS       Y9, Y10, Y10
+	VMULPS       word3d63b9ef<>+0(SB), Y7, Y9
+	VADDPS       Y9, Y11, Y11
+	VMULPS       Y7, Y7, Y9
+	VMULPS       Y9, Y11, Y11
+	VADDPS       Y11, Y10, Y10
+	VMOVUPS      word3f000000<>+0(SB), Y9
+	VMULPS       Y10, Y6, Y10
+	VSUBPS       Y10, Y9, Y10
+	VMULPS       Y7, Y10, Y10
+	VSUBPS       Y6, Y10, Y10
+	VMULPS       word3f317218<>+0(SB), Y8, Y8
+	VSUBPS       Y8, Y10, Y10
+	VMOVUPS      Y10, 224(AX)
+	PREFETCHT0   (SI)
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(SI)
+	PREFETCHT0   64(DI)
+	PREFETCHT0   128(SI)
+	PREFETCHT0   128(DI)
+	PREFETCHT0   192(SI)
+	PREFETCHT0   192(DI)
+	ADDQ         $0x00000100, AX
+	ADDQ         $0x00000100, SI
+	ADDQ         $0x00000100, DI
+	DECQ         CX
+	JMP          loop
+
+done:
+	VZEROUPPER
+	RET
+
+DATA word0000ffff<>+0(SB)/4, $0x0000ffff
+DATA word0000ffff<>+4(SB)/4, $0x0000ffff
+DATA word0000ffff<>+8(SB)/4, $0x0000ffff
+DATA word0000ffff<>+12(SB)/4, $0x0000ffff
+DATA word0000ffff<>+16(SB)/4, $0x0000ffff
+DATA word0000ffff<>+20(SB)/4, $0x0000ffff
+DATA word0000ffff<>+24(SB)/4, $0x0000ffff
+DATA word0000ffff<>+28(SB)/4, $0x0000ffff
+DATA word0000ffff<>+32(SB)/4, $0x0000ffff
+DATA word0000ffff<>+36(SB)/4, $0x0000ffff
+DATA word0000ffff<>+40(SB)/4, $0x0000ffff
+DATA word0000ffff<>+44(SB)/4, $0x0000ffff
+DATA word0000ffff<>+48(SB)/4, $0x0000ffff
+DATA word0000ffff<>+52(SB)/4, $0x0000ffff
+DATA word0000ffff<>+56(SB)/4, $0x0000ffff
+DATA word0000ffff<>+60(SB)/4, $0x0000ffff
+GLOBL word0000ffff<>(SB), RODATA|NOPTR, $64
+
+DATA word47800000<>+0(SB)/4, $0x47800000
+DATA word47800000<>+4(SB)/4, $0x47800000
+DATA word47800000<>+8(SB)/4, $0x47800000
+DATA word47800000<>+12(SB)/4, $0x47800000
+DATA word47800000<>+16(SB)/4, $0x47800000
+DATA word47800000<>+20(SB)/4, $0x47800000
+DATA word47800000<>+24(SB)/4, $0x47800000
+DATA word47800000<>+28(SB)/4, $0x47800000
+DATA word47800000<>+32(SB)/4, $0x47800000
+DATA word47800000<>+36(SB)/4, $0x47800000
+DATA word47800000<>+40(SB)/4, $0x47800000
+DATA word47800000<>+44(SB)/4, $0x47800000
+DATA word47800000<>+48(SB)/4, $0x47800000
+DATA word47800000<>+52(SB)/4, $0x47800000
+DATA word47800000<>+56(SB)/4, $0x47800000
+DATA word47800000<>+60(SB)/4, $0x47800000
+GLOBL word47800000<>(SB), RODATA|NOPTR, $64
+
+DATA word007fffff<>+0(SB)/4, $0x007fffff
+DATA word007fffff<>+4(SB)/4, $0x007fffff
+DATA word007fffff<>+8(SB)/4, $0x007fffff
+DATA word007fffff<>+12(SB)/4, $0x007fffff
+DATA word007fffff<>+16(SB)/4, $0x007fffff
+DATA word007fffff<>+20(SB)/4, $0x007fffff
+DATA word007fffff<>+24(SB)/4, $0x007fffff
+DATA word007fffff<>+28(SB)/4, $0x007fffff
+DATA word007fffff<>+32(SB)/4, $0x007fffff
+DATA word007fffff<>+36(SB)/4, $0x007fffff
+DATA word007fffff<>+40(SB)/4, $0x007fffff
+DATA word007fffff<>+44(SB)/4, $0x007fffff
+DATA word007fffff<>+48(SB)/4, $0x007fffff
+DATA word007fffff<>+52(SB)/4, $0x007fffff
+DATA word007fffff<>+56(SB)/4, $0x007fffff
+DATA word007fffff<>+60(SB)/4, $0x007fffff
+GLOBL word007fffff<>(SB), RODATA|NOPTR, $64
+
 // func gumbel64AVX2(dst *float64, groups int, keys *[20]uint32, counter *blockCounter, ahead *float64, also *float64)
 // Requires: AVX, AVX2, MMX+
 TEXT ·gumbel64AVX2(SB), NOSPLIT, $0-48
@@ -378,34 +3841,34 @@ loop:
 	VPAND        quad000fffffffffffff<>+0(SB), Y5, Y5
 	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y5, Y5
 	VSUBPD       quad3ff0000000000000<>+0(SB), Y5, Y5
-	VCVTDQ2PD    X11, Y13
-	VADDPD       quad4000000000000000<>+0(SB), Y5, Y11
-	VDIVPD       Y11, Y5, Y11
-	VMULPD       Y11, Y11, Y12
-	VMULPD       Y12, Y12, Y14
+	VCVTDQ2PD    X11, Y11
+	VADDPD       quad4000000000000000<>+0(SB), Y5, Y12
+	VDIVPD       Y12, Y5, Y12
+	VMULPD       Y12, Y12, Y13
+	VMULPD       Y13, Y13, Y14
 	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y14, Y15
 	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
 	VMULPD       Y14, Y15, Y15
 	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
 	VMULPD       Y14, Y15, Y15
 	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
-	VMULPD       Y12, Y15, Y15
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y14, Y12
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
-	VMULPD       Y14, Y12, Y12
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
-	VMULPD       Y14, Y12, Y12
-	VADDPD       Y15, Y12, Y12
+	VMULPD       Y13, Y15, Y15
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y14, Y13
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y13, Y13
+	VMULPD       Y14, Y13, Y13
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y13, Y13
+	VMULPD       Y14, Y13, Y13
+	VADDPD       Y15, Y13, Y13
 	VMULPD       Y5, Y5, Y14
 	VMULPD       quad3fe0000000000000<>+0(SB), Y14, Y14
-	VADDPD       Y12, Y14, Y12
-	VMULPD       Y11, Y12, Y12
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y13, Y11
-	VADDPD       Y11, Y12, Y12
-	VSUBPD       Y12, Y14, Y14
+	VADDPD       Y13, Y14, Y13
+	VMULPD       Y12, Y13, Y13
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y12
+	VADDPD       Y12, Y13, Y13
+	VSUBPD       Y13, Y14, Y14
 	VSUBPD       Y5, Y14, Y14
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y13, Y11
-	VSUBPD       Y11, Y14, Y14
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y12
+	VSUBPD       Y12, Y14, Y14
 	VMOVUPD      Y14, (AX)
 	VEXTRACTI128 $0x01, Y2, X2
 	VMOVDQU      word3fffffff<>+0(SB), X5
@@ -467,34 +3930,34 @@ loop:
 	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
 	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
 	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VCVTDQ2PD    X5, Y12
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
-	VDIVPD       Y5, Y2, Y5
-	VMULPD       Y5, Y5, Y11
-	VMULPD       Y11, Y11, Y13
+	VCVTDQ2PD    X5, Y5
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y11
+	VDIVPD       Y11, Y2, Y11
+	VMULPD       Y11, Y11, Y12
+	VMULPD       Y12, Y12, Y13
 	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y14
 	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
 	VMULPD       Y13, Y14, Y14
 	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
 	VMULPD       Y13, Y14, Y14
 	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
-	VMULPD       Y11, Y14, Y14
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y11
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
-	VMULPD       Y13, Y11, Y11
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y11, Y11
-	VMULPD       Y13, Y11, Y11
-	VADDPD       Y14, Y11, Y11
+	VMULPD       Y12, Y14, Y14
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y12
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y13, Y12, Y12
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y13, Y12, Y12
+	VADDPD       Y14, Y12, Y12
 	VMULPD       Y2, Y2, Y13
 	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
-	VADDPD       Y11, Y13, Y11
-	VMULPD       Y5, Y11, Y11
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y12, Y5
-	VADDPD       Y5, Y11, Y11
-	VSUBPD       Y11, Y13, Y13
+	VADDPD       Y12, Y13, Y12
+	VMULPD       Y11, Y12, Y12
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y5, Y11
+	VADDPD       Y11, Y12, Y12
+	VSUBPD       Y12, Y13, Y13
 	VSUBPD       Y2, Y13, Y13
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y12, Y5
-	VSUBPD       Y5, Y13, Y13
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y5, Y11
+	VSUBPD       Y11, Y13, Y13
 	VMOVUPD      Y13, 32(AX)
 	VEXTRACTI128 $0x00, Y3, X2
 	VMOVDQU      word3fffffff<>+0(SB), X5
@@ -556,34 +4019,34 @@ loop:
 	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
 	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
 	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VCVTDQ2PD    X5, Y12
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
-	VDIVPD       Y5, Y2, Y5
-	VMULPD       Y5, Y5, Y11
-	VMULPD       Y11, Y11, Y13
+	VCVTDQ2PD    X5, Y5
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y11
+	VDIVPD       Y11, Y2, Y11
+	VMULPD       Y11, Y11, Y12
+	VMULPD       Y12, Y12, Y13
 	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y14
 	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
 	VMULPD       Y13, Y14, Y14
 	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
 	VMULPD       Y13, Y14, Y14
 	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
-	VMULPD       Y11, Y14, Y14
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y11
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
-	VMULPD       Y13, Y11, Y11
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y11, Y11
-	VMULPD       Y13, Y11, Y11
-	VADDPD       Y14, Y11, Y11
+	VMULPD       Y12, Y14, Y14
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y12
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y13, Y12, Y12
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y13, Y12, Y12
+	VADDPD       Y14, Y12, Y12
 	VMULPD       Y2, Y2, Y13
 	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
-	VADDPD       Y11, Y13, Y11
-	VMULPD       Y5, Y11, Y11
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y12, Y5
-	VADDPD       Y5, Y11, Y11
-	VSUBPD       Y11, Y13, Y13
+	VADDPD       Y12, Y13, Y12
+	VMULPD       Y11, Y12, Y12
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y5, Y11
+	VADDPD       Y11, Y12, Y12
+	VSUBPD       Y12, Y13, Y13
 	VSUBPD       Y2, Y13, Y13
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y12, Y5
-	VSUBPD       Y5, Y13, Y13
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y5, Y11
+	VSUBPD       Y11, Y13, Y13
 	VMOVUPD      Y13, 128(AX)
 	VEXTRACTI128 $0x01, Y3, X2
 	VMOVDQU      word3fffffff<>+0(SB), X3
@@ -645,34 +4108,34 @@ loop:
 	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
 	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
 	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VCVTDQ2PD    X3, Y11
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
-	VDIVPD       Y3, Y2, Y3
-	VMULPD       Y3, Y3, Y5
-	VMULPD       Y5, Y5, Y12
+	VCVTDQ2PD    X3, Y3
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
+	VDIVPD       Y5, Y2, Y5
+	VMULPD       Y5, Y5, Y11
+	VMULPD       Y11, Y11, Y12
 	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y13
 	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
 	VMULPD       Y12, Y13, Y13
 	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
 	VMULPD       Y12, Y13, Y13
 	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
-	VMULPD       Y5, Y13, Y13
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y5
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y5, Y5
-	VMULPD       Y12, Y5, Y5
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y5, Y5
-	VMULPD       Y12, Y5, Y5
-	VADDPD       Y13, Y5, Y5
+	VMULPD       Y11, Y13, Y13
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y11
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD       Y12, Y11, Y11
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD       Y12, Y11, Y11
+	VADDPD       Y13, Y11, Y11
 	VMULPD       Y2, Y2, Y12
 	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
-	VADDPD       Y5, Y12, Y5
-	VMULPD       Y3, Y5, Y5
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y3
-	VADDPD       Y3, Y5, Y5
-	VSUBPD       Y5, Y12, Y12
+	VADDPD       Y11, Y12, Y11
+	VMULPD       Y5, Y11, Y11
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y3, Y5
+	VADDPD       Y5, Y11, Y11
+	VSUBPD       Y11, Y12, Y12
 	VSUBPD       Y2, Y12, Y12
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y3
-	VSUBPD       Y3, Y12, Y12
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y3, Y5
+	VSUBPD       Y5, Y12, Y12
 	VMOVUPD      Y12, 160(AX)
 	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y3
 	VPSRLQ       $0x20, Y10, Y5
@@ -828,34 +4291,34 @@ loop:
 	VPAND        quad000fffffffffffff<>+0(SB), Y8, Y8
 	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y8, Y8
 	VSUBPD       quad3ff0000000000000<>+0(SB), Y8, Y8
-	VCVTDQ2PD    X9, Y11
-	VADDPD       quad4000000000000000<>+0(SB), Y8, Y9
-	VDIVPD       Y9, Y8, Y9
-	VMULPD       Y9, Y9, Y10
-	VMULPD       Y10, Y10, Y12
+	VCVTDQ2PD    X9, Y9
+	VADDPD       quad4000000000000000<>+0(SB), Y8, Y10
+	VDIVPD       Y10, Y8, Y10
+	VMULPD       Y10, Y10, Y11
+	VMULPD       Y11, Y11, Y12
 	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y13
 	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
 	VMULPD       Y12, Y13, Y13
 	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
 	VMULPD       Y12, Y13, Y13
 	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
-	VMULPD       Y10, Y13, Y13
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y10
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
-	VMULPD       Y12, Y10, Y10
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
-	VMULPD       Y12, Y10, Y10
-	VADDPD       Y13, Y10, Y10
+	VMULPD       Y11, Y13, Y13
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y11
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD       Y12, Y11, Y11
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD       Y12, Y11, Y11
+	VADDPD       Y13, Y11, Y11
 	VMULPD       Y8, Y8, Y12
 	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
-	VADDPD       Y10, Y12, Y10
-	VMULPD       Y9, Y10, Y10
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y9
-	VADDPD       Y9, Y10, Y10
-	VSUBPD       Y10, Y12, Y12
+	VADDPD       Y11, Y12, Y11
+	VMULPD       Y10, Y11, Y11
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y9, Y10
+	VADDPD       Y10, Y11, Y11
+	VSUBPD       Y11, Y12, Y12
 	VSUBPD       Y8, Y12, Y12
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y9
-	VSUBPD       Y9, Y12, Y12
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y9, Y10
+	VSUBPD       Y10, Y12, Y12
 	VMOVUPD      Y12, 256(AX)
 	VEXTRACTI128 $0x01, Y6, X6
 	VMOVDQU      word3fffffff<>+0(SB), X8
@@ -917,34 +4380,34 @@ loop:
 	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
 	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
 	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
-	VCVTDQ2PD    X8, Y10
-	VADDPD       quad4000000000000000<>+0(SB), Y6, Y8
-	VDIVPD       Y8, Y6, Y8
-	VMULPD       Y8, Y8, Y9
-	VMULPD       Y9, Y9, Y11
+	VCVTDQ2PD    X8, Y8
+	VADDPD       quad4000000000000000<>+0(SB), Y6, Y9
+	VDIVPD       Y9, Y6, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
 	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y12
 	VADDPD       quad3fc7466496cb03de<>+0(SB), Y12, Y12
 	VMULPD       Y11, Y12, Y12
 	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
 	VMULPD       Y11, Y12, Y12
 	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
-	VMULPD       Y9, Y12, Y12
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y9
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
-	VMULPD       Y11, Y9, Y9
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
-	VMULPD       Y11, Y9, Y9
-	VADDPD       Y12, Y9, Y9
+	VMULPD       Y10, Y12, Y12
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y10
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y11, Y10, Y10
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y11, Y10, Y10
+	VADDPD       Y12, Y10, Y10
 	VMULPD       Y6, Y6, Y11
 	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
-	VADDPD       Y9, Y11, Y9
-	VMULPD       Y8, Y9, Y9
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y10, Y8
-	VADDPD       Y8, Y9, Y9
-	VSUBPD       Y9, Y11, Y11
+	VADDPD       Y10, Y11, Y10
+	VMULPD       Y9, Y10, Y10
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y8, Y9
+	VADDPD       Y9, Y10, Y10
+	VSUBPD       Y10, Y11, Y11
 	VSUBPD       Y6, Y11, Y11
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y10, Y8
-	VSUBPD       Y8, Y11, Y11
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y8, Y9
+	VSUBPD       Y9, Y11, Y11
 	VMOVUPD      Y11, 288(AX)
 	VEXTRACTI128 $0x00, Y7, X6
 	VMOVDQU      word3fffffff<>+0(SB), X8
@@ -1006,34 +4469,34 @@ loop:
 	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
 	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
 	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
-	VCVTDQ2PD    X8, Y10
-	VADDPD       quad4000000000000000<>+0(SB), Y6, Y8
-	VDIVPD       Y8, Y6, Y8
-	VMULPD       Y8, Y8, Y9
-	VMULPD       Y9, Y9, Y11
+	VCVTDQ2PD    X8, Y8
+	VADDPD       quad4000000000000000<>+0(SB), Y6, Y9
+	VDIVPD       Y9, Y6, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
 	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y12
 	VADDPD       quad3fc7466496cb03de<>+0(SB), Y12, Y12
 	VMULPD       Y11, Y12, Y12
 	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
 	VMULPD       Y11, Y12, Y12
 	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
-	VMULPD       Y9, Y12, Y12
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y9
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
-	VMULPD       Y11, Y9, Y9
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
-	VMULPD       Y11, Y9, Y9
-	VADDPD       Y12, Y9, Y9
+	VMULPD       Y10, Y12, Y12
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y10
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y11, Y10, Y10
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y11, Y10, Y10
+	VADDPD       Y12, Y10, Y10
 	VMULPD       Y6, Y6, Y11
 	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
-	VADDPD       Y9, Y11, Y9
-	VMULPD       Y8, Y9, Y9
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y10, Y8
-	VADDPD       Y8, Y9, Y9
-	VSUBPD       Y9, Y11, Y11
+	VADDPD       Y10, Y11, Y10
+	VMULPD       Y9, Y10, Y10
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y8, Y9
+	VADDPD       Y9, Y10, Y10
+	VSUBPD       Y10, Y11, Y11
 	VSUBPD       Y6, Y11, Y11
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y10, Y8
-	VSUBPD       Y8, Y11, Y11
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y8, Y9
+	VSUBPD       Y9, Y11, Y11
 	VMOVUPD      Y11, 384(AX)
 	VEXTRACTI128 $0x01, Y7, X6
 	VMOVDQU      word3fffffff<>+0(SB), X7
@@ -1095,34 +4558,34 @@ loop:
 	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
 	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
 	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
-	VCVTDQ2PD    X7, Y9
-	VADDPD       quad4000000000000000<>+0(SB), Y6, Y7
-	VDIVPD       Y7, Y6, Y7
-	VMULPD       Y7, Y7, Y8
-	VMULPD       Y8, Y8, Y10
+	VCVTDQ2PD    X7, Y7
+	VADDPD       quad4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD       Y8, Y6, Y8
+	VMULPD       Y8, Y8, Y9
+	VMULPD       Y9, Y9, Y10
 	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y10, Y11
 	VADDPD       quad3fc7466496cb03de<>+0(SB), Y11, Y11
 	VMULPD       Y10, Y11, Y11
 	VADDPD       quad3fd2492494229359<>+0(SB), Y11, Y11
 	VMULPD       Y10, Y11, Y11
 	VADDPD       quad3fe5555555555593<>+0(SB), Y11, Y11
-	VMULPD       Y8, Y11, Y11
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y10, Y8
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
-	VMULPD       Y10, Y8, Y8
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
-	VMULPD       Y10, Y8, Y8
-	VADDPD       Y11, Y8, Y8
+	VMULPD       Y9, Y11, Y11
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y10, Y9
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y10, Y9, Y9
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y10, Y9, Y9
+	VADDPD       Y11, Y9, Y9
 	VMULPD       Y6, Y6, Y10
 	VMULPD       quad3fe0000000000000<>+0(SB), Y10, Y10
-	VADDPD       Y8, Y10, Y8
-	VMULPD       Y7, Y8, Y8
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y9, Y7
-	VADDPD       Y7, Y8, Y8
-	VSUBPD       Y8, Y10, Y10
+	VADDPD       Y9, Y10, Y9
+	VMULPD       Y8, Y9, Y9
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y7, Y8
+	VADDPD       Y8, Y9, Y9
+	VSUBPD       Y9, Y10, Y10
 	VSUBPD       Y6, Y10, Y10
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y9, Y7
-	VSUBPD       Y7, Y10, Y10
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y7, Y8
+	VSUBPD       Y8, Y10, Y10
 	VMOVUPD      Y10, 416(AX)
 	VMOVAPS      Y2, Y2
 	VMOVAPS      Y3, Y3
@@ -1289,34 +4752,34 @@ loop:
 	VPAND        quad000fffffffffffff<>+0(SB), Y5, Y5
 	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y5, Y5
 	VSUBPD       quad3ff0000000000000<>+0(SB), Y5, Y5
-	VCVTDQ2PD    X11, Y13
-	VADDPD       quad4000000000000000<>+0(SB), Y5, Y11
-	VDIVPD       Y11, Y5, Y11
-	VMULPD       Y11, Y11, Y12
-	VMULPD       Y12, Y12, Y14
+	VCVTDQ2PD    X11, Y11
+	VADDPD       quad4000000000000000<>+0(SB), Y5, Y12
+	VDIVPD       Y12, Y5, Y12
+	VMULPD       Y12, Y12, Y13
+	VMULPD       Y13, Y13, Y14
 	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y14, Y15
 	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
 	VMULPD       Y14, Y15, Y15
 	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
 	VMULPD       Y14, Y15, Y15
 	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
-	VMULPD       Y12, Y15, Y15
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y14, Y12
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
-	VMULPD       Y14, Y12, Y12
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
-	VMULPD       Y14, Y12, Y12
-	VADDPD       Y15, Y12, Y12
+	VMULPD       Y13, Y15, Y15
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y14, Y13
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y13, Y13
+	VMULPD       Y14, Y13, Y13
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y13, Y13
+	VMULPD       Y14, Y13, Y13
+	VADDPD       Y15, Y13, Y13
 	VMULPD       Y5, Y5, Y14
 	VMULPD       quad3fe0000000000000<>+0(SB), Y14, Y14
-	VADDPD       Y12, Y14, Y12
-	VMULPD       Y11, Y12, Y12
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y13, Y11
-	VADDPD       Y11, Y12, Y12
-	VSUBPD       Y12, Y14, Y14
+	VADDPD       Y13, Y14, Y13
+	VMULPD       Y12, Y13, Y13
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y12
+	VADDPD       Y12, Y13, Y13
+	VSUBPD       Y13, Y14, Y14
 	VSUBPD       Y5, Y14, Y14
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y13, Y11
-	VSUBPD       Y11, Y14, Y14
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y12
+	VSUBPD       Y12, Y14, Y14
 	VMOVUPD      Y14, 64(AX)
 	VEXTRACTI128 $0x01, Y2, X2
 	VMOVDQU      word3fffffff<>+0(SB), X5
@@ -1378,34 +4841,34 @@ loop:
 	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
 	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
 	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VCVTDQ2PD    X5, Y12
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
-	VDIVPD       Y5, Y2, Y5
-	VMULPD       Y5, Y5, Y11
-	VMULPD       Y11, Y11, Y13
+	VCVTDQ2PD    X5, Y5
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y11
+	VDIVPD       Y11, Y2, Y11
+	VMULPD       Y11, Y11, Y12
+	VMULPD       Y12, Y12, Y13
 	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y14
 	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
 	VMULPD       Y13, Y14, Y14
 	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
 	VMULPD       Y13, Y14, Y14
 	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
-	VMULPD       Y11, Y14, Y14
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y11
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
-	VMULPD       Y13, Y11, Y11
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y11, Y11
-	VMULPD       Y13, Y11, Y11
-	VADDPD       Y14, Y11, Y11
+	VMULPD       Y12, Y14, Y14
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y12
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y13, Y12, Y12
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y13, Y12, Y12
+	VADDPD       Y14, Y12, Y12
 	VMULPD       Y2, Y2, Y13
 	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
-	VADDPD       Y11, Y13, Y11
-	VMULPD       Y5, Y11, Y11
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y12, Y5
-	VADDPD       Y5, Y11, Y11
-	VSUBPD       Y11, Y13, Y13
+	VADDPD       Y12, Y13, Y12
+	VMULPD       Y11, Y12, Y12
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y5, Y11
+	VADDPD       Y11, Y12, Y12
+	VSUBPD       Y12, Y13, Y13
 	VSUBPD       Y2, Y13, Y13
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y12, Y5
-	VSUBPD       Y5, Y13, Y13
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y5, Y11
+	VSUBPD       Y11, Y13, Y13
 	VMOVUPD      Y13, 96(AX)
 	VEXTRACTI128 $0x00, Y3, X2
 	VMOVDQU      word3fffffff<>+0(SB), X5
@@ -1467,34 +4930,34 @@ loop:
 	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
 	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
 	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VCVTDQ2PD    X5, Y12
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
-	VDIVPD       Y5, Y2, Y5
-	VMULPD       Y5, Y5, Y11
-	VMULPD       Y11, Y11, Y13
+	VCVTDQ2PD    X5, Y5
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y11
+	VDIVPD       Y11, Y2, Y11
+	VMULPD       Y11, Y11, Y12
+	VMULPD       Y12, Y12, Y13
 	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y14
 	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
 	VMULPD       Y13, Y14, Y14
 	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
 	VMULPD       Y13, Y14, Y14
 	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
-	VMULPD       Y11, Y14, Y14
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y11
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
-	VMULPD       Y13, Y11, Y11
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y11, Y11
-	VMULPD       Y13, Y11, Y11
-	VADDPD       Y14, Y11, Y11
+	VMULPD       Y12, Y14, Y14
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y12
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y13, Y12, Y12
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y13, Y12, Y12
+	VADDPD       Y14, Y12, Y12
 	VMULPD       Y2, Y2, Y13
 	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
-	VADDPD       Y11, Y13, Y11
-	VMULPD       Y5, Y11, Y11
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y12, Y5
-	VADDPD       Y5, Y11, Y11
-	VSUBPD       Y11, Y13, Y13
+	VADDPD       Y12, Y13, Y12
+	VMULPD       Y11, Y12, Y12
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y5, Y11
+	VADDPD       Y11, Y12, Y12
+	VSUBPD       Y12, Y13, Y13
 	VSUBPD       Y2, Y13, Y13
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y12, Y5
-	VSUBPD       Y5, Y13, Y13
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y5, Y11
+	VSUBPD       Y11, Y13, Y13
 	VMOVUPD      Y13, 192(AX)
 	VEXTRACTI128 $0x01, Y3, X2
 	VMOVDQU      word3fffffff<>+0(SB), X3
@@ -1556,34 +5019,34 @@ loop:
 	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
 	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
 	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
-	VCVTDQ2PD    X3, Y11
-	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
-	VDIVPD       Y3, Y2, Y3
-	VMULPD       Y3, Y3, Y5
-	VMULPD       Y5, Y5, Y12
+	VCVTDQ2PD    X3, Y3
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
+	VDIVPD       Y5, Y2, Y5
+	VMULPD       Y5, Y5, Y11
+	VMULPD       Y11, Y11, Y12
 	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y13
 	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
 	VMULPD       Y12, Y13, Y13
 	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
 	VMULPD       Y12, Y13, Y13
 	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
-	VMULPD       Y5, Y13, Y13
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y5
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y5, Y5
-	VMULPD       Y12, Y5, Y5
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y5, Y5
-	VMULPD       Y12, Y5, Y5
-	VADDPD       Y13, Y5, Y5
+	VMULPD       Y11, Y13, Y13
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y11
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD       Y12, Y11, Y11
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD       Y12, Y11, Y11
+	VADDPD       Y13, Y11, Y11
 	VMULPD       Y2, Y2, Y12
 	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
-	VADDPD       Y5, Y12, Y5
-	VMULPD       Y3, Y5, Y5
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y3
-	VADDPD       Y3, Y5, Y5
-	VSUBPD       Y5, Y12, Y12
+	VADDPD       Y11, Y12, Y11
+	VMULPD       Y5, Y11, Y11
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y3, Y5
+	VADDPD       Y5, Y11, Y11
+	VSUBPD       Y11, Y12, Y12
 	VSUBPD       Y2, Y12, Y12
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y3
-	VSUBPD       Y3, Y12, Y12
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y3, Y5
+	VSUBPD       Y5, Y12, Y12
 	VMOVUPD      Y12, 224(AX)
 	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y3
 	VPSRLQ       $0x20, Y10, Y5
@@ -1739,34 +5202,34 @@ loop:
 	VPAND        quad000fffffffffffff<>+0(SB), Y8, Y8
 	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y8, Y8
 	VSUBPD       quad3ff0000000000000<>+0(SB), Y8, Y8
-	VCVTDQ2PD    X9, Y11
-	VADDPD       quad4000000000000000<>+0(SB), Y8, Y9
-	VDIVPD       Y9, Y8, Y9
-	VMULPD       Y9, Y9, Y10
-	VMULPD       Y10, Y10, Y12
+	VCVTDQ2PD    X9, Y9
+	VADDPD       quad4000000000000000<>+0(SB), Y8, Y10
+	VDIVPD       Y10, Y8, Y10
+	VMULPD       Y10, Y10, Y11
+	VMULPD       Y11, Y11, Y12
 	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y13
 	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
 	VMULPD       Y12, Y13, Y13
 	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
 	VMULPD       Y12, Y13, Y13
 	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
-	VMULPD       Y10, Y13, Y13
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y10
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
-	VMULPD       Y12, Y10, Y10
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
-	VMULPD       Y12, Y10, Y10
-	VADDPD       Y13, Y10, Y10
+	VMULPD       Y11, Y13, Y13
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y11
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD       Y12, Y11, Y11
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD       Y12, Y11, Y11
+	VADDPD       Y13, Y11, Y11
 	VMULPD       Y8, Y8, Y12
 	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
-	VADDPD       Y10, Y12, Y10
-	VMULPD       Y9, Y10, Y10
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y9
-	VADDPD       Y9, Y10, Y10
-	VSUBPD       Y10, Y12, Y12
+	VADDPD       Y11, Y12, Y11
+	VMULPD       Y10, Y11, Y11
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y9, Y10
+	VADDPD       Y10, Y11, Y11
+	VSUBPD       Y11, Y12, Y12
 	VSUBPD       Y8, Y12, Y12
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y9
-	VSUBPD       Y9, Y12, Y12
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y9, Y10
+	VSUBPD       Y10, Y12, Y12
 	VMOVUPD      Y12, 320(AX)
 	VEXTRACTI128 $0x01, Y6, X6
 	VMOVDQU      word3fffffff<>+0(SB), X8
@@ -1828,34 +5291,34 @@ loop:
 	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
 	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
 	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
-	VCVTDQ2PD    X8, Y10
-	VADDPD       quad4000000000000000<>+0(SB), Y6, Y8
-	VDIVPD       Y8, Y6, Y8
-	VMULPD       Y8, Y8, Y9
-	VMULPD       Y9, Y9, Y11
+	VCVTDQ2PD    X8, Y8
+	VADDPD       quad4000000000000000<>+0(SB), Y6, Y9
+	VDIVPD       Y9, Y6, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
 	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y12
 	VADDPD       quad3fc7466496cb03de<>+0(SB), Y12, Y12
 	VMULPD       Y11, Y12, Y12
 	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
 	VMULPD       Y11, Y12, Y12
 	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
-	VMULPD       Y9, Y12, Y12
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y9
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
-	VMULPD       Y11, Y9, Y9
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
-	VMULPD       Y11, Y9, Y9
-	VADDPD       Y12, Y9, Y9
+	VMULPD       Y10, Y12, Y12
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y10
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y11, Y10, Y10
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y11, Y10, Y10
+	VADDPD       Y12, Y10, Y10
 	VMULPD       Y6, Y6, Y11
 	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
-	VADDPD       Y9, Y11, Y9
-	VMULPD       Y8, Y9, Y9
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y10, Y8
-	VADDPD       Y8, Y9, Y9
-	VSUBPD       Y9, Y11, Y11
+	VADDPD       Y10, Y11, Y10
+	VMULPD       Y9, Y10, Y10
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y8, Y9
+	VADDPD       Y9, Y10, Y10
+	VSUBPD       Y10, Y11, Y11
 	VSUBPD       Y6, Y11, Y11
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y10, Y8
-	VSUBPD       Y8, Y11, Y11
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y8, Y9
+	VSUBPD       Y9, Y11, Y11
 	VMOVUPD      Y11, 352(AX)
 	VEXTRACTI128 $0x00, Y7, X6
 	VMOVDQU      word3fffffff<>+0(SB), X8
@@ -1917,34 +5380,34 @@ loop:
 	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
 	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
 	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
-	VCVTDQ2PD    X8, Y10
-	VADDPD       quad4000000000000000<>+0(SB), Y6, Y8
-	VDIVPD       Y8, Y6, Y8
-	VMULPD       Y8, Y8, Y9
-	VMULPD       Y9, Y9, Y11
+	VCVTDQ2PD    X8, Y8
+	VADDPD       quad4000000000000000<>+0(SB), Y6, Y9
+	VDIVPD       Y9, Y6, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y11
 	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y12
 	VADDPD       quad3fc7466496cb03de<>+0(SB), Y12, Y12
 	VMULPD       Y11, Y12, Y12
 	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
 	VMULPD       Y11, Y12, Y12
 	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
-	VMULPD       Y9, Y12, Y12
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y9
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
-	VMULPD       Y11, Y9, Y9
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
-	VMULPD       Y11, Y9, Y9
-	VADDPD       Y12, Y9, Y9
+	VMULPD       Y10, Y12, Y12
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y10
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y11, Y10, Y10
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y11, Y10, Y10
+	VADDPD       Y12, Y10, Y10
 	VMULPD       Y6, Y6, Y11
 	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
-	VADDPD       Y9, Y11, Y9
-	VMULPD       Y8, Y9, Y9
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y10, Y8
-	VADDPD       Y8, Y9, Y9
-	VSUBPD       Y9, Y11, Y11
+	VADDPD       Y10, Y11, Y10
+	VMULPD       Y9, Y10, Y10
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y8, Y9
+	VADDPD       Y9, Y10, Y10
+	VSUBPD       Y10, Y11, Y11
 	VSUBPD       Y6, Y11, Y11
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y10, Y8
-	VSUBPD       Y8, Y11, Y11
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y8, Y9
+	VSUBPD       Y9, Y11, Y11
 	VMOVUPD      Y11, 448(AX)
 	VEXTRACTI128 $0x01, Y7, X6
 	VMOVDQU      word3fffffff<>+0(SB), X7
@@ -2006,34 +5469,34 @@ loop:
 	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
 	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
 	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
-	VCVTDQ2PD    X7, Y9
-	VADDPD       quad4000000000000000<>+0(SB), Y6, Y7
-	VDIVPD       Y7, Y6, Y7
-	VMULPD       Y7, Y7, Y8
-	VMULPD       Y8, Y8, Y10
+	VCVTDQ2PD    X7, Y7
+	VADDPD       quad4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD       Y8, Y6, Y8
+	VMULPD       Y8, Y8, Y9
+	VMULPD       Y9, Y9, Y10
 	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y10, Y11
 	VADDPD       quad3fc7466496cb03de<>+0(SB), Y11, Y11
 	VMULPD       Y10, Y11, Y11
 	VADDPD       quad3fd2492494229359<>+0(SB), Y11, Y11
 	VMULPD       Y10, Y11, Y11
 	VADDPD       quad3fe5555555555593<>+0(SB), Y11, Y11
-	VMULPD       Y8, Y11, Y11
-	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y10, Y8
-	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
-	VMULPD       Y10, Y8, Y8
-	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
-	VMULPD       Y10, Y8, Y8
-	VADDPD       Y11, Y8, Y8
+	VMULPD       Y9, Y11, Y11
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y10, Y9
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y10, Y9, Y9
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y10, Y9, Y9
+	VADDPD       Y11, Y9, Y9
 	VMULPD       Y6, Y6, Y10
 	VMULPD       quad3fe0000000000000<>+0(SB), Y10, Y10
-	VADDPD       Y8, Y10, Y8
-	VMULPD       Y7, Y8, Y8
-	VMULPD       quad3dea39ef35793c76<>+0(SB), Y9, Y7
-	VADDPD       Y7, Y8, Y8
-	VSUBPD       Y8, Y10, Y10
+	VADDPD       Y9, Y10, Y9
+	VMULPD       Y8, Y9, Y9
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y7, Y8
+	VADDPD       Y8, Y9, Y9
+	VSUBPD       Y9, Y10, Y10
 	VSUBPD       Y6, Y10, Y10
-	VMULPD       quad3fe62e42fee00000<>+0(SB), Y9, Y7
-	VSUBPD       Y7, Y10, Y10
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y7, Y8
+	VSUBPD       Y8, Y10, Y10
 	VMOVUPD      Y10, 480(AX)
 	PREFETCHT0   (SI)
 	PREFETCHT0   (DI)
@@ -2060,248 +5523,6 @@ loop:
 done:
 	VZEROUPPER
 	RET
-
-DATA iota<>+0(SB)/4, $0x00000000
-DATA iota<>+4(SB)/4, $0x00000001
-DATA iota<>+8(SB)/4, $0x00000002
-DATA iota<>+12(SB)/4, $0x00000003
-DATA iota<>+16(SB)/4, $0x00000004
-DATA iota<>+20(SB)/4, $0x00000005
-DATA iota<>+24(SB)/4, $0x00000006
-DATA iota<>+28(SB)/4, $0x00000007
-DATA iota<>+32(SB)/4, $0x00000008
-DATA iota<>+36(SB)/4, $0x00000009
-DATA iota<>+40(SB)/4, $0x0000000a
-DATA iota<>+44(SB)/4, $0x0000000b
-DATA iota<>+48(SB)/4, $0x0000000c
-DATA iota<>+52(SB)/4, $0x0000000d
-DATA iota<>+56(SB)/4, $0x0000000e
-DATA iota<>+60(SB)/4, $0x0000000f
-GLOBL iota<>(SB), RODATA|NOPTR, $64
-
-DATA wordd2511f53<>+0(SB)/4, $0xd2511f53
-DATA wordd2511f53<>+4(SB)/4, $0xd2511f53
-DATA wordd2511f53<>+8(SB)/4, $0xd2511f53
-DATA wordd2511f53<>+12(SB)/4, $0xd2511f53
-DATA wordd2511f53<>+16(SB)/4, $0xd2511f53
-DATA wordd2511f53<>+20(SB)/4, $0xd2511f53
-DATA wordd2511f53<>+24(SB)/4, $0xd2511f53
-DATA wordd2511f53<>+28(SB)/4, $0xd2511f53
-DATA wordd2511f53<>+32(SB)/4, $0xd2511f53
-DATA wordd2511f53<>+36(SB)/4, $0xd2511f53
-DATA wordd2511f53<>+40(SB)/4, $0xd2511f53
-DATA wordd2511f53<>+44(SB)/4, $0xd2511f53
-DATA wordd2511f53<>+48(SB)/4, $0xd2511f53
-DATA wordd2511f53<>+52(SB)/4, $0xd2511f53
-DATA wordd2511f53<>+56(SB)/4, $0xd2511f53
-DATA wordd2511f53<>+60(SB)/4, $0xd2511f53
-GLOBL wordd2511f53<>(SB), RODATA|NOPTR, $64
-
-DATA wordcd9e8d57<>+0(SB)/4, $0xcd9e8d57
-DATA wordcd9e8d57<>+4(SB)/4, $0xcd9e8d57
-DATA wordcd9e8d57<>+8(SB)/4, $0xcd9e8d57
-DATA wordcd9e8d57<>+12(SB)/4, $0xcd9e8d57
-DATA wordcd9e8d57<>+16(SB)/4, $0xcd9e8d57
-DATA wordcd9e8d57<>+20(SB)/4, $0xcd9e8d57
-DATA wordcd9e8d57<>+24(SB)/4, $0xcd9e8d57
-DATA wordcd9e8d57<>+28(SB)/4, $0xcd9e8d57
-DATA wordcd9e8d57<>+32(SB)/4, $0xcd9e8d57
-DATA wordcd9e8d57<>+36(SB)/4, $0xcd9e8d57
-DATA wordcd9e8d57<>+40(SB)/4, $0xcd9e8d57
-DATA wordcd9e8d57<>+44(SB)/4, $0xcd9e8d57
-DATA wordcd9e8d57<>+48(SB)/4, $0xcd9e8d57
-DATA wordcd9e8d57<>+52(SB)/4, $0xcd9e8d57
-DATA wordcd9e8d57<>+56(SB)/4, $0xcd9e8d57
-DATA wordcd9e8d57<>+60(SB)/4, $0xcd9e8d57
-GLOBL wordcd9e8d57<>(SB), RODATA|NOPTR, $64
-
-DATA word3fffffff<>+0(SB)/4, $0x3fffffff
-DATA word3fffffff<>+4(SB)/4, $0x3fffffff
-DATA word3fffffff<>+8(SB)/4, $0x3fffffff
-DATA word3fffffff<>+12(SB)/4, $0x3fffffff
-DATA word3fffffff<>+16(SB)/4, $0x3fffffff
-DATA word3fffffff<>+20(SB)/4, $0x3fffffff
-DATA word3fffffff<>+24(SB)/4, $0x3fffffff
-DATA word3fffffff<>+28(SB)/4, $0x3fffffff
-DATA word3fffffff<>+32(SB)/4, $0x3fffffff
-DATA word3fffffff<>+36(SB)/4, $0x3fffffff
-DATA word3fffffff<>+40(SB)/4, $0x3fffffff
-DATA word3fffffff<>+44(SB)/4, $0x3fffffff
-DATA word3fffffff<>+48(SB)/4, $0x3fffffff
-DATA word3fffffff<>+52(SB)/4, $0x3fffffff
-DATA word3fffffff<>+56(SB)/4, $0x3fffffff
-DATA word3fffffff<>+60(SB)/4, $0x3fffffff
-GLOBL word3fffffff<>(SB), RODATA|NOPTR, $64
-
-DATA quad41f0000000000000<>+0(SB)/8, $0x41f0000000000000
-DATA quad41f0000000000000<>+8(SB)/8, $0x41f0000000000000
-DATA quad41f0000000000000<>+16(SB)/8, $0x41f0000000000000
-DATA quad41f0000000000000<>+24(SB)/8, $0x41f0000000000000
-DATA quad41f0000000000000<>+32(SB)/8, $0x41f0000000000000
-DATA quad41f0000000000000<>+40(SB)/8, $0x41f0000000000000
-DATA quad41f0000000000000<>+48(SB)/8, $0x41f0000000000000
-DATA quad41f0000000000000<>+56(SB)/8, $0x41f0000000000000
-GLOBL quad41f0000000000000<>(SB), RODATA|NOPTR, $64
-
-DATA quad3fe0000000000000<>+0(SB)/8, $0x3fe0000000000000
-DATA quad3fe0000000000000<>+8(SB)/8, $0x3fe0000000000000
-DATA quad3fe0000000000000<>+16(SB)/8, $0x3fe0000000000000
-DATA quad3fe0000000000000<>+24(SB)/8, $0x3fe0000000000000
-DATA quad3fe0000000000000<>+32(SB)/8, $0x3fe0000000000000
-DATA quad3fe0000000000000<>+40(SB)/8, $0x3fe0000000000000
-DATA quad3fe0000000000000<>+48(SB)/8, $0x3fe0000000000000
-DATA quad3fe0000000000000<>+56(SB)/8, $0x3fe0000000000000
-GLOBL quad3fe0000000000000<>(SB), RODATA|NOPTR, $64
-
-DATA quad3df0000000000000<>+0(SB)/8, $0x3df0000000000000
-DATA quad3df0000000000000<>+8(SB)/8, $0x3df0000000000000
-DATA quad3df0000000000000<>+16(SB)/8, $0x3df0000000000000
-DATA quad3df0000000000000<>+24(SB)/8, $0x3df0000000000000
-DATA quad3df0000000000000<>+32(SB)/8, $0x3df0000000000000
-DATA quad3df0000000000000<>+40(SB)/8, $0x3df0000000000000
-DATA quad3df0000000000000<>+48(SB)/8, $0x3df0000000000000
-DATA quad3df0000000000000<>+56(SB)/8, $0x3df0000000000000
-GLOBL quad3df0000000000000<>(SB), RODATA|NOPTR, $64
-
-DATA quad3fe6a09e667f3bcd<>+0(SB)/8, $0x3fe6a09e667f3bcd
-DATA quad3fe6a09e667f3bcd<>+8(SB)/8, $0x3fe6a09e667f3bcd
-DATA quad3fe6a09e667f3bcd<>+16(SB)/8, $0x3fe6a09e667f3bcd
-DATA quad3fe6a09e667f3bcd<>+24(SB)/8, $0x3fe6a09e667f3bcd
-DATA quad3fe6a09e667f3bcd<>+32(SB)/8, $0x3fe6a09e667f3bcd
-DATA quad3fe6a09e667f3bcd<>+40(SB)/8, $0x3fe6a09e667f3bcd
-DATA quad3fe6a09e667f3bcd<>+48(SB)/8, $0x3fe6a09e667f3bcd
-DATA quad3fe6a09e667f3bcd<>+56(SB)/8, $0x3fe6a09e667f3bcd
-GLOBL quad3fe6a09e667f3bcd<>(SB), RODATA|NOPTR, $64
-
-DATA quad000fffffffffffff<>+0(SB)/8, $0x000fffffffffffff
-DATA quad000fffffffffffff<>+8(SB)/8, $0x000fffffffffffff
-DATA quad000fffffffffffff<>+16(SB)/8, $0x000fffffffffffff
-DATA quad000fffffffffffff<>+24(SB)/8, $0x000fffffffffffff
-DATA quad000fffffffffffff<>+32(SB)/8, $0x000fffffffffffff
-DATA quad000fffffffffffff<>+40(SB)/8, $0x000fffffffffffff
-DATA quad000fffffffffffff<>+48(SB)/8, $0x000fffffffffffff
-DATA quad000fffffffffffff<>+56(SB)/8, $0x000fffffffffffff
-GLOBL quad000fffffffffffff<>(SB), RODATA|NOPTR, $64
-
-DATA quad3ff0000000000000<>+0(SB)/8, $0x3ff0000000000000
-DATA quad3ff0000000000000<>+8(SB)/8, $0x3ff0000000000000
-DATA quad3ff0000000000000<>+16(SB)/8, $0x3ff0000000000000
-DATA quad3ff0000000000000<>+24(SB)/8, $0x3ff0000000000000
-DATA quad3ff0000000000000<>+32(SB)/8, $0x3ff0000000000000
-DATA quad3ff0000000000000<>+40(SB)/8, $0x3ff0000000000000
-DATA quad3ff0000000000000<>+48(SB)/8, $0x3ff0000000000000
-DATA quad3ff0000000000000<>+56(SB)/8, $0x3ff0000000000000
-GLOBL quad3ff0000000000000<>(SB), RODATA|NOPTR, $64
-
-DATA quad8000000000000000<>+0(SB)/8, $0x8000000000000000
-DATA quad8000000000000000<>+8(SB)/8, $0x8000000000000000
-DATA quad8000000000000000<>+16(SB)/8, $0x8000000000000000
-DATA quad8000000000000000<>+24(SB)/8, $0x8000000000000000
-DATA quad8000000000000000<>+32(SB)/8, $0x8000000000000000
-DATA quad8000000000000000<>+40(SB)/8, $0x8000000000000000
-DATA quad8000000000000000<>+48(SB)/8, $0x8000000000000000
-DATA quad8000000000000000<>+56(SB)/8, $0x8000000000000000
-GLOBL quad8000000000000000<>(SB), RODATA|NOPTR, $64
-
-DATA quad4000000000000000<>+0(SB)/8, $0x4000000000000000
-DATA quad4000000000000000<>+8(SB)/8, $0x4000000000000000
-DATA quad4000000000000000<>+16(SB)/8, $0x4000000000000000
-DATA quad4000000000000000<>+24(SB)/8, $0x4000000000000000
-DATA quad4000000000000000<>+32(SB)/8, $0x4000000000000000
-DATA quad4000000000000000<>+40(SB)/8, $0x4000000000000000
-DATA quad4000000000000000<>+48(SB)/8, $0x4000000000000000
-DATA quad4000000000000000<>+56(SB)/8, $0x4000000000000000
-GLOBL quad4000000000000000<>(SB), RODATA|NOPTR, $64
-
-DATA quad3fc2f112df3e5244<>+0(SB)/8, $0x3fc2f112df3e5244
-DATA quad3fc2f112df3e5244<>+8(SB)/8, $0x3fc2f112df3e5244
-DATA quad3fc2f112df3e5244<>+16(SB)/8, $0x3fc2f112df3e5244
-DATA quad3fc2f112df3e5244<>+24(SB)/8, $0x3fc2f112df3e5244
-DATA quad3fc2f112df3e5244<>+32(SB)/8, $0x3fc2f112df3e5244
-DATA quad3fc2f112df3e5244<>+40(SB)/8, $0x3fc2f112df3e5244
-DATA quad3fc2f112df3e5244<>+48(SB)/8, $0x3fc2f112df3e5244
-DATA quad3fc2f112df3e5244<>+56(SB)/8, $0x3fc2f112df3e5244
-GLOBL quad3fc2f112df3e5244<>(SB), RODATA|NOPTR, $64
-
-DATA quad3fc7466496cb03de<>+0(SB)/8, $0x3fc7466496cb03de
-DATA quad3fc7466496cb03de<>+8(SB)/8, $0x3fc7466496cb03de
-DATA quad3fc7466496cb03de<>+16(SB)/8, $0x3fc7466496cb03de
-DATA quad3fc7466496cb03de<>+24(SB)/8, $0x3fc7466496cb03de
-DATA quad3fc7466496cb03de<>+32(SB)/8, $0x3fc7466496cb03de
-DATA quad3fc7466496cb03de<>+40(SB)/8, $0x3fc7466496cb03de
-DATA quad3fc7466496cb03de<>+48(SB)/8, $0x3fc7466496cb03de
-DATA quad3fc7466496cb03de<>+56(SB)/8, $0x3fc7466496cb03de
-GLOBL quad3fc7466496cb03de<>(SB), RODATA|NOPTR, $64
-
-DATA quad3fd2492494229359<>+0(SB)/8, $0x3fd2492494229359
-DATA quad3fd2492494229359<>+8(SB)/8, $0x3fd2492494229359
-DATA quad3fd2492494229359<>+16(SB)/8, $0x3fd2492494229359
-DATA quad3fd2492494229359<>+24(SB)/8, $0x3fd2492494229359
-DATA quad3fd2492494229359<>+32(SB)/8, $0x3fd2492494229359
-DATA quad3fd2492494229359<>+40(SB)/8, $0x3fd2492494229359
-DATA quad3fd2492494229359<>+48(SB)/8, $0x3fd2492494229359
-DATA quad3fd2492494229359<>+56(SB)/8, $0x3fd2492494229359
-GLOBL quad3fd2492494229359<>(SB), RODATA|NOPTR, $64
-
-DATA quad3fe5555555555593<>+0(SB)/8, $0x3fe5555555555593
-DATA quad3fe5555555555593<>+8(SB)/8, $0x3fe5555555555593
-DATA quad3fe5555555555593<>+16(SB)/8, $0x3fe5555555555593
-DATA quad3fe5555555555593<>+24(SB)/8, $0x3fe5555555555593
-DATA quad3fe5555555555593<>+32(SB)/8, $0x3fe5555555555593
-DATA quad3fe5555555555593<>+40(SB)/8, $0x3fe5555555555593
-DATA quad3fe5555555555593<>+48(SB)/8, $0x3fe5555555555593
-DATA quad3fe5555555555593<>+56(SB)/8, $0x3fe5555555555593
-GLOBL quad3fe5555555555593<>(SB), RODATA|NOPTR, $64
-
-DATA quad3fc39a09d078c69f<>+0(SB)/8, $0x3fc39a09d078c69f
-DATA quad3fc39a09d078c69f<>+8(SB)/8, $0x3fc39a09d078c69f
-DATA quad3fc39a09d078c69f<>+16(SB)/8, $0x3fc39a09d078c69f
-DATA quad3fc39a09d078c69f<>+24(SB)/8, $0x3fc39a09d078c69f
-DATA quad3fc39a09d078c69f<>+32(SB)/8, $0x3fc39a09d078c69f
-DATA quad3fc39a09d078c69f<>+40(SB)/8, $0x3fc39a09d078c69f
-DATA quad3fc39a09d078c69f<>+48(SB)/8, $0x3fc39a09d078c69f
-DATA quad3fc39a09d078c69f<>+56(SB)/8, $0x3fc39a09d078c69f
-GLOBL quad3fc39a09d078c69f<>(SB), RODATA|NOPTR, $64
-
-DATA quad3fcc71c51d8e78af<>+0(SB)/8, $0x3fcc71c51d8e78af
-DATA quad3fcc71c51d8e78af<>+8(SB)/8, $0x3fcc71c51d8e78af
-DATA quad3fcc71c51d8e78af<>+16(SB)/8, $0x3fcc71c51d8e78af
-DATA quad3fcc71c51d8e78af<>+24(SB)/8, $0x3fcc71c51d8e78af
-DATA quad3fcc71c51d8e78af<>+32(SB)/8, $0x3fcc71c51d8e78af
-DATA quad3fcc71c51d8e78af<>+40(SB)/8, $0x3fcc71c51d8e78af
-DATA quad3fcc71c51d8e78af<>+48(SB)/8, $0x3fcc71c51d8e78af
-DATA quad3fcc71c51d8e78af<>+56(SB)/8, $0x3fcc71c51d8e78af
-GLOBL quad3fcc71c51d8e78af<>(SB), RODATA|NOPTR, $64
-
-DATA quad3fd999999997fa04<>+0(SB)/8, $0x3fd999999997fa04
-DATA quad3fd999999997fa04<>+8(SB)/8, $0x3fd999999997fa04
-DATA quad3fd999999997fa04<>+16(SB)/8, $0x3fd999999997fa04
-DATA quad3fd999999997fa04<>+24(SB)/8, $0x3fd999999997fa04
-DATA quad3fd999999997fa04<>+32(SB)/8, $0x3fd999999997fa04
-DATA quad3fd999999997fa04<>+40(SB)/8, $0x3fd999999997fa04
-DATA quad3fd999999997fa04<>+48(SB)/8, $0x3fd999999997fa04
-DATA quad3fd999999997fa04<>+56(SB)/8, $0x3fd999999997fa04
-GLOBL quad3fd999999997fa04<>(SB), RODATA|NOPTR, $64
-
-DATA quad3dea39ef35793c76<>+0(SB)/8, $0x3dea39ef35793c76
-DATA quad3dea39ef35793c76<>+8(SB)/8, $0x3dea39ef35793c76
-DATA quad3dea39ef35793c76<>+16(SB)/8, $0x3dea39ef35793c76
-DATA quad3dea39ef35793c76<>+24(SB)/8, $0x3dea39ef35793c76
-DATA quad3dea39ef35793c76<>+32(SB)/8, $0x3dea39ef35793c76
-DATA quad3dea39ef35793c76<>+40(SB)/8, $0x3dea39ef35793c76
-DATA quad3dea39ef35793c76<>+48(SB)/8, $0x3dea39ef35793c76
-DATA quad3dea39ef35793c76<>+56(SB)/8, $0x3dea39ef35793c76
-GLOBL quad3dea39ef35793c76<>(SB), RODATA|NOPTR, $64
-
-DATA quad3fe62e42fee00000<>+0(SB)/8, $0x3fe62e42fee00000
-DATA quad3fe62e42fee00000<>+8(SB)/8, $0x3fe62e42fee00000
-DATA quad3fe62e42fee00000<>+16(SB)/8, $0x3fe62e42fee00000
-DATA quad3fe62e42fee00000<>+24(SB)/8, $0x3fe62e42fee00000
-DATA quad3fe62e42fee00000<>+32(SB)/8, $0x3fe62e42fee00000
-DATA quad3fe62e42fee00000<>+40(SB)/8, $0x3fe62e42fee00000
-DATA quad3fe62e42fee00000<>+48(SB)/8, $0x3fe62e42fee00000
-DATA quad3fe62e42fee00000<>+56(SB)/8, $0x3fe62e42fee00000
-GLOBL quad3fe62e42fee00000<>(SB), RODATA|NOPTR, $64
 
 // func gumbel32AVX512(dst *float32, groups int, keys *[20]uint32, counter *blockCounter, ahead *float32, also *float32)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
@@ -2588,27 +5809,27 @@ loop:
 	VMULPS          word3f317218<>+0(SB), Z7, Z7
 	VSUBPS          Z5, Z18, Z18
 	VSUBPS          Z7, Z19, Z19
-	VPSUBD          word3f400000<>+0(SB), Z18, Z5
-	VPSUBD          word3f400000<>+0(SB), Z19, Z7
-	VGETMANTPS      $0x03, Z18, Z4
+	VPSUBD          word3f400000<>+0(SB), Z18, Z4
+	VPSUBD          word3f400000<>+0(SB), Z19, Z5
+	VGETMANTPS      $0x03, Z18, Z7
 	VGETMANTPS      $0x03, Z19, Z13
+	VPSRAD          $0x17, Z4, Z4
 	VPSRAD          $0x17, Z5, Z5
-	VPSRAD          $0x17, Z7, Z7
-	VSUBPS          word3f800000<>+0(SB), Z4, Z4
+	VSUBPS          word3f800000<>+0(SB), Z7, Z7
 	VSUBPS          word3f800000<>+0(SB), Z13, Z13
+	VCVTDQ2PS       Z4, Z4
 	VCVTDQ2PS       Z5, Z5
-	VCVTDQ2PS       Z7, Z7
-	VMULPS          Z4, Z4, Z14
+	VMULPS          Z7, Z7, Z14
 	VMULPS          Z13, Z13, Z15
-	VMULPS          wordbe7fd724<>+0(SB), Z4, Z18
+	VMULPS          wordbe7fd724<>+0(SB), Z7, Z18
 	VMULPS          wordbe7fd724<>+0(SB), Z13, Z19
 	VADDPS          word3eaaa633<>+0(SB), Z18, Z18
 	VADDPS          word3eaaa633<>+0(SB), Z19, Z19
-	VMULPS          wordbe3150f5<>+0(SB), Z4, Z16
+	VMULPS          wordbe3150f5<>+0(SB), Z7, Z16
 	VMULPS          wordbe3150f5<>+0(SB), Z13, Z17
 	VADDPS          word3e4e130d<>+0(SB), Z16, Z16
 	VADDPS          word3e4e130d<>+0(SB), Z17, Z17
-	VMULPS          wordbd838ca3<>+0(SB), Z4, Z20
+	VMULPS          wordbd838ca3<>+0(SB), Z7, Z20
 	VMULPS          wordbd838ca3<>+0(SB), Z13, Z21
 	VADDPS          word3e0e492c<>+0(SB), Z20, Z20
 	VADDPS          word3e0e492c<>+0(SB), Z21, Z21
@@ -2622,18 +5843,18 @@ loop:
 	VMULPS          Z17, Z21, Z21
 	VADDPS          Z20, Z18, Z18
 	VADDPS          Z21, Z19, Z19
-	VMULPS          Z18, Z4, Z18
+	VMULPS          Z18, Z7, Z18
 	VMULPS          Z19, Z13, Z19
 	VSUBPS          Z18, Z0, Z18
 	VSUBPS          Z19, Z0, Z19
 	VMULPS          Z14, Z18, Z18
 	VMULPS          Z15, Z19, Z19
-	VSUBPS          Z4, Z18, Z18
+	VSUBPS          Z7, Z18, Z18
 	VSUBPS          Z13, Z19, Z19
+	VMULPS          word3f317218<>+0(SB), Z4, Z4
 	VMULPS          word3f317218<>+0(SB), Z5, Z5
-	VMULPS          word3f317218<>+0(SB), Z7, Z7
-	VSUBPS          Z5, Z18, Z18
-	VSUBPS          Z7, Z19, Z19
+	VSUBPS          Z4, Z18, Z18
+	VSUBPS          Z5, Z19, Z19
 	VMOVUPS         Z18, (AX)
 	VMOVUPS         Z19, 64(AX)
 	VPMULUDQ        wordd2511f53<>+0(SB), Z12, Z5
@@ -2760,27 +5981,27 @@ loop:
 	VMULPS          word3f317218<>+0(SB), Z10, Z10
 	VSUBPS          Z9, Z16, Z16
 	VSUBPS          Z10, Z17, Z17
-	VPSUBD          word3f400000<>+0(SB), Z16, Z9
-	VPSUBD          word3f400000<>+0(SB), Z17, Z10
-	VGETMANTPS      $0x03, Z16, Z8
+	VPSUBD          word3f400000<>+0(SB), Z16, Z8
+	VPSUBD          word3f400000<>+0(SB), Z17, Z9
+	VGETMANTPS      $0x03, Z16, Z10
 	VGETMANTPS      $0x03, Z17, Z11
+	VPSRAD          $0x17, Z8, Z8
 	VPSRAD          $0x17, Z9, Z9
-	VPSRAD          $0x17, Z10, Z10
-	VSUBPS          word3f800000<>+0(SB), Z8, Z8
+	VSUBPS          word3f800000<>+0(SB), Z10, Z10
 	VSUBPS          word3f800000<>+0(SB), Z11, Z11
+	VCVTDQ2PS       Z8, Z8
 	VCVTDQ2PS       Z9, Z9
-	VCVTDQ2PS       Z10, Z10
-	VMULPS          Z8, Z8, Z12
+	VMULPS          Z10, Z10, Z12
 	VMULPS          Z11, Z11, Z13
-	VMULPS          wordbe7fd724<>+0(SB), Z8, Z16
+	VMULPS          wordbe7fd724<>+0(SB), Z10, Z16
 	VMULPS          wordbe7fd724<>+0(SB), Z11, Z17
 	VADDPS          word3eaaa633<>+0(SB), Z16, Z16
 	VADDPS          word3eaaa633<>+0(SB), Z17, Z17
-	VMULPS          wordbe3150f5<>+0(SB), Z8, Z14
+	VMULPS          wordbe3150f5<>+0(SB), Z10, Z14
 	VMULPS          wordbe3150f5<>+0(SB), Z11, Z15
 	VADDPS          word3e4e130d<>+0(SB), Z14, Z14
 	VADDPS          word3e4e130d<>+0(SB), Z15, Z15
-	VMULPS          wordbd838ca3<>+0(SB), Z8, Z18
+	VMULPS          wordbd838ca3<>+0(SB), Z10, Z18
 	VMULPS          wordbd838ca3<>+0(SB), Z11, Z19
 	VADDPS          word3e0e492c<>+0(SB), Z18, Z18
 	VADDPS          word3e0e492c<>+0(SB), Z19, Z19
@@ -2794,18 +6015,18 @@ loop:
 	VMULPS          Z15, Z19, Z19
 	VADDPS          Z18, Z16, Z16
 	VADDPS          Z19, Z17, Z17
-	VMULPS          Z16, Z8, Z16
+	VMULPS          Z16, Z10, Z16
 	VMULPS          Z17, Z11, Z17
 	VSUBPS          Z16, Z0, Z16
 	VSUBPS          Z17, Z0, Z17
 	VMULPS          Z12, Z16, Z16
 	VMULPS          Z13, Z17, Z17
-	VSUBPS          Z8, Z16, Z16
+	VSUBPS          Z10, Z16, Z16
 	VSUBPS          Z11, Z17, Z17
+	VMULPS          word3f317218<>+0(SB), Z8, Z8
 	VMULPS          word3f317218<>+0(SB), Z9, Z9
-	VMULPS          word3f317218<>+0(SB), Z10, Z10
-	VSUBPS          Z9, Z16, Z16
-	VSUBPS          Z10, Z17, Z17
+	VSUBPS          Z8, Z16, Z16
+	VSUBPS          Z9, Z17, Z17
 	VMOVUPS         Z16, 128(AX)
 	VMOVUPS         Z17, 192(AX)
 	PREFETCHT0      (SI)
@@ -2825,276 +6046,6 @@ loop:
 done:
 	VZEROUPPER
 	RET
-
-DATA word3f000000<>+0(SB)/4, $0x3f000000
-DATA word3f000000<>+4(SB)/4, $0x3f000000
-DATA word3f000000<>+8(SB)/4, $0x3f000000
-DATA word3f000000<>+12(SB)/4, $0x3f000000
-DATA word3f000000<>+16(SB)/4, $0x3f000000
-DATA word3f000000<>+20(SB)/4, $0x3f000000
-DATA word3f000000<>+24(SB)/4, $0x3f000000
-DATA word3f000000<>+28(SB)/4, $0x3f000000
-DATA word3f000000<>+32(SB)/4, $0x3f000000
-DATA word3f000000<>+36(SB)/4, $0x3f000000
-DATA word3f000000<>+40(SB)/4, $0x3f000000
-DATA word3f000000<>+44(SB)/4, $0x3f000000
-DATA word3f000000<>+48(SB)/4, $0x3f000000
-DATA word3f000000<>+52(SB)/4, $0x3f000000
-DATA word3f000000<>+56(SB)/4, $0x3f000000
-DATA word3f000000<>+60(SB)/4, $0x3f000000
-GLOBL word3f000000<>(SB), RODATA|NOPTR, $64
-
-DATA word2f800000<>+0(SB)/4, $0x2f800000
-DATA word2f800000<>+4(SB)/4, $0x2f800000
-DATA word2f800000<>+8(SB)/4, $0x2f800000
-DATA word2f800000<>+12(SB)/4, $0x2f800000
-DATA word2f800000<>+16(SB)/4, $0x2f800000
-DATA word2f800000<>+20(SB)/4, $0x2f800000
-DATA word2f800000<>+24(SB)/4, $0x2f800000
-DATA word2f800000<>+28(SB)/4, $0x2f800000
-DATA word2f800000<>+32(SB)/4, $0x2f800000
-DATA word2f800000<>+36(SB)/4, $0x2f800000
-DATA word2f800000<>+40(SB)/4, $0x2f800000
-DATA word2f800000<>+44(SB)/4, $0x2f800000
-DATA word2f800000<>+48(SB)/4, $0x2f800000
-DATA word2f800000<>+52(SB)/4, $0x2f800000
-DATA word2f800000<>+56(SB)/4, $0x2f800000
-DATA word2f800000<>+60(SB)/4, $0x2f800000
-GLOBL word2f800000<>(SB), RODATA|NOPTR, $64
-
-DATA word40000000<>+0(SB)/4, $0x40000000
-DATA word40000000<>+4(SB)/4, $0x40000000
-DATA word40000000<>+8(SB)/4, $0x40000000
-DATA word40000000<>+12(SB)/4, $0x40000000
-DATA word40000000<>+16(SB)/4, $0x40000000
-DATA word40000000<>+20(SB)/4, $0x40000000
-DATA word40000000<>+24(SB)/4, $0x40000000
-DATA word40000000<>+28(SB)/4, $0x40000000
-DATA word40000000<>+32(SB)/4, $0x40000000
-DATA word40000000<>+36(SB)/4, $0x40000000
-DATA word40000000<>+40(SB)/4, $0x40000000
-DATA word40000000<>+44(SB)/4, $0x40000000
-DATA word40000000<>+48(SB)/4, $0x40000000
-DATA word40000000<>+52(SB)/4, $0x40000000
-DATA word40000000<>+56(SB)/4, $0x40000000
-DATA word40000000<>+60(SB)/4, $0x40000000
-GLOBL word40000000<>(SB), RODATA|NOPTR, $64
-
-DATA word2f000000<>+0(SB)/4, $0x2f000000
-DATA word2f000000<>+4(SB)/4, $0x2f000000
-DATA word2f000000<>+8(SB)/4, $0x2f000000
-DATA word2f000000<>+12(SB)/4, $0x2f000000
-DATA word2f000000<>+16(SB)/4, $0x2f000000
-DATA word2f000000<>+20(SB)/4, $0x2f000000
-DATA word2f000000<>+24(SB)/4, $0x2f000000
-DATA word2f000000<>+28(SB)/4, $0x2f000000
-DATA word2f000000<>+32(SB)/4, $0x2f000000
-DATA word2f000000<>+36(SB)/4, $0x2f000000
-DATA word2f000000<>+40(SB)/4, $0x2f000000
-DATA word2f000000<>+44(SB)/4, $0x2f000000
-DATA word2f000000<>+48(SB)/4, $0x2f000000
-DATA word2f000000<>+52(SB)/4, $0x2f000000
-DATA word2f000000<>+56(SB)/4, $0x2f000000
-DATA word2f000000<>+60(SB)/4, $0x2f000000
-GLOBL word2f000000<>(SB), RODATA|NOPTR, $64
-
-DATA word3f400000<>+0(SB)/4, $0x3f400000
-DATA word3f400000<>+4(SB)/4, $0x3f400000
-DATA word3f400000<>+8(SB)/4, $0x3f400000
-DATA word3f400000<>+12(SB)/4, $0x3f400000
-DATA word3f400000<>+16(SB)/4, $0x3f400000
-DATA word3f400000<>+20(SB)/4, $0x3f400000
-DATA word3f400000<>+24(SB)/4, $0x3f400000
-DATA word3f400000<>+28(SB)/4, $0x3f400000
-DATA word3f400000<>+32(SB)/4, $0x3f400000
-DATA word3f400000<>+36(SB)/4, $0x3f400000
-DATA word3f400000<>+40(SB)/4, $0x3f400000
-DATA word3f400000<>+44(SB)/4, $0x3f400000
-DATA word3f400000<>+48(SB)/4, $0x3f400000
-DATA word3f400000<>+52(SB)/4, $0x3f400000
-DATA word3f400000<>+56(SB)/4, $0x3f400000
-DATA word3f400000<>+60(SB)/4, $0x3f400000
-GLOBL word3f400000<>(SB), RODATA|NOPTR, $64
-
-DATA word80000000<>+0(SB)/4, $0x80000000
-DATA word80000000<>+4(SB)/4, $0x80000000
-DATA word80000000<>+8(SB)/4, $0x80000000
-DATA word80000000<>+12(SB)/4, $0x80000000
-DATA word80000000<>+16(SB)/4, $0x80000000
-DATA word80000000<>+20(SB)/4, $0x80000000
-DATA word80000000<>+24(SB)/4, $0x80000000
-DATA word80000000<>+28(SB)/4, $0x80000000
-DATA word80000000<>+32(SB)/4, $0x80000000
-DATA word80000000<>+36(SB)/4, $0x80000000
-DATA word80000000<>+40(SB)/4, $0x80000000
-DATA word80000000<>+44(SB)/4, $0x80000000
-DATA word80000000<>+48(SB)/4, $0x80000000
-DATA word80000000<>+52(SB)/4, $0x80000000
-DATA word80000000<>+56(SB)/4, $0x80000000
-DATA word80000000<>+60(SB)/4, $0x80000000
-GLOBL word80000000<>(SB), RODATA|NOPTR, $64
-
-DATA word3f800000<>+0(SB)/4, $0x3f800000
-DATA word3f800000<>+4(SB)/4, $0x3f800000
-DATA word3f800000<>+8(SB)/4, $0x3f800000
-DATA word3f800000<>+12(SB)/4, $0x3f800000
-DATA word3f800000<>+16(SB)/4, $0x3f800000
-DATA word3f800000<>+20(SB)/4, $0x3f800000
-DATA word3f800000<>+24(SB)/4, $0x3f800000
-DATA word3f800000<>+28(SB)/4, $0x3f800000
-DATA word3f800000<>+32(SB)/4, $0x3f800000
-DATA word3f800000<>+36(SB)/4, $0x3f800000
-DATA word3f800000<>+40(SB)/4, $0x3f800000
-DATA word3f800000<>+44(SB)/4, $0x3f800000
-DATA word3f800000<>+48(SB)/4, $0x3f800000
-DATA word3f800000<>+52(SB)/4, $0x3f800000
-DATA word3f800000<>+56(SB)/4, $0x3f800000
-DATA word3f800000<>+60(SB)/4, $0x3f800000
-GLOBL word3f800000<>(SB), RODATA|NOPTR, $64
-
-DATA wordbe7ff676<>+0(SB)/4, $0xbe7ff676
-DATA wordbe7ff676<>+4(SB)/4, $0xbe7ff676
-DATA wordbe7ff676<>+8(SB)/4, $0xbe7ff676
-DATA wordbe7ff676<>+12(SB)/4, $0xbe7ff676
-DATA wordbe7ff676<>+16(SB)/4, $0xbe7ff676
-DATA wordbe7ff676<>+20(SB)/4, $0xbe7ff676
-DATA wordbe7ff676<>+24(SB)/4, $0xbe7ff676
-DATA wordbe7ff676<>+28(SB)/4, $0xbe7ff676
-DATA wordbe7ff676<>+32(SB)/4, $0xbe7ff676
-DATA wordbe7ff676<>+36(SB)/4, $0xbe7ff676
-DATA wordbe7ff676<>+40(SB)/4, $0xbe7ff676
-DATA wordbe7ff676<>+44(SB)/4, $0xbe7ff676
-DATA wordbe7ff676<>+48(SB)/4, $0xbe7ff676
-DATA wordbe7ff676<>+52(SB)/4, $0xbe7ff676
-DATA wordbe7ff676<>+56(SB)/4, $0xbe7ff676
-DATA wordbe7ff676<>+60(SB)/4, $0xbe7ff676
-GLOBL wordbe7ff676<>(SB), RODATA|NOPTR, $64
-
-DATA word3eaaaad9<>+0(SB)/4, $0x3eaaaad9
-DATA word3eaaaad9<>+4(SB)/4, $0x3eaaaad9
-DATA word3eaaaad9<>+8(SB)/4, $0x3eaaaad9
-DATA word3eaaaad9<>+12(SB)/4, $0x3eaaaad9
-DATA word3eaaaad9<>+16(SB)/4, $0x3eaaaad9
-DATA word3eaaaad9<>+20(SB)/4, $0x3eaaaad9
-DATA word3eaaaad9<>+24(SB)/4, $0x3eaaaad9
-DATA word3eaaaad9<>+28(SB)/4, $0x3eaaaad9
-DATA word3eaaaad9<>+32(SB)/4, $0x3eaaaad9
-DATA word3eaaaad9<>+36(SB)/4, $0x3eaaaad9
-DATA word3eaaaad9<>+40(SB)/4, $0x3eaaaad9
-DATA word3eaaaad9<>+44(SB)/4, $0x3eaaaad9
-DATA word3eaaaad9<>+48(SB)/4, $0x3eaaaad9
-DATA word3eaaaad9<>+52(SB)/4, $0x3eaaaad9
-DATA word3eaaaad9<>+56(SB)/4, $0x3eaaaad9
-DATA word3eaaaad9<>+60(SB)/4, $0x3eaaaad9
-GLOBL word3eaaaad9<>(SB), RODATA|NOPTR, $64
-
-DATA wordbe2beae1<>+0(SB)/4, $0xbe2beae1
-DATA wordbe2beae1<>+4(SB)/4, $0xbe2beae1
-DATA wordbe2beae1<>+8(SB)/4, $0xbe2beae1
-DATA wordbe2beae1<>+12(SB)/4, $0xbe2beae1
-DATA wordbe2beae1<>+16(SB)/4, $0xbe2beae1
-DATA wordbe2beae1<>+20(SB)/4, $0xbe2beae1
-DATA wordbe2beae1<>+24(SB)/4, $0xbe2beae1
-DATA wordbe2beae1<>+28(SB)/4, $0xbe2beae1
-DATA wordbe2beae1<>+32(SB)/4, $0xbe2beae1
-DATA wordbe2beae1<>+36(SB)/4, $0xbe2beae1
-DATA wordbe2beae1<>+40(SB)/4, $0xbe2beae1
-DATA wordbe2beae1<>+44(SB)/4, $0xbe2beae1
-DATA wordbe2beae1<>+48(SB)/4, $0xbe2beae1
-DATA wordbe2beae1<>+52(SB)/4, $0xbe2beae1
-DATA wordbe2beae1<>+56(SB)/4, $0xbe2beae1
-DATA wordbe2beae1<>+60(SB)/4, $0xbe2beae1
-GLOBL wordbe2beae1<>(SB), RODATA|NOPTR, $64
-
-DATA word3e4c9e74<>+0(SB)/4, $0x3e4c9e74
-DATA word3e4c9e74<>+4(SB)/4, $0x3e4c9e74
-DATA word3e4c9e74<>+8(SB)/4, $0x3e4c9e74
-DATA word3e4c9e74<>+12(SB)/4, $0x3e4c9e74
-DATA word3e4c9e74<>+16(SB)/4, $0x3e4c9e74
-DATA word3e4c9e74<>+20(SB)/4, $0x3e4c9e74
-DATA word3e4c9e74<>+24(SB)/4, $0x3e4c9e74
-DATA word3e4c9e74<>+28(SB)/4, $0x3e4c9e74
-DATA word3e4c9e74<>+32(SB)/4, $0x3e4c9e74
-DATA word3e4c9e74<>+36(SB)/4, $0x3e4c9e74
-DATA word3e4c9e74<>+40(SB)/4, $0x3e4c9e74
-DATA word3e4c9e74<>+44(SB)/4, $0x3e4c9e74
-DATA word3e4c9e74<>+48(SB)/4, $0x3e4c9e74
-DATA word3e4c9e74<>+52(SB)/4, $0x3e4c9e74
-DATA word3e4c9e74<>+56(SB)/4, $0x3e4c9e74
-DATA word3e4c9e74<>+60(SB)/4, $0x3e4c9e74
-GLOBL word3e4c9e74<>(SB), RODATA|NOPTR, $64
-
-DATA wordbdf818f6<>+0(SB)/4, $0xbdf818f6
-DATA wordbdf818f6<>+4(SB)/4, $0xbdf818f6
-DATA wordbdf818f6<>+8(SB)/4, $0xbdf818f6
-DATA wordbdf818f6<>+12(SB)/4, $0xbdf818f6
-DATA wordbdf818f6<>+16(SB)/4, $0xbdf818f6
-DATA wordbdf818f6<>+20(SB)/4, $0xbdf818f6
-DATA wordbdf818f6<>+24(SB)/4, $0xbdf818f6
-DATA wordbdf818f6<>+28(SB)/4, $0xbdf818f6
-DATA wordbdf818f6<>+32(SB)/4, $0xbdf818f6
-DATA wordbdf818f6<>+36(SB)/4, $0xbdf818f6
-DATA wordbdf818f6<>+40(SB)/4, $0xbdf818f6
-DATA wordbdf818f6<>+44(SB)/4, $0xbdf818f6
-DATA wordbdf818f6<>+48(SB)/4, $0xbdf818f6
-DATA wordbdf818f6<>+52(SB)/4, $0xbdf818f6
-DATA wordbdf818f6<>+56(SB)/4, $0xbdf818f6
-DATA wordbdf818f6<>+60(SB)/4, $0xbdf818f6
-GLOBL wordbdf818f6<>(SB), RODATA|NOPTR, $64
-
-DATA word3e189f19<>+0(SB)/4, $0x3e189f19
-DATA word3e189f19<>+4(SB)/4, $0x3e189f19
-DATA word3e189f19<>+8(SB)/4, $0x3e189f19
-DATA word3e189f19<>+12(SB)/4, $0x3e189f19
-DATA word3e189f19<>+16(SB)/4, $0x3e189f19
-DATA word3e189f19<>+20(SB)/4, $0x3e189f19
-DATA word3e189f19<>+24(SB)/4, $0x3e189f19
-DATA word3e189f19<>+28(SB)/4, $0x3e189f19
-DATA word3e189f19<>+32(SB)/4, $0x3e189f19
-DATA word3e189f19<>+36(SB)/4, $0x3e189f19
-DATA word3e189f19<>+40(SB)/4, $0x3e189f19
-DATA word3e189f19<>+44(SB)/4, $0x3e189f19
-DATA word3e189f19<>+48(SB)/4, $0x3e189f19
-DATA word3e189f19<>+52(SB)/4, $0x3e189f19
-DATA word3e189f19<>+56(SB)/4, $0x3e189f19
-DATA word3e189f19<>+60(SB)/4, $0x3e189f19
-GLOBL word3e189f19<>(SB), RODATA|NOPTR, $64
-
-DATA word3d63b9ef<>+0(SB)/4, $0x3d63b9ef
-DATA word3d63b9ef<>+4(SB)/4, $0x3d63b9ef
-DATA word3d63b9ef<>+8(SB)/4, $0x3d63b9ef
-DATA word3d63b9ef<>+12(SB)/4, $0x3d63b9ef
-DATA word3d63b9ef<>+16(SB)/4, $0x3d63b9ef
-DATA word3d63b9ef<>+20(SB)/4, $0x3d63b9ef
-DATA word3d63b9ef<>+24(SB)/4, $0x3d63b9ef
-DATA word3d63b9ef<>+28(SB)/4, $0x3d63b9ef
-DATA word3d63b9ef<>+32(SB)/4, $0x3d63b9ef
-DATA word3d63b9ef<>+36(SB)/4, $0x3d63b9ef
-DATA word3d63b9ef<>+40(SB)/4, $0x3d63b9ef
-DATA word3d63b9ef<>+44(SB)/4, $0x3d63b9ef
-DATA word3d63b9ef<>+48(SB)/4, $0x3d63b9ef
-DATA word3d63b9ef<>+52(SB)/4, $0x3d63b9ef
-DATA word3d63b9ef<>+56(SB)/4, $0x3d63b9ef
-DATA word3d63b9ef<>+60(SB)/4, $0x3d63b9ef
-GLOBL word3d63b9ef<>(SB), RODATA|NOPTR, $64
-
-DATA word3f317218<>+0(SB)/4, $0x3f317218
-DATA word3f317218<>+4(SB)/4, $0x3f317218
-DATA word3f317218<>+8(SB)/4, $0x3f317218
-DATA word3f317218<>+12(SB)/4, $0x3f317218
-DATA word3f317218<>+16(SB)/4, $0x3f317218
-DATA word3f317218<>+20(SB)/4, $0x3f317218
-DATA word3f317218<>+24(SB)/4, $0x3f317218
-DATA word3f317218<>+28(SB)/4, $0x3f317218
-DATA word3f317218<>+32(SB)/4, $0x3f317218
-DATA word3f317218<>+36(SB)/4, $0x3f317218
-DATA word3f317218<>+40(SB)/4, $0x3f317218
-DATA word3f317218<>+44(SB)/4, $0x3f317218
-DATA word3f317218<>+48(SB)/4, $0x3f317218
-DATA word3f317218<>+52(SB)/4, $0x3f317218
-DATA word3f317218<>+56(SB)/4, $0x3f317218
-DATA word3f317218<>+60(SB)/4, $0x3f317218
-GLOBL word3f317218<>(SB), RODATA|NOPTR, $64
 
 DATA wordbe7fd724<>+0(SB)/4, $0xbe7fd724
 DATA wordbe7fd724<>+4(SB)/4, $0xbe7fd724
@@ -3560,31 +6511,31 @@ loop:
 	VSUBPS       Y2, Y13, Y13
 	VMULPS       word3f317218<>+0(SB), Y11, Y11
 	VSUBPS       Y11, Y13, Y13
-	VPSUBD       word3f400000<>+0(SB), Y13, Y5
-	VPAND        word007fffff<>+0(SB), Y5, Y2
-	VPADDD       word3f400000<>+0(SB), Y2, Y2
-	VPSRAD       $0x17, Y5, Y5
-	VSUBPS       word3f800000<>+0(SB), Y2, Y2
-	VCVTDQ2PS    Y5, Y11
-	VMULPS       Y2, Y2, Y5
-	VMULPS       wordbe7fd724<>+0(SB), Y2, Y13
+	VPSUBD       word3f400000<>+0(SB), Y13, Y2
+	VPAND        word007fffff<>+0(SB), Y2, Y5
+	VPADDD       word3f400000<>+0(SB), Y5, Y5
+	VPSRAD       $0x17, Y2, Y2
+	VSUBPS       word3f800000<>+0(SB), Y5, Y5
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y5, Y5, Y11
+	VMULPS       wordbe7fd724<>+0(SB), Y5, Y13
 	VADDPS       word3eaaa633<>+0(SB), Y13, Y13
-	VMULPS       wordbe3150f5<>+0(SB), Y2, Y12
+	VMULPS       wordbe3150f5<>+0(SB), Y5, Y12
 	VADDPS       word3e4e130d<>+0(SB), Y12, Y12
-	VMULPS       wordbd838ca3<>+0(SB), Y2, Y14
+	VMULPS       wordbd838ca3<>+0(SB), Y5, Y14
 	VADDPS       word3e0e492c<>+0(SB), Y14, Y14
-	VMULPS       Y5, Y12, Y12
+	VMULPS       Y11, Y12, Y12
 	VADDPS       Y12, Y13, Y13
-	VMULPS       Y5, Y5, Y12
+	VMULPS       Y11, Y11, Y12
 	VMULPS       Y12, Y14, Y14
 	VADDPS       Y14, Y13, Y13
 	VMOVUPS      word3f000000<>+0(SB), Y12
-	VMULPS       Y13, Y2, Y13
+	VMULPS       Y13, Y5, Y13
 	VSUBPS       Y13, Y12, Y13
-	VMULPS       Y5, Y13, Y13
+	VMULPS       Y11, Y13, Y13
+	VSUBPS       Y5, Y13, Y13
+	VMULPS       word3f317218<>+0(SB), Y2, Y2
 	VSUBPS       Y2, Y13, Y13
-	VMULPS       word3f317218<>+0(SB), Y11, Y11
-	VSUBPS       Y11, Y13, Y13
 	VMOVUPS      Y13, (AX)
 	VPMINUD      word3fffffff<>+0(SB), Y3, Y2
 	VPCMPEQD     Y3, Y2, Y2
@@ -3628,31 +6579,31 @@ loop:
 	VSUBPS       Y2, Y12, Y12
 	VMULPS       word3f317218<>+0(SB), Y5, Y5
 	VSUBPS       Y5, Y12, Y12
-	VPSUBD       word3f400000<>+0(SB), Y12, Y3
-	VPAND        word007fffff<>+0(SB), Y3, Y2
-	VPADDD       word3f400000<>+0(SB), Y2, Y2
-	VPSRAD       $0x17, Y3, Y3
-	VSUBPS       word3f800000<>+0(SB), Y2, Y2
-	VCVTDQ2PS    Y3, Y5
-	VMULPS       Y2, Y2, Y3
-	VMULPS       wordbe7fd724<>+0(SB), Y2, Y12
+	VPSUBD       word3f400000<>+0(SB), Y12, Y2
+	VPAND        word007fffff<>+0(SB), Y2, Y3
+	VPADDD       word3f400000<>+0(SB), Y3, Y3
+	VPSRAD       $0x17, Y2, Y2
+	VSUBPS       word3f800000<>+0(SB), Y3, Y3
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y3, Y3, Y5
+	VMULPS       wordbe7fd724<>+0(SB), Y3, Y12
 	VADDPS       word3eaaa633<>+0(SB), Y12, Y12
-	VMULPS       wordbe3150f5<>+0(SB), Y2, Y11
+	VMULPS       wordbe3150f5<>+0(SB), Y3, Y11
 	VADDPS       word3e4e130d<>+0(SB), Y11, Y11
-	VMULPS       wordbd838ca3<>+0(SB), Y2, Y13
+	VMULPS       wordbd838ca3<>+0(SB), Y3, Y13
 	VADDPS       word3e0e492c<>+0(SB), Y13, Y13
-	VMULPS       Y3, Y11, Y11
+	VMULPS       Y5, Y11, Y11
 	VADDPS       Y11, Y12, Y12
-	VMULPS       Y3, Y3, Y11
+	VMULPS       Y5, Y5, Y11
 	VMULPS       Y11, Y13, Y13
 	VADDPS       Y13, Y12, Y12
 	VMOVUPS      word3f000000<>+0(SB), Y11
-	VMULPS       Y12, Y2, Y12
+	VMULPS       Y12, Y3, Y12
 	VSUBPS       Y12, Y11, Y12
-	VMULPS       Y3, Y12, Y12
+	VMULPS       Y5, Y12, Y12
+	VSUBPS       Y3, Y12, Y12
+	VMULPS       word3f317218<>+0(SB), Y2, Y2
 	VSUBPS       Y2, Y12, Y12
-	VMULPS       word3f317218<>+0(SB), Y5, Y5
-	VSUBPS       Y5, Y12, Y12
 	VMOVUPS      Y12, 64(AX)
 	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y3
 	VPSRLQ       $0x20, Y10, Y5
@@ -3790,31 +6741,31 @@ loop:
 	VSUBPS       Y6, Y11, Y11
 	VMULPS       word3f317218<>+0(SB), Y9, Y9
 	VSUBPS       Y9, Y11, Y11
-	VPSUBD       word3f400000<>+0(SB), Y11, Y8
-	VPAND        word007fffff<>+0(SB), Y8, Y6
-	VPADDD       word3f400000<>+0(SB), Y6, Y6
-	VPSRAD       $0x17, Y8, Y8
-	VSUBPS       word3f800000<>+0(SB), Y6, Y6
-	VCVTDQ2PS    Y8, Y9
-	VMULPS       Y6, Y6, Y8
-	VMULPS       wordbe7fd724<>+0(SB), Y6, Y11
+	VPSUBD       word3f400000<>+0(SB), Y11, Y6
+	VPAND        word007fffff<>+0(SB), Y6, Y8
+	VPADDD       word3f400000<>+0(SB), Y8, Y8
+	VPSRAD       $0x17, Y6, Y6
+	VSUBPS       word3f800000<>+0(SB), Y8, Y8
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y8, Y8, Y9
+	VMULPS       wordbe7fd724<>+0(SB), Y8, Y11
 	VADDPS       word3eaaa633<>+0(SB), Y11, Y11
-	VMULPS       wordbe3150f5<>+0(SB), Y6, Y10
+	VMULPS       wordbe3150f5<>+0(SB), Y8, Y10
 	VADDPS       word3e4e130d<>+0(SB), Y10, Y10
-	VMULPS       wordbd838ca3<>+0(SB), Y6, Y12
+	VMULPS       wordbd838ca3<>+0(SB), Y8, Y12
 	VADDPS       word3e0e492c<>+0(SB), Y12, Y12
-	VMULPS       Y8, Y10, Y10
+	VMULPS       Y9, Y10, Y10
 	VADDPS       Y10, Y11, Y11
-	VMULPS       Y8, Y8, Y10
+	VMULPS       Y9, Y9, Y10
 	VMULPS       Y10, Y12, Y12
 	VADDPS       Y12, Y11, Y11
 	VMOVUPS      word3f000000<>+0(SB), Y10
-	VMULPS       Y11, Y6, Y11
+	VMULPS       Y11, Y8, Y11
 	VSUBPS       Y11, Y10, Y11
-	VMULPS       Y8, Y11, Y11
+	VMULPS       Y9, Y11, Y11
+	VSUBPS       Y8, Y11, Y11
+	VMULPS       word3f317218<>+0(SB), Y6, Y6
 	VSUBPS       Y6, Y11, Y11
-	VMULPS       word3f317218<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y11, Y11
 	VMOVUPS      Y11, 128(AX)
 	VPMINUD      word3fffffff<>+0(SB), Y7, Y6
 	VPCMPEQD     Y7, Y6, Y6
@@ -3858,31 +6809,31 @@ loop:
 	VSUBPS       Y6, Y10, Y10
 	VMULPS       word3f317218<>+0(SB), Y8, Y8
 	VSUBPS       Y8, Y10, Y10
-	VPSUBD       word3f400000<>+0(SB), Y10, Y7
-	VPAND        word007fffff<>+0(SB), Y7, Y6
-	VPADDD       word3f400000<>+0(SB), Y6, Y6
-	VPSRAD       $0x17, Y7, Y7
-	VSUBPS       word3f800000<>+0(SB), Y6, Y6
-	VCVTDQ2PS    Y7, Y8
-	VMULPS       Y6, Y6, Y7
-	VMULPS       wordbe7fd724<>+0(SB), Y6, Y10
+	VPSUBD       word3f400000<>+0(SB), Y10, Y6
+	VPAND        word007fffff<>+0(SB), Y6, Y7
+	VPADDD       word3f400000<>+0(SB), Y7, Y7
+	VPSRAD       $0x17, Y6, Y6
+	VSUBPS       word3f800000<>+0(SB), Y7, Y7
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y7, Y7, Y8
+	VMULPS       wordbe7fd724<>+0(SB), Y7, Y10
 	VADDPS       word3eaaa633<>+0(SB), Y10, Y10
-	VMULPS       wordbe3150f5<>+0(SB), Y6, Y9
+	VMULPS       wordbe3150f5<>+0(SB), Y7, Y9
 	VADDPS       word3e4e130d<>+0(SB), Y9, Y9
-	VMULPS       wordbd838ca3<>+0(SB), Y6, Y11
+	VMULPS       wordbd838ca3<>+0(SB), Y7, Y11
 	VADDPS       word3e0e492c<>+0(SB), Y11, Y11
-	VMULPS       Y7, Y9, Y9
+	VMULPS       Y8, Y9, Y9
 	VADDPS       Y9, Y10, Y10
-	VMULPS       Y7, Y7, Y9
+	VMULPS       Y8, Y8, Y9
 	VMULPS       Y9, Y11, Y11
 	VADDPS       Y11, Y10, Y10
 	VMOVUPS      word3f000000<>+0(SB), Y9
-	VMULPS       Y10, Y6, Y10
+	VMULPS       Y10, Y7, Y10
 	VSUBPS       Y10, Y9, Y10
-	VMULPS       Y7, Y10, Y10
+	VMULPS       Y8, Y10, Y10
+	VSUBPS       Y7, Y10, Y10
+	VMULPS       word3f317218<>+0(SB), Y6, Y6
 	VSUBPS       Y6, Y10, Y10
-	VMULPS       word3f317218<>+0(SB), Y8, Y8
-	VSUBPS       Y8, Y10, Y10
 	VMOVUPS      Y10, 192(AX)
 	VMOVAPS      Y2, Y2
 	VMOVAPS      Y3, Y3
@@ -4031,31 +6982,31 @@ loop:
 	VSUBPS       Y2, Y13, Y13
 	VMULPS       word3f317218<>+0(SB), Y11, Y11
 	VSUBPS       Y11, Y13, Y13
-	VPSUBD       word3f400000<>+0(SB), Y13, Y5
-	VPAND        word007fffff<>+0(SB), Y5, Y2
-	VPADDD       word3f400000<>+0(SB), Y2, Y2
-	VPSRAD       $0x17, Y5, Y5
-	VSUBPS       word3f800000<>+0(SB), Y2, Y2
-	VCVTDQ2PS    Y5, Y11
-	VMULPS       Y2, Y2, Y5
-	VMULPS       wordbe7fd724<>+0(SB), Y2, Y13
+	VPSUBD       word3f400000<>+0(SB), Y13, Y2
+	VPAND        word007fffff<>+0(SB), Y2, Y5
+	VPADDD       word3f400000<>+0(SB), Y5, Y5
+	VPSRAD       $0x17, Y2, Y2
+	VSUBPS       word3f800000<>+0(SB), Y5, Y5
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y5, Y5, Y11
+	VMULPS       wordbe7fd724<>+0(SB), Y5, Y13
 	VADDPS       word3eaaa633<>+0(SB), Y13, Y13
-	VMULPS       wordbe3150f5<>+0(SB), Y2, Y12
+	VMULPS       wordbe3150f5<>+0(SB), Y5, Y12
 	VADDPS       word3e4e130d<>+0(SB), Y12, Y12
-	VMULPS       wordbd838ca3<>+0(SB), Y2, Y14
+	VMULPS       wordbd838ca3<>+0(SB), Y5, Y14
 	VADDPS       word3e0e492c<>+0(SB), Y14, Y14
-	VMULPS       Y5, Y12, Y12
+	VMULPS       Y11, Y12, Y12
 	VADDPS       Y12, Y13, Y13
-	VMULPS       Y5, Y5, Y12
+	VMULPS       Y11, Y11, Y12
 	VMULPS       Y12, Y14, Y14
 	VADDPS       Y14, Y13, Y13
 	VMOVUPS      word3f000000<>+0(SB), Y12
-	VMULPS       Y13, Y2, Y13
+	VMULPS       Y13, Y5, Y13
 	VSUBPS       Y13, Y12, Y13
-	VMULPS       Y5, Y13, Y13
+	VMULPS       Y11, Y13, Y13
+	VSUBPS       Y5, Y13, Y13
+	VMULPS       word3f317218<>+0(SB), Y2, Y2
 	VSUBPS       Y2, Y13, Y13
-	VMULPS       word3f317218<>+0(SB), Y11, Y11
-	VSUBPS       Y11, Y13, Y13
 	VMOVUPS      Y13, 32(AX)
 	VPMINUD      word3fffffff<>+0(SB), Y3, Y2
 	VPCMPEQD     Y3, Y2, Y2
@@ -4099,31 +7050,31 @@ loop:
 	VSUBPS       Y2, Y12, Y12
 	VMULPS       word3f317218<>+0(SB), Y5, Y5
 	VSUBPS       Y5, Y12, Y12
-	VPSUBD       word3f400000<>+0(SB), Y12, Y3
-	VPAND        word007fffff<>+0(SB), Y3, Y2
-	VPADDD       word3f400000<>+0(SB), Y2, Y2
-	VPSRAD       $0x17, Y3, Y3
-	VSUBPS       word3f800000<>+0(SB), Y2, Y2
-	VCVTDQ2PS    Y3, Y5
-	VMULPS       Y2, Y2, Y3
-	VMULPS       wordbe7fd724<>+0(SB), Y2, Y12
+	VPSUBD       word3f400000<>+0(SB), Y12, Y2
+	VPAND        word007fffff<>+0(SB), Y2, Y3
+	VPADDD       word3f400000<>+0(SB), Y3, Y3
+	VPSRAD       $0x17, Y2, Y2
+	VSUBPS       word3f800000<>+0(SB), Y3, Y3
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y3, Y3, Y5
+	VMULPS       wordbe7fd724<>+0(SB), Y3, Y12
 	VADDPS       word3eaaa633<>+0(SB), Y12, Y12
-	VMULPS       wordbe3150f5<>+0(SB), Y2, Y11
+	VMULPS       wordbe3150f5<>+0(SB), Y3, Y11
 	VADDPS       word3e4e130d<>+0(SB), Y11, Y11
-	VMULPS       wordbd838ca3<>+0(SB), Y2, Y13
+	VMULPS       wordbd838ca3<>+0(SB), Y3, Y13
 	VADDPS       word3e0e492c<>+0(SB), Y13, Y13
-	VMULPS       Y3, Y11, Y11
+	VMULPS       Y5, Y11, Y11
 	VADDPS       Y11, Y12, Y12
-	VMULPS       Y3, Y3, Y11
+	VMULPS       Y5, Y5, Y11
 	VMULPS       Y11, Y13, Y13
 	VADDPS       Y13, Y12, Y12
 	VMOVUPS      word3f000000<>+0(SB), Y11
-	VMULPS       Y12, Y2, Y12
+	VMULPS       Y12, Y3, Y12
 	VSUBPS       Y12, Y11, Y12
-	VMULPS       Y3, Y12, Y12
+	VMULPS       Y5, Y12, Y12
+	VSUBPS       Y3, Y12, Y12
+	VMULPS       word3f317218<>+0(SB), Y2, Y2
 	VSUBPS       Y2, Y12, Y12
-	VMULPS       word3f317218<>+0(SB), Y5, Y5
-	VSUBPS       Y5, Y12, Y12
 	VMOVUPS      Y12, 96(AX)
 	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y3
 	VPSRLQ       $0x20, Y10, Y5
@@ -4261,31 +7212,31 @@ loop:
 	VSUBPS       Y6, Y11, Y11
 	VMULPS       word3f317218<>+0(SB), Y9, Y9
 	VSUBPS       Y9, Y11, Y11
-	VPSUBD       word3f400000<>+0(SB), Y11, Y8
-	VPAND        word007fffff<>+0(SB), Y8, Y6
-	VPADDD       word3f400000<>+0(SB), Y6, Y6
-	VPSRAD       $0x17, Y8, Y8
-	VSUBPS       word3f800000<>+0(SB), Y6, Y6
-	VCVTDQ2PS    Y8, Y9
-	VMULPS       Y6, Y6, Y8
-	VMULPS       wordbe7fd724<>+0(SB), Y6, Y11
+	VPSUBD       word3f400000<>+0(SB), Y11, Y6
+	VPAND        word007fffff<>+0(SB), Y6, Y8
+	VPADDD       word3f400000<>+0(SB), Y8, Y8
+	VPSRAD       $0x17, Y6, Y6
+	VSUBPS       word3f800000<>+0(SB), Y8, Y8
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y8, Y8, Y9
+	VMULPS       wordbe7fd724<>+0(SB), Y8, Y11
 	VADDPS       word3eaaa633<>+0(SB), Y11, Y11
-	VMULPS       wordbe3150f5<>+0(SB), Y6, Y10
+	VMULPS       wordbe3150f5<>+0(SB), Y8, Y10
 	VADDPS       word3e4e130d<>+0(SB), Y10, Y10
-	VMULPS       wordbd838ca3<>+0(SB), Y6, Y12
+	VMULPS       wordbd838ca3<>+0(SB), Y8, Y12
 	VADDPS       word3e0e492c<>+0(SB), Y12, Y12
-	VMULPS       Y8, Y10, Y10
+	VMULPS       Y9, Y10, Y10
 	VADDPS       Y10, Y11, Y11
-	VMULPS       Y8, Y8, Y10
+	VMULPS       Y9, Y9, Y10
 	VMULPS       Y10, Y12, Y12
 	VADDPS       Y12, Y11, Y11
 	VMOVUPS      word3f000000<>+0(SB), Y10
-	VMULPS       Y11, Y6, Y11
+	VMULPS       Y11, Y8, Y11
 	VSUBPS       Y11, Y10, Y11
-	VMULPS       Y8, Y11, Y11
+	VMULPS       Y9, Y11, Y11
+	VSUBPS       Y8, Y11, Y11
+	VMULPS       word3f317218<>+0(SB), Y6, Y6
 	VSUBPS       Y6, Y11, Y11
-	VMULPS       word3f317218<>+0(SB), Y9, Y9
-	VSUBPS       Y9, Y11, Y11
 	VMOVUPS      Y11, 160(AX)
 	VPMINUD      word3fffffff<>+0(SB), Y7, Y6
 	VPCMPEQD     Y7, Y6, Y6
@@ -4329,31 +7280,31 @@ loop:
 	VSUBPS       Y6, Y10, Y10
 	VMULPS       word3f317218<>+0(SB), Y8, Y8
 	VSUBPS       Y8, Y10, Y10
-	VPSUBD       word3f400000<>+0(SB), Y10, Y7
-	VPAND        word007fffff<>+0(SB), Y7, Y6
-	VPADDD       word3f400000<>+0(SB), Y6, Y6
-	VPSRAD       $0x17, Y7, Y7
-	VSUBPS       word3f800000<>+0(SB), Y6, Y6
-	VCVTDQ2PS    Y7, Y8
-	VMULPS       Y6, Y6, Y7
-	VMULPS       wordbe7fd724<>+0(SB), Y6, Y10
+	VPSUBD       word3f400000<>+0(SB), Y10, Y6
+	VPAND        word007fffff<>+0(SB), Y6, Y7
+	VPADDD       word3f400000<>+0(SB), Y7, Y7
+	VPSRAD       $0x17, Y6, Y6
+	VSUBPS       word3f800000<>+0(SB), Y7, Y7
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y7, Y7, Y8
+	VMULPS       wordbe7fd724<>+0(SB), Y7, Y10
 	VADDPS       word3eaaa633<>+0(SB), Y10, Y10
-	VMULPS       wordbe3150f5<>+0(SB), Y6, Y9
+	VMULPS       wordbe3150f5<>+0(SB), Y7, Y9
 	VADDPS       word3e4e130d<>+0(SB), Y9, Y9
-	VMULPS       wordbd838ca3<>+0(SB), Y6, Y11
+	VMULPS       wordbd838ca3<>+0(SB), Y7, Y11
 	VADDPS       word3e0e492c<>+0(SB), Y11, Y11
-	VMULPS       Y7, Y9, Y9
+	VMULPS       Y8, Y9, Y9
 	VADDPS       Y9, Y10, Y10
-	VMULPS       Y7, Y7, Y9
+	VMULPS       Y8, Y8, Y9
 	VMULPS       Y9, Y11, Y11
 	VADDPS       Y11, Y10, Y10
 	VMOVUPS      word3f000000<>+0(SB), Y9
-	VMULPS       Y10, Y6, Y10
+	VMULPS       Y10, Y7, Y10
 	VSUBPS       Y10, Y9, Y10
-	VMULPS       Y7, Y10, Y10
+	VMULPS       Y8, Y10, Y10
+	VSUBPS       Y7, Y10, Y10
+	VMULPS       word3f317218<>+0(SB), Y6, Y6
 	VSUBPS       Y6, Y10, Y10
-	VMULPS       word3f317218<>+0(SB), Y8, Y8
-	VSUBPS       Y8, Y10, Y10
 	VMOVUPS      Y10, 224(AX)
 	PREFETCHT0   (SI)
 	PREFETCHT0   (DI)
@@ -4373,56 +7324,4303 @@ done:
 	VZEROUPPER
 	RET
 
-DATA word0000ffff<>+0(SB)/4, $0x0000ffff
-DATA word0000ffff<>+4(SB)/4, $0x0000ffff
-DATA word0000ffff<>+8(SB)/4, $0x0000ffff
-DATA word0000ffff<>+12(SB)/4, $0x0000ffff
-DATA word0000ffff<>+16(SB)/4, $0x0000ffff
-DATA word0000ffff<>+20(SB)/4, $0x0000ffff
-DATA word0000ffff<>+24(SB)/4, $0x0000ffff
-DATA word0000ffff<>+28(SB)/4, $0x0000ffff
-DATA word0000ffff<>+32(SB)/4, $0x0000ffff
-DATA word0000ffff<>+36(SB)/4, $0x0000ffff
-DATA word0000ffff<>+40(SB)/4, $0x0000ffff
-DATA word0000ffff<>+44(SB)/4, $0x0000ffff
-DATA word0000ffff<>+48(SB)/4, $0x0000ffff
-DATA word0000ffff<>+52(SB)/4, $0x0000ffff
-DATA word0000ffff<>+56(SB)/4, $0x0000ffff
-DATA word0000ffff<>+60(SB)/4, $0x0000ffff
-GLOBL word0000ffff<>(SB), RODATA|NOPTR, $64
+// func logistic64AVX2(dst *float64, groups int, keys *[20]uint32, counter *blockCounter, ahead *float64, also *float64)
+// Requires: AVX, AVX2, MMX+
+TEXT ·logistic64AVX2(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         groups+8(FP), CX
+	MOVQ         keys+16(FP), DX
+	MOVQ         counter+24(FP), BX
+	MOVQ         ahead+32(FP), SI
+	MOVQ         also+40(FP), DI
+	MOVQ         (BX), R8
+	VPBROADCASTD 8(BX), Y0
+	VPBROADCASTD 12(BX), Y1
+	MOVL         R8, BX
+	MOVQ         R8, R9
+	SHRQ         $0x20, R9
+	VMOVD        BX, X2
+	VPBROADCASTD X2, Y3
+	VMOVD        R9, X2
+	VPBROADCASTD X2, Y2
+	VPADDD       iota<>+0(SB), Y3, Y3
+	VMOVAPS      Y0, Y5
+	VMOVAPS      Y1, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y4
+	VPSRLQ       $0x20, Y3, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
+	VPMULLD      wordd2511f53<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y7, Y4, Y7
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y8
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y4, Y8, Y4
+	VPBROADCASTD (DX), Y8
+	VPXOR        Y2, Y4, Y4
+	VPXOR        Y8, Y4, Y4
+	VPBROADCASTD 40(DX), Y2
+	VPXOR        Y6, Y7, Y7
+	VPXOR        Y2, Y7, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y6, Y6
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y6, Y2, Y6
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y8
+	VPSRLQ       $0x20, Y7, Y2
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y2
+	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y2, Y8, Y2
+	VPBROADCASTD 4(DX), Y8
+	VPXOR        Y5, Y2, Y2
+	VPXOR        Y8, Y2, Y2
+	VPBROADCASTD 44(DX), Y5
+	VPXOR        Y3, Y6, Y6
+	VPXOR        Y5, Y6, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y2, Y3
+	VPSRLQ       $0x20, Y2, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
+	VPSHUFD      $0xf5, Y3, Y3
+	VPBLENDD     $0xaa, Y5, Y3, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y8
+	VPSRLQ       $0x20, Y6, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y3
+	VPMULLD      wordcd9e8d57<>+0(SB), Y6, Y6
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y3, Y8, Y3
+	VPBROADCASTD 8(DX), Y8
+	VPXOR        Y7, Y3, Y3
+	VPXOR        Y8, Y3, Y3
+	VPBROADCASTD 48(DX), Y7
+	VPXOR        Y4, Y5, Y5
+	VPXOR        Y7, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y4
+	VPSRLQ       $0x20, Y3, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
+	VPMULLD      wordd2511f53<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y7, Y4, Y7
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y8
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y4, Y8, Y4
+	VPBROADCASTD 12(DX), Y8
+	VPXOR        Y6, Y4, Y4
+	VPXOR        Y8, Y4, Y4
+	VPBROADCASTD 52(DX), Y6
+	VPXOR        Y2, Y7, Y7
+	VPXOR        Y6, Y7, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y6, Y6
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y6, Y2, Y6
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y8
+	VPSRLQ       $0x20, Y7, Y2
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y2
+	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y2, Y8, Y2
+	VPBROADCASTD 16(DX), Y8
+	VPXOR        Y5, Y2, Y2
+	VPXOR        Y8, Y2, Y2
+	VPBROADCASTD 56(DX), Y5
+	VPXOR        Y3, Y6, Y6
+	VPXOR        Y5, Y6, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y2, Y3
+	VPSRLQ       $0x20, Y2, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
+	VPSHUFD      $0xf5, Y3, Y3
+	VPBLENDD     $0xaa, Y5, Y3, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y8
+	VPSRLQ       $0x20, Y6, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y3
+	VPMULLD      wordcd9e8d57<>+0(SB), Y6, Y6
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y3, Y8, Y3
+	VPBROADCASTD 20(DX), Y8
+	VPXOR        Y7, Y3, Y3
+	VPXOR        Y8, Y3, Y3
+	VPBROADCASTD 60(DX), Y7
+	VPXOR        Y4, Y5, Y5
+	VPXOR        Y7, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y4
+	VPSRLQ       $0x20, Y3, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
+	VPMULLD      wordd2511f53<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y7, Y4, Y7
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y8
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y4, Y8, Y4
+	VPBROADCASTD 24(DX), Y8
+	VPXOR        Y6, Y4, Y4
+	VPXOR        Y8, Y4, Y4
+	VPBROADCASTD 64(DX), Y6
+	VPXOR        Y2, Y7, Y7
+	VPXOR        Y6, Y7, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y6, Y6
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y6, Y2, Y6
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y8
+	VPSRLQ       $0x20, Y7, Y2
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y2
+	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y2, Y8, Y2
+	VPBROADCASTD 28(DX), Y8
+	VPXOR        Y5, Y2, Y2
+	VPXOR        Y8, Y2, Y2
+	VPBROADCASTD 68(DX), Y5
+	VPXOR        Y3, Y6, Y6
+	VPXOR        Y5, Y6, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y2, Y5
+	VPSRLQ       $0x20, Y2, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
+	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
+	VPSHUFD      $0xf5, Y5, Y5
+	VPBLENDD     $0xaa, Y3, Y5, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y8
+	VPSRLQ       $0x20, Y6, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y5
+	VPMULLD      wordcd9e8d57<>+0(SB), Y6, Y6
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y5, Y8, Y5
+	VPBROADCASTD 32(DX), Y8
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y8, Y5, Y5
+	VPBROADCASTD 72(DX), Y7
+	VPXOR        Y4, Y3, Y3
+	VPXOR        Y7, Y3, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y7
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y7, Y7
+	VPBLENDD     $0xaa, Y4, Y7, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y7
+	VPSRLQ       $0x20, Y3, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y7, Y7
+	VPBLENDD     $0xaa, Y8, Y7, Y8
+	VPBROADCASTD 36(DX), Y7
+	VPXOR        Y6, Y8, Y8
+	VPXOR        Y7, Y8, Y8
+	VPBROADCASTD 76(DX), Y6
+	VPXOR        Y2, Y4, Y4
+	VPXOR        Y6, Y4, Y4
+	VMOVAPS      Y8, Y2
+	VMOVAPS      Y3, Y3
+	VMOVAPS      Y4, Y4
+	VMOVAPS      Y5, Y5
 
-DATA word47800000<>+0(SB)/4, $0x47800000
-DATA word47800000<>+4(SB)/4, $0x47800000
-DATA word47800000<>+8(SB)/4, $0x47800000
-DATA word47800000<>+12(SB)/4, $0x47800000
-DATA word47800000<>+16(SB)/4, $0x47800000
-DATA word47800000<>+20(SB)/4, $0x47800000
-DATA word47800000<>+24(SB)/4, $0x47800000
-DATA word47800000<>+28(SB)/4, $0x47800000
-DATA word47800000<>+32(SB)/4, $0x47800000
-DATA word47800000<>+36(SB)/4, $0x47800000
-DATA word47800000<>+40(SB)/4, $0x47800000
-DATA word47800000<>+44(SB)/4, $0x47800000
-DATA word47800000<>+48(SB)/4, $0x47800000
-DATA word47800000<>+52(SB)/4, $0x47800000
-DATA word47800000<>+56(SB)/4, $0x47800000
-DATA word47800000<>+60(SB)/4, $0x47800000
-GLOBL word47800000<>(SB), RODATA|NOPTR, $64
+loop:
+	TESTQ        CX, CX
+	JZ           done
+	VMOVAPS      Y2, Y2
+	VMOVAPS      Y3, Y3
+	VMOVAPS      Y4, Y6
+	VMOVAPS      Y5, Y7
+	MOVL         R8, BX
+	MOVQ         R8, R9
+	SHRQ         $0x20, R9
+	VMOVD        BX, X4
+	VPBROADCASTD X4, Y5
+	VMOVD        R9, X4
+	VPBROADCASTD X4, Y8
+	VPADDD       iota<>+32(SB), Y5, Y5
+	VMOVAPS      Y0, Y11
+	VMOVAPS      Y1, Y10
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y4
+	VPSRLQ       $0x20, Y5, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y9, Y4, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y12
+	VPSRLQ       $0x20, Y11, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y11, Y11
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y4, Y12, Y4
+	VPBROADCASTD (DX), Y12
+	VPXOR        Y8, Y4, Y4
+	VPXOR        Y12, Y4, Y4
+	VPBROADCASTD 40(DX), Y8
+	VPXOR        Y10, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y8
+	VPSRLQ       $0x20, Y4, Y10
+	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y10
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y10, Y8, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y12
+	VPSRLQ       $0x20, Y9, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y8, Y12, Y8
+	VPBROADCASTD 4(DX), Y12
+	VPXOR        Y11, Y8, Y8
+	VPXOR        Y12, Y8, Y8
+	VPBROADCASTD 44(DX), Y11
+	VPXOR        Y5, Y10, Y10
+	VPXOR        Y11, Y10, Y10
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y5
+	VPSRLQ       $0x20, Y8, Y11
+	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y11
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y5, Y5
+	VPBLENDD     $0xaa, Y11, Y5, Y11
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y12
+	VPSRLQ       $0x20, Y10, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y5
+	VPMULLD      wordcd9e8d57<>+0(SB), Y10, Y10
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y5, Y12, Y5
+	VPBROADCASTD 8(DX), Y12
+	VPXOR        Y9, Y5, Y5
+	VPXOR        Y12, Y5, Y5
+	VPBROADCASTD 48(DX), Y9
+	VPXOR        Y4, Y11, Y11
+	VPXOR        Y9, Y11, Y11
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y4
+	VPSRLQ       $0x20, Y5, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y9, Y4, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y12
+	VPSRLQ       $0x20, Y11, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y11, Y11
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y4, Y12, Y4
+	VPBROADCASTD 12(DX), Y12
+	VPXOR        Y10, Y4, Y4
+	VPXOR        Y12, Y4, Y4
+	VPBROADCASTD 52(DX), Y10
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y10
+	VPSRLQ       $0x20, Y4, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y8
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y8, Y10, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y12
+	VPSRLQ       $0x20, Y9, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y10
+	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y10, Y12, Y10
+	VPBROADCASTD 16(DX), Y12
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y12, Y10, Y10
+	VPBROADCASTD 56(DX), Y11
+	VPXOR        Y5, Y8, Y8
+	VPXOR        Y11, Y8, Y8
+	VEXTRACTI128 $0x00, Y2, X5
+	VMOVDQU      word3fffffff<>+0(SB), X11
+	VPMINUD      X11, X5, X11
+	VPCMPEQD     X5, X11, X11
+	VPCMPEQD     X12, X12, X12
+	VPXOR        X11, X12, X12
+	VPXOR        X12, X5, X5
+	VCVTDQ2PD    X5, Y12
+	VPSRAD       $0x1f, X5, X5
+	VPMOVSXDQ    X5, Y14
+	VANDPD       quad41f0000000000000<>+0(SB), Y14, Y14
+	VADDPD       Y14, Y12, Y12
+	VADDPD       quad3fe0000000000000<>+0(SB), Y12, Y12
+	VMULPD       quad3df0000000000000<>+0(SB), Y12, Y12
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y12, Y5
+	VPSHUFD      $0xdd, Y5, Y13
+	VPERMQ       $0x08, Y13, Y13
+	VPSRAD       $0x14, X13, X13
+	VPAND        quad000fffffffffffff<>+0(SB), Y5, Y5
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y5, Y5
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y5, Y5
+	VPANDN       X13, X11, X13
+	VCVTDQ2PD    X13, Y13
+	VPMOVSXDQ    X11, Y14
+	VXORPD       quad8000000000000000<>+0(SB), Y12, Y12
+	VBLENDVPD    Y14, Y12, Y5, Y5
+	VADDPD       quad4000000000000000<>+0(SB), Y5, Y11
+	VDIVPD       Y11, Y5, Y11
+	VMULPD       Y11, Y11, Y12
+	VMULPD       Y12, Y12, Y14
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y14, Y15
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
+	VMULPD       Y14, Y15, Y15
+	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
+	VMULPD       Y14, Y15, Y15
+	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
+	VMULPD       Y12, Y15, Y15
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y14, Y12
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y14, Y12, Y12
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y14, Y12, Y12
+	VADDPD       Y15, Y12, Y12
+	VMULPD       Y5, Y5, Y14
+	VMULPD       quad3fe0000000000000<>+0(SB), Y14, Y14
+	VADDPD       Y12, Y14, Y12
+	VMULPD       Y11, Y12, Y12
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y13, Y11
+	VADDPD       Y11, Y12, Y12
+	VSUBPD       Y12, Y14, Y14
+	VSUBPD       Y5, Y14, Y14
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y13, Y11
+	VSUBPD       Y11, Y14, Y14
+	VMOVUPD      Y14, (AX)
+	VEXTRACTI128 $0x00, Y2, X5
+	VPXOR        wordffffffff<>+0(SB), X5, X5
+	VMOVDQU      word3fffffff<>+0(SB), X11
+	VPMINUD      X11, X5, X11
+	VPCMPEQD     X5, X11, X11
+	VPCMPEQD     X12, X12, X12
+	VPXOR        X11, X12, X12
+	VPXOR        X12, X5, X5
+	VCVTDQ2PD    X5, Y12
+	VPSRAD       $0x1f, X5, X5
+	VPMOVSXDQ    X5, Y14
+	VANDPD       quad41f0000000000000<>+0(SB), Y14, Y14
+	VADDPD       Y14, Y12, Y12
+	VADDPD       quad3fe0000000000000<>+0(SB), Y12, Y12
+	VMULPD       quad3df0000000000000<>+0(SB), Y12, Y12
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y12, Y5
+	VPSHUFD      $0xdd, Y5, Y13
+	VPERMQ       $0x08, Y13, Y13
+	VPSRAD       $0x14, X13, X13
+	VPAND        quad000fffffffffffff<>+0(SB), Y5, Y5
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y5, Y5
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y5, Y5
+	VPANDN       X13, X11, X13
+	VCVTDQ2PD    X13, Y13
+	VPMOVSXDQ    X11, Y14
+	VXORPD       quad8000000000000000<>+0(SB), Y12, Y12
+	VBLENDVPD    Y14, Y12, Y5, Y5
+	VADDPD       quad4000000000000000<>+0(SB), Y5, Y11
+	VDIVPD       Y11, Y5, Y11
+	VMULPD       Y11, Y11, Y12
+	VMULPD       Y12, Y12, Y14
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y14, Y15
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
+	VMULPD       Y14, Y15, Y15
+	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
+	VMULPD       Y14, Y15, Y15
+	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
+	VMULPD       Y12, Y15, Y15
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y14, Y12
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y14, Y12, Y12
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y14, Y12, Y12
+	VADDPD       Y15, Y12, Y12
+	VMULPD       Y5, Y5, Y14
+	VMULPD       quad3fe0000000000000<>+0(SB), Y14, Y14
+	VADDPD       Y12, Y14, Y12
+	VMULPD       Y11, Y12, Y12
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y13, Y11
+	VADDPD       Y11, Y12, Y12
+	VSUBPD       Y12, Y14, Y14
+	VSUBPD       Y5, Y14, Y14
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y13, Y11
+	VSUBPD       Y11, Y14, Y14
+	VSUBPD       (AX), Y14, Y14
+	VMOVUPD      Y14, (AX)
+	VEXTRACTI128 $0x01, Y2, X5
+	VMOVDQU      word3fffffff<>+0(SB), X11
+	VPMINUD      X11, X5, X11
+	VPCMPEQD     X5, X11, X11
+	VPCMPEQD     X12, X12, X12
+	VPXOR        X11, X12, X12
+	VPXOR        X12, X5, X5
+	VCVTDQ2PD    X5, Y12
+	VPSRAD       $0x1f, X5, X5
+	VPMOVSXDQ    X5, Y14
+	VANDPD       quad41f0000000000000<>+0(SB), Y14, Y14
+	VADDPD       Y14, Y12, Y12
+	VADDPD       quad3fe0000000000000<>+0(SB), Y12, Y12
+	VMULPD       quad3df0000000000000<>+0(SB), Y12, Y12
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y12, Y5
+	VPSHUFD      $0xdd, Y5, Y13
+	VPERMQ       $0x08, Y13, Y13
+	VPSRAD       $0x14, X13, X13
+	VPAND        quad000fffffffffffff<>+0(SB), Y5, Y5
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y5, Y5
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y5, Y5
+	VPANDN       X13, X11, X13
+	VCVTDQ2PD    X13, Y13
+	VPMOVSXDQ    X11, Y14
+	VXORPD       quad8000000000000000<>+0(SB), Y12, Y12
+	VBLENDVPD    Y14, Y12, Y5, Y5
+	VADDPD       quad4000000000000000<>+0(SB), Y5, Y11
+	VDIVPD       Y11, Y5, Y11
+	VMULPD       Y11, Y11, Y12
+	VMULPD       Y12, Y12, Y14
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y14, Y15
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
+	VMULPD       Y14, Y15, Y15
+	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
+	VMULPD       Y14, Y15, Y15
+	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
+	VMULPD       Y12, Y15, Y15
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y14, Y12
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y14, Y12, Y12
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y14, Y12, Y12
+	VADDPD       Y15, Y12, Y12
+	VMULPD       Y5, Y5, Y14
+	VMULPD       quad3fe0000000000000<>+0(SB), Y14, Y14
+	VADDPD       Y12, Y14, Y12
+	VMULPD       Y11, Y12, Y12
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y13, Y11
+	VADDPD       Y11, Y12, Y12
+	VSUBPD       Y12, Y14, Y14
+	VSUBPD       Y5, Y14, Y14
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y13, Y11
+	VSUBPD       Y11, Y14, Y14
+	VMOVUPD      Y14, 32(AX)
+	VEXTRACTI128 $0x01, Y2, X2
+	VPXOR        wordffffffff<>+0(SB), X2, X2
+	VMOVDQU      word3fffffff<>+0(SB), X5
+	VPMINUD      X5, X2, X5
+	VPCMPEQD     X2, X5, X5
+	VPCMPEQD     X11, X11, X11
+	VPXOR        X5, X11, X11
+	VPXOR        X11, X2, X2
+	VCVTDQ2PD    X2, Y11
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y13
+	VANDPD       quad41f0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y13, Y11, Y11
+	VADDPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VMULPD       quad3df0000000000000<>+0(SB), Y11, Y11
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y11, Y2
+	VPSHUFD      $0xdd, Y2, Y12
+	VPERMQ       $0x08, Y12, Y12
+	VPSRAD       $0x14, X12, X12
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X12, X5, X12
+	VCVTDQ2PD    X12, Y12
+	VPMOVSXDQ    X5, Y13
+	VXORPD       quad8000000000000000<>+0(SB), Y11, Y11
+	VBLENDVPD    Y13, Y11, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
+	VDIVPD       Y5, Y2, Y5
+	VMULPD       Y5, Y5, Y11
+	VMULPD       Y11, Y11, Y13
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y14
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
+	VMULPD       Y11, Y14, Y14
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y11
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       Y14, Y11, Y11
+	VMULPD       Y2, Y2, Y13
+	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y11, Y13, Y11
+	VMULPD       Y5, Y11, Y11
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y12, Y5
+	VADDPD       Y5, Y11, Y11
+	VSUBPD       Y11, Y13, Y13
+	VSUBPD       Y2, Y13, Y13
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y12, Y5
+	VSUBPD       Y5, Y13, Y13
+	VSUBPD       32(AX), Y13, Y13
+	VMOVUPD      Y13, 32(AX)
+	VEXTRACTI128 $0x00, Y3, X2
+	VMOVDQU      word3fffffff<>+0(SB), X5
+	VPMINUD      X5, X2, X5
+	VPCMPEQD     X2, X5, X5
+	VPCMPEQD     X11, X11, X11
+	VPXOR        X5, X11, X11
+	VPXOR        X11, X2, X2
+	VCVTDQ2PD    X2, Y11
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y13
+	VANDPD       quad41f0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y13, Y11, Y11
+	VADDPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VMULPD       quad3df0000000000000<>+0(SB), Y11, Y11
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y11, Y2
+	VPSHUFD      $0xdd, Y2, Y12
+	VPERMQ       $0x08, Y12, Y12
+	VPSRAD       $0x14, X12, X12
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X12, X5, X12
+	VCVTDQ2PD    X12, Y12
+	VPMOVSXDQ    X5, Y13
+	VXORPD       quad8000000000000000<>+0(SB), Y11, Y11
+	VBLENDVPD    Y13, Y11, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
+	VDIVPD       Y5, Y2, Y5
+	VMULPD       Y5, Y5, Y11
+	VMULPD       Y11, Y11, Y13
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y14
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
+	VMULPD       Y11, Y14, Y14
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y11
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       Y14, Y11, Y11
+	VMULPD       Y2, Y2, Y13
+	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y11, Y13, Y11
+	VMULPD       Y5, Y11, Y11
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y12, Y5
+	VADDPD       Y5, Y11, Y11
+	VSUBPD       Y11, Y13, Y13
+	VSUBPD       Y2, Y13, Y13
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y12, Y5
+	VSUBPD       Y5, Y13, Y13
+	VMOVUPD      Y13, 128(AX)
+	VEXTRACTI128 $0x00, Y3, X2
+	VPXOR        wordffffffff<>+0(SB), X2, X2
+	VMOVDQU      word3fffffff<>+0(SB), X5
+	VPMINUD      X5, X2, X5
+	VPCMPEQD     X2, X5, X5
+	VPCMPEQD     X11, X11, X11
+	VPXOR        X5, X11, X11
+	VPXOR        X11, X2, X2
+	VCVTDQ2PD    X2, Y11
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y13
+	VANDPD       quad41f0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y13, Y11, Y11
+	VADDPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VMULPD       quad3df0000000000000<>+0(SB), Y11, Y11
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y11, Y2
+	VPSHUFD      $0xdd, Y2, Y12
+	VPERMQ       $0x08, Y12, Y12
+	VPSRAD       $0x14, X12, X12
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X12, X5, X12
+	VCVTDQ2PD    X12, Y12
+	VPMOVSXDQ    X5, Y13
+	VXORPD       quad8000000000000000<>+0(SB), Y11, Y11
+	VBLENDVPD    Y13, Y11, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
+	VDIVPD       Y5, Y2, Y5
+	VMULPD       Y5, Y5, Y11
+	VMULPD       Y11, Y11, Y13
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y14
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
+	VMULPD       Y11, Y14, Y14
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y11
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       Y14, Y11, Y11
+	VMULPD       Y2, Y2, Y13
+	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y11, Y13, Y11
+	VMULPD       Y5, Y11, Y11
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y12, Y5
+	VADDPD       Y5, Y11, Y11
+	VSUBPD       Y11, Y13, Y13
+	VSUBPD       Y2, Y13, Y13
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y12, Y5
+	VSUBPD       Y5, Y13, Y13
+	VSUBPD       128(AX), Y13, Y13
+	VMOVUPD      Y13, 128(AX)
+	VEXTRACTI128 $0x01, Y3, X2
+	VMOVDQU      word3fffffff<>+0(SB), X5
+	VPMINUD      X5, X2, X5
+	VPCMPEQD     X2, X5, X5
+	VPCMPEQD     X11, X11, X11
+	VPXOR        X5, X11, X11
+	VPXOR        X11, X2, X2
+	VCVTDQ2PD    X2, Y11
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y13
+	VANDPD       quad41f0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y13, Y11, Y11
+	VADDPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VMULPD       quad3df0000000000000<>+0(SB), Y11, Y11
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y11, Y2
+	VPSHUFD      $0xdd, Y2, Y12
+	VPERMQ       $0x08, Y12, Y12
+	VPSRAD       $0x14, X12, X12
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X12, X5, X12
+	VCVTDQ2PD    X12, Y12
+	VPMOVSXDQ    X5, Y13
+	VXORPD       quad8000000000000000<>+0(SB), Y11, Y11
+	VBLENDVPD    Y13, Y11, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
+	VDIVPD       Y5, Y2, Y5
+	VMULPD       Y5, Y5, Y11
+	VMULPD       Y11, Y11, Y13
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y14
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
+	VMULPD       Y11, Y14, Y14
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y11
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       Y14, Y11, Y11
+	VMULPD       Y2, Y2, Y13
+	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y11, Y13, Y11
+	VMULPD       Y5, Y11, Y11
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y12, Y5
+	VADDPD       Y5, Y11, Y11
+	VSUBPD       Y11, Y13, Y13
+	VSUBPD       Y2, Y13, Y13
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y12, Y5
+	VSUBPD       Y5, Y13, Y13
+	VMOVUPD      Y13, 160(AX)
+	VEXTRACTI128 $0x01, Y3, X2
+	VPXOR        wordffffffff<>+0(SB), X2, X2
+	VMOVDQU      word3fffffff<>+0(SB), X3
+	VPMINUD      X3, X2, X3
+	VPCMPEQD     X2, X3, X3
+	VPCMPEQD     X5, X5, X5
+	VPXOR        X3, X5, X5
+	VPXOR        X5, X2, X2
+	VCVTDQ2PD    X2, Y5
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y12
+	VANDPD       quad41f0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y12, Y5, Y5
+	VADDPD       quad3fe0000000000000<>+0(SB), Y5, Y5
+	VMULPD       quad3df0000000000000<>+0(SB), Y5, Y5
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y5, Y2
+	VPSHUFD      $0xdd, Y2, Y11
+	VPERMQ       $0x08, Y11, Y11
+	VPSRAD       $0x14, X11, X11
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X11, X3, X11
+	VCVTDQ2PD    X11, Y11
+	VPMOVSXDQ    X3, Y12
+	VXORPD       quad8000000000000000<>+0(SB), Y5, Y5
+	VBLENDVPD    Y12, Y5, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
+	VDIVPD       Y3, Y2, Y3
+	VMULPD       Y3, Y3, Y5
+	VMULPD       Y5, Y5, Y12
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y13
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y5, Y13, Y13
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y5
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y5, Y5
+	VMULPD       Y12, Y5, Y5
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y5, Y5
+	VMULPD       Y12, Y5, Y5
+	VADDPD       Y13, Y5, Y5
+	VMULPD       Y2, Y2, Y12
+	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y5, Y12, Y5
+	VMULPD       Y3, Y5, Y5
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y3
+	VADDPD       Y3, Y5, Y5
+	VSUBPD       Y5, Y12, Y12
+	VSUBPD       Y2, Y12, Y12
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y3
+	VSUBPD       Y3, Y12, Y12
+	VSUBPD       160(AX), Y12, Y12
+	VMOVUPD      Y12, 160(AX)
+	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y3
+	VPSRLQ       $0x20, Y10, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y10, Y2
+	VPSHUFD      $0xf5, Y3, Y3
+	VPBLENDD     $0xaa, Y5, Y3, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y10
+	VPSRLQ       $0x20, Y8, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y3
+	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y3, Y10, Y3
+	VPBROADCASTD 20(DX), Y10
+	VPXOR        Y9, Y3, Y3
+	VPXOR        Y10, Y3, Y3
+	VPBROADCASTD 60(DX), Y9
+	VPXOR        Y4, Y5, Y5
+	VPXOR        Y9, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y4
+	VPSRLQ       $0x20, Y3, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y9, Y4, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y10
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y4, Y10, Y4
+	VPBROADCASTD 24(DX), Y10
+	VPXOR        Y8, Y4, Y4
+	VPXOR        Y10, Y4, Y4
+	VPBROADCASTD 64(DX), Y8
+	VPXOR        Y2, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y8
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y10
+	VPSRLQ       $0x20, Y9, Y2
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y2
+	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y2, Y10, Y2
+	VPBROADCASTD 28(DX), Y10
+	VPXOR        Y5, Y2, Y2
+	VPXOR        Y10, Y2, Y2
+	VPBROADCASTD 68(DX), Y5
+	VPXOR        Y3, Y8, Y8
+	VPXOR        Y5, Y8, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y2, Y5
+	VPSRLQ       $0x20, Y2, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
+	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
+	VPSHUFD      $0xf5, Y5, Y5
+	VPBLENDD     $0xaa, Y3, Y5, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y10
+	VPSRLQ       $0x20, Y8, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y5
+	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y5, Y10, Y5
+	VPBROADCASTD 32(DX), Y10
+	VPXOR        Y9, Y5, Y5
+	VPXOR        Y10, Y5, Y5
+	VPBROADCASTD 72(DX), Y9
+	VPXOR        Y4, Y3, Y3
+	VPXOR        Y9, Y3, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y9
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y9, Y9
+	VPBLENDD     $0xaa, Y4, Y9, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y9
+	VPSRLQ       $0x20, Y3, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y10
+	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y9, Y9
+	VPBLENDD     $0xaa, Y10, Y9, Y10
+	VPBROADCASTD 36(DX), Y9
+	VPXOR        Y8, Y10, Y10
+	VPXOR        Y9, Y10, Y10
+	VPBROADCASTD 76(DX), Y8
+	VPXOR        Y2, Y4, Y4
+	VPXOR        Y8, Y4, Y4
+	VMOVAPS      Y10, Y2
+	VMOVAPS      Y3, Y3
+	VMOVAPS      Y4, Y4
+	VMOVAPS      Y5, Y5
+	VEXTRACTI128 $0x00, Y6, X8
+	VMOVDQU      word3fffffff<>+0(SB), X9
+	VPMINUD      X9, X8, X9
+	VPCMPEQD     X8, X9, X9
+	VPCMPEQD     X10, X10, X10
+	VPXOR        X9, X10, X10
+	VPXOR        X10, X8, X8
+	VCVTDQ2PD    X8, Y10
+	VPSRAD       $0x1f, X8, X8
+	VPMOVSXDQ    X8, Y12
+	VANDPD       quad41f0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y12, Y10, Y10
+	VADDPD       quad3fe0000000000000<>+0(SB), Y10, Y10
+	VMULPD       quad3df0000000000000<>+0(SB), Y10, Y10
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y10, Y8
+	VPSHUFD      $0xdd, Y8, Y11
+	VPERMQ       $0x08, Y11, Y11
+	VPSRAD       $0x14, X11, X11
+	VPAND        quad000fffffffffffff<>+0(SB), Y8, Y8
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y8, Y8
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y8, Y8
+	VPANDN       X11, X9, X11
+	VCVTDQ2PD    X11, Y11
+	VPMOVSXDQ    X9, Y12
+	VXORPD       quad8000000000000000<>+0(SB), Y10, Y10
+	VBLENDVPD    Y12, Y10, Y8, Y8
+	VADDPD       quad4000000000000000<>+0(SB), Y8, Y9
+	VDIVPD       Y9, Y8, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y12
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y13
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y10
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y12, Y10, Y10
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y12, Y10, Y10
+	VADDPD       Y13, Y10, Y10
+	VMULPD       Y8, Y8, Y12
+	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y10, Y12, Y10
+	VMULPD       Y9, Y10, Y10
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y9
+	VADDPD       Y9, Y10, Y10
+	VSUBPD       Y10, Y12, Y12
+	VSUBPD       Y8, Y12, Y12
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y9
+	VSUBPD       Y9, Y12, Y12
+	VMOVUPD      Y12, 256(AX)
+	VEXTRACTI128 $0x00, Y6, X8
+	VPXOR        wordffffffff<>+0(SB), X8, X8
+	VMOVDQU      word3fffffff<>+0(SB), X9
+	VPMINUD      X9, X8, X9
+	VPCMPEQD     X8, X9, X9
+	VPCMPEQD     X10, X10, X10
+	VPXOR        X9, X10, X10
+	VPXOR        X10, X8, X8
+	VCVTDQ2PD    X8, Y10
+	VPSRAD       $0x1f, X8, X8
+	VPMOVSXDQ    X8, Y12
+	VANDPD       quad41f0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y12, Y10, Y10
+	VADDPD       quad3fe0000000000000<>+0(SB), Y10, Y10
+	VMULPD       quad3df0000000000000<>+0(SB), Y10, Y10
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y10, Y8
+	VPSHUFD      $0xdd, Y8, Y11
+	VPERMQ       $0x08, Y11, Y11
+	VPSRAD       $0x14, X11, X11
+	VPAND        quad000fffffffffffff<>+0(SB), Y8, Y8
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y8, Y8
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y8, Y8
+	VPANDN       X11, X9, X11
+	VCVTDQ2PD    X11, Y11
+	VPMOVSXDQ    X9, Y12
+	VXORPD       quad8000000000000000<>+0(SB), Y10, Y10
+	VBLENDVPD    Y12, Y10, Y8, Y8
+	VADDPD       quad4000000000000000<>+0(SB), Y8, Y9
+	VDIVPD       Y9, Y8, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y12
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y13
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y10
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y12, Y10, Y10
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y12, Y10, Y10
+	VADDPD       Y13, Y10, Y10
+	VMULPD       Y8, Y8, Y12
+	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y10, Y12, Y10
+	VMULPD       Y9, Y10, Y10
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y9
+	VADDPD       Y9, Y10, Y10
+	VSUBPD       Y10, Y12, Y12
+	VSUBPD       Y8, Y12, Y12
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y9
+	VSUBPD       Y9, Y12, Y12
+	VSUBPD       256(AX), Y12, Y12
+	VMOVUPD      Y12, 256(AX)
+	VEXTRACTI128 $0x01, Y6, X8
+	VMOVDQU      word3fffffff<>+0(SB), X9
+	VPMINUD      X9, X8, X9
+	VPCMPEQD     X8, X9, X9
+	VPCMPEQD     X10, X10, X10
+	VPXOR        X9, X10, X10
+	VPXOR        X10, X8, X8
+	VCVTDQ2PD    X8, Y10
+	VPSRAD       $0x1f, X8, X8
+	VPMOVSXDQ    X8, Y12
+	VANDPD       quad41f0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y12, Y10, Y10
+	VADDPD       quad3fe0000000000000<>+0(SB), Y10, Y10
+	VMULPD       quad3df0000000000000<>+0(SB), Y10, Y10
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y10, Y8
+	VPSHUFD      $0xdd, Y8, Y11
+	VPERMQ       $0x08, Y11, Y11
+	VPSRAD       $0x14, X11, X11
+	VPAND        quad000fffffffffffff<>+0(SB), Y8, Y8
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y8, Y8
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y8, Y8
+	VPANDN       X11, X9, X11
+	VCVTDQ2PD    X11, Y11
+	VPMOVSXDQ    X9, Y12
+	VXORPD       quad8000000000000000<>+0(SB), Y10, Y10
+	VBLENDVPD    Y12, Y10, Y8, Y8
+	VADDPD       quad4000000000000000<>+0(SB), Y8, Y9
+	VDIVPD       Y9, Y8, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y12
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y13
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y10
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y12, Y10, Y10
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y12, Y10, Y10
+	VADDPD       Y13, Y10, Y10
+	VMULPD       Y8, Y8, Y12
+	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y10, Y12, Y10
+	VMULPD       Y9, Y10, Y10
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y9
+	VADDPD       Y9, Y10, Y10
+	VSUBPD       Y10, Y12, Y12
+	VSUBPD       Y8, Y12, Y12
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y9
+	VSUBPD       Y9, Y12, Y12
+	VMOVUPD      Y12, 288(AX)
+	VEXTRACTI128 $0x01, Y6, X6
+	VPXOR        wordffffffff<>+0(SB), X6, X6
+	VMOVDQU      word3fffffff<>+0(SB), X8
+	VPMINUD      X8, X6, X8
+	VPCMPEQD     X6, X8, X8
+	VPCMPEQD     X9, X9, X9
+	VPXOR        X8, X9, X9
+	VPXOR        X9, X6, X6
+	VCVTDQ2PD    X6, Y9
+	VPSRAD       $0x1f, X6, X6
+	VPMOVSXDQ    X6, Y11
+	VANDPD       quad41f0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y11, Y9, Y9
+	VADDPD       quad3fe0000000000000<>+0(SB), Y9, Y9
+	VMULPD       quad3df0000000000000<>+0(SB), Y9, Y9
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y6
+	VPSHUFD      $0xdd, Y6, Y10
+	VPERMQ       $0x08, Y10, Y10
+	VPSRAD       $0x14, X10, X10
+	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
+	VPANDN       X10, X8, X10
+	VCVTDQ2PD    X10, Y10
+	VPMOVSXDQ    X8, Y11
+	VXORPD       quad8000000000000000<>+0(SB), Y9, Y9
+	VBLENDVPD    Y11, Y9, Y6, Y6
+	VADDPD       quad4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD       Y8, Y6, Y8
+	VMULPD       Y8, Y8, Y9
+	VMULPD       Y9, Y9, Y11
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y12
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
+	VMULPD       Y9, Y12, Y12
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y9
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       Y12, Y9, Y9
+	VMULPD       Y6, Y6, Y11
+	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y9, Y11, Y9
+	VMULPD       Y8, Y9, Y9
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y10, Y8
+	VADDPD       Y8, Y9, Y9
+	VSUBPD       Y9, Y11, Y11
+	VSUBPD       Y6, Y11, Y11
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y10, Y8
+	VSUBPD       Y8, Y11, Y11
+	VSUBPD       288(AX), Y11, Y11
+	VMOVUPD      Y11, 288(AX)
+	VEXTRACTI128 $0x00, Y7, X6
+	VMOVDQU      word3fffffff<>+0(SB), X8
+	VPMINUD      X8, X6, X8
+	VPCMPEQD     X6, X8, X8
+	VPCMPEQD     X9, X9, X9
+	VPXOR        X8, X9, X9
+	VPXOR        X9, X6, X6
+	VCVTDQ2PD    X6, Y9
+	VPSRAD       $0x1f, X6, X6
+	VPMOVSXDQ    X6, Y11
+	VANDPD       quad41f0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y11, Y9, Y9
+	VADDPD       quad3fe0000000000000<>+0(SB), Y9, Y9
+	VMULPD       quad3df0000000000000<>+0(SB), Y9, Y9
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y6
+	VPSHUFD      $0xdd, Y6, Y10
+	VPERMQ       $0x08, Y10, Y10
+	VPSRAD       $0x14, X10, X10
+	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
+	VPANDN       X10, X8, X10
+	VCVTDQ2PD    X10, Y10
+	VPMOVSXDQ    X8, Y11
+	VXORPD       quad8000000000000000<>+0(SB), Y9, Y9
+	VBLENDVPD    Y11, Y9, Y6, Y6
+	VADDPD       quad4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD       Y8, Y6, Y8
+	VMULPD       Y8, Y8, Y9
+	VMULPD       Y9, Y9, Y11
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y12
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
+	VMULPD       Y9, Y12, Y12
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y9
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       Y12, Y9, Y9
+	VMULPD       Y6, Y6, Y11
+	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y9, Y11, Y9
+	VMULPD       Y8, Y9, Y9
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y10, Y8
+	VADDPD       Y8, Y9, Y9
+	VSUBPD       Y9, Y11, Y11
+	VSUBPD       Y6, Y11, Y11
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y10, Y8
+	VSUBPD       Y8, Y11, Y11
+	VMOVUPD      Y11, 384(AX)
+	VEXTRACTI128 $0x00, Y7, X6
+	VPXOR        wordffffffff<>+0(SB), X6, X6
+	VMOVDQU      word3fffffff<>+0(SB), X8
+	VPMINUD      X8, X6, X8
+	VPCMPEQD     X6, X8, X8
+	VPCMPEQD     X9, X9, X9
+	VPXOR        X8, X9, X9
+	VPXOR        X9, X6, X6
+	VCVTDQ2PD    X6, Y9
+	VPSRAD       $0x1f, X6, X6
+	VPMOVSXDQ    X6, Y11
+	VANDPD       quad41f0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y11, Y9, Y9
+	VADDPD       quad3fe0000000000000<>+0(SB), Y9, Y9
+	VMULPD       quad3df0000000000000<>+0(SB), Y9, Y9
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y6
+	VPSHUFD      $0xdd, Y6, Y10
+	VPERMQ       $0x08, Y10, Y10
+	VPSRAD       $0x14, X10, X10
+	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
+	VPANDN       X10, X8, X10
+	VCVTDQ2PD    X10, Y10
+	VPMOVSXDQ    X8, Y11
+	VXORPD       quad8000000000000000<>+0(SB), Y9, Y9
+	VBLENDVPD    Y11, Y9, Y6, Y6
+	VADDPD       quad4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD       Y8, Y6, Y8
+	VMULPD       Y8, Y8, Y9
+	VMULPD       Y9, Y9, Y11
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y12
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
+	VMULPD       Y9, Y12, Y12
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y9
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       Y12, Y9, Y9
+	VMULPD       Y6, Y6, Y11
+	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y9, Y11, Y9
+	VMULPD       Y8, Y9, Y9
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y10, Y8
+	VADDPD       Y8, Y9, Y9
+	VSUBPD       Y9, Y11, Y11
+	VSUBPD       Y6, Y11, Y11
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y10, Y8
+	VSUBPD       Y8, Y11, Y11
+	VSUBPD       384(AX), Y11, Y11
+	VMOVUPD      Y11, 384(AX)
+	VEXTRACTI128 $0x01, Y7, X6
+	VMOVDQU      word3fffffff<>+0(SB), X8
+	VPMINUD      X8, X6, X8
+	VPCMPEQD     X6, X8, X8
+	VPCMPEQD     X9, X9, X9
+	VPXOR        X8, X9, X9
+	VPXOR        X9, X6, X6
+	VCVTDQ2PD    X6, Y9
+	VPSRAD       $0x1f, X6, X6
+	VPMOVSXDQ    X6, Y11
+	VANDPD       quad41f0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y11, Y9, Y9
+	VADDPD       quad3fe0000000000000<>+0(SB), Y9, Y9
+	VMULPD       quad3df0000000000000<>+0(SB), Y9, Y9
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y6
+	VPSHUFD      $0xdd, Y6, Y10
+	VPERMQ       $0x08, Y10, Y10
+	VPSRAD       $0x14, X10, X10
+	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
+	VPANDN       X10, X8, X10
+	VCVTDQ2PD    X10, Y10
+	VPMOVSXDQ    X8, Y11
+	VXORPD       quad8000000000000000<>+0(SB), Y9, Y9
+	VBLENDVPD    Y11, Y9, Y6, Y6
+	VADDPD       quad4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD       Y8, Y6, Y8
+	VMULPD       Y8, Y8, Y9
+	VMULPD       Y9, Y9, Y11
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y12
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
+	VMULPD       Y9, Y12, Y12
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y9
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       Y12, Y9, Y9
+	VMULPD       Y6, Y6, Y11
+	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y9, Y11, Y9
+	VMULPD       Y8, Y9, Y9
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y10, Y8
+	VADDPD       Y8, Y9, Y9
+	VSUBPD       Y9, Y11, Y11
+	VSUBPD       Y6, Y11, Y11
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y10, Y8
+	VSUBPD       Y8, Y11, Y11
+	VMOVUPD      Y11, 416(AX)
+	VEXTRACTI128 $0x01, Y7, X6
+	VPXOR        wordffffffff<>+0(SB), X6, X6
+	VMOVDQU      word3fffffff<>+0(SB), X7
+	VPMINUD      X7, X6, X7
+	VPCMPEQD     X6, X7, X7
+	VPCMPEQD     X8, X8, X8
+	VPXOR        X7, X8, X8
+	VPXOR        X8, X6, X6
+	VCVTDQ2PD    X6, Y8
+	VPSRAD       $0x1f, X6, X6
+	VPMOVSXDQ    X6, Y10
+	VANDPD       quad41f0000000000000<>+0(SB), Y10, Y10
+	VADDPD       Y10, Y8, Y8
+	VADDPD       quad3fe0000000000000<>+0(SB), Y8, Y8
+	VMULPD       quad3df0000000000000<>+0(SB), Y8, Y8
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y8, Y6
+	VPSHUFD      $0xdd, Y6, Y9
+	VPERMQ       $0x08, Y9, Y9
+	VPSRAD       $0x14, X9, X9
+	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
+	VPANDN       X9, X7, X9
+	VCVTDQ2PD    X9, Y9
+	VPMOVSXDQ    X7, Y10
+	VXORPD       quad8000000000000000<>+0(SB), Y8, Y8
+	VBLENDVPD    Y10, Y8, Y6, Y6
+	VADDPD       quad4000000000000000<>+0(SB), Y6, Y7
+	VDIVPD       Y7, Y6, Y7
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y8, Y8, Y10
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y10, Y11
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y11, Y11
+	VMULPD       Y10, Y11, Y11
+	VADDPD       quad3fd2492494229359<>+0(SB), Y11, Y11
+	VMULPD       Y10, Y11, Y11
+	VADDPD       quad3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y10, Y8
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
+	VMULPD       Y10, Y8, Y8
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
+	VMULPD       Y10, Y8, Y8
+	VADDPD       Y11, Y8, Y8
+	VMULPD       Y6, Y6, Y10
+	VMULPD       quad3fe0000000000000<>+0(SB), Y10, Y10
+	VADDPD       Y8, Y10, Y8
+	VMULPD       Y7, Y8, Y8
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y9, Y7
+	VADDPD       Y7, Y8, Y8
+	VSUBPD       Y8, Y10, Y10
+	VSUBPD       Y6, Y10, Y10
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y9, Y7
+	VSUBPD       Y7, Y10, Y10
+	VSUBPD       416(AX), Y10, Y10
+	VMOVUPD      Y10, 416(AX)
+	VMOVAPS      Y2, Y2
+	VMOVAPS      Y3, Y3
+	VMOVAPS      Y4, Y6
+	VMOVAPS      Y5, Y7
+	ADDQ         $0x10, R8
+	MOVL         R8, BX
+	MOVQ         R8, R9
+	SHRQ         $0x20, R9
+	VMOVD        BX, X4
+	VPBROADCASTD X4, Y5
+	VMOVD        R9, X4
+	VPBROADCASTD X4, Y8
+	VPADDD       iota<>+0(SB), Y5, Y5
+	VMOVAPS      Y0, Y11
+	VMOVAPS      Y1, Y10
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y4
+	VPSRLQ       $0x20, Y5, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y9, Y4, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y12
+	VPSRLQ       $0x20, Y11, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y11, Y11
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y4, Y12, Y4
+	VPBROADCASTD (DX), Y12
+	VPXOR        Y8, Y4, Y4
+	VPXOR        Y12, Y4, Y4
+	VPBROADCASTD 40(DX), Y8
+	VPXOR        Y10, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y8
+	VPSRLQ       $0x20, Y4, Y10
+	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y10
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y10, Y8, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y12
+	VPSRLQ       $0x20, Y9, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y8, Y12, Y8
+	VPBROADCASTD 4(DX), Y12
+	VPXOR        Y11, Y8, Y8
+	VPXOR        Y12, Y8, Y8
+	VPBROADCASTD 44(DX), Y11
+	VPXOR        Y5, Y10, Y10
+	VPXOR        Y11, Y10, Y10
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y5
+	VPSRLQ       $0x20, Y8, Y11
+	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y11
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y5, Y5
+	VPBLENDD     $0xaa, Y11, Y5, Y11
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y12
+	VPSRLQ       $0x20, Y10, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y5
+	VPMULLD      wordcd9e8d57<>+0(SB), Y10, Y10
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y5, Y12, Y5
+	VPBROADCASTD 8(DX), Y12
+	VPXOR        Y9, Y5, Y5
+	VPXOR        Y12, Y5, Y5
+	VPBROADCASTD 48(DX), Y9
+	VPXOR        Y4, Y11, Y11
+	VPXOR        Y9, Y11, Y11
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y4
+	VPSRLQ       $0x20, Y5, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y9, Y4, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y12
+	VPSRLQ       $0x20, Y11, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y11, Y11
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y4, Y12, Y4
+	VPBROADCASTD 12(DX), Y12
+	VPXOR        Y10, Y4, Y4
+	VPXOR        Y12, Y4, Y4
+	VPBROADCASTD 52(DX), Y10
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y10
+	VPSRLQ       $0x20, Y4, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y8
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y8, Y10, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y12
+	VPSRLQ       $0x20, Y9, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y10
+	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y10, Y12, Y10
+	VPBROADCASTD 16(DX), Y12
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y12, Y10, Y10
+	VPBROADCASTD 56(DX), Y11
+	VPXOR        Y5, Y8, Y8
+	VPXOR        Y11, Y8, Y8
+	VEXTRACTI128 $0x00, Y2, X5
+	VMOVDQU      word3fffffff<>+0(SB), X11
+	VPMINUD      X11, X5, X11
+	VPCMPEQD     X5, X11, X11
+	VPCMPEQD     X12, X12, X12
+	VPXOR        X11, X12, X12
+	VPXOR        X12, X5, X5
+	VCVTDQ2PD    X5, Y12
+	VPSRAD       $0x1f, X5, X5
+	VPMOVSXDQ    X5, Y14
+	VANDPD       quad41f0000000000000<>+0(SB), Y14, Y14
+	VADDPD       Y14, Y12, Y12
+	VADDPD       quad3fe0000000000000<>+0(SB), Y12, Y12
+	VMULPD       quad3df0000000000000<>+0(SB), Y12, Y12
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y12, Y5
+	VPSHUFD      $0xdd, Y5, Y13
+	VPERMQ       $0x08, Y13, Y13
+	VPSRAD       $0x14, X13, X13
+	VPAND        quad000fffffffffffff<>+0(SB), Y5, Y5
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y5, Y5
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y5, Y5
+	VPANDN       X13, X11, X13
+	VCVTDQ2PD    X13, Y13
+	VPMOVSXDQ    X11, Y14
+	VXORPD       quad8000000000000000<>+0(SB), Y12, Y12
+	VBLENDVPD    Y14, Y12, Y5, Y5
+	VADDPD       quad4000000000000000<>+0(SB), Y5, Y11
+	VDIVPD       Y11, Y5, Y11
+	VMULPD       Y11, Y11, Y12
+	VMULPD       Y12, Y12, Y14
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y14, Y15
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
+	VMULPD       Y14, Y15, Y15
+	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
+	VMULPD       Y14, Y15, Y15
+	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
+	VMULPD       Y12, Y15, Y15
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y14, Y12
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y14, Y12, Y12
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y14, Y12, Y12
+	VADDPD       Y15, Y12, Y12
+	VMULPD       Y5, Y5, Y14
+	VMULPD       quad3fe0000000000000<>+0(SB), Y14, Y14
+	VADDPD       Y12, Y14, Y12
+	VMULPD       Y11, Y12, Y12
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y13, Y11
+	VADDPD       Y11, Y12, Y12
+	VSUBPD       Y12, Y14, Y14
+	VSUBPD       Y5, Y14, Y14
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y13, Y11
+	VSUBPD       Y11, Y14, Y14
+	VMOVUPD      Y14, 64(AX)
+	VEXTRACTI128 $0x00, Y2, X5
+	VPXOR        wordffffffff<>+0(SB), X5, X5
+	VMOVDQU      word3fffffff<>+0(SB), X11
+	VPMINUD      X11, X5, X11
+	VPCMPEQD     X5, X11, X11
+	VPCMPEQD     X12, X12, X12
+	VPXOR        X11, X12, X12
+	VPXOR        X12, X5, X5
+	VCVTDQ2PD    X5, Y12
+	VPSRAD       $0x1f, X5, X5
+	VPMOVSXDQ    X5, Y14
+	VANDPD       quad41f0000000000000<>+0(SB), Y14, Y14
+	VADDPD       Y14, Y12, Y12
+	VADDPD       quad3fe0000000000000<>+0(SB), Y12, Y12
+	VMULPD       quad3df0000000000000<>+0(SB), Y12, Y12
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y12, Y5
+	VPSHUFD      $0xdd, Y5, Y13
+	VPERMQ       $0x08, Y13, Y13
+	VPSRAD       $0x14, X13, X13
+	VPAND        quad000fffffffffffff<>+0(SB), Y5, Y5
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y5, Y5
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y5, Y5
+	VPANDN       X13, X11, X13
+	VCVTDQ2PD    X13, Y13
+	VPMOVSXDQ    X11, Y14
+	VXORPD       quad8000000000000000<>+0(SB), Y12, Y12
+	VBLENDVPD    Y14, Y12, Y5, Y5
+	VADDPD       quad4000000000000000<>+0(SB), Y5, Y11
+	VDIVPD       Y11, Y5, Y11
+	VMULPD       Y11, Y11, Y12
+	VMULPD       Y12, Y12, Y14
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y14, Y15
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
+	VMULPD       Y14, Y15, Y15
+	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
+	VMULPD       Y14, Y15, Y15
+	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
+	VMULPD       Y12, Y15, Y15
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y14, Y12
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y14, Y12, Y12
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y14, Y12, Y12
+	VADDPD       Y15, Y12, Y12
+	VMULPD       Y5, Y5, Y14
+	VMULPD       quad3fe0000000000000<>+0(SB), Y14, Y14
+	VADDPD       Y12, Y14, Y12
+	VMULPD       Y11, Y12, Y12
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y13, Y11
+	VADDPD       Y11, Y12, Y12
+	VSUBPD       Y12, Y14, Y14
+	VSUBPD       Y5, Y14, Y14
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y13, Y11
+	VSUBPD       Y11, Y14, Y14
+	VSUBPD       64(AX), Y14, Y14
+	VMOVUPD      Y14, 64(AX)
+	VEXTRACTI128 $0x01, Y2, X5
+	VMOVDQU      word3fffffff<>+0(SB), X11
+	VPMINUD      X11, X5, X11
+	VPCMPEQD     X5, X11, X11
+	VPCMPEQD     X12, X12, X12
+	VPXOR        X11, X12, X12
+	VPXOR        X12, X5, X5
+	VCVTDQ2PD    X5, Y12
+	VPSRAD       $0x1f, X5, X5
+	VPMOVSXDQ    X5, Y14
+	VANDPD       quad41f0000000000000<>+0(SB), Y14, Y14
+	VADDPD       Y14, Y12, Y12
+	VADDPD       quad3fe0000000000000<>+0(SB), Y12, Y12
+	VMULPD       quad3df0000000000000<>+0(SB), Y12, Y12
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y12, Y5
+	VPSHUFD      $0xdd, Y5, Y13
+	VPERMQ       $0x08, Y13, Y13
+	VPSRAD       $0x14, X13, X13
+	VPAND        quad000fffffffffffff<>+0(SB), Y5, Y5
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y5, Y5
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y5, Y5
+	VPANDN       X13, X11, X13
+	VCVTDQ2PD    X13, Y13
+	VPMOVSXDQ    X11, Y14
+	VXORPD       quad8000000000000000<>+0(SB), Y12, Y12
+	VBLENDVPD    Y14, Y12, Y5, Y5
+	VADDPD       quad4000000000000000<>+0(SB), Y5, Y11
+	VDIVPD       Y11, Y5, Y11
+	VMULPD       Y11, Y11, Y12
+	VMULPD       Y12, Y12, Y14
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y14, Y15
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y15, Y15
+	VMULPD       Y14, Y15, Y15
+	VADDPD       quad3fd2492494229359<>+0(SB), Y15, Y15
+	VMULPD       Y14, Y15, Y15
+	VADDPD       quad3fe5555555555593<>+0(SB), Y15, Y15
+	VMULPD       Y12, Y15, Y15
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y14, Y12
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y12, Y12
+	VMULPD       Y14, Y12, Y12
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y12, Y12
+	VMULPD       Y14, Y12, Y12
+	VADDPD       Y15, Y12, Y12
+	VMULPD       Y5, Y5, Y14
+	VMULPD       quad3fe0000000000000<>+0(SB), Y14, Y14
+	VADDPD       Y12, Y14, Y12
+	VMULPD       Y11, Y12, Y12
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y13, Y11
+	VADDPD       Y11, Y12, Y12
+	VSUBPD       Y12, Y14, Y14
+	VSUBPD       Y5, Y14, Y14
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y13, Y11
+	VSUBPD       Y11, Y14, Y14
+	VMOVUPD      Y14, 96(AX)
+	VEXTRACTI128 $0x01, Y2, X2
+	VPXOR        wordffffffff<>+0(SB), X2, X2
+	VMOVDQU      word3fffffff<>+0(SB), X5
+	VPMINUD      X5, X2, X5
+	VPCMPEQD     X2, X5, X5
+	VPCMPEQD     X11, X11, X11
+	VPXOR        X5, X11, X11
+	VPXOR        X11, X2, X2
+	VCVTDQ2PD    X2, Y11
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y13
+	VANDPD       quad41f0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y13, Y11, Y11
+	VADDPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VMULPD       quad3df0000000000000<>+0(SB), Y11, Y11
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y11, Y2
+	VPSHUFD      $0xdd, Y2, Y12
+	VPERMQ       $0x08, Y12, Y12
+	VPSRAD       $0x14, X12, X12
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X12, X5, X12
+	VCVTDQ2PD    X12, Y12
+	VPMOVSXDQ    X5, Y13
+	VXORPD       quad8000000000000000<>+0(SB), Y11, Y11
+	VBLENDVPD    Y13, Y11, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
+	VDIVPD       Y5, Y2, Y5
+	VMULPD       Y5, Y5, Y11
+	VMULPD       Y11, Y11, Y13
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y14
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
+	VMULPD       Y11, Y14, Y14
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y11
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       Y14, Y11, Y11
+	VMULPD       Y2, Y2, Y13
+	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y11, Y13, Y11
+	VMULPD       Y5, Y11, Y11
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y12, Y5
+	VADDPD       Y5, Y11, Y11
+	VSUBPD       Y11, Y13, Y13
+	VSUBPD       Y2, Y13, Y13
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y12, Y5
+	VSUBPD       Y5, Y13, Y13
+	VSUBPD       96(AX), Y13, Y13
+	VMOVUPD      Y13, 96(AX)
+	VEXTRACTI128 $0x00, Y3, X2
+	VMOVDQU      word3fffffff<>+0(SB), X5
+	VPMINUD      X5, X2, X5
+	VPCMPEQD     X2, X5, X5
+	VPCMPEQD     X11, X11, X11
+	VPXOR        X5, X11, X11
+	VPXOR        X11, X2, X2
+	VCVTDQ2PD    X2, Y11
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y13
+	VANDPD       quad41f0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y13, Y11, Y11
+	VADDPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VMULPD       quad3df0000000000000<>+0(SB), Y11, Y11
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y11, Y2
+	VPSHUFD      $0xdd, Y2, Y12
+	VPERMQ       $0x08, Y12, Y12
+	VPSRAD       $0x14, X12, X12
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X12, X5, X12
+	VCVTDQ2PD    X12, Y12
+	VPMOVSXDQ    X5, Y13
+	VXORPD       quad8000000000000000<>+0(SB), Y11, Y11
+	VBLENDVPD    Y13, Y11, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
+	VDIVPD       Y5, Y2, Y5
+	VMULPD       Y5, Y5, Y11
+	VMULPD       Y11, Y11, Y13
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y14
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
+	VMULPD       Y11, Y14, Y14
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y11
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       Y14, Y11, Y11
+	VMULPD       Y2, Y2, Y13
+	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y11, Y13, Y11
+	VMULPD       Y5, Y11, Y11
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y12, Y5
+	VADDPD       Y5, Y11, Y11
+	VSUBPD       Y11, Y13, Y13
+	VSUBPD       Y2, Y13, Y13
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y12, Y5
+	VSUBPD       Y5, Y13, Y13
+	VMOVUPD      Y13, 192(AX)
+	VEXTRACTI128 $0x00, Y3, X2
+	VPXOR        wordffffffff<>+0(SB), X2, X2
+	VMOVDQU      word3fffffff<>+0(SB), X5
+	VPMINUD      X5, X2, X5
+	VPCMPEQD     X2, X5, X5
+	VPCMPEQD     X11, X11, X11
+	VPXOR        X5, X11, X11
+	VPXOR        X11, X2, X2
+	VCVTDQ2PD    X2, Y11
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y13
+	VANDPD       quad41f0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y13, Y11, Y11
+	VADDPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VMULPD       quad3df0000000000000<>+0(SB), Y11, Y11
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y11, Y2
+	VPSHUFD      $0xdd, Y2, Y12
+	VPERMQ       $0x08, Y12, Y12
+	VPSRAD       $0x14, X12, X12
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X12, X5, X12
+	VCVTDQ2PD    X12, Y12
+	VPMOVSXDQ    X5, Y13
+	VXORPD       quad8000000000000000<>+0(SB), Y11, Y11
+	VBLENDVPD    Y13, Y11, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
+	VDIVPD       Y5, Y2, Y5
+	VMULPD       Y5, Y5, Y11
+	VMULPD       Y11, Y11, Y13
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y14
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
+	VMULPD       Y11, Y14, Y14
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y11
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       Y14, Y11, Y11
+	VMULPD       Y2, Y2, Y13
+	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y11, Y13, Y11
+	VMULPD       Y5, Y11, Y11
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y12, Y5
+	VADDPD       Y5, Y11, Y11
+	VSUBPD       Y11, Y13, Y13
+	VSUBPD       Y2, Y13, Y13
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y12, Y5
+	VSUBPD       Y5, Y13, Y13
+	VSUBPD       192(AX), Y13, Y13
+	VMOVUPD      Y13, 192(AX)
+	VEXTRACTI128 $0x01, Y3, X2
+	VMOVDQU      word3fffffff<>+0(SB), X5
+	VPMINUD      X5, X2, X5
+	VPCMPEQD     X2, X5, X5
+	VPCMPEQD     X11, X11, X11
+	VPXOR        X5, X11, X11
+	VPXOR        X11, X2, X2
+	VCVTDQ2PD    X2, Y11
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y13
+	VANDPD       quad41f0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y13, Y11, Y11
+	VADDPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VMULPD       quad3df0000000000000<>+0(SB), Y11, Y11
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y11, Y2
+	VPSHUFD      $0xdd, Y2, Y12
+	VPERMQ       $0x08, Y12, Y12
+	VPSRAD       $0x14, X12, X12
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X12, X5, X12
+	VCVTDQ2PD    X12, Y12
+	VPMOVSXDQ    X5, Y13
+	VXORPD       quad8000000000000000<>+0(SB), Y11, Y11
+	VBLENDVPD    Y13, Y11, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y5
+	VDIVPD       Y5, Y2, Y5
+	VMULPD       Y5, Y5, Y11
+	VMULPD       Y11, Y11, Y13
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y13, Y14
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VADDPD       quad3fd2492494229359<>+0(SB), Y14, Y14
+	VMULPD       Y13, Y14, Y14
+	VADDPD       quad3fe5555555555593<>+0(SB), Y14, Y14
+	VMULPD       Y11, Y14, Y14
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y13, Y11
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y11, Y11
+	VMULPD       Y13, Y11, Y11
+	VADDPD       Y14, Y11, Y11
+	VMULPD       Y2, Y2, Y13
+	VMULPD       quad3fe0000000000000<>+0(SB), Y13, Y13
+	VADDPD       Y11, Y13, Y11
+	VMULPD       Y5, Y11, Y11
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y12, Y5
+	VADDPD       Y5, Y11, Y11
+	VSUBPD       Y11, Y13, Y13
+	VSUBPD       Y2, Y13, Y13
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y12, Y5
+	VSUBPD       Y5, Y13, Y13
+	VMOVUPD      Y13, 224(AX)
+	VEXTRACTI128 $0x01, Y3, X2
+	VPXOR        wordffffffff<>+0(SB), X2, X2
+	VMOVDQU      word3fffffff<>+0(SB), X3
+	VPMINUD      X3, X2, X3
+	VPCMPEQD     X2, X3, X3
+	VPCMPEQD     X5, X5, X5
+	VPXOR        X3, X5, X5
+	VPXOR        X5, X2, X2
+	VCVTDQ2PD    X2, Y5
+	VPSRAD       $0x1f, X2, X2
+	VPMOVSXDQ    X2, Y12
+	VANDPD       quad41f0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y12, Y5, Y5
+	VADDPD       quad3fe0000000000000<>+0(SB), Y5, Y5
+	VMULPD       quad3df0000000000000<>+0(SB), Y5, Y5
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y5, Y2
+	VPSHUFD      $0xdd, Y2, Y11
+	VPERMQ       $0x08, Y11, Y11
+	VPSRAD       $0x14, X11, X11
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VPANDN       X11, X3, X11
+	VCVTDQ2PD    X11, Y11
+	VPMOVSXDQ    X3, Y12
+	VXORPD       quad8000000000000000<>+0(SB), Y5, Y5
+	VBLENDVPD    Y12, Y5, Y2, Y2
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y3
+	VDIVPD       Y3, Y2, Y3
+	VMULPD       Y3, Y3, Y5
+	VMULPD       Y5, Y5, Y12
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y13
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y5, Y13, Y13
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y5
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y5, Y5
+	VMULPD       Y12, Y5, Y5
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y5, Y5
+	VMULPD       Y12, Y5, Y5
+	VADDPD       Y13, Y5, Y5
+	VMULPD       Y2, Y2, Y12
+	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y5, Y12, Y5
+	VMULPD       Y3, Y5, Y5
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y3
+	VADDPD       Y3, Y5, Y5
+	VSUBPD       Y5, Y12, Y12
+	VSUBPD       Y2, Y12, Y12
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y3
+	VSUBPD       Y3, Y12, Y12
+	VSUBPD       224(AX), Y12, Y12
+	VMOVUPD      Y12, 224(AX)
+	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y3
+	VPSRLQ       $0x20, Y10, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y10, Y2
+	VPSHUFD      $0xf5, Y3, Y3
+	VPBLENDD     $0xaa, Y5, Y3, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y10
+	VPSRLQ       $0x20, Y8, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y3
+	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y3, Y10, Y3
+	VPBROADCASTD 20(DX), Y10
+	VPXOR        Y9, Y3, Y3
+	VPXOR        Y10, Y3, Y3
+	VPBROADCASTD 60(DX), Y9
+	VPXOR        Y4, Y5, Y5
+	VPXOR        Y9, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y4
+	VPSRLQ       $0x20, Y3, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y9, Y4, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y10
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y4, Y10, Y4
+	VPBROADCASTD 24(DX), Y10
+	VPXOR        Y8, Y4, Y4
+	VPXOR        Y10, Y4, Y4
+	VPBROADCASTD 64(DX), Y8
+	VPXOR        Y2, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y8
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y10
+	VPSRLQ       $0x20, Y9, Y2
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y2
+	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y2, Y10, Y2
+	VPBROADCASTD 28(DX), Y10
+	VPXOR        Y5, Y2, Y2
+	VPXOR        Y10, Y2, Y2
+	VPBROADCASTD 68(DX), Y5
+	VPXOR        Y3, Y8, Y8
+	VPXOR        Y5, Y8, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y2, Y5
+	VPSRLQ       $0x20, Y2, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
+	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
+	VPSHUFD      $0xf5, Y5, Y5
+	VPBLENDD     $0xaa, Y3, Y5, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y10
+	VPSRLQ       $0x20, Y8, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y5
+	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y5, Y10, Y5
+	VPBROADCASTD 32(DX), Y10
+	VPXOR        Y9, Y5, Y5
+	VPXOR        Y10, Y5, Y5
+	VPBROADCASTD 72(DX), Y9
+	VPXOR        Y4, Y3, Y3
+	VPXOR        Y9, Y3, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y9
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y9, Y9
+	VPBLENDD     $0xaa, Y4, Y9, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y9
+	VPSRLQ       $0x20, Y3, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y10
+	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y9, Y9
+	VPBLENDD     $0xaa, Y10, Y9, Y10
+	VPBROADCASTD 36(DX), Y9
+	VPXOR        Y8, Y10, Y10
+	VPXOR        Y9, Y10, Y10
+	VPBROADCASTD 76(DX), Y8
+	VPXOR        Y2, Y4, Y4
+	VPXOR        Y8, Y4, Y4
+	VMOVAPS      Y10, Y2
+	VMOVAPS      Y3, Y3
+	VMOVAPS      Y4, Y4
+	VMOVAPS      Y5, Y5
+	VEXTRACTI128 $0x00, Y6, X8
+	VMOVDQU      word3fffffff<>+0(SB), X9
+	VPMINUD      X9, X8, X9
+	VPCMPEQD     X8, X9, X9
+	VPCMPEQD     X10, X10, X10
+	VPXOR        X9, X10, X10
+	VPXOR        X10, X8, X8
+	VCVTDQ2PD    X8, Y10
+	VPSRAD       $0x1f, X8, X8
+	VPMOVSXDQ    X8, Y12
+	VANDPD       quad41f0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y12, Y10, Y10
+	VADDPD       quad3fe0000000000000<>+0(SB), Y10, Y10
+	VMULPD       quad3df0000000000000<>+0(SB), Y10, Y10
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y10, Y8
+	VPSHUFD      $0xdd, Y8, Y11
+	VPERMQ       $0x08, Y11, Y11
+	VPSRAD       $0x14, X11, X11
+	VPAND        quad000fffffffffffff<>+0(SB), Y8, Y8
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y8, Y8
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y8, Y8
+	VPANDN       X11, X9, X11
+	VCVTDQ2PD    X11, Y11
+	VPMOVSXDQ    X9, Y12
+	VXORPD       quad8000000000000000<>+0(SB), Y10, Y10
+	VBLENDVPD    Y12, Y10, Y8, Y8
+	VADDPD       quad4000000000000000<>+0(SB), Y8, Y9
+	VDIVPD       Y9, Y8, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y12
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y13
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y10
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y12, Y10, Y10
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y12, Y10, Y10
+	VADDPD       Y13, Y10, Y10
+	VMULPD       Y8, Y8, Y12
+	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y10, Y12, Y10
+	VMULPD       Y9, Y10, Y10
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y9
+	VADDPD       Y9, Y10, Y10
+	VSUBPD       Y10, Y12, Y12
+	VSUBPD       Y8, Y12, Y12
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y9
+	VSUBPD       Y9, Y12, Y12
+	VMOVUPD      Y12, 320(AX)
+	VEXTRACTI128 $0x00, Y6, X8
+	VPXOR        wordffffffff<>+0(SB), X8, X8
+	VMOVDQU      word3fffffff<>+0(SB), X9
+	VPMINUD      X9, X8, X9
+	VPCMPEQD     X8, X9, X9
+	VPCMPEQD     X10, X10, X10
+	VPXOR        X9, X10, X10
+	VPXOR        X10, X8, X8
+	VCVTDQ2PD    X8, Y10
+	VPSRAD       $0x1f, X8, X8
+	VPMOVSXDQ    X8, Y12
+	VANDPD       quad41f0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y12, Y10, Y10
+	VADDPD       quad3fe0000000000000<>+0(SB), Y10, Y10
+	VMULPD       quad3df0000000000000<>+0(SB), Y10, Y10
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y10, Y8
+	VPSHUFD      $0xdd, Y8, Y11
+	VPERMQ       $0x08, Y11, Y11
+	VPSRAD       $0x14, X11, X11
+	VPAND        quad000fffffffffffff<>+0(SB), Y8, Y8
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y8, Y8
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y8, Y8
+	VPANDN       X11, X9, X11
+	VCVTDQ2PD    X11, Y11
+	VPMOVSXDQ    X9, Y12
+	VXORPD       quad8000000000000000<>+0(SB), Y10, Y10
+	VBLENDVPD    Y12, Y10, Y8, Y8
+	VADDPD       quad4000000000000000<>+0(SB), Y8, Y9
+	VDIVPD       Y9, Y8, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y12
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y13
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y10
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y12, Y10, Y10
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y12, Y10, Y10
+	VADDPD       Y13, Y10, Y10
+	VMULPD       Y8, Y8, Y12
+	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y10, Y12, Y10
+	VMULPD       Y9, Y10, Y10
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y9
+	VADDPD       Y9, Y10, Y10
+	VSUBPD       Y10, Y12, Y12
+	VSUBPD       Y8, Y12, Y12
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y9
+	VSUBPD       Y9, Y12, Y12
+	VSUBPD       320(AX), Y12, Y12
+	VMOVUPD      Y12, 320(AX)
+	VEXTRACTI128 $0x01, Y6, X8
+	VMOVDQU      word3fffffff<>+0(SB), X9
+	VPMINUD      X9, X8, X9
+	VPCMPEQD     X8, X9, X9
+	VPCMPEQD     X10, X10, X10
+	VPXOR        X9, X10, X10
+	VPXOR        X10, X8, X8
+	VCVTDQ2PD    X8, Y10
+	VPSRAD       $0x1f, X8, X8
+	VPMOVSXDQ    X8, Y12
+	VANDPD       quad41f0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y12, Y10, Y10
+	VADDPD       quad3fe0000000000000<>+0(SB), Y10, Y10
+	VMULPD       quad3df0000000000000<>+0(SB), Y10, Y10
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y10, Y8
+	VPSHUFD      $0xdd, Y8, Y11
+	VPERMQ       $0x08, Y11, Y11
+	VPSRAD       $0x14, X11, X11
+	VPAND        quad000fffffffffffff<>+0(SB), Y8, Y8
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y8, Y8
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y8, Y8
+	VPANDN       X11, X9, X11
+	VCVTDQ2PD    X11, Y11
+	VPMOVSXDQ    X9, Y12
+	VXORPD       quad8000000000000000<>+0(SB), Y10, Y10
+	VBLENDVPD    Y12, Y10, Y8, Y8
+	VADDPD       quad4000000000000000<>+0(SB), Y8, Y9
+	VDIVPD       Y9, Y8, Y9
+	VMULPD       Y9, Y9, Y10
+	VMULPD       Y10, Y10, Y12
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y12, Y13
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VADDPD       quad3fd2492494229359<>+0(SB), Y13, Y13
+	VMULPD       Y12, Y13, Y13
+	VADDPD       quad3fe5555555555593<>+0(SB), Y13, Y13
+	VMULPD       Y10, Y13, Y13
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y12, Y10
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y10, Y10
+	VMULPD       Y12, Y10, Y10
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y10, Y10
+	VMULPD       Y12, Y10, Y10
+	VADDPD       Y13, Y10, Y10
+	VMULPD       Y8, Y8, Y12
+	VMULPD       quad3fe0000000000000<>+0(SB), Y12, Y12
+	VADDPD       Y10, Y12, Y10
+	VMULPD       Y9, Y10, Y10
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y11, Y9
+	VADDPD       Y9, Y10, Y10
+	VSUBPD       Y10, Y12, Y12
+	VSUBPD       Y8, Y12, Y12
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y11, Y9
+	VSUBPD       Y9, Y12, Y12
+	VMOVUPD      Y12, 352(AX)
+	VEXTRACTI128 $0x01, Y6, X6
+	VPXOR        wordffffffff<>+0(SB), X6, X6
+	VMOVDQU      word3fffffff<>+0(SB), X8
+	VPMINUD      X8, X6, X8
+	VPCMPEQD     X6, X8, X8
+	VPCMPEQD     X9, X9, X9
+	VPXOR        X8, X9, X9
+	VPXOR        X9, X6, X6
+	VCVTDQ2PD    X6, Y9
+	VPSRAD       $0x1f, X6, X6
+	VPMOVSXDQ    X6, Y11
+	VANDPD       quad41f0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y11, Y9, Y9
+	VADDPD       quad3fe0000000000000<>+0(SB), Y9, Y9
+	VMULPD       quad3df0000000000000<>+0(SB), Y9, Y9
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y6
+	VPSHUFD      $0xdd, Y6, Y10
+	VPERMQ       $0x08, Y10, Y10
+	VPSRAD       $0x14, X10, X10
+	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
+	VPANDN       X10, X8, X10
+	VCVTDQ2PD    X10, Y10
+	VPMOVSXDQ    X8, Y11
+	VXORPD       quad8000000000000000<>+0(SB), Y9, Y9
+	VBLENDVPD    Y11, Y9, Y6, Y6
+	VADDPD       quad4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD       Y8, Y6, Y8
+	VMULPD       Y8, Y8, Y9
+	VMULPD       Y9, Y9, Y11
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y12
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
+	VMULPD       Y9, Y12, Y12
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y9
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       Y12, Y9, Y9
+	VMULPD       Y6, Y6, Y11
+	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y9, Y11, Y9
+	VMULPD       Y8, Y9, Y9
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y10, Y8
+	VADDPD       Y8, Y9, Y9
+	VSUBPD       Y9, Y11, Y11
+	VSUBPD       Y6, Y11, Y11
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y10, Y8
+	VSUBPD       Y8, Y11, Y11
+	VSUBPD       352(AX), Y11, Y11
+	VMOVUPD      Y11, 352(AX)
+	VEXTRACTI128 $0x00, Y7, X6
+	VMOVDQU      word3fffffff<>+0(SB), X8
+	VPMINUD      X8, X6, X8
+	VPCMPEQD     X6, X8, X8
+	VPCMPEQD     X9, X9, X9
+	VPXOR        X8, X9, X9
+	VPXOR        X9, X6, X6
+	VCVTDQ2PD    X6, Y9
+	VPSRAD       $0x1f, X6, X6
+	VPMOVSXDQ    X6, Y11
+	VANDPD       quad41f0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y11, Y9, Y9
+	VADDPD       quad3fe0000000000000<>+0(SB), Y9, Y9
+	VMULPD       quad3df0000000000000<>+0(SB), Y9, Y9
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y6
+	VPSHUFD      $0xdd, Y6, Y10
+	VPERMQ       $0x08, Y10, Y10
+	VPSRAD       $0x14, X10, X10
+	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
+	VPANDN       X10, X8, X10
+	VCVTDQ2PD    X10, Y10
+	VPMOVSXDQ    X8, Y11
+	VXORPD       quad8000000000000000<>+0(SB), Y9, Y9
+	VBLENDVPD    Y11, Y9, Y6, Y6
+	VADDPD       quad4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD       Y8, Y6, Y8
+	VMULPD       Y8, Y8, Y9
+	VMULPD       Y9, Y9, Y11
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y12
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
+	VMULPD       Y9, Y12, Y12
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y9
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       Y12, Y9, Y9
+	VMULPD       Y6, Y6, Y11
+	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y9, Y11, Y9
+	VMULPD       Y8, Y9, Y9
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y10, Y8
+	VADDPD       Y8, Y9, Y9
+	VSUBPD       Y9, Y11, Y11
+	VSUBPD       Y6, Y11, Y11
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y10, Y8
+	VSUBPD       Y8, Y11, Y11
+	VMOVUPD      Y11, 448(AX)
+	VEXTRACTI128 $0x00, Y7, X6
+	VPXOR        wordffffffff<>+0(SB), X6, X6
+	VMOVDQU      word3fffffff<>+0(SB), X8
+	VPMINUD      X8, X6, X8
+	VPCMPEQD     X6, X8, X8
+	VPCMPEQD     X9, X9, X9
+	VPXOR        X8, X9, X9
+	VPXOR        X9, X6, X6
+	VCVTDQ2PD    X6, Y9
+	VPSRAD       $0x1f, X6, X6
+	VPMOVSXDQ    X6, Y11
+	VANDPD       quad41f0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y11, Y9, Y9
+	VADDPD       quad3fe0000000000000<>+0(SB), Y9, Y9
+	VMULPD       quad3df0000000000000<>+0(SB), Y9, Y9
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y6
+	VPSHUFD      $0xdd, Y6, Y10
+	VPERMQ       $0x08, Y10, Y10
+	VPSRAD       $0x14, X10, X10
+	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
+	VPANDN       X10, X8, X10
+	VCVTDQ2PD    X10, Y10
+	VPMOVSXDQ    X8, Y11
+	VXORPD       quad8000000000000000<>+0(SB), Y9, Y9
+	VBLENDVPD    Y11, Y9, Y6, Y6
+	VADDPD       quad4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD       Y8, Y6, Y8
+	VMULPD       Y8, Y8, Y9
+	VMULPD       Y9, Y9, Y11
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y12
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
+	VMULPD       Y9, Y12, Y12
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y9
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       Y12, Y9, Y9
+	VMULPD       Y6, Y6, Y11
+	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y9, Y11, Y9
+	VMULPD       Y8, Y9, Y9
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y10, Y8
+	VADDPD       Y8, Y9, Y9
+	VSUBPD       Y9, Y11, Y11
+	VSUBPD       Y6, Y11, Y11
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y10, Y8
+	VSUBPD       Y8, Y11, Y11
+	VSUBPD       448(AX), Y11, Y11
+	VMOVUPD      Y11, 448(AX)
+	VEXTRACTI128 $0x01, Y7, X6
+	VMOVDQU      word3fffffff<>+0(SB), X8
+	VPMINUD      X8, X6, X8
+	VPCMPEQD     X6, X8, X8
+	VPCMPEQD     X9, X9, X9
+	VPXOR        X8, X9, X9
+	VPXOR        X9, X6, X6
+	VCVTDQ2PD    X6, Y9
+	VPSRAD       $0x1f, X6, X6
+	VPMOVSXDQ    X6, Y11
+	VANDPD       quad41f0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y11, Y9, Y9
+	VADDPD       quad3fe0000000000000<>+0(SB), Y9, Y9
+	VMULPD       quad3df0000000000000<>+0(SB), Y9, Y9
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y9, Y6
+	VPSHUFD      $0xdd, Y6, Y10
+	VPERMQ       $0x08, Y10, Y10
+	VPSRAD       $0x14, X10, X10
+	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
+	VPANDN       X10, X8, X10
+	VCVTDQ2PD    X10, Y10
+	VPMOVSXDQ    X8, Y11
+	VXORPD       quad8000000000000000<>+0(SB), Y9, Y9
+	VBLENDVPD    Y11, Y9, Y6, Y6
+	VADDPD       quad4000000000000000<>+0(SB), Y6, Y8
+	VDIVPD       Y8, Y6, Y8
+	VMULPD       Y8, Y8, Y9
+	VMULPD       Y9, Y9, Y11
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y11, Y12
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       quad3fd2492494229359<>+0(SB), Y12, Y12
+	VMULPD       Y11, Y12, Y12
+	VADDPD       quad3fe5555555555593<>+0(SB), Y12, Y12
+	VMULPD       Y9, Y12, Y12
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y11, Y9
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y9, Y9
+	VMULPD       Y11, Y9, Y9
+	VADDPD       Y12, Y9, Y9
+	VMULPD       Y6, Y6, Y11
+	VMULPD       quad3fe0000000000000<>+0(SB), Y11, Y11
+	VADDPD       Y9, Y11, Y9
+	VMULPD       Y8, Y9, Y9
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y10, Y8
+	VADDPD       Y8, Y9, Y9
+	VSUBPD       Y9, Y11, Y11
+	VSUBPD       Y6, Y11, Y11
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y10, Y8
+	VSUBPD       Y8, Y11, Y11
+	VMOVUPD      Y11, 480(AX)
+	VEXTRACTI128 $0x01, Y7, X6
+	VPXOR        wordffffffff<>+0(SB), X6, X6
+	VMOVDQU      word3fffffff<>+0(SB), X7
+	VPMINUD      X7, X6, X7
+	VPCMPEQD     X6, X7, X7
+	VPCMPEQD     X8, X8, X8
+	VPXOR        X7, X8, X8
+	VPXOR        X8, X6, X6
+	VCVTDQ2PD    X6, Y8
+	VPSRAD       $0x1f, X6, X6
+	VPMOVSXDQ    X6, Y10
+	VANDPD       quad41f0000000000000<>+0(SB), Y10, Y10
+	VADDPD       Y10, Y8, Y8
+	VADDPD       quad3fe0000000000000<>+0(SB), Y8, Y8
+	VMULPD       quad3df0000000000000<>+0(SB), Y8, Y8
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y8, Y6
+	VPSHUFD      $0xdd, Y6, Y9
+	VPERMQ       $0x08, Y9, Y9
+	VPSRAD       $0x14, X9, X9
+	VPAND        quad000fffffffffffff<>+0(SB), Y6, Y6
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y6, Y6
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
+	VPANDN       X9, X7, X9
+	VCVTDQ2PD    X9, Y9
+	VPMOVSXDQ    X7, Y10
+	VXORPD       quad8000000000000000<>+0(SB), Y8, Y8
+	VBLENDVPD    Y10, Y8, Y6, Y6
+	VADDPD       quad4000000000000000<>+0(SB), Y6, Y7
+	VDIVPD       Y7, Y6, Y7
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y8, Y8, Y10
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y10, Y11
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y11, Y11
+	VMULPD       Y10, Y11, Y11
+	VADDPD       quad3fd2492494229359<>+0(SB), Y11, Y11
+	VMULPD       Y10, Y11, Y11
+	VADDPD       quad3fe5555555555593<>+0(SB), Y11, Y11
+	VMULPD       Y8, Y11, Y11
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y10, Y8
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
+	VMULPD       Y10, Y8, Y8
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
+	VMULPD       Y10, Y8, Y8
+	VADDPD       Y11, Y8, Y8
+	VMULPD       Y6, Y6, Y10
+	VMULPD       quad3fe0000000000000<>+0(SB), Y10, Y10
+	VADDPD       Y8, Y10, Y8
+	VMULPD       Y7, Y8, Y8
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y9, Y7
+	VADDPD       Y7, Y8, Y8
+	VSUBPD       Y8, Y10, Y10
+	VSUBPD       Y6, Y10, Y10
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y9, Y7
+	VSUBPD       Y7, Y10, Y10
+	VSUBPD       480(AX), Y10, Y10
+	VMOVUPD      Y10, 480(AX)
+	PREFETCHT0   (SI)
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(SI)
+	PREFETCHT0   64(DI)
+	PREFETCHT0   128(SI)
+	PREFETCHT0   128(DI)
+	PREFETCHT0   192(SI)
+	PREFETCHT0   192(DI)
+	PREFETCHT0   256(SI)
+	PREFETCHT0   256(DI)
+	PREFETCHT0   320(SI)
+	PREFETCHT0   320(DI)
+	PREFETCHT0   384(SI)
+	PREFETCHT0   384(DI)
+	PREFETCHT0   448(SI)
+	PREFETCHT0   448(DI)
+	ADDQ         $0x00000200, AX
+	ADDQ         $0x00000200, SI
+	ADDQ         $0x00000200, DI
+	DECQ         CX
+	JMP          loop
 
-DATA word007fffff<>+0(SB)/4, $0x007fffff
-DATA word007fffff<>+4(SB)/4, $0x007fffff
-DATA word007fffff<>+8(SB)/4, $0x007fffff
-DATA word007fffff<>+12(SB)/4, $0x007fffff
-DATA word007fffff<>+16(SB)/4, $0x007fffff
-DATA word007fffff<>+20(SB)/4, $0x007fffff
-DATA word007fffff<>+24(SB)/4, $0x007fffff
-DATA word007fffff<>+28(SB)/4, $0x007fffff
-DATA word007fffff<>+32(SB)/4, $0x007fffff
-DATA word007fffff<>+36(SB)/4, $0x007fffff
-DATA word007fffff<>+40(SB)/4, $0x007fffff
-DATA word007fffff<>+44(SB)/4, $0x007fffff
-DATA word007fffff<>+48(SB)/4, $0x007fffff
-DATA word007fffff<>+52(SB)/4, $0x007fffff
-DATA word007fffff<>+56(SB)/4, $0x007fffff
-DATA word007fffff<>+60(SB)/4, $0x007fffff
-GLOBL word007fffff<>(SB), RODATA|NOPTR, $64
+done:
+	VZEROUPPER
+	RET
+
+DATA wordffffffff<>+0(SB)/4, $0xffffffff
+DATA wordffffffff<>+4(SB)/4, $0xffffffff
+DATA wordffffffff<>+8(SB)/4, $0xffffffff
+DATA wordffffffff<>+12(SB)/4, $0xffffffff
+DATA wordffffffff<>+16(SB)/4, $0xffffffff
+DATA wordffffffff<>+20(SB)/4, $0xffffffff
+DATA wordffffffff<>+24(SB)/4, $0xffffffff
+DATA wordffffffff<>+28(SB)/4, $0xffffffff
+DATA wordffffffff<>+32(SB)/4, $0xffffffff
+DATA wordffffffff<>+36(SB)/4, $0xffffffff
+DATA wordffffffff<>+40(SB)/4, $0xffffffff
+DATA wordffffffff<>+44(SB)/4, $0xffffffff
+DATA wordffffffff<>+48(SB)/4, $0xffffffff
+DATA wordffffffff<>+52(SB)/4, $0xffffffff
+DATA wordffffffff<>+56(SB)/4, $0xffffffff
+DATA wordffffffff<>+60(SB)/4, $0xffffffff
+GLOBL wordffffffff<>(SB), RODATA|NOPTR, $64
+
+// func logistic32AVX512(dst *float32, groups int, keys *[20]uint32, counter *blockCounter, ahead *float32, also *float32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·logistic32AVX512(SB), NOSPLIT, $0-48
+	MOVL            $0x00005555, AX
+	KMOVW           AX, K1
+	VMOVUPS         word3f000000<>+0(SB), Z0
+	VMOVUPS         word2f800000<>+0(SB), Z1
+	MOVQ            dst+0(FP), AX
+	MOVQ            groups+8(FP), CX
+	MOVQ            keys+16(FP), DX
+	MOVQ            counter+24(FP), BX
+	MOVQ            ahead+32(FP), SI
+	MOVQ            also+40(FP), DI
+	MOVQ            (BX), R8
+	VPBROADCASTD    8(BX), Z2
+	VPBROADCASTD    12(BX), Z3
+	MOVL            R8, BX
+	MOVQ            R8, R9
+	SHRQ            $0x20, R9
+	VPBROADCASTD    BX, Z5
+	VPBROADCASTD    R9, Z4
+	VPADDD          iota<>+0(SB), Z5, Z5
+	VMOVAPS         Z2, Z7
+	VMOVAPS         Z3, Z8
+	VPMULUDQ        wordd2511f53<>+0(SB), Z5, Z6
+	VPSRLQ          $0x20, Z5, Z9
+	VPMULUDQ        wordd2511f53<>+0(SB), Z9, Z9
+	VPMULLD         wordd2511f53<>+0(SB), Z5, Z5
+	VPSHUFD         $0xf5, Z6, K1, Z9
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z10
+	VPSRLQ          $0x20, Z7, Z6
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z6, Z6
+	VPMULLD         wordcd9e8d57<>+0(SB), Z7, Z7
+	VPSHUFD         $0xf5, Z10, K1, Z6
+	VPTERNLOGD.BCST $0x96, (DX), Z4, Z6
+	VPTERNLOGD.BCST $0x96, 40(DX), Z8, Z9
+	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z4
+	VPSRLQ          $0x20, Z6, Z8
+	VPMULUDQ        wordd2511f53<>+0(SB), Z8, Z8
+	VPMULLD         wordd2511f53<>+0(SB), Z6, Z6
+	VPSHUFD         $0xf5, Z4, K1, Z8
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z9, Z10
+	VPSRLQ          $0x20, Z9, Z4
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z4, Z4
+	VPMULLD         wordcd9e8d57<>+0(SB), Z9, Z9
+	VPSHUFD         $0xf5, Z10, K1, Z4
+	VPTERNLOGD.BCST $0x96, 4(DX), Z7, Z4
+	VPTERNLOGD.BCST $0x96, 44(DX), Z5, Z8
+	VPMULUDQ        wordd2511f53<>+0(SB), Z4, Z5
+	VPSRLQ          $0x20, Z4, Z7
+	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z7
+	VPMULLD         wordd2511f53<>+0(SB), Z4, Z4
+	VPSHUFD         $0xf5, Z5, K1, Z7
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z8, Z10
+	VPSRLQ          $0x20, Z8, Z5
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z5, Z5
+	VPMULLD         wordcd9e8d57<>+0(SB), Z8, Z8
+	VPSHUFD         $0xf5, Z10, K1, Z5
+	VPTERNLOGD.BCST $0x96, 8(DX), Z9, Z5
+	VPTERNLOGD.BCST $0x96, 48(DX), Z6, Z7
+	VPMULUDQ        wordd2511f53<>+0(SB), Z5, Z6
+	VPSRLQ          $0x20, Z5, Z9
+	VPMULUDQ        wordd2511f53<>+0(SB), Z9, Z9
+	VPMULLD         wordd2511f53<>+0(SB), Z5, Z5
+	VPSHUFD         $0xf5, Z6, K1, Z9
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z10
+	VPSRLQ          $0x20, Z7, Z6
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z6, Z6
+	VPMULLD         wordcd9e8d57<>+0(SB), Z7, Z7
+	VPSHUFD         $0xf5, Z10, K1, Z6
+	VPTERNLOGD.BCST $0x96, 12(DX), Z8, Z6
+	VPTERNLOGD.BCST $0x96, 52(DX), Z4, Z9
+	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z4
+	VPSRLQ          $0x20, Z6, Z8
+	VPMULUDQ        wordd2511f53<>+0(SB), Z8, Z8
+	VPMULLD         wordd2511f53<>+0(SB), Z6, Z6
+	VPSHUFD         $0xf5, Z4, K1, Z8
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z9, Z10
+	VPSRLQ          $0x20, Z9, Z4
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z4, Z4
+	VPMULLD         wordcd9e8d57<>+0(SB), Z9, Z9
+	VPSHUFD         $0xf5, Z10, K1, Z4
+	VPTERNLOGD.BCST $0x96, 16(DX), Z7, Z4
+	VPTERNLOGD.BCST $0x96, 56(DX), Z5, Z8
+	VPMULUDQ        wordd2511f53<>+0(SB), Z4, Z5
+	VPSRLQ          $0x20, Z4, Z7
+	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z7
+	VPMULLD         wordd2511f53<>+0(SB), Z4, Z4
+	VPSHUFD         $0xf5, Z5, K1, Z7
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z8, Z10
+	VPSRLQ          $0x20, Z8, Z5
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z5, Z5
+	VPMULLD         wordcd9e8d57<>+0(SB), Z8, Z8
+	VPSHUFD         $0xf5, Z10, K1, Z5
+	VPTERNLOGD.BCST $0x96, 20(DX), Z9, Z5
+	VPTERNLOGD.BCST $0x96, 60(DX), Z6, Z7
+	VPMULUDQ        wordd2511f53<>+0(SB), Z5, Z6
+	VPSRLQ          $0x20, Z5, Z9
+	VPMULUDQ        wordd2511f53<>+0(SB), Z9, Z9
+	VPMULLD         wordd2511f53<>+0(SB), Z5, Z5
+	VPSHUFD         $0xf5, Z6, K1, Z9
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z10
+	VPSRLQ          $0x20, Z7, Z6
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z6, Z6
+	VPMULLD         wordcd9e8d57<>+0(SB), Z7, Z7
+	VPSHUFD         $0xf5, Z10, K1, Z6
+	VPTERNLOGD.BCST $0x96, 24(DX), Z8, Z6
+	VPTERNLOGD.BCST $0x96, 64(DX), Z4, Z9
+	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z4
+	VPSRLQ          $0x20, Z6, Z8
+	VPMULUDQ        wordd2511f53<>+0(SB), Z8, Z8
+	VPMULLD         wordd2511f53<>+0(SB), Z6, Z6
+	VPSHUFD         $0xf5, Z4, K1, Z8
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z9, Z10
+	VPSRLQ          $0x20, Z9, Z4
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z4, Z4
+	VPMULLD         wordcd9e8d57<>+0(SB), Z9, Z9
+	VPSHUFD         $0xf5, Z10, K1, Z4
+	VPTERNLOGD.BCST $0x96, 28(DX), Z7, Z4
+	VPTERNLOGD.BCST $0x96, 68(DX), Z5, Z8
+	VPMULUDQ        wordd2511f53<>+0(SB), Z4, Z7
+	VPSRLQ          $0x20, Z4, Z5
+	VPMULUDQ        wordd2511f53<>+0(SB), Z5, Z5
+	VPMULLD         wordd2511f53<>+0(SB), Z4, Z4
+	VPSHUFD         $0xf5, Z7, K1, Z5
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z8, Z10
+	VPSRLQ          $0x20, Z8, Z7
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z7
+	VPMULLD         wordcd9e8d57<>+0(SB), Z8, Z8
+	VPSHUFD         $0xf5, Z10, K1, Z7
+	VPTERNLOGD.BCST $0x96, 32(DX), Z9, Z7
+	VPTERNLOGD.BCST $0x96, 72(DX), Z6, Z5
+	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z9
+	VPSRLQ          $0x20, Z7, Z6
+	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z6
+	VPMULLD         wordd2511f53<>+0(SB), Z7, Z7
+	VPSHUFD         $0xf5, Z9, K1, Z6
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z5, Z9
+	VPSRLQ          $0x20, Z5, Z10
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z10, Z10
+	VPMULLD         wordcd9e8d57<>+0(SB), Z5, Z5
+	VPSHUFD         $0xf5, Z9, K1, Z10
+	VPTERNLOGD.BCST $0x96, 36(DX), Z8, Z10
+	VPTERNLOGD.BCST $0x96, 76(DX), Z4, Z6
+	VMOVAPS         Z10, Z4
+	VMOVAPS         Z5, Z5
+	VMOVAPS         Z6, Z6
+	VMOVAPS         Z7, Z7
+
+loop:
+	TESTQ           CX, CX
+	JZ              done
+	VMOVAPS         Z4, Z4
+	VMOVAPS         Z5, Z5
+	VMOVAPS         Z6, Z8
+	VMOVAPS         Z7, Z9
+	ADDQ            $0x10, R8
+	MOVL            R8, BX
+	MOVQ            R8, R9
+	SHRQ            $0x20, R9
+	VPBROADCASTD    BX, Z7
+	VPBROADCASTD    R9, Z10
+	VPADDD          iota<>+0(SB), Z7, Z7
+	VMOVAPS         Z2, Z13
+	VMOVAPS         Z3, Z12
+	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z6
+	VPSRLQ          $0x20, Z7, Z11
+	VPMULUDQ        wordd2511f53<>+0(SB), Z11, Z11
+	VPMULLD         wordd2511f53<>+0(SB), Z7, Z7
+	VPSHUFD         $0xf5, Z6, K1, Z11
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z13, Z14
+	VPSRLQ          $0x20, Z13, Z6
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z6, Z6
+	VPMULLD         wordcd9e8d57<>+0(SB), Z13, Z13
+	VPSHUFD         $0xf5, Z14, K1, Z6
+	VPTERNLOGD.BCST $0x96, (DX), Z10, Z6
+	VPTERNLOGD.BCST $0x96, 40(DX), Z12, Z11
+	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z10
+	VPSRLQ          $0x20, Z6, Z12
+	VPMULUDQ        wordd2511f53<>+0(SB), Z12, Z12
+	VPMULLD         wordd2511f53<>+0(SB), Z6, Z6
+	VPSHUFD         $0xf5, Z10, K1, Z12
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z11, Z14
+	VPSRLQ          $0x20, Z11, Z10
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z10, Z10
+	VPMULLD         wordcd9e8d57<>+0(SB), Z11, Z11
+	VPSHUFD         $0xf5, Z14, K1, Z10
+	VPTERNLOGD.BCST $0x96, 4(DX), Z13, Z10
+	VPTERNLOGD.BCST $0x96, 44(DX), Z7, Z12
+	VPMULUDQ        wordd2511f53<>+0(SB), Z10, Z7
+	VPSRLQ          $0x20, Z10, Z13
+	VPMULUDQ        wordd2511f53<>+0(SB), Z13, Z13
+	VPMULLD         wordd2511f53<>+0(SB), Z10, Z10
+	VPSHUFD         $0xf5, Z7, K1, Z13
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z12, Z14
+	VPSRLQ          $0x20, Z12, Z7
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z7
+	VPMULLD         wordcd9e8d57<>+0(SB), Z12, Z12
+	VPSHUFD         $0xf5, Z14, K1, Z7
+	VPTERNLOGD.BCST $0x96, 8(DX), Z11, Z7
+	VPTERNLOGD.BCST $0x96, 48(DX), Z6, Z13
+	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z6
+	VPSRLQ          $0x20, Z7, Z11
+	VPMULUDQ        wordd2511f53<>+0(SB), Z11, Z11
+	VPMULLD         wordd2511f53<>+0(SB), Z7, Z7
+	VPSHUFD         $0xf5, Z6, K1, Z11
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z13, Z14
+	VPSRLQ          $0x20, Z13, Z6
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z6, Z6
+	VPMULLD         wordcd9e8d57<>+0(SB), Z13, Z13
+	VPSHUFD         $0xf5, Z14, K1, Z6
+	VPTERNLOGD.BCST $0x96, 12(DX), Z12, Z6
+	VPTERNLOGD.BCST $0x96, 52(DX), Z10, Z11
+	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z12
+	VPSRLQ          $0x20, Z6, Z10
+	VPMULUDQ        wordd2511f53<>+0(SB), Z10, Z10
+	VPMULLD         wordd2511f53<>+0(SB), Z6, Z6
+	VPSHUFD         $0xf5, Z12, K1, Z10
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z11, Z14
+	VPSRLQ          $0x20, Z11, Z12
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z12, Z12
+	VPMULLD         wordcd9e8d57<>+0(SB), Z11, Z11
+	VPSHUFD         $0xf5, Z14, K1, Z12
+	VPTERNLOGD.BCST $0x96, 16(DX), Z13, Z12
+	VPTERNLOGD.BCST $0x96, 56(DX), Z7, Z10
+	VMOVUPS         wordffffffff<>+0(SB), Z13
+	VPXORD          Z13, Z4, Z7
+	VPXORD          Z13, Z5, Z13
+	VPCMPUD         $0x05, word40000000<>+0(SB), Z4, K2
+	VPCMPUD         $0x05, word40000000<>+0(SB), Z5, K3
+	VPTERNLOGD      $0x55, Z4, Z4, K2, Z4
+	VPTERNLOGD      $0x55, Z5, Z5, K3, Z5
+	VCVTUDQ2PS      Z4, Z4
+	VCVTUDQ2PS      Z5, Z15
+	VFMADD213PS     word2f000000<>+0(SB), Z1, Z4
+	VFMADD213PS     word2f000000<>+0(SB), Z1, Z15
+	VPSUBD          word3f400000<>+0(SB), Z4, Z5
+	VPSUBD          word3f400000<>+0(SB), Z15, Z14
+	VGETMANTPS      $0x03, Z4, Z16
+	VGETMANTPS      $0x03, Z15, Z17
+	VPSRAD          $0x17, Z5, Z5
+	VPSRAD          $0x17, Z14, Z14
+	VCVTDQ2PS.Z     Z5, K2, Z5
+	VCVTDQ2PS.Z     Z14, K3, Z14
+	VXORPS          word80000000<>+0(SB), Z4, Z4
+	VXORPS          word80000000<>+0(SB), Z15, Z15
+	VSUBPS          word3f800000<>+0(SB), Z16, K2, Z4
+	VSUBPS          word3f800000<>+0(SB), Z17, K3, Z15
+	VMULPS          Z4, Z4, Z16
+	VMULPS          Z15, Z15, Z17
+	VMULPS          wordbe7ff676<>+0(SB), Z4, Z20
+	VMULPS          wordbe7ff676<>+0(SB), Z15, Z21
+	VADDPS          word3eaaaad9<>+0(SB), Z20, Z20
+	VADDPS          word3eaaaad9<>+0(SB), Z21, Z21
+	VMULPS          wordbe2beae1<>+0(SB), Z4, Z18
+	VMULPS          wordbe2beae1<>+0(SB), Z15, Z19
+	VADDPS          word3e4c9e74<>+0(SB), Z18, Z18
+	VADDPS          word3e4c9e74<>+0(SB), Z19, Z19
+	VMULPS          wordbdf818f6<>+0(SB), Z4, Z22
+	VMULPS          wordbdf818f6<>+0(SB), Z15, Z23
+	VADDPS          word3e189f19<>+0(SB), Z22, Z22
+	VADDPS          word3e189f19<>+0(SB), Z23, Z23
+	VMULPS          Z16, Z18, Z18
+	VMULPS          Z17, Z19, Z19
+	VADDPS          Z18, Z20, Z20
+	VADDPS          Z19, Z21, Z21
+	VMULPS          word3d63b9ef<>+0(SB), Z16, Z18
+	VMULPS          word3d63b9ef<>+0(SB), Z17, Z19
+	VADDPS          Z18, Z22, Z22
+	VADDPS          Z19, Z23, Z23
+	VMULPS          Z16, Z16, Z18
+	VMULPS          Z17, Z17, Z19
+	VMULPS          Z18, Z22, Z22
+	VMULPS          Z19, Z23, Z23
+	VADDPS          Z22, Z20, Z20
+	VADDPS          Z23, Z21, Z21
+	VMULPS          Z20, Z4, Z20
+	VMULPS          Z21, Z15, Z21
+	VSUBPS          Z20, Z0, Z20
+	VSUBPS          Z21, Z0, Z21
+	VMULPS          Z16, Z20, Z20
+	VMULPS          Z17, Z21, Z21
+	VSUBPS          Z4, Z20, Z20
+	VSUBPS          Z15, Z21, Z21
+	VMULPS          word3f317218<>+0(SB), Z5, Z5
+	VMULPS          word3f317218<>+0(SB), Z14, Z14
+	VSUBPS          Z5, Z20, Z20
+	VSUBPS          Z14, Z21, Z21
+	VPCMPUD         $0x05, word40000000<>+0(SB), Z7, K2
+	VPCMPUD         $0x05, word40000000<>+0(SB), Z13, K3
+	VPTERNLOGD      $0x55, Z7, Z7, K2, Z7
+	VPTERNLOGD      $0x55, Z13, Z13, K3, Z13
+	VCVTUDQ2PS      Z7, Z4
+	VCVTUDQ2PS      Z13, Z13
+	VFMADD213PS     word2f000000<>+0(SB), Z1, Z4
+	VFMADD213PS     word2f000000<>+0(SB), Z1, Z13
+	VPSUBD          word3f400000<>+0(SB), Z4, Z5
+	VPSUBD          word3f400000<>+0(SB), Z13, Z7
+	VGETMANTPS      $0x03, Z4, Z14
+	VGETMANTPS      $0x03, Z13, Z15
+	VPSRAD          $0x17, Z5, Z5
+	VPSRAD          $0x17, Z7, Z7
+	VCVTDQ2PS.Z     Z5, K2, Z5
+	VCVTDQ2PS.Z     Z7, K3, Z7
+	VXORPS          word80000000<>+0(SB), Z4, Z4
+	VXORPS          word80000000<>+0(SB), Z13, Z13
+	VSUBPS          word3f800000<>+0(SB), Z14, K2, Z4
+	VSUBPS          word3f800000<>+0(SB), Z15, K3, Z13
+	VMULPS          Z4, Z4, Z14
+	VMULPS          Z13, Z13, Z15
+	VMULPS          wordbe7ff676<>+0(SB), Z4, Z18
+	VMULPS          wordbe7ff676<>+0(SB), Z13, Z19
+	VADDPS          word3eaaaad9<>+0(SB), Z18, Z18
+	VADDPS          word3eaaaad9<>+0(SB), Z19, Z19
+	VMULPS          wordbe2beae1<>+0(SB), Z4, Z16
+	VMULPS          wordbe2beae1<>+0(SB), Z13, Z17
+	VADDPS          word3e4c9e74<>+0(SB), Z16, Z16
+	VADDPS          word3e4c9e74<>+0(SB), Z17, Z17
+	VMULPS          wordbdf818f6<>+0(SB), Z4, Z22
+	VMULPS          wordbdf818f6<>+0(SB), Z13, Z23
+	VADDPS          word3e189f19<>+0(SB), Z22, Z22
+	VADDPS          word3e189f19<>+0(SB), Z23, Z23
+	VMULPS          Z14, Z16, Z16
+	VMULPS          Z15, Z17, Z17
+	VADDPS          Z16, Z18, Z18
+	VADDPS          Z17, Z19, Z19
+	VMULPS          word3d63b9ef<>+0(SB), Z14, Z16
+	VMULPS          word3d63b9ef<>+0(SB), Z15, Z17
+	VADDPS          Z16, Z22, Z22
+	VADDPS          Z17, Z23, Z23
+	VMULPS          Z14, Z14, Z16
+	VMULPS          Z15, Z15, Z17
+	VMULPS          Z16, Z22, Z22
+	VMULPS          Z17, Z23, Z23
+	VADDPS          Z22, Z18, Z18
+	VADDPS          Z23, Z19, Z19
+	VMULPS          Z18, Z4, Z18
+	VMULPS          Z19, Z13, Z19
+	VSUBPS          Z18, Z0, Z18
+	VSUBPS          Z19, Z0, Z19
+	VMULPS          Z14, Z18, Z18
+	VMULPS          Z15, Z19, Z19
+	VSUBPS          Z4, Z18, Z18
+	VSUBPS          Z13, Z19, Z19
+	VMULPS          word3f317218<>+0(SB), Z5, Z5
+	VMULPS          word3f317218<>+0(SB), Z7, Z7
+	VSUBPS          Z5, Z18, Z18
+	VSUBPS          Z7, Z19, Z19
+	VSUBPS          Z20, Z18, Z20
+	VSUBPS          Z21, Z19, Z21
+	VMOVUPS         Z20, (AX)
+	VMOVUPS         Z21, 64(AX)
+	VPMULUDQ        wordd2511f53<>+0(SB), Z12, Z5
+	VPSRLQ          $0x20, Z12, Z7
+	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z7
+	VPMULLD         wordd2511f53<>+0(SB), Z12, Z4
+	VPSHUFD         $0xf5, Z5, K1, Z7
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z10, Z12
+	VPSRLQ          $0x20, Z10, Z5
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z5, Z5
+	VPMULLD         wordcd9e8d57<>+0(SB), Z10, Z10
+	VPSHUFD         $0xf5, Z12, K1, Z5
+	VPTERNLOGD.BCST $0x96, 20(DX), Z11, Z5
+	VPTERNLOGD.BCST $0x96, 60(DX), Z6, Z7
+	VPMULUDQ        wordd2511f53<>+0(SB), Z5, Z6
+	VPSRLQ          $0x20, Z5, Z11
+	VPMULUDQ        wordd2511f53<>+0(SB), Z11, Z11
+	VPMULLD         wordd2511f53<>+0(SB), Z5, Z5
+	VPSHUFD         $0xf5, Z6, K1, Z11
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z12
+	VPSRLQ          $0x20, Z7, Z6
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z6, Z6
+	VPMULLD         wordcd9e8d57<>+0(SB), Z7, Z7
+	VPSHUFD         $0xf5, Z12, K1, Z6
+	VPTERNLOGD.BCST $0x96, 24(DX), Z10, Z6
+	VPTERNLOGD.BCST $0x96, 64(DX), Z4, Z11
+	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z4
+	VPSRLQ          $0x20, Z6, Z10
+	VPMULUDQ        wordd2511f53<>+0(SB), Z10, Z10
+	VPMULLD         wordd2511f53<>+0(SB), Z6, Z6
+	VPSHUFD         $0xf5, Z4, K1, Z10
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z11, Z12
+	VPSRLQ          $0x20, Z11, Z4
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z4, Z4
+	VPMULLD         wordcd9e8d57<>+0(SB), Z11, Z11
+	VPSHUFD         $0xf5, Z12, K1, Z4
+	VPTERNLOGD.BCST $0x96, 28(DX), Z7, Z4
+	VPTERNLOGD.BCST $0x96, 68(DX), Z5, Z10
+	VPMULUDQ        wordd2511f53<>+0(SB), Z4, Z7
+	VPSRLQ          $0x20, Z4, Z5
+	VPMULUDQ        wordd2511f53<>+0(SB), Z5, Z5
+	VPMULLD         wordd2511f53<>+0(SB), Z4, Z4
+	VPSHUFD         $0xf5, Z7, K1, Z5
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z10, Z12
+	VPSRLQ          $0x20, Z10, Z7
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z7
+	VPMULLD         wordcd9e8d57<>+0(SB), Z10, Z10
+	VPSHUFD         $0xf5, Z12, K1, Z7
+	VPTERNLOGD.BCST $0x96, 32(DX), Z11, Z7
+	VPTERNLOGD.BCST $0x96, 72(DX), Z6, Z5
+	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z11
+	VPSRLQ          $0x20, Z7, Z6
+	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z6
+	VPMULLD         wordd2511f53<>+0(SB), Z7, Z7
+	VPSHUFD         $0xf5, Z11, K1, Z6
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z5, Z11
+	VPSRLQ          $0x20, Z5, Z12
+	VPMULUDQ        wordcd9e8d57<>+0(SB), Z12, Z12
+	VPMULLD         wordcd9e8d57<>+0(SB), Z5, Z5
+	VPSHUFD         $0xf5, Z11, K1, Z12
+	VPTERNLOGD.BCST $0x96, 36(DX), Z10, Z12
+	VPTERNLOGD.BCST $0x96, 76(DX), Z4, Z6
+	VMOVAPS         Z12, Z4
+	VMOVAPS         Z5, Z5
+	VMOVAPS         Z6, Z6
+	VMOVAPS         Z7, Z7
+	VMOVUPS         wordffffffff<>+0(SB), Z11
+	VPXORD          Z11, Z8, Z10
+	VPXORD          Z11, Z9, Z11
+	VPCMPUD         $0x05, word40000000<>+0(SB), Z8, K2
+	VPCMPUD         $0x05, word40000000<>+0(SB), Z9, K3
+	VPTERNLOGD      $0x55, Z8, Z8, K2, Z8
+	VPTERNLOGD      $0x55, Z9, Z9, K3, Z9
+	VCVTUDQ2PS      Z8, Z8
+	VCVTUDQ2PS      Z9, Z13
+	VFMADD213PS     word2f000000<>+0(SB), Z1, Z8
+	VFMADD213PS     word2f000000<>+0(SB), Z1, Z13
+	VPSUBD          word3f400000<>+0(SB), Z8, Z9
+	VPSUBD          word3f400000<>+0(SB), Z13, Z12
+	VGETMANTPS      $0x03, Z8, Z14
+	VGETMANTPS      $0x03, Z13, Z15
+	VPSRAD          $0x17, Z9, Z9
+	VPSRAD          $0x17, Z12, Z12
+	VCVTDQ2PS.Z     Z9, K2, Z9
+	VCVTDQ2PS.Z     Z12, K3, Z12
+	VXORPS          word80000000<>+0(SB), Z8, Z8
+	VXORPS          word80000000<>+0(SB), Z13, Z13
+	VSUBPS          word3f800000<>+0(SB), Z14, K2, Z8
+	VSUBPS          word3f800000<>+0(SB), Z15, K3, Z13
+	VMULPS          Z8, Z8, Z14
+	VMULPS          Z13, Z13, Z15
+	VMULPS          wordbe7ff676<>+0(SB), Z8, Z18
+	VMULPS          wordbe7ff676<>+0(SB), Z13, Z19
+	VADDPS          word3eaaaad9<>+0(SB), Z18, Z18
+	VADDPS          word3eaaaad9<>+0(SB), Z19, Z19
+	VMULPS          wordbe2beae1<>+0(SB), Z8, Z16
+	VMULPS          wordbe2beae1<>+0(SB), Z13, Z17
+	VADDPS          word3e4c9e74<>+0(SB), Z16, Z16
+	VADDPS          word3e4c9e74<>+0(SB), Z17, Z17
+	VMULPS          wordbdf818f6<>+0(SB), Z8, Z20
+	VMULPS          wordbdf818f6<>+0(SB), Z13, Z21
+	VADDPS          word3e189f19<>+0(SB), Z20, Z20
+	VADDPS          word3e189f19<>+0(SB), Z21, Z21
+	VMULPS          Z14, Z16, Z16
+	VMULPS          Z15, Z17, Z17
+	VADDPS          Z16, Z18, Z18
+	VADDPS          Z17, Z19, Z19
+	VMULPS          word3d63b9ef<>+0(SB), Z14, Z16
+	VMULPS          word3d63b9ef<>+0(SB), Z15, Z17
+	VADDPS          Z16, Z20, Z20
+	VADDPS          Z17, Z21, Z21
+	VMULPS          Z14, Z14, Z16
+	VMULPS          Z15, Z15, Z17
+	VMULPS          Z16, Z20, Z20
+	VMULPS          Z17, Z21, Z21
+	VADDPS          Z20, Z18, Z18
+	VADDPS          Z21, Z19, Z19
+	VMULPS          Z18, Z8, Z18
+	VMULPS          Z19, Z13, Z19
+	VSUBPS          Z18, Z0, Z18
+	VSUBPS          Z19, Z0, Z19
+	VMULPS          Z14, Z18, Z18
+	VMULPS          Z15, Z19, Z19
+	VSUBPS          Z8, Z18, Z18
+	VSUBPS          Z13, Z19, Z19
+	VMULPS          word3f317218<>+0(SB), Z9, Z9
+	VMULPS          word3f317218<>+0(SB), Z12, Z12
+	VSUBPS          Z9, Z18, Z18
+	VSUBPS          Z12, Z19, Z19
+	VPCMPUD         $0x05, word40000000<>+0(SB), Z10, K2
+	VPCMPUD         $0x05, word40000000<>+0(SB), Z11, K3
+	VPTERNLOGD      $0x55, Z10, Z10, K2, Z10
+	VPTERNLOGD      $0x55, Z11, Z11, K3, Z11
+	VCVTUDQ2PS      Z10, Z8
+	VCVTUDQ2PS      Z11, Z11
+	VFMADD213PS     word2f000000<>+0(SB), Z1, Z8
+	VFMADD213PS     word2f000000<>+0(SB), Z1, Z11
+	VPSUBD          word3f400000<>+0(SB), Z8, Z9
+	VPSUBD          word3f400000<>+0(SB), Z11, Z10
+	VGETMANTPS      $0x03, Z8, Z12
+	VGETMANTPS      $0x03, Z11, Z13
+	VPSRAD          $0x17, Z9, Z9
+	VPSRAD          $0x17, Z10, Z10
+	VCVTDQ2PS.Z     Z9, K2, Z9
+	VCVTDQ2PS.Z     Z10, K3, Z10
+	VXORPS          word80000000<>+0(SB), Z8, Z8
+	VXORPS          word80000000<>+0(SB), Z11, Z11
+	VSUBPS          word3f800000<>+0(SB), Z12, K2, Z8
+	VSUBPS          word3f800000<>+0(SB), Z13, K3, Z11
+	VMULPS          Z8, Z8, Z12
+	VMULPS          Z11, Z11, Z13
+	VMULPS          wordbe7ff676<>+0(SB), Z8, Z16
+	VMULPS          wordbe7ff676<>+0(SB), Z11, Z17
+	VADDPS          word3eaaaad9<>+0(SB), Z16, Z16
+	VADDPS          word3eaaaad9<>+0(SB), Z17, Z17
+	VMULPS          wordbe2beae1<>+0(SB), Z8, Z14
+	VMULPS          wordbe2beae1<>+0(SB), Z11, Z15
+	VADDPS          word3e4c9e74<>+0(SB), Z14, Z14
+	VADDPS          word3e4c9e74<>+0(SB), Z15, Z15
+	VMULPS          wordbdf818f6<>+0(SB), Z8, Z20
+	VMULPS          wordbdf818f6<>+0(SB), Z11, Z21
+	VADDPS          word3e189f19<>+0(SB), Z20, Z20
+	VADDPS          word3e189f19<>+0(SB), Z21, Z21
+	VMULPS          Z12, Z14, Z14
+	VMULPS          Z13, Z15, Z15
+	VADDPS          Z14, Z16, Z16
+	VADDPS          Z15, Z17, Z17
+	VMULPS          word3d63b9ef<>+0(SB), Z12, Z14
+	VMULPS          word3d63b9ef<>+0(SB), Z13, Z15
+	VADDPS          Z14, Z20, Z20
+	VADDPS          Z15, Z21, Z21
+	VMULPS          Z12, Z12, Z14
+	VMULPS          Z13, Z13, Z15
+	VMULPS          Z14, Z20, Z20
+	VMULPS          Z15, Z21, Z21
+	VADDPS          Z20, Z16, Z16
+	VADDPS          Z21, Z17, Z17
+	VMULPS          Z16, Z8, Z16
+	VMULPS          Z17, Z11, Z17
+	VSUBPS          Z16, Z0, Z16
+	VSUBPS          Z17, Z0, Z17
+	VMULPS          Z12, Z16, Z16
+	VMULPS          Z13, Z17, Z17
+	VSUBPS          Z8, Z16, Z16
+	VSUBPS          Z11, Z17, Z17
+	VMULPS          word3f317218<>+0(SB), Z9, Z9
+	VMULPS          word3f317218<>+0(SB), Z10, Z10
+	VSUBPS          Z9, Z16, Z16
+	VSUBPS          Z10, Z17, Z17
+	VSUBPS          Z18, Z16, Z18
+	VSUBPS          Z19, Z17, Z19
+	VMOVUPS         Z18, 128(AX)
+	VMOVUPS         Z19, 192(AX)
+	PREFETCHT0      (SI)
+	PREFETCHT0      (DI)
+	PREFETCHT0      64(SI)
+	PREFETCHT0      64(DI)
+	PREFETCHT0      128(SI)
+	PREFETCHT0      128(DI)
+	PREFETCHT0      192(SI)
+	PREFETCHT0      192(DI)
+	ADDQ            $0x00000100, AX
+	ADDQ            $0x00000100, SI
+	ADDQ            $0x00000100, DI
+	DECQ            CX
+	JMP             loop
+
+done:
+	VZEROUPPER
+	RET
+
+// func logistic32AVX2(dst *float32, groups int, keys *[20]uint32, counter *blockCounter, ahead *float32, also *float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·logistic32AVX2(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         groups+8(FP), CX
+	MOVQ         keys+16(FP), DX
+	MOVQ         counter+24(FP), BX
+	MOVQ         ahead+32(FP), SI
+	MOVQ         also+40(FP), DI
+	MOVQ         (BX), R8
+	VPBROADCASTD 8(BX), Y0
+	VPBROADCASTD 12(BX), Y1
+	MOVL         R8, BX
+	MOVQ         R8, R9
+	SHRQ         $0x20, R9
+	VMOVD        BX, X2
+	VPBROADCASTD X2, Y3
+	VMOVD        R9, X2
+	VPBROADCASTD X2, Y2
+	VPADDD       iota<>+0(SB), Y3, Y3
+	VMOVAPS      Y0, Y5
+	VMOVAPS      Y1, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y4
+	VPSRLQ       $0x20, Y3, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
+	VPMULLD      wordd2511f53<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y7, Y4, Y7
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y8
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y4, Y8, Y4
+	VPBROADCASTD (DX), Y8
+	VPXOR        Y2, Y4, Y4
+	VPXOR        Y8, Y4, Y4
+	VPBROADCASTD 40(DX), Y2
+	VPXOR        Y6, Y7, Y7
+	VPXOR        Y2, Y7, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y6, Y6
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y6, Y2, Y6
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y8
+	VPSRLQ       $0x20, Y7, Y2
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y2
+	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y2, Y8, Y2
+	VPBROADCASTD 4(DX), Y8
+	VPXOR        Y5, Y2, Y2
+	VPXOR        Y8, Y2, Y2
+	VPBROADCASTD 44(DX), Y5
+	VPXOR        Y3, Y6, Y6
+	VPXOR        Y5, Y6, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y2, Y3
+	VPSRLQ       $0x20, Y2, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
+	VPSHUFD      $0xf5, Y3, Y3
+	VPBLENDD     $0xaa, Y5, Y3, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y8
+	VPSRLQ       $0x20, Y6, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y3
+	VPMULLD      wordcd9e8d57<>+0(SB), Y6, Y6
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y3, Y8, Y3
+	VPBROADCASTD 8(DX), Y8
+	VPXOR        Y7, Y3, Y3
+	VPXOR        Y8, Y3, Y3
+	VPBROADCASTD 48(DX), Y7
+	VPXOR        Y4, Y5, Y5
+	VPXOR        Y7, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y4
+	VPSRLQ       $0x20, Y3, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
+	VPMULLD      wordd2511f53<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y7, Y4, Y7
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y8
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y4, Y8, Y4
+	VPBROADCASTD 12(DX), Y8
+	VPXOR        Y6, Y4, Y4
+	VPXOR        Y8, Y4, Y4
+	VPBROADCASTD 52(DX), Y6
+	VPXOR        Y2, Y7, Y7
+	VPXOR        Y6, Y7, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y6, Y6
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y6, Y2, Y6
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y8
+	VPSRLQ       $0x20, Y7, Y2
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y2
+	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y2, Y8, Y2
+	VPBROADCASTD 16(DX), Y8
+	VPXOR        Y5, Y2, Y2
+	VPXOR        Y8, Y2, Y2
+	VPBROADCASTD 56(DX), Y5
+	VPXOR        Y3, Y6, Y6
+	VPXOR        Y5, Y6, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y2, Y3
+	VPSRLQ       $0x20, Y2, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
+	VPSHUFD      $0xf5, Y3, Y3
+	VPBLENDD     $0xaa, Y5, Y3, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y8
+	VPSRLQ       $0x20, Y6, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y3
+	VPMULLD      wordcd9e8d57<>+0(SB), Y6, Y6
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y3, Y8, Y3
+	VPBROADCASTD 20(DX), Y8
+	VPXOR        Y7, Y3, Y3
+	VPXOR        Y8, Y3, Y3
+	VPBROADCASTD 60(DX), Y7
+	VPXOR        Y4, Y5, Y5
+	VPXOR        Y7, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y4
+	VPSRLQ       $0x20, Y3, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y7, Y7
+	VPMULLD      wordd2511f53<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y7, Y4, Y7
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y8
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y4, Y8, Y4
+	VPBROADCASTD 24(DX), Y8
+	VPXOR        Y6, Y4, Y4
+	VPXOR        Y8, Y4, Y4
+	VPBROADCASTD 64(DX), Y6
+	VPXOR        Y2, Y7, Y7
+	VPXOR        Y6, Y7, Y7
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y6, Y6
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y6, Y2, Y6
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y7, Y8
+	VPSRLQ       $0x20, Y7, Y2
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y2
+	VPMULLD      wordcd9e8d57<>+0(SB), Y7, Y7
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y2, Y8, Y2
+	VPBROADCASTD 28(DX), Y8
+	VPXOR        Y5, Y2, Y2
+	VPXOR        Y8, Y2, Y2
+	VPBROADCASTD 68(DX), Y5
+	VPXOR        Y3, Y6, Y6
+	VPXOR        Y5, Y6, Y6
+	VPMULUDQ     wordd2511f53<>+0(SB), Y2, Y5
+	VPSRLQ       $0x20, Y2, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
+	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
+	VPSHUFD      $0xf5, Y5, Y5
+	VPBLENDD     $0xaa, Y3, Y5, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y6, Y8
+	VPSRLQ       $0x20, Y6, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y5
+	VPMULLD      wordcd9e8d57<>+0(SB), Y6, Y6
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y5, Y8, Y5
+	VPBROADCASTD 32(DX), Y8
+	VPXOR        Y7, Y5, Y5
+	VPXOR        Y8, Y5, Y5
+	VPBROADCASTD 72(DX), Y7
+	VPXOR        Y4, Y3, Y3
+	VPXOR        Y7, Y3, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y7
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y7, Y7
+	VPBLENDD     $0xaa, Y4, Y7, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y7
+	VPSRLQ       $0x20, Y3, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y7, Y7
+	VPBLENDD     $0xaa, Y8, Y7, Y8
+	VPBROADCASTD 36(DX), Y7
+	VPXOR        Y6, Y8, Y8
+	VPXOR        Y7, Y8, Y8
+	VPBROADCASTD 76(DX), Y6
+	VPXOR        Y2, Y4, Y4
+	VPXOR        Y6, Y4, Y4
+	VMOVAPS      Y8, Y2
+	VMOVAPS      Y3, Y3
+	VMOVAPS      Y4, Y4
+	VMOVAPS      Y5, Y5
+
+loop:
+	TESTQ        CX, CX
+	JZ           done
+	VMOVAPS      Y2, Y2
+	VMOVAPS      Y3, Y3
+	VMOVAPS      Y4, Y6
+	VMOVAPS      Y5, Y7
+	MOVL         R8, BX
+	MOVQ         R8, R9
+	SHRQ         $0x20, R9
+	VMOVD        BX, X4
+	VPBROADCASTD X4, Y5
+	VMOVD        R9, X4
+	VPBROADCASTD X4, Y8
+	VPADDD       iota<>+32(SB), Y5, Y5
+	VMOVAPS      Y0, Y11
+	VMOVAPS      Y1, Y10
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y4
+	VPSRLQ       $0x20, Y5, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y9, Y4, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y12
+	VPSRLQ       $0x20, Y11, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y11, Y11
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y4, Y12, Y4
+	VPBROADCASTD (DX), Y12
+	VPXOR        Y8, Y4, Y4
+	VPXOR        Y12, Y4, Y4
+	VPBROADCASTD 40(DX), Y8
+	VPXOR        Y10, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y8
+	VPSRLQ       $0x20, Y4, Y10
+	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y10
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y10, Y8, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y12
+	VPSRLQ       $0x20, Y9, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y8, Y12, Y8
+	VPBROADCASTD 4(DX), Y12
+	VPXOR        Y11, Y8, Y8
+	VPXOR        Y12, Y8, Y8
+	VPBROADCASTD 44(DX), Y11
+	VPXOR        Y5, Y10, Y10
+	VPXOR        Y11, Y10, Y10
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y5
+	VPSRLQ       $0x20, Y8, Y11
+	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y11
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y5, Y5
+	VPBLENDD     $0xaa, Y11, Y5, Y11
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y12
+	VPSRLQ       $0x20, Y10, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y5
+	VPMULLD      wordcd9e8d57<>+0(SB), Y10, Y10
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y5, Y12, Y5
+	VPBROADCASTD 8(DX), Y12
+	VPXOR        Y9, Y5, Y5
+	VPXOR        Y12, Y5, Y5
+	VPBROADCASTD 48(DX), Y9
+	VPXOR        Y4, Y11, Y11
+	VPXOR        Y9, Y11, Y11
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y4
+	VPSRLQ       $0x20, Y5, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y9, Y4, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y12
+	VPSRLQ       $0x20, Y11, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y11, Y11
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y4, Y12, Y4
+	VPBROADCASTD 12(DX), Y12
+	VPXOR        Y10, Y4, Y4
+	VPXOR        Y12, Y4, Y4
+	VPBROADCASTD 52(DX), Y10
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y10
+	VPSRLQ       $0x20, Y4, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y8
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y8, Y10, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y12
+	VPSRLQ       $0x20, Y9, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y10
+	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y10, Y12, Y10
+	VPBROADCASTD 16(DX), Y12
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y12, Y10, Y10
+	VPBROADCASTD 56(DX), Y11
+	VPXOR        Y5, Y8, Y8
+	VPXOR        Y11, Y8, Y8
+	VMOVUPS      wordffffffff<>+0(SB), Y5
+	VPXOR        Y5, Y2, Y5
+	VPMINUD      word3fffffff<>+0(SB), Y2, Y11
+	VPCMPEQD     Y2, Y11, Y11
+	VPCMPEQD     Y12, Y12, Y12
+	VPXOR        Y11, Y12, Y12
+	VPXOR        Y12, Y2, Y2
+	VPAND        word0000ffff<>+0(SB), Y2, Y12
+	VPSRLD       $0x10, Y2, Y2
+	VCVTDQ2PS    Y12, Y12
+	VCVTDQ2PS    Y2, Y2
+	VFMADD132PS  word47800000<>+0(SB), Y12, Y2
+	VMULPS       word2f800000<>+0(SB), Y2, Y2
+	VADDPS       word2f000000<>+0(SB), Y2, Y2
+	VPSUBD       word3f400000<>+0(SB), Y2, Y12
+	VPAND        word007fffff<>+0(SB), Y12, Y13
+	VPADDD       word3f400000<>+0(SB), Y13, Y13
+	VPSRAD       $0x17, Y12, Y12
+	VSUBPS       word3f800000<>+0(SB), Y13, Y13
+	VCVTDQ2PS    Y12, Y12
+	VANDNPS      Y12, Y11, Y12
+	VXORPS       word80000000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y11, Y2, Y13, Y2
+	VMULPS       Y2, Y2, Y11
+	VMULPS       wordbe7ff676<>+0(SB), Y2, Y14
+	VADDPS       word3eaaaad9<>+0(SB), Y14, Y14
+	VMULPS       wordbe2beae1<>+0(SB), Y2, Y13
+	VADDPS       word3e4c9e74<>+0(SB), Y13, Y13
+	VMULPS       wordbdf818f6<>+0(SB), Y2, Y15
+	VADDPS       word3e189f19<>+0(SB), Y15, Y15
+	VMULPS       Y11, Y13, Y13
+	VADDPS       Y13, Y14, Y14
+	VMULPS       word3d63b9ef<>+0(SB), Y11, Y13
+	VADDPS       Y13, Y15, Y15
+	VMULPS       Y11, Y11, Y13
+	VMULPS       Y13, Y15, Y15
+	VADDPS       Y15, Y14, Y14
+	VMOVUPS      word3f000000<>+0(SB), Y13
+	VMULPS       Y14, Y2, Y14
+	VSUBPS       Y14, Y13, Y14
+	VMULPS       Y11, Y14, Y14
+	VSUBPS       Y2, Y14, Y14
+	VMULPS       word3f317218<>+0(SB), Y12, Y12
+	VSUBPS       Y12, Y14, Y14
+	VPMINUD      word3fffffff<>+0(SB), Y5, Y2
+	VPCMPEQD     Y5, Y2, Y2
+	VPCMPEQD     Y11, Y11, Y11
+	VPXOR        Y2, Y11, Y11
+	VPXOR        Y11, Y5, Y5
+	VPAND        word0000ffff<>+0(SB), Y5, Y11
+	VPSRLD       $0x10, Y5, Y5
+	VCVTDQ2PS    Y11, Y11
+	VCVTDQ2PS    Y5, Y5
+	VFMADD132PS  word47800000<>+0(SB), Y11, Y5
+	VMULPS       word2f800000<>+0(SB), Y5, Y5
+	VADDPS       word2f000000<>+0(SB), Y5, Y5
+	VPSUBD       word3f400000<>+0(SB), Y5, Y11
+	VPAND        word007fffff<>+0(SB), Y11, Y12
+	VPADDD       word3f400000<>+0(SB), Y12, Y12
+	VPSRAD       $0x17, Y11, Y11
+	VSUBPS       word3f800000<>+0(SB), Y12, Y12
+	VCVTDQ2PS    Y11, Y11
+	VANDNPS      Y11, Y2, Y11
+	VXORPS       word80000000<>+0(SB), Y5, Y5
+	VBLENDVPS    Y2, Y5, Y12, Y2
+	VMULPS       Y2, Y2, Y5
+	VMULPS       wordbe7ff676<>+0(SB), Y2, Y13
+	VADDPS       word3eaaaad9<>+0(SB), Y13, Y13
+	VMULPS       wordbe2beae1<>+0(SB), Y2, Y12
+	VADDPS       word3e4c9e74<>+0(SB), Y12, Y12
+	VMULPS       wordbdf818f6<>+0(SB), Y2, Y15
+	VADDPS       word3e189f19<>+0(SB), Y15, Y15
+	VMULPS       Y5, Y12, Y12
+	VADDPS       Y12, Y13, Y13
+	VMULPS       word3d63b9ef<>+0(SB), Y5, Y12
+	VADDPS       Y12, Y15, Y15
+	VMULPS       Y5, Y5, Y12
+	VMULPS       Y12, Y15, Y15
+	VADDPS       Y15, Y13, Y13
+	VMOVUPS      word3f000000<>+0(SB), Y12
+	VMULPS       Y13, Y2, Y13
+	VSUBPS       Y13, Y12, Y13
+	VMULPS       Y5, Y13, Y13
+	VSUBPS       Y2, Y13, Y13
+	VMULPS       word3f317218<>+0(SB), Y11, Y11
+	VSUBPS       Y11, Y13, Y13
+	VSUBPS       Y14, Y13, Y14
+	VMOVUPS      Y14, (AX)
+	VMOVUPS      wordffffffff<>+0(SB), Y2
+	VPXOR        Y2, Y3, Y2
+	VPMINUD      word3fffffff<>+0(SB), Y3, Y5
+	VPCMPEQD     Y3, Y5, Y5
+	VPCMPEQD     Y11, Y11, Y11
+	VPXOR        Y5, Y11, Y11
+	VPXOR        Y11, Y3, Y3
+	VPAND        word0000ffff<>+0(SB), Y3, Y11
+	VPSRLD       $0x10, Y3, Y3
+	VCVTDQ2PS    Y11, Y11
+	VCVTDQ2PS    Y3, Y3
+	VFMADD132PS  word47800000<>+0(SB), Y11, Y3
+	VMULPS       word2f800000<>+0(SB), Y3, Y3
+	VADDPS       word2f000000<>+0(SB), Y3, Y3
+	VPSUBD       word3f400000<>+0(SB), Y3, Y11
+	VPAND        word007fffff<>+0(SB), Y11, Y12
+	VPADDD       word3f400000<>+0(SB), Y12, Y12
+	VPSRAD       $0x17, Y11, Y11
+	VSUBPS       word3f800000<>+0(SB), Y12, Y12
+	VCVTDQ2PS    Y11, Y11
+	VANDNPS      Y11, Y5, Y11
+	VXORPS       word80000000<>+0(SB), Y3, Y3
+	VBLENDVPS    Y5, Y3, Y12, Y3
+	VMULPS       Y3, Y3, Y5
+	VMULPS       wordbe7ff676<>+0(SB), Y3, Y13
+	VADDPS       word3eaaaad9<>+0(SB), Y13, Y13
+	VMULPS       wordbe2beae1<>+0(SB), Y3, Y12
+	VADDPS       word3e4c9e74<>+0(SB), Y12, Y12
+	VMULPS       wordbdf818f6<>+0(SB), Y3, Y14
+	VADDPS       word3e189f19<>+0(SB), Y14, Y14
+	VMULPS       Y5, Y12, Y12
+	VADDPS       Y12, Y13, Y13
+	VMULPS       word3d63b9ef<>+0(SB), Y5, Y12
+	VADDPS       Y12, Y14, Y14
+	VMULPS       Y5, Y5, Y12
+	VMULPS       Y12, Y14, Y14
+	VADDPS       Y14, Y13, Y13
+	VMOVUPS      word3f000000<>+0(SB), Y12
+	VMULPS       Y13, Y3, Y13
+	VSUBPS       Y13, Y12, Y13
+	VMULPS       Y5, Y13, Y13
+	VSUBPS       Y3, Y13, Y13
+	VMULPS       word3f317218<>+0(SB), Y11, Y11
+	VSUBPS       Y11, Y13, Y13
+	VPMINUD      word3fffffff<>+0(SB), Y2, Y3
+	VPCMPEQD     Y2, Y3, Y3
+	VPCMPEQD     Y5, Y5, Y5
+	VPXOR        Y3, Y5, Y5
+	VPXOR        Y5, Y2, Y2
+	VPAND        word0000ffff<>+0(SB), Y2, Y5
+	VPSRLD       $0x10, Y2, Y2
+	VCVTDQ2PS    Y5, Y5
+	VCVTDQ2PS    Y2, Y2
+	VFMADD132PS  word47800000<>+0(SB), Y5, Y2
+	VMULPS       word2f800000<>+0(SB), Y2, Y2
+	VADDPS       word2f000000<>+0(SB), Y2, Y2
+	VPSUBD       word3f400000<>+0(SB), Y2, Y5
+	VPAND        word007fffff<>+0(SB), Y5, Y11
+	VPADDD       word3f400000<>+0(SB), Y11, Y11
+	VPSRAD       $0x17, Y5, Y5
+	VSUBPS       word3f800000<>+0(SB), Y11, Y11
+	VCVTDQ2PS    Y5, Y5
+	VANDNPS      Y5, Y3, Y5
+	VXORPS       word80000000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y3, Y2, Y11, Y2
+	VMULPS       Y2, Y2, Y3
+	VMULPS       wordbe7ff676<>+0(SB), Y2, Y12
+	VADDPS       word3eaaaad9<>+0(SB), Y12, Y12
+	VMULPS       wordbe2beae1<>+0(SB), Y2, Y11
+	VADDPS       word3e4c9e74<>+0(SB), Y11, Y11
+	VMULPS       wordbdf818f6<>+0(SB), Y2, Y14
+	VADDPS       word3e189f19<>+0(SB), Y14, Y14
+	VMULPS       Y3, Y11, Y11
+	VADDPS       Y11, Y12, Y12
+	VMULPS       word3d63b9ef<>+0(SB), Y3, Y11
+	VADDPS       Y11, Y14, Y14
+	VMULPS       Y3, Y3, Y11
+	VMULPS       Y11, Y14, Y14
+	VADDPS       Y14, Y12, Y12
+	VMOVUPS      word3f000000<>+0(SB), Y11
+	VMULPS       Y12, Y2, Y12
+	VSUBPS       Y12, Y11, Y12
+	VMULPS       Y3, Y12, Y12
+	VSUBPS       Y2, Y12, Y12
+	VMULPS       word3f317218<>+0(SB), Y5, Y5
+	VSUBPS       Y5, Y12, Y12
+	VSUBPS       Y13, Y12, Y13
+	VMOVUPS      Y13, 64(AX)
+	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y3
+	VPSRLQ       $0x20, Y10, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y10, Y2
+	VPSHUFD      $0xf5, Y3, Y3
+	VPBLENDD     $0xaa, Y5, Y3, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y10
+	VPSRLQ       $0x20, Y8, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y3
+	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y3, Y10, Y3
+	VPBROADCASTD 20(DX), Y10
+	VPXOR        Y9, Y3, Y3
+	VPXOR        Y10, Y3, Y3
+	VPBROADCASTD 60(DX), Y9
+	VPXOR        Y4, Y5, Y5
+	VPXOR        Y9, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y4
+	VPSRLQ       $0x20, Y3, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y9, Y4, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y10
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y4, Y10, Y4
+	VPBROADCASTD 24(DX), Y10
+	VPXOR        Y8, Y4, Y4
+	VPXOR        Y10, Y4, Y4
+	VPBROADCASTD 64(DX), Y8
+	VPXOR        Y2, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y8
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y10
+	VPSRLQ       $0x20, Y9, Y2
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y2
+	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y2, Y10, Y2
+	VPBROADCASTD 28(DX), Y10
+	VPXOR        Y5, Y2, Y2
+	VPXOR        Y10, Y2, Y2
+	VPBROADCASTD 68(DX), Y5
+	VPXOR        Y3, Y8, Y8
+	VPXOR        Y5, Y8, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y2, Y5
+	VPSRLQ       $0x20, Y2, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
+	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
+	VPSHUFD      $0xf5, Y5, Y5
+	VPBLENDD     $0xaa, Y3, Y5, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y10
+	VPSRLQ       $0x20, Y8, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y5
+	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y5, Y10, Y5
+	VPBROADCASTD 32(DX), Y10
+	VPXOR        Y9, Y5, Y5
+	VPXOR        Y10, Y5, Y5
+	VPBROADCASTD 72(DX), Y9
+	VPXOR        Y4, Y3, Y3
+	VPXOR        Y9, Y3, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y9
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y9, Y9
+	VPBLENDD     $0xaa, Y4, Y9, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y9
+	VPSRLQ       $0x20, Y3, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y10
+	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y9, Y9
+	VPBLENDD     $0xaa, Y10, Y9, Y10
+	VPBROADCASTD 36(DX), Y9
+	VPXOR        Y8, Y10, Y10
+	VPXOR        Y9, Y10, Y10
+	VPBROADCASTD 76(DX), Y8
+	VPXOR        Y2, Y4, Y4
+	VPXOR        Y8, Y4, Y4
+	VMOVAPS      Y10, Y2
+	VMOVAPS      Y3, Y3
+	VMOVAPS      Y4, Y4
+	VMOVAPS      Y5, Y5
+	VMOVUPS      wordffffffff<>+0(SB), Y8
+	VPXOR        Y8, Y6, Y8
+	VPMINUD      word3fffffff<>+0(SB), Y6, Y9
+	VPCMPEQD     Y6, Y9, Y9
+	VPCMPEQD     Y10, Y10, Y10
+	VPXOR        Y9, Y10, Y10
+	VPXOR        Y10, Y6, Y6
+	VPAND        word0000ffff<>+0(SB), Y6, Y10
+	VPSRLD       $0x10, Y6, Y6
+	VCVTDQ2PS    Y10, Y10
+	VCVTDQ2PS    Y6, Y6
+	VFMADD132PS  word47800000<>+0(SB), Y10, Y6
+	VMULPS       word2f800000<>+0(SB), Y6, Y6
+	VADDPS       word2f000000<>+0(SB), Y6, Y6
+	VPSUBD       word3f400000<>+0(SB), Y6, Y10
+	VPAND        word007fffff<>+0(SB), Y10, Y11
+	VPADDD       word3f400000<>+0(SB), Y11, Y11
+	VPSRAD       $0x17, Y10, Y10
+	VSUBPS       word3f800000<>+0(SB), Y11, Y11
+	VCVTDQ2PS    Y10, Y10
+	VANDNPS      Y10, Y9, Y10
+	VXORPS       word80000000<>+0(SB), Y6, Y6
+	VBLENDVPS    Y9, Y6, Y11, Y6
+	VMULPS       Y6, Y6, Y9
+	VMULPS       wordbe7ff676<>+0(SB), Y6, Y12
+	VADDPS       word3eaaaad9<>+0(SB), Y12, Y12
+	VMULPS       wordbe2beae1<>+0(SB), Y6, Y11
+	VADDPS       word3e4c9e74<>+0(SB), Y11, Y11
+	VMULPS       wordbdf818f6<>+0(SB), Y6, Y13
+	VADDPS       word3e189f19<>+0(SB), Y13, Y13
+	VMULPS       Y9, Y11, Y11
+	VADDPS       Y11, Y12, Y12
+	VMULPS       word3d63b9ef<>+0(SB), Y9, Y11
+	VADDPS       Y11, Y13, Y13
+	VMULPS       Y9, Y9, Y11
+	VMULPS       Y11, Y13, Y13
+	VADDPS       Y13, Y12, Y12
+	VMOVUPS      word3f000000<>+0(SB), Y11
+	VMULPS       Y12, Y6, Y12
+	VSUBPS       Y12, Y11, Y12
+	VMULPS       Y9, Y12, Y12
+	VSUBPS       Y6, Y12, Y12
+	VMULPS       word3f317218<>+0(SB), Y10, Y10
+	VSUBPS       Y10, Y12, Y12
+	VPMINUD      word3fffffff<>+0(SB), Y8, Y6
+	VPCMPEQD     Y8, Y6, Y6
+	VPCMPEQD     Y9, Y9, Y9
+	VPXOR        Y6, Y9, Y9
+	VPXOR        Y9, Y8, Y8
+	VPAND        word0000ffff<>+0(SB), Y8, Y9
+	VPSRLD       $0x10, Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VCVTDQ2PS    Y8, Y8
+	VFMADD132PS  word47800000<>+0(SB), Y9, Y8
+	VMULPS       word2f800000<>+0(SB), Y8, Y8
+	VADDPS       word2f000000<>+0(SB), Y8, Y8
+	VPSUBD       word3f400000<>+0(SB), Y8, Y9
+	VPAND        word007fffff<>+0(SB), Y9, Y10
+	VPADDD       word3f400000<>+0(SB), Y10, Y10
+	VPSRAD       $0x17, Y9, Y9
+	VSUBPS       word3f800000<>+0(SB), Y10, Y10
+	VCVTDQ2PS    Y9, Y9
+	VANDNPS      Y9, Y6, Y9
+	VXORPS       word80000000<>+0(SB), Y8, Y8
+	VBLENDVPS    Y6, Y8, Y10, Y6
+	VMULPS       Y6, Y6, Y8
+	VMULPS       wordbe7ff676<>+0(SB), Y6, Y11
+	VADDPS       word3eaaaad9<>+0(SB), Y11, Y11
+	VMULPS       wordbe2beae1<>+0(SB), Y6, Y10
+	VADDPS       word3e4c9e74<>+0(SB), Y10, Y10
+	VMULPS       wordbdf818f6<>+0(SB), Y6, Y13
+	VADDPS       word3e189f19<>+0(SB), Y13, Y13
+	VMULPS       Y8, Y10, Y10
+	VADDPS       Y10, Y11, Y11
+	VMULPS       word3d63b9ef<>+0(SB), Y8, Y10
+	VADDPS       Y10, Y13, Y13
+	VMULPS       Y8, Y8, Y10
+	VMULPS       Y10, Y13, Y13
+	VADDPS       Y13, Y11, Y11
+	VMOVUPS      word3f000000<>+0(SB), Y10
+	VMULPS       Y11, Y6, Y11
+	VSUBPS       Y11, Y10, Y11
+	VMULPS       Y8, Y11, Y11
+	VSUBPS       Y6, Y11, Y11
+	VMULPS       word3f317218<>+0(SB), Y9, Y9
+	VSUBPS       Y9, Y11, Y11
+	VSUBPS       Y12, Y11, Y12
+	VMOVUPS      Y12, 128(AX)
+	VMOVUPS      wordffffffff<>+0(SB), Y6
+	VPXOR        Y6, Y7, Y6
+	VPMINUD      word3fffffff<>+0(SB), Y7, Y8
+	VPCMPEQD     Y7, Y8, Y8
+	VPCMPEQD     Y9, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y9, Y7, Y7
+	VPAND        word0000ffff<>+0(SB), Y7, Y9
+	VPSRLD       $0x10, Y7, Y7
+	VCVTDQ2PS    Y9, Y9
+	VCVTDQ2PS    Y7, Y7
+	VFMADD132PS  word47800000<>+0(SB), Y9, Y7
+	VMULPS       word2f800000<>+0(SB), Y7, Y7
+	VADDPS       word2f000000<>+0(SB), Y7, Y7
+	VPSUBD       word3f400000<>+0(SB), Y7, Y9
+	VPAND        word007fffff<>+0(SB), Y9, Y10
+	VPADDD       word3f400000<>+0(SB), Y10, Y10
+	VPSRAD       $0x17, Y9, Y9
+	VSUBPS       word3f800000<>+0(SB), Y10, Y10
+	VCVTDQ2PS    Y9, Y9
+	VANDNPS      Y9, Y8, Y9
+	VXORPS       word80000000<>+0(SB), Y7, Y7
+	VBLENDVPS    Y8, Y7, Y10, Y7
+	VMULPS       Y7, Y7, Y8
+	VMULPS       wordbe7ff676<>+0(SB), Y7, Y11
+	VADDPS       word3eaaaad9<>+0(SB), Y11, Y11
+	VMULPS       wordbe2beae1<>+0(SB), Y7, Y10
+	VADDPS       word3e4c9e74<>+0(SB), Y10, Y10
+	VMULPS       wordbdf818f6<>+0(SB), Y7, Y12
+	VADDPS       word3e189f19<>+0(SB), Y12, Y12
+	VMULPS       Y8, Y10, Y10
+	VADDPS       Y10, Y11, Y11
+	VMULPS       word3d63b9ef<>+0(SB), Y8, Y10
+	VADDPS       Y10, Y12, Y12
+	VMULPS       Y8, Y8, Y10
+	VMULPS       Y10, Y12, Y12
+	VADDPS       Y12, Y11, Y11
+	VMOVUPS      word3f000000<>+0(SB), Y10
+	VMULPS       Y11, Y7, Y11
+	VSUBPS       Y11, Y10, Y11
+	VMULPS       Y8, Y11, Y11
+	VSUBPS       Y7, Y11, Y11
+	VMULPS       word3f317218<>+0(SB), Y9, Y9
+	VSUBPS       Y9, Y11, Y11
+	VPMINUD      word3fffffff<>+0(SB), Y6, Y7
+	VPCMPEQD     Y6, Y7, Y7
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y7, Y8, Y8
+	VPXOR        Y8, Y6, Y6
+	VPAND        word0000ffff<>+0(SB), Y6, Y8
+	VPSRLD       $0x10, Y6, Y6
+	VCVTDQ2PS    Y8, Y8
+	VCVTDQ2PS    Y6, Y6
+	VFMADD132PS  word47800000<>+0(SB), Y8, Y6
+	VMULPS       word2f800000<>+0(SB), Y6, Y6
+	VADDPS       word2f000000<>+0(SB), Y6, Y6
+	VPSUBD       word3f400000<>+0(SB), Y6, Y8
+	VPAND        word007fffff<>+0(SB), Y8, Y9
+	VPADDD       word3f400000<>+0(SB), Y9, Y9
+	VPSRAD       $0x17, Y8, Y8
+	VSUBPS       word3f800000<>+0(SB), Y9, Y9
+	VCVTDQ2PS    Y8, Y8
+	VANDNPS      Y8, Y7, Y8
+	VXORPS       word80000000<>+0(SB), Y6, Y6
+	VBLENDVPS    Y7, Y6, Y9, Y6
+	VMULPS       Y6, Y6, Y7
+	VMULPS       wordbe7ff676<>+0(SB), Y6, Y10
+	VADDPS       word3eaaaad9<>+0(SB), Y10, Y10
+	VMULPS       wordbe2beae1<>+0(SB), Y6, Y9
+	VADDPS       word3e4c9e74<>+0(SB), Y9, Y9
+	VMULPS       wordbdf818f6<>+0(SB), Y6, Y12
+	VADDPS       word3e189f19<>+0(SB), Y12, Y12
+	VMULPS       Y7, Y9, Y9
+	VADDPS       Y9, Y10, Y10
+	VMULPS       word3d63b9ef<>+0(SB), Y7, Y9
+	VADDPS       Y9, Y12, Y12
+	VMULPS       Y7, Y7, Y9
+	VMULPS       Y9, Y12, Y12
+	VADDPS       Y12, Y10, Y10
+	VMOVUPS      word3f000000<>+0(SB), Y9
+	VMULPS       Y10, Y6, Y10
+	VSUBPS       Y10, Y9, Y10
+	VMULPS       Y7, Y10, Y10
+	VSUBPS       Y6, Y10, Y10
+	VMULPS       word3f317218<>+0(SB), Y8, Y8
+	VSUBPS       Y8, Y10, Y10
+	VSUBPS       Y11, Y10, Y11
+	VMOVUPS      Y11, 192(AX)
+	VMOVAPS      Y2, Y2
+	VMOVAPS      Y3, Y3
+	VMOVAPS      Y4, Y6
+	VMOVAPS      Y5, Y7
+	ADDQ         $0x10, R8
+	MOVL         R8, BX
+	MOVQ         R8, R9
+	SHRQ         $0x20, R9
+	VMOVD        BX, X4
+	VPBROADCASTD X4, Y5
+	VMOVD        R9, X4
+	VPBROADCASTD X4, Y8
+	VPADDD       iota<>+0(SB), Y5, Y5
+	VMOVAPS      Y0, Y11
+	VMOVAPS      Y1, Y10
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y4
+	VPSRLQ       $0x20, Y5, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y9, Y4, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y12
+	VPSRLQ       $0x20, Y11, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y11, Y11
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y4, Y12, Y4
+	VPBROADCASTD (DX), Y12
+	VPXOR        Y8, Y4, Y4
+	VPXOR        Y12, Y4, Y4
+	VPBROADCASTD 40(DX), Y8
+	VPXOR        Y10, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y8
+	VPSRLQ       $0x20, Y4, Y10
+	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y10
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y8, Y8
+	VPBLENDD     $0xaa, Y10, Y8, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y12
+	VPSRLQ       $0x20, Y9, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y8
+	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y8, Y12, Y8
+	VPBROADCASTD 4(DX), Y12
+	VPXOR        Y11, Y8, Y8
+	VPXOR        Y12, Y8, Y8
+	VPBROADCASTD 44(DX), Y11
+	VPXOR        Y5, Y10, Y10
+	VPXOR        Y11, Y10, Y10
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y5
+	VPSRLQ       $0x20, Y8, Y11
+	VPMULUDQ     wordd2511f53<>+0(SB), Y11, Y11
+	VPMULLD      wordd2511f53<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y5, Y5
+	VPBLENDD     $0xaa, Y11, Y5, Y11
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y12
+	VPSRLQ       $0x20, Y10, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y5
+	VPMULLD      wordcd9e8d57<>+0(SB), Y10, Y10
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y5, Y12, Y5
+	VPBROADCASTD 8(DX), Y12
+	VPXOR        Y9, Y5, Y5
+	VPXOR        Y12, Y5, Y5
+	VPBROADCASTD 48(DX), Y9
+	VPXOR        Y4, Y11, Y11
+	VPXOR        Y9, Y11, Y11
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y4
+	VPSRLQ       $0x20, Y5, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y9, Y4, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y11, Y12
+	VPSRLQ       $0x20, Y11, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y11, Y11
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y4, Y12, Y4
+	VPBROADCASTD 12(DX), Y12
+	VPXOR        Y10, Y4, Y4
+	VPXOR        Y12, Y4, Y4
+	VPBROADCASTD 52(DX), Y10
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y10
+	VPSRLQ       $0x20, Y4, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y8
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y8, Y10, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y12
+	VPSRLQ       $0x20, Y9, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y10
+	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y12, Y12
+	VPBLENDD     $0xaa, Y10, Y12, Y10
+	VPBROADCASTD 16(DX), Y12
+	VPXOR        Y11, Y10, Y10
+	VPXOR        Y12, Y10, Y10
+	VPBROADCASTD 56(DX), Y11
+	VPXOR        Y5, Y8, Y8
+	VPXOR        Y11, Y8, Y8
+	VMOVUPS      wordffffffff<>+0(SB), Y5
+	VPXOR        Y5, Y2, Y5
+	VPMINUD      word3fffffff<>+0(SB), Y2, Y11
+	VPCMPEQD     Y2, Y11, Y11
+	VPCMPEQD     Y12, Y12, Y12
+	VPXOR        Y11, Y12, Y12
+	VPXOR        Y12, Y2, Y2
+	VPAND        word0000ffff<>+0(SB), Y2, Y12
+	VPSRLD       $0x10, Y2, Y2
+	VCVTDQ2PS    Y12, Y12
+	VCVTDQ2PS    Y2, Y2
+	VFMADD132PS  word47800000<>+0(SB), Y12, Y2
+	VMULPS       word2f800000<>+0(SB), Y2, Y2
+	VADDPS       word2f000000<>+0(SB), Y2, Y2
+	VPSUBD       word3f400000<>+0(SB), Y2, Y12
+	VPAND        word007fffff<>+0(SB), Y12, Y13
+	VPADDD       word3f400000<>+0(SB), Y13, Y13
+	VPSRAD       $0x17, Y12, Y12
+	VSUBPS       word3f800000<>+0(SB), Y13, Y13
+	VCVTDQ2PS    Y12, Y12
+	VANDNPS      Y12, Y11, Y12
+	VXORPS       word80000000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y11, Y2, Y13, Y2
+	VMULPS       Y2, Y2, Y11
+	VMULPS       wordbe7ff676<>+0(SB), Y2, Y14
+	VADDPS       word3eaaaad9<>+0(SB), Y14, Y14
+	VMULPS       wordbe2beae1<>+0(SB), Y2, Y13
+	VADDPS       word3e4c9e74<>+0(SB), Y13, Y13
+	VMULPS       wordbdf818f6<>+0(SB), Y2, Y15
+	VADDPS       word3e189f19<>+0(SB), Y15, Y15
+	VMULPS       Y11, Y13, Y13
+	VADDPS       Y13, Y14, Y14
+	VMULPS       word3d63b9ef<>+0(SB), Y11, Y13
+	VADDPS       Y13, Y15, Y15
+	VMULPS       Y11, Y11, Y13
+	VMULPS       Y13, Y15, Y15
+	VADDPS       Y15, Y14, Y14
+	VMOVUPS      word3f000000<>+0(SB), Y13
+	VMULPS       Y14, Y2, Y14
+	VSUBPS       Y14, Y13, Y14
+	VMULPS       Y11, Y14, Y14
+	VSUBPS       Y2, Y14, Y14
+	VMULPS       word3f317218<>+0(SB), Y12, Y12
+	VSUBPS       Y12, Y14, Y14
+	VPMINUD      word3fffffff<>+0(SB), Y5, Y2
+	VPCMPEQD     Y5, Y2, Y2
+	VPCMPEQD     Y11, Y11, Y11
+	VPXOR        Y2, Y11, Y11
+	VPXOR        Y11, Y5, Y5
+	VPAND        word0000ffff<>+0(SB), Y5, Y11
+	VPSRLD       $0x10, Y5, Y5
+	VCVTDQ2PS    Y11, Y11
+	VCVTDQ2PS    Y5, Y5
+	VFMADD132PS  word47800000<>+0(SB), Y11, Y5
+	VMULPS       word2f800000<>+0(SB), Y5, Y5
+	VADDPS       word2f000000<>+0(SB), Y5, Y5
+	VPSUBD       word3f400000<>+0(SB), Y5, Y11
+	VPAND        word007fffff<>+0(SB), Y11, Y12
+	VPADDD       word3f400000<>+0(SB), Y12, Y12
+	VPSRAD       $0x17, Y11, Y11
+	VSUBPS       word3f800000<>+0(SB), Y12, Y12
+	VCVTDQ2PS    Y11, Y11
+	VANDNPS      Y11, Y2, Y11
+	VXORPS       word80000000<>+0(SB), Y5, Y5
+	VBLENDVPS    Y2, Y5, Y12, Y2
+	VMULPS       Y2, Y2, Y5
+	VMULPS       wordbe7ff676<>+0(SB), Y2, Y13
+	VADDPS       word3eaaaad9<>+0(SB), Y13, Y13
+	VMULPS       wordbe2beae1<>+0(SB), Y2, Y12
+	VADDPS       word3e4c9e74<>+0(SB), Y12, Y12
+	VMULPS       wordbdf818f6<>+0(SB), Y2, Y15
+	VADDPS       word3e189f19<>+0(SB), Y15, Y15
+	VMULPS       Y5, Y12, Y12
+	VADDPS       Y12, Y13, Y13
+	VMULPS       word3d63b9ef<>+0(SB), Y5, Y12
+	VADDPS       Y12, Y15, Y15
+	VMULPS       Y5, Y5, Y12
+	VMULPS       Y12, Y15, Y15
+	VADDPS       Y15, Y13, Y13
+	VMOVUPS      word3f000000<>+0(SB), Y12
+	VMULPS       Y13, Y2, Y13
+	VSUBPS       Y13, Y12, Y13
+	VMULPS       Y5, Y13, Y13
+	VSUBPS       Y2, Y13, Y13
+	VMULPS       word3f317218<>+0(SB), Y11, Y11
+	VSUBPS       Y11, Y13, Y13
+	VSUBPS       Y14, Y13, Y14
+	VMOVUPS      Y14, 32(AX)
+	VMOVUPS      wordffffffff<>+0(SB), Y2
+	VPXOR        Y2, Y3, Y2
+	VPMINUD      word3fffffff<>+0(SB), Y3, Y5
+	VPCMPEQD     Y3, Y5, Y5
+	VPCMPEQD     Y11, Y11, Y11
+	VPXOR        Y5, Y11, Y11
+	VPXOR        Y11, Y3, Y3
+	VPAND        word0000ffff<>+0(SB), Y3, Y11
+	VPSRLD       $0x10, Y3, Y3
+	VCVTDQ2PS    Y11, Y11
+	VCVTDQ2PS    Y3, Y3
+	VFMADD132PS  word47800000<>+0(SB), Y11, Y3
+	VMULPS       word2f800000<>+0(SB), Y3, Y3
+	VADDPS       word2f000000<>+0(SB), Y3, Y3
+	VPSUBD       word3f400000<>+0(SB), Y3, Y11
+	VPAND        word007fffff<>+0(SB), Y11, Y12
+	VPADDD       word3f400000<>+0(SB), Y12, Y12
+	VPSRAD       $0x17, Y11, Y11
+	VSUBPS       word3f800000<>+0(SB), Y12, Y12
+	VCVTDQ2PS    Y11, Y11
+	VANDNPS      Y11, Y5, Y11
+	VXORPS       word80000000<>+0(SB), Y3, Y3
+	VBLENDVPS    Y5, Y3, Y12, Y3
+	VMULPS       Y3, Y3, Y5
+	VMULPS       wordbe7ff676<>+0(SB), Y3, Y13
+	VADDPS       word3eaaaad9<>+0(SB), Y13, Y13
+	VMULPS       wordbe2beae1<>+0(SB), Y3, Y12
+	VADDPS       word3e4c9e74<>+0(SB), Y12, Y12
+	VMULPS       wordbdf818f6<>+0(SB), Y3, Y14
+	VADDPS       word3e189f19<>+0(SB), Y14, Y14
+	VMULPS       Y5, Y12, Y12
+	VADDPS       Y12, Y13, Y13
+	VMULPS       word3d63b9ef<>+0(SB), Y5, Y12
+	VADDPS       Y12, Y14, Y14
+	VMULPS       Y5, Y5, Y12
+	VMULPS       Y12, Y14, Y14
+	VADDPS       Y14, Y13, Y13
+	VMOVUPS      word3f000000<>+0(SB), Y12
+	VMULPS       Y13, Y3, Y13
+	VSUBPS       Y13, Y12, Y13
+	VMULPS       Y5, Y13, Y13
+	VSUBPS       Y3, Y13, Y13
+	VMULPS       word3f317218<>+0(SB), Y11, Y11
+	VSUBPS       Y11, Y13, Y13
+	VPMINUD      word3fffffff<>+0(SB), Y2, Y3
+	VPCMPEQD     Y2, Y3, Y3
+	VPCMPEQD     Y5, Y5, Y5
+	VPXOR        Y3, Y5, Y5
+	VPXOR        Y5, Y2, Y2
+	VPAND        word0000ffff<>+0(SB), Y2, Y5
+	VPSRLD       $0x10, Y2, Y2
+	VCVTDQ2PS    Y5, Y5
+	VCVTDQ2PS    Y2, Y2
+	VFMADD132PS  word47800000<>+0(SB), Y5, Y2
+	VMULPS       word2f800000<>+0(SB), Y2, Y2
+	VADDPS       word2f000000<>+0(SB), Y2, Y2
+	VPSUBD       word3f400000<>+0(SB), Y2, Y5
+	VPAND        word007fffff<>+0(SB), Y5, Y11
+	VPADDD       word3f400000<>+0(SB), Y11, Y11
+	VPSRAD       $0x17, Y5, Y5
+	VSUBPS       word3f800000<>+0(SB), Y11, Y11
+	VCVTDQ2PS    Y5, Y5
+	VANDNPS      Y5, Y3, Y5
+	VXORPS       word80000000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y3, Y2, Y11, Y2
+	VMULPS       Y2, Y2, Y3
+	VMULPS       wordbe7ff676<>+0(SB), Y2, Y12
+	VADDPS       word3eaaaad9<>+0(SB), Y12, Y12
+	VMULPS       wordbe2beae1<>+0(SB), Y2, Y11
+	VADDPS       word3e4c9e74<>+0(SB), Y11, Y11
+	VMULPS       wordbdf818f6<>+0(SB), Y2, Y14
+	VADDPS       word3e189f19<>+0(SB), Y14, Y14
+	VMULPS       Y3, Y11, Y11
+	VADDPS       Y11, Y12, Y12
+	VMULPS       word3d63b9ef<>+0(SB), Y3, Y11
+	VADDPS       Y11, Y14, Y14
+	VMULPS       Y3, Y3, Y11
+	VMULPS       Y11, Y14, Y14
+	VADDPS       Y14, Y12, Y12
+	VMOVUPS      word3f000000<>+0(SB), Y11
+	VMULPS       Y12, Y2, Y12
+	VSUBPS       Y12, Y11, Y12
+	VMULPS       Y3, Y12, Y12
+	VSUBPS       Y2, Y12, Y12
+	VMULPS       word3f317218<>+0(SB), Y5, Y5
+	VSUBPS       Y5, Y12, Y12
+	VSUBPS       Y13, Y12, Y13
+	VMOVUPS      Y13, 96(AX)
+	VPMULUDQ     wordd2511f53<>+0(SB), Y10, Y3
+	VPSRLQ       $0x20, Y10, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y5
+	VPMULLD      wordd2511f53<>+0(SB), Y10, Y2
+	VPSHUFD      $0xf5, Y3, Y3
+	VPBLENDD     $0xaa, Y5, Y3, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y10
+	VPSRLQ       $0x20, Y8, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y3
+	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y3, Y10, Y3
+	VPBROADCASTD 20(DX), Y10
+	VPXOR        Y9, Y3, Y3
+	VPXOR        Y10, Y3, Y3
+	VPBROADCASTD 60(DX), Y9
+	VPXOR        Y4, Y5, Y5
+	VPXOR        Y9, Y5, Y5
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y4
+	VPSRLQ       $0x20, Y3, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y9, Y9
+	VPMULLD      wordd2511f53<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y4, Y4
+	VPBLENDD     $0xaa, Y9, Y4, Y9
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y10
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y4, Y4
+	VPMULLD      wordcd9e8d57<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y4, Y10, Y4
+	VPBROADCASTD 24(DX), Y10
+	VPXOR        Y8, Y4, Y4
+	VPXOR        Y10, Y4, Y4
+	VPBROADCASTD 64(DX), Y8
+	VPXOR        Y2, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y2
+	VPSRLQ       $0x20, Y4, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y8, Y8
+	VPMULLD      wordd2511f53<>+0(SB), Y4, Y4
+	VPSHUFD      $0xf5, Y2, Y2
+	VPBLENDD     $0xaa, Y8, Y2, Y8
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y9, Y10
+	VPSRLQ       $0x20, Y9, Y2
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y2, Y2
+	VPMULLD      wordcd9e8d57<>+0(SB), Y9, Y9
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y2, Y10, Y2
+	VPBROADCASTD 28(DX), Y10
+	VPXOR        Y5, Y2, Y2
+	VPXOR        Y10, Y2, Y2
+	VPBROADCASTD 68(DX), Y5
+	VPXOR        Y3, Y8, Y8
+	VPXOR        Y5, Y8, Y8
+	VPMULUDQ     wordd2511f53<>+0(SB), Y2, Y5
+	VPSRLQ       $0x20, Y2, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y3, Y3
+	VPMULLD      wordd2511f53<>+0(SB), Y2, Y2
+	VPSHUFD      $0xf5, Y5, Y5
+	VPBLENDD     $0xaa, Y3, Y5, Y3
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y8, Y10
+	VPSRLQ       $0x20, Y8, Y5
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y5, Y5
+	VPMULLD      wordcd9e8d57<>+0(SB), Y8, Y8
+	VPSHUFD      $0xf5, Y10, Y10
+	VPBLENDD     $0xaa, Y5, Y10, Y5
+	VPBROADCASTD 32(DX), Y10
+	VPXOR        Y9, Y5, Y5
+	VPXOR        Y10, Y5, Y5
+	VPBROADCASTD 72(DX), Y9
+	VPXOR        Y4, Y3, Y3
+	VPXOR        Y9, Y3, Y3
+	VPMULUDQ     wordd2511f53<>+0(SB), Y5, Y9
+	VPSRLQ       $0x20, Y5, Y4
+	VPMULUDQ     wordd2511f53<>+0(SB), Y4, Y4
+	VPMULLD      wordd2511f53<>+0(SB), Y5, Y5
+	VPSHUFD      $0xf5, Y9, Y9
+	VPBLENDD     $0xaa, Y4, Y9, Y4
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y3, Y9
+	VPSRLQ       $0x20, Y3, Y10
+	VPMULUDQ     wordcd9e8d57<>+0(SB), Y10, Y10
+	VPMULLD      wordcd9e8d57<>+0(SB), Y3, Y3
+	VPSHUFD      $0xf5, Y9, Y9
+	VPBLENDD     $0xaa, Y10, Y9, Y10
+	VPBROADCASTD 36(DX), Y9
+	VPXOR        Y8, Y10, Y10
+	VPXOR        Y9, Y10, Y10
+	VPBROADCASTD 76(DX), Y8
+	VPXOR        Y2, Y4, Y4
+	VPXOR        Y8, Y4, Y4
+	VMOVAPS      Y10, Y2
+	VMOVAPS      Y3, Y3
+	VMOVAPS      Y4, Y4
+	VMOVAPS      Y5, Y5
+	VMOVUPS      wordffffffff<>+0(SB), Y8
+	VPXOR        Y8, Y6, Y8
+	VPMINUD      word3fffffff<>+0(SB), Y6, Y9
+	VPCMPEQD     Y6, Y9, Y9
+	VPCMPEQD     Y10, Y10, Y10
+	VPXOR        Y9, Y10, Y10
+	VPXOR        Y10, Y6, Y6
+	VPAND        word0000ffff<>+0(SB), Y6, Y10
+	VPSRLD       $0x10, Y6, Y6
+	VCVTDQ2PS    Y10, Y10
+	VCVTDQ2PS    Y6, Y6
+	VFMADD132PS  word47800000<>+0(SB), Y10, Y6
+	VMULPS       word2f800000<>+0(SB), Y6, Y6
+	VADDPS       word2f000000<>+0(SB), Y6, Y6
+	VPSUBD       word3f400000<>+0(SB), Y6, Y10
+	VPAND        word007fffff<>+0(SB), Y10, Y11
+	VPADDD       word3f400000<>+0(SB), Y11, Y11
+	VPSRAD       $0x17, Y10, Y10
+	VSUBPS       word3f800000<>+0(SB), Y11, Y11
+	VCVTDQ2PS    Y10, Y10
+	VANDNPS      Y10, Y9, Y10
+	VXORPS       word80000000<>+0(SB), Y6, Y6
+	VBLENDVPS    Y9, Y6, Y11, Y6
+	VMULPS       Y6, Y6, Y9
+	VMULPS       wordbe7ff676<>+0(SB), Y6, Y12
+	VADDPS       word3eaaaad9<>+0(SB), Y12, Y12
+	VMULPS       wordbe2beae1<>+0(SB), Y6, Y11
+	VADDPS       word3e4c9e74<>+0(SB), Y11, Y11
+	VMULPS       wordbdf818f6<>+0(SB), Y6, Y13
+	VADDPS       word3e189f19<>+0(SB), Y13, Y13
+	VMULPS       Y9, Y11, Y11
+	VADDPS       Y11, Y12, Y12
+	VMULPS       word3d63b9ef<>+0(SB), Y9, Y11
+	VADDPS       Y11, Y13, Y13
+	VMULPS       Y9, Y9, Y11
+	VMULPS       Y11, Y13, Y13
+	VADDPS       Y13, Y12, Y12
+	VMOVUPS      word3f000000<>+0(SB), Y11
+	VMULPS       Y12, Y6, Y12
+	VSUBPS       Y12, Y11, Y12
+	VMULPS       Y9, Y12, Y12
+	VSUBPS       Y6, Y12, Y12
+	VMULPS       word3f317218<>+0(SB), Y10, Y10
+	VSUBPS       Y10, Y12, Y12
+	VPMINUD      word3fffffff<>+0(SB), Y8, Y6
+	VPCMPEQD     Y8, Y6, Y6
+	VPCMPEQD     Y9, Y9, Y9
+	VPXOR        Y6, Y9, Y9
+	VPXOR        Y9, Y8, Y8
+	VPAND        word0000ffff<>+0(SB), Y8, Y9
+	VPSRLD       $0x10, Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VCVTDQ2PS    Y8, Y8
+	VFMADD132PS  word47800000<>+0(SB), Y9, Y8
+	VMULPS       word2f800000<>+0(SB), Y8, Y8
+	VADDPS       word2f000000<>+0(SB), Y8, Y8
+	VPSUBD       word3f400000<>+0(SB), Y8, Y9
+	VPAND        word007fffff<>+0(SB), Y9, Y10
+	VPADDD       word3f400000<>+0(SB), Y10, Y10
+	VPSRAD       $0x17, Y9, Y9
+	VSUBPS       word3f800000<>+0(SB), Y10, Y10
+	VCVTDQ2PS    Y9, Y9
+	VANDNPS      Y9, Y6, Y9
+	VXORPS       word80000000<>+0(SB), Y8, Y8
+	VBLENDVPS    Y6, Y8, Y10, Y6
+	VMULPS       Y6, Y6, Y8
+	VMULPS       wordbe7ff676<>+0(SB), Y6, Y11
+	VADDPS       word3eaaaad9<>+0(SB), Y11, Y11
+	VMULPS       wordbe2beae1<>+0(SB), Y6, Y10
+	VADDPS       word3e4c9e74<>+0(SB), Y10, Y10
+	VMULPS       wordbdf818f6<>+0(SB), Y6, Y13
+	VADDPS       word3e189f19<>+0(SB), Y13, Y13
+	VMULPS       Y8, Y10, Y10
+	VADDPS       Y10, Y11, Y11
+	VMULPS       word3d63b9ef<>+0(SB), Y8, Y10
+	VADDPS       Y10, Y13, Y13
+	VMULPS       Y8, Y8, Y10
+	VMULPS       Y10, Y13, Y13
+	VADDPS       Y13, Y11, Y11
+	VMOVUPS      word3f000000<>+0(SB), Y10
+	VMULPS       Y11, Y6, Y11
+	VSUBPS       Y11, Y10, Y11
+	VMULPS       Y8, Y11, Y11
+	VSUBPS       Y6, Y11, Y11
+	VMULPS       word3f317218<>+0(SB), Y9, Y9
+	VSUBPS       Y9, Y11, Y11
+	VSUBPS       Y12, Y11, Y12
+	VMOVUPS      Y12, 160(AX)
+	VMOVUPS      wordffffffff<>+0(SB), Y6
+	VPXOR        Y6, Y7, Y6
+	VPMINUD      word3fffffff<>+0(SB), Y7, Y8
+	VPCMPEQD     Y7, Y8, Y8
+	VPCMPEQD     Y9, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y9, Y7, Y7
+	VPAND        word0000ffff<>+0(SB), Y7, Y9
+	VPSRLD       $0x10, Y7, Y7
+	VCVTDQ2PS    Y9, Y9
+	VCVTDQ2PS    Y7, Y7
+	VFMADD132PS  word47800000<>+0(SB), Y9, Y7
+	VMULPS       word2f800000<>+0(SB), Y7, Y7
+	VADDPS       word2f000000<>+0(SB), Y7, Y7
+	VPSUBD       word3f400000<>+0(SB), Y7, Y9
+	VPAND        word007fffff<>+0(SB), Y9, Y10
+	VPADDD       word3f400000<>+0(SB), Y10, Y10
+	VPSRAD       $0x17, Y9, Y9
+	VSUBPS       word3f800000<>+0(SB), Y10, Y10
+	VCVTDQ2PS    Y9, Y9
+	VANDNPS      Y9, Y8, Y9
+	VXORPS       word80000000<>+0(SB), Y7, Y7
+	VBLENDVPS    Y8, Y7, Y10, Y7
+	VMULPS       Y7, Y7, Y8
+	VMULPS       wordbe7ff676<>+0(SB), Y7, Y11
+	VADDPS       word3eaaaad9<>+0(SB), Y11, Y11
+	VMULPS       wordbe2beae1<>+0(SB), Y7, Y10
+	VADDPS       word3e4c9e74<>+0(SB), Y10, Y10
+	VMULPS       wordbdf818f6<>+0(SB), Y7, Y12
+	VADDPS       word3e189f19<>+0(SB), Y12, Y12
+	VMULPS       Y8, Y10, Y10
+	VADDPS       Y10, Y11, Y11
+	VMULPS       word3d63b9ef<>+0(SB), Y8, Y10
+	VADDPS       Y10, Y12, Y12
+	VMULPS       Y8, Y8, Y10
+	VMULPS       Y10, Y12, Y12
+	VADDPS       Y12, Y11, Y11
+	VMOVUPS      word3f000000<>+0(SB), Y10
+	VMULPS       Y11, Y7, Y11
+	VSUBPS       Y11, Y10, Y11
+	VMULPS       Y8, Y11, Y11
+	VSUBPS       Y7, Y11, Y11
+	VMULPS       word3f317218<>+0(SB), Y9, Y9
+	VSUBPS       Y9, Y11, Y11
+	VPMINUD      word3fffffff<>+0(SB), Y6, Y7
+	VPCMPEQD     Y6, Y7, Y7
+	VPCMPEQD     Y8, Y8, Y8
+	VPXOR        Y7, Y8, Y8
+	VPXOR        Y8, Y6, Y6
+	VPAND        word0000ffff<>+0(SB), Y6, Y8
+	VPSRLD       $0x10, Y6, Y6
+	VCVTDQ2PS    Y8, Y8
+	VCVTDQ2PS    Y6, Y6
+	VFMADD132PS  word47800000<>+0(SB), Y8, Y6
+	VMULPS       word2f800000<>+0(SB), Y6, Y6
+	VADDPS       word2f000000<>+0(SB), Y6, Y6
+	VPSUBD       word3f400000<>+0(SB), Y6, Y8
+	VPAND        word007fffff<>+0(SB), Y8, Y9
+	VPADDD       word3f400000<>+0(SB), Y9, Y9
+	VPSRAD       $0x17, Y8, Y8
+	VSUBPS       word3f800000<>+0(SB), Y9, Y9
+	VCVTDQ2PS    Y8, Y8
+	VANDNPS      Y8, Y7, Y8
+	VXORPS       word80000000<>+0(SB), Y6, Y6
+	VBLENDVPS    Y7, Y6, Y9, Y6
+	VMULPS       Y6, Y6, Y7
+	VMULPS       wordbe7ff676<>+0(SB), Y6, Y10
+	VADDPS       word3eaaaad9<>+0(SB), Y10, Y10
+	VMULPS       wordbe2beae1<>+0(SB), Y6, Y9
+	VADDPS       word3e4c9e74<>+0(SB), Y9, Y9
+	VMULPS       wordbdf818f6<>+0(SB), Y6, Y12
+	VADDPS       word3e189f19<>+0(SB), Y12, Y12
+	VMULPS       Y7, Y9, Y9
+	VADDPS       Y9, Y10, Y10
+	VMULPS       word3d63b9ef<>+0(SB), Y7, Y9
+	VADDPS       Y9, Y12, Y12
+	VMULPS       Y7, Y7, Y9
+	VMULPS       Y9, Y12, Y12
+	VADDPS       Y12, Y10, Y10
+	VMOVUPS      word3f000000<>+0(SB), Y9
+	VMULPS       Y10, Y6, Y10
+	VSUBPS       Y10, Y9, Y10
+	VMULPS       Y7, Y10, Y10
+	VSUBPS       Y6, Y10, Y10
+	VMULPS       word3f317218<>+0(SB), Y8, Y8
+	VSUBPS       Y8, Y10, Y10
+	VSUBPS       Y11, Y10, Y11
+	VMOVUPS      Y11, 224(AX)
+	PREFETCHT0   (SI)
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(SI)
+	PREFETCHT0   64(DI)
+	PREFETCHT0   128(SI)
+	PREFETCHT0   128(DI)
+	PREFETCHT0   192(SI)
+	PREFETCHT0   192(DI)
+	ADDQ         $0x00000100, AX
+	ADDQ         $0x00000100, SI
+	ADDQ         $0x00000100, DI
+	DECQ         CX
+	JMP          loop
+
+done:
+	VZEROUPPER
+	RET

@@ -4,6 +4,14 @@
 
 package kernel
 
+func exponential[T Float](dst []T, keys *[20]uint32, counter *blockCounter, ahead, also []T) {
+	exponentialGo(dst, keys, counter, ahead, also)
+}
+
 func gumbel[T Float](dst []T, keys *[20]uint32, counter *blockCounter, ahead, also []T) {
 	gumbelGo(dst, keys, counter, ahead, also)
+}
+
+func logistic[T Float](dst []T, keys *[20]uint32, counter *blockCounter, ahead, also []T) {
+	logisticGo(dst, keys, counter, ahead, also)
 }

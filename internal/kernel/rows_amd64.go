@@ -6,6 +6,22 @@ package kernel
 
 import "unsafe"
 
+// addGrad is addGradGo at the level in use.
+func addGrad[T Float](dst, soft, grad []T, s *gradScalars[T]) {
+	soft = soft[:len(dst)]
+	grad = grad[:len(dst)]
+	switch {
+	case level == levelGo:
+		addGradGo(dst, soft, grad, s)
+	case unsafe.Sizeof(T(0)) == 8:
+		addGrad64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(soft))), (*float64)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*gradScalars[float64])(unsafe.Pointer(s)))
+	case level == levelAVX512:
+		addGrad32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(soft))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*gradScalars[float32])(unsafe.Pointer(s)))
+	default:
+		addGrad32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(soft))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*gradScalars[float32])(unsafe.Pointer(s)))
+	}
+}
+
 // axpby is axpbyGo at the level in use.
 func axpby[T Float](dst, x, y []T, s *axpbyScalars[T]) {
 	x = x[:len(dst)]
@@ -22,6 +38,25 @@ func axpby[T Float](dst, x, y []T, s *axpbyScalars[T]) {
 	}
 }
 
+// conditionalSoft is conditionalSoftGo at the level in use.
+func conditionalSoft[T Float](dst, logProbs, probs, noise []T, s *raoScalars[T]) (sum float64) {
+	logProbs = logProbs[:len(dst)]
+	probs = probs[:len(dst)]
+	noise = noise[:len(dst)]
+	var sums [16]float64
+	switch {
+	case level == levelGo:
+		return conditionalSoftGo(dst, logProbs, probs, noise, s)
+	case unsafe.Sizeof(T(0)) == 8:
+		conditionalSoft64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(logProbs))), (*float64)(unsafe.Pointer(unsafe.SliceData(probs))), (*float64)(unsafe.Pointer(unsafe.SliceData(noise))), len(dst), (*raoScalars[float64])(unsafe.Pointer(s)), &sums)
+	case level == levelAVX512:
+		conditionalSoft32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(logProbs))), (*float32)(unsafe.Pointer(unsafe.SliceData(probs))), (*float32)(unsafe.Pointer(unsafe.SliceData(noise))), len(dst), (*raoScalars[float32])(unsafe.Pointer(s)), &sums)
+	default:
+		conditionalSoft32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(logProbs))), (*float32)(unsafe.Pointer(unsafe.SliceData(probs))), (*float32)(unsafe.Pointer(unsafe.SliceData(noise))), len(dst), (*raoScalars[float32])(unsafe.Pointer(s)), &sums)
+	}
+	return addLanes(&sums)
+}
+
 // dot is dotGo at the level in use.
 func dot[T Float](x, y, ahead []T) (sum float64) {
 	y = y[:len(x)]
@@ -35,6 +70,23 @@ func dot[T Float](x, y, ahead []T) (sum float64) {
 		dot32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(x))), (*float32)(unsafe.Pointer(unsafe.SliceData(y))), len(x), &sums, (*float32)(unsafe.Pointer(unsafe.SliceData(ahead))))
 	default:
 		dot32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(x))), (*float32)(unsafe.Pointer(unsafe.SliceData(y))), len(x), &sums, (*float32)(unsafe.Pointer(unsafe.SliceData(ahead))))
+	}
+	return addLanes(&sums)
+}
+
+// dotEntropy is dotEntropyGo at the level in use.
+func dotEntropy[T Float](e, logits []T, s *entropyScalars[T]) (sum float64) {
+	logits = logits[:len(e)]
+	var sums [16]float64
+	switch {
+	case level == levelGo:
+		return dotEntropyGo(e, logits, s)
+	case unsafe.Sizeof(T(0)) == 8:
+		dotEntropy64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(e))), (*float64)(unsafe.Pointer(unsafe.SliceData(logits))), len(e), (*entropyScalars[float64])(unsafe.Pointer(s)), &sums)
+	case level == levelAVX512:
+		dotEntropy32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(e))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), len(e), (*entropyScalars[float32])(unsafe.Pointer(s)), &sums)
+	default:
+		dotEntropy32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(e))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), len(e), (*entropyScalars[float32])(unsafe.Pointer(s)), &sums)
 	}
 	return addLanes(&sums)
 }
@@ -56,6 +108,22 @@ func dotKL[T Float](e, q, p []T, s *klScalars[T]) (sum float64, bad bool) {
 		flags = dotKL32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(e))), (*float32)(unsafe.Pointer(unsafe.SliceData(q))), (*float32)(unsafe.Pointer(unsafe.SliceData(p))), len(e), (*klScalars[float32])(unsafe.Pointer(s)), &sums)
 	}
 	return addLanes(&sums), flags != 0
+}
+
+// expDot is expDotGo at the level in use.
+func expDot[T Float](dst, logits, grad []T, s *softmaxScalars[T], sums *expSums) {
+	logits = logits[:len(dst)]
+	grad = grad[:len(dst)]
+	switch {
+	case level == levelGo:
+		expDotGo(dst, logits, grad, s, sums)
+	case unsafe.Sizeof(T(0)) == 8:
+		expDot64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(logits))), (*float64)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*softmaxScalars[float64])(unsafe.Pointer(s)), sums)
+	case level == levelAVX512:
+		expDot32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*softmaxScalars[float32])(unsafe.Pointer(s)), sums)
+	default:
+		expDot32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*softmaxScalars[float32])(unsafe.Pointer(s)), sums)
+	}
 }
 
 // exponentiate is exponentiateGo at the level in use.
@@ -91,6 +159,18 @@ func findPeaks[T Float, W word](logits, noise []T, peaks *lanePeaks[T], found *l
 	}
 }
 
+// gapColumns is gapColumnsGo at the level in use.
+func gapColumns(soft []float32, classes int, s *laneGaps) {
+	switch {
+	case level == levelGo:
+		gapColumnsGo(soft, classes, s)
+	case level == levelAVX512:
+		gapColumns32AVX512(unsafe.SliceData(soft), classes, s)
+	default:
+		gapColumns32AVX2(unsafe.SliceData(soft), classes, s)
+	}
+}
+
 // gradColumns is gradColumnsGo at the level in use.
 func gradColumns(dst, soft, grad []float32, classes int, s *gradScalars[float32], found *laneClasses[uint32]) {
 	switch {
@@ -100,6 +180,22 @@ func gradColumns(dst, soft, grad []float32, classes int, s *gradScalars[float32]
 		gradColumns32AVX512(unsafe.SliceData(dst), unsafe.SliceData(soft), unsafe.SliceData(grad), classes, s, found)
 	default:
 		gradColumns32AVX2(unsafe.SliceData(dst), unsafe.SliceData(soft), unsafe.SliceData(grad), classes, s, found)
+	}
+}
+
+// gradEntropy is gradEntropyGo at the level in use.
+func gradEntropy[T Float](dst, e, logits []T, s *entropyScalars[T]) {
+	e = e[:len(dst)]
+	logits = logits[:len(dst)]
+	switch {
+	case level == levelGo:
+		gradEntropyGo(dst, e, logits, s)
+	case unsafe.Sizeof(T(0)) == 8:
+		gradEntropy64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(e))), (*float64)(unsafe.Pointer(unsafe.SliceData(logits))), len(dst), (*entropyScalars[float64])(unsafe.Pointer(s)))
+	case level == levelAVX512:
+		gradEntropy32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(e))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), len(dst), (*entropyScalars[float32])(unsafe.Pointer(s)))
+	default:
+		gradEntropy32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(e))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), len(dst), (*entropyScalars[float32])(unsafe.Pointer(s)))
 	}
 }
 
@@ -117,6 +213,39 @@ func gradKL[T Float](dst, e, q, p []T, s *klScalars[T]) {
 		gradKL32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(e))), (*float32)(unsafe.Pointer(unsafe.SliceData(q))), (*float32)(unsafe.Pointer(unsafe.SliceData(p))), len(dst), (*klScalars[float32])(unsafe.Pointer(s)))
 	default:
 		gradKL32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(e))), (*float32)(unsafe.Pointer(unsafe.SliceData(q))), (*float32)(unsafe.Pointer(unsafe.SliceData(p))), len(dst), (*klScalars[float32])(unsafe.Pointer(s)))
+	}
+}
+
+// gradLog is gradLogGo at the level in use.
+func gradLog[T Float](dst, y, grad []T, s *gradLogScalars[T]) {
+	y = y[:len(dst)]
+	grad = grad[:len(dst)]
+	switch {
+	case level == levelGo:
+		gradLogGo(dst, y, grad, s)
+	case unsafe.Sizeof(T(0)) == 8:
+		gradLog64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(y))), (*float64)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*gradLogScalars[float64])(unsafe.Pointer(s)))
+	case level == levelAVX512:
+		gradLog32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(y))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*gradLogScalars[float32])(unsafe.Pointer(s)))
+	default:
+		gradLog32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(y))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*gradLogScalars[float32])(unsafe.Pointer(s)))
+	}
+}
+
+// gradPair is gradPairGo at the level in use.
+func gradPair[T Float](dst, soft, probs, grad []T, s *reinMaxScalars[T]) {
+	soft = soft[:len(dst)]
+	probs = probs[:len(dst)]
+	grad = grad[:len(dst)]
+	switch {
+	case level == levelGo:
+		gradPairGo(dst, soft, probs, grad, s)
+	case unsafe.Sizeof(T(0)) == 8:
+		gradPair64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(soft))), (*float64)(unsafe.Pointer(unsafe.SliceData(probs))), (*float64)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*reinMaxScalars[float64])(unsafe.Pointer(s)))
+	case level == levelAVX512:
+		gradPair32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(soft))), (*float32)(unsafe.Pointer(unsafe.SliceData(probs))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*reinMaxScalars[float32])(unsafe.Pointer(s)))
+	default:
+		gradPair32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(soft))), (*float32)(unsafe.Pointer(unsafe.SliceData(probs))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*reinMaxScalars[float32])(unsafe.Pointer(s)))
 	}
 }
 
@@ -155,6 +284,62 @@ func gradTau[T Float](logits, noise, soft, grad []T, s *softmaxScalars[T]) (sum 
 	return addLanes(&sums)
 }
 
+// limit is limitGo at the level in use.
+func limit[T Float](x []T, most T) (sum float64) {
+	var sums [16]float64
+	switch {
+	case level == levelGo:
+		return limitGo(x, most)
+	case unsafe.Sizeof(T(0)) == 8:
+		limit64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(x))), len(x), float64(most), &sums)
+	case level == levelAVX512:
+		limit32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(x))), len(x), float32(most), &sums)
+	default:
+		limit32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(x))), len(x), float32(most), &sums)
+	}
+	return addLanes(&sums)
+}
+
+// logSoftmaxOf is logSoftmaxOfGo at the level in use.
+func logSoftmaxOf[T Float](dst, logits, noise []T, s *logScalars[T]) {
+	logits = logits[:len(dst)]
+	noise = noise[:len(dst)]
+	switch {
+	case level == levelGo:
+		logSoftmaxOfGo(dst, logits, noise, s)
+	case unsafe.Sizeof(T(0)) == 8:
+		logSoftmaxOf64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(logits))), (*float64)(unsafe.Pointer(unsafe.SliceData(noise))), len(dst), (*logScalars[float64])(unsafe.Pointer(s)))
+	case level == levelAVX512:
+		logSoftmaxOf32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), (*float32)(unsafe.Pointer(unsafe.SliceData(noise))), len(dst), (*logScalars[float32])(unsafe.Pointer(s)))
+	default:
+		logSoftmaxOf32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), (*float32)(unsafe.Pointer(unsafe.SliceData(noise))), len(dst), (*logScalars[float32])(unsafe.Pointer(s)))
+	}
+}
+
+// raoColumns is raoColumnsGo at the level in use.
+func raoColumns(dst, logProbs, probs, noise, grad, soft []float32, classes int, s *raoColumnsScalars, e *[16]float32) {
+	switch {
+	case level == levelGo:
+		raoColumnsGo(dst, logProbs, probs, noise, grad, soft, classes, s, e)
+	case level == levelAVX512:
+		raoColumns32AVX512(unsafe.SliceData(dst), unsafe.SliceData(logProbs), unsafe.SliceData(probs), unsafe.SliceData(noise), unsafe.SliceData(grad), unsafe.SliceData(soft), classes, s, e)
+	default:
+		raoColumns32AVX2(unsafe.SliceData(dst), unsafe.SliceData(logProbs), unsafe.SliceData(probs), unsafe.SliceData(noise), unsafe.SliceData(grad), unsafe.SliceData(soft), classes, s, e)
+	}
+}
+
+// reinMaxColumns is reinMaxColumnsGo at the level in use.
+func reinMaxColumns(dst, soft, probs, grad []float32, classes int, chosen *[16]uint32) {
+	switch {
+	case level == levelGo:
+		reinMaxColumnsGo(dst, soft, probs, grad, classes, chosen)
+	case level == levelAVX512:
+		reinMaxColumns32AVX512(unsafe.SliceData(dst), unsafe.SliceData(soft), unsafe.SliceData(probs), unsafe.SliceData(grad), classes, chosen)
+	default:
+		reinMaxColumns32AVX2(unsafe.SliceData(dst), unsafe.SliceData(soft), unsafe.SliceData(probs), unsafe.SliceData(grad), classes, chosen)
+	}
+}
+
 // sampleColumns is sampleColumnsGo at the level in use.
 func sampleColumns(soft, logits, noise []float32, classes int, s *softmaxScalars[float32], peaks *lanePeaks[float32], found *laneClasses[uint32]) {
 	switch {
@@ -181,6 +366,35 @@ func scale[T Float](dst []T, by T) {
 	}
 }
 
+// softmaxColumns is softmaxColumnsGo at the level in use.
+func softmaxColumns(dst, logits []float32, classes int, s *softmaxScalars[float32]) {
+	switch {
+	case level == levelGo:
+		softmaxColumnsGo(dst, logits, classes, s)
+	case level == levelAVX512:
+		softmaxColumns32AVX512(unsafe.SliceData(dst), unsafe.SliceData(logits), classes, s)
+	default:
+		softmaxColumns32AVX2(unsafe.SliceData(dst), unsafe.SliceData(logits), classes, s)
+	}
+}
+
+// sumUnmasked is sumUnmaskedGo at the level in use.
+func sumUnmasked[T Float](grad, y []T) (sum float64) {
+	y = y[:len(grad)]
+	var sums [16]float64
+	switch {
+	case level == levelGo:
+		return sumUnmaskedGo(grad, y)
+	case unsafe.Sizeof(T(0)) == 8:
+		sumUnmasked64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(grad))), (*float64)(unsafe.Pointer(unsafe.SliceData(y))), len(grad), &sums)
+	case level == levelAVX512:
+		sumUnmasked32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(grad))), (*float32)(unsafe.Pointer(unsafe.SliceData(y))), len(grad), &sums)
+	default:
+		sumUnmasked32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(grad))), (*float32)(unsafe.Pointer(unsafe.SliceData(y))), len(grad), &sums)
+	}
+	return addLanes(&sums)
+}
+
 // transpose is transposeGo at the level in use.
 func transpose(dst, src []float32, classes int) {
 	switch {
@@ -204,6 +418,33 @@ func untranspose(dst, src []float32, classes int) {
 		untranspose32AVX2(unsafe.SliceData(dst), unsafe.SliceData(src), classes)
 	}
 }
+
+// addGrad64AVX2 computes on AVX2
+//
+//	for i, y := range soft {
+//		dst[i] += s.inverse * centred(y, grad[i], s.mean, s.meanLow)
+//	}
+//
+//go:noescape
+func addGrad64AVX2(dst, soft, grad *float64, n int, s *gradScalars[float64])
+
+// addGrad32AVX512 computes on AVX512
+//
+//	for i, y := range soft {
+//		dst[i] += s.inverse * centred(y, grad[i], s.mean, s.meanLow)
+//	}
+//
+//go:noescape
+func addGrad32AVX512(dst, soft, grad *float32, n int, s *gradScalars[float32])
+
+// addGrad32AVX2 computes on AVX2
+//
+//	for i, y := range soft {
+//		dst[i] += s.inverse * centred(y, grad[i], s.mean, s.meanLow)
+//	}
+//
+//go:noescape
+func addGrad32AVX2(dst, soft, grad *float32, n int, s *gradScalars[float32])
 
 // axpby64AVX2 computes on AVX2
 //
@@ -231,6 +472,42 @@ func axpby32AVX512(dst, x, y *float32, n int, s *axpbyScalars[float32])
 //
 //go:noescape
 func axpby32AVX2(dst, x, y *float32, n int, s *axpbyScalars[float32])
+
+// conditionalSoft64AVX2 computes on AVX2, with a sum for each lane,
+//
+//	for i, p := range probs {
+//		phi := min(logProbs[i]+s.logE-T(math.Log(float64(noise[i]+p*s.e))), 0)
+//		dst[i] = T(math.Exp(float64(s.rate * phi)))
+//		sum += float64(dst[i])
+//	}
+//	return sum
+//
+//go:noescape
+func conditionalSoft64AVX2(dst, logProbs, probs, noise *float64, n int, s *raoScalars[float64], sum *[16]float64)
+
+// conditionalSoft32AVX512 computes on AVX512, with a sum for each lane,
+//
+//	for i, p := range probs {
+//		phi := min(logProbs[i]+s.logE-T(math.Log(float64(noise[i]+p*s.e))), 0)
+//		dst[i] = T(math.Exp(float64(s.rate * phi)))
+//		sum += float64(dst[i])
+//	}
+//	return sum
+//
+//go:noescape
+func conditionalSoft32AVX512(dst, logProbs, probs, noise *float32, n int, s *raoScalars[float32], sum *[16]float64)
+
+// conditionalSoft32AVX2 computes on AVX2, with a sum for each lane,
+//
+//	for i, p := range probs {
+//		phi := min(logProbs[i]+s.logE-T(math.Log(float64(noise[i]+p*s.e))), 0)
+//		dst[i] = T(math.Exp(float64(s.rate * phi)))
+//		sum += float64(dst[i])
+//	}
+//	return sum
+//
+//go:noescape
+func conditionalSoft32AVX2(dst, logProbs, probs, noise *float32, n int, s *raoScalars[float32], sum *[16]float64)
 
 // dot64AVX2 computes on AVX2, with a sum for each lane,
 //
@@ -261,6 +538,42 @@ func dot32AVX512(x, y *float32, n int, sum *[16]float64, ahead *float32)
 //
 //go:noescape
 func dot32AVX2(x, y *float32, n int, sum *[16]float64, ahead *float32)
+
+// dotEntropy64AVX2 computes on AVX2, with a sum for each lane,
+//
+//	for i, y := range e {
+//		if y != 0 {
+//			sum += float64(y) * float64(logits[i]-s.top)
+//		}
+//	}
+//	return sum
+//
+//go:noescape
+func dotEntropy64AVX2(e, logits *float64, n int, s *entropyScalars[float64], sum *[16]float64)
+
+// dotEntropy32AVX512 computes on AVX512, with a sum for each lane,
+//
+//	for i, y := range e {
+//		if y != 0 {
+//			sum += float64(y) * float64(logits[i]-s.top)
+//		}
+//	}
+//	return sum
+//
+//go:noescape
+func dotEntropy32AVX512(e, logits *float32, n int, s *entropyScalars[float32], sum *[16]float64)
+
+// dotEntropy32AVX2 computes on AVX2, with a sum for each lane,
+//
+//	for i, y := range e {
+//		if y != 0 {
+//			sum += float64(y) * float64(logits[i]-s.top)
+//		}
+//	}
+//	return sum
+//
+//go:noescape
+func dotEntropy32AVX2(e, logits *float32, n int, s *entropyScalars[float32], sum *[16]float64)
 
 // dotKL64AVX2 computes on AVX2, with a sum for each lane,
 //
@@ -300,6 +613,39 @@ func dotKL32AVX512(e, q, p *float32, n int, s *klScalars[float32], sum *[16]floa
 //
 //go:noescape
 func dotKL32AVX2(e, q, p *float32, n int, s *klScalars[float32], sum *[16]float64) (bad uint32)
+
+// expDot64AVX2 computes on AVX2
+//
+//	for i, logit := range logits {
+//		dst[i] = s.exp(logit, 0)
+//		sums.total[0] += float64(dst[i])
+//		sums.dot[0] += float64(dst[i]) * float64(grad[i])
+//	}
+//
+//go:noescape
+func expDot64AVX2(dst, logits, grad *float64, n int, s *softmaxScalars[float64], sums *expSums)
+
+// expDot32AVX512 computes on AVX512
+//
+//	for i, logit := range logits {
+//		dst[i] = s.exp(logit, 0)
+//		sums.total[0] += float64(dst[i])
+//		sums.dot[0] += float64(dst[i]) * float64(grad[i])
+//	}
+//
+//go:noescape
+func expDot32AVX512(dst, logits, grad *float32, n int, s *softmaxScalars[float32], sums *expSums)
+
+// expDot32AVX2 computes on AVX2
+//
+//	for i, logit := range logits {
+//		dst[i] = s.exp(logit, 0)
+//		sums.total[0] += float64(dst[i])
+//		sums.dot[0] += float64(dst[i]) * float64(grad[i])
+//	}
+//
+//go:noescape
+func expDot32AVX2(dst, logits, grad *float32, n int, s *softmaxScalars[float32], sums *expSums)
 
 // exponentiate64AVX2 computes on AVX2, with a sum for each lane,
 //
@@ -400,6 +746,56 @@ func findPeaks32AVX512(logits, noise *float32, n int, peaks *lanePeaks[float32],
 //go:noescape
 func findPeaks32AVX2(logits, noise *float32, n int, peaks *lanePeaks[float32], found *laneClasses[uint32])
 
+// gapColumns32AVX512 computes on AVX512
+//
+//	lanes := lanes[float32]()
+//	for lane := range lanes {
+//		var top float32
+//		for i := lane; i < classes*lanes; i += lanes {
+//			top = max(top, soft[i])
+//		}
+//		most := top * s.factor[lane]
+//		var total float64
+//		for i, c := lane, 0; c < classes; i, c = i+lanes, c+1 {
+//			soft[i] = min(soft[i], most)
+//			if uint32(c) == s.class[lane] {
+//				soft[i] = top
+//			}
+//			total += float64(soft[i])
+//		}
+//		for i := lane; i < classes*lanes; i += lanes {
+//			soft[i] *= float32(1 / total)
+//		}
+//	}
+//
+//go:noescape
+func gapColumns32AVX512(soft *float32, classes int, s *laneGaps)
+
+// gapColumns32AVX2 computes on AVX2
+//
+//	lanes := lanes[float32]()
+//	for lane := range lanes {
+//		var top float32
+//		for i := lane; i < classes*lanes; i += lanes {
+//			top = max(top, soft[i])
+//		}
+//		most := top * s.factor[lane]
+//		var total float64
+//		for i, c := lane, 0; c < classes; i, c = i+lanes, c+1 {
+//			soft[i] = min(soft[i], most)
+//			if uint32(c) == s.class[lane] {
+//				soft[i] = top
+//			}
+//			total += float64(soft[i])
+//		}
+//		for i := lane; i < classes*lanes; i += lanes {
+//			soft[i] *= float32(1 / total)
+//		}
+//	}
+//
+//go:noescape
+func gapColumns32AVX2(soft *float32, classes int, s *laneGaps)
+
 // gradColumns32AVX512 computes on AVX512
 //
 //	lanes := lanes[float32]()
@@ -440,6 +836,33 @@ func gradColumns32AVX512(dst, soft, grad *float32, classes int, s *gradScalars[f
 //go:noescape
 func gradColumns32AVX2(dst, soft, grad *float32, classes int, s *gradScalars[float32], found *laneClasses[uint32])
 
+// gradEntropy64AVX2 computes on AVX2
+//
+//	for i, y := range e {
+//		dst[i] = s.factor * (0 - centred(y, logits[i]-s.top, s.mean, s.meanLow))
+//	}
+//
+//go:noescape
+func gradEntropy64AVX2(dst, e, logits *float64, n int, s *entropyScalars[float64])
+
+// gradEntropy32AVX512 computes on AVX512
+//
+//	for i, y := range e {
+//		dst[i] = s.factor * (0 - centred(y, logits[i]-s.top, s.mean, s.meanLow))
+//	}
+//
+//go:noescape
+func gradEntropy32AVX512(dst, e, logits *float32, n int, s *entropyScalars[float32])
+
+// gradEntropy32AVX2 computes on AVX2
+//
+//	for i, y := range e {
+//		dst[i] = s.factor * (0 - centred(y, logits[i]-s.top, s.mean, s.meanLow))
+//	}
+//
+//go:noescape
+func gradEntropy32AVX2(dst, e, logits *float32, n int, s *entropyScalars[float32])
+
 // gradKL64AVX2 computes on AVX2
 //
 //	for i, y := range e {
@@ -466,6 +889,69 @@ func gradKL32AVX512(dst, e, q, p *float32, n int, s *klScalars[float32])
 //
 //go:noescape
 func gradKL32AVX2(dst, e, q, p *float32, n int, s *klScalars[float32])
+
+// gradLog64AVX2 computes on AVX2
+//
+//	for i, v := range y {
+//		dst[i] = 0
+//		if !isMasked(v) {
+//			dst[i] = (grad[i] - T(math.Exp(float64(v)))*s.sum) * s.inverse
+//		}
+//	}
+//
+//go:noescape
+func gradLog64AVX2(dst, y, grad *float64, n int, s *gradLogScalars[float64])
+
+// gradLog32AVX512 computes on AVX512
+//
+//	for i, v := range y {
+//		dst[i] = 0
+//		if !isMasked(v) {
+//			dst[i] = (grad[i] - T(math.Exp(float64(v)))*s.sum) * s.inverse
+//		}
+//	}
+//
+//go:noescape
+func gradLog32AVX512(dst, y, grad *float32, n int, s *gradLogScalars[float32])
+
+// gradLog32AVX2 computes on AVX2
+//
+//	for i, v := range y {
+//		dst[i] = 0
+//		if !isMasked(v) {
+//			dst[i] = (grad[i] - T(math.Exp(float64(v)))*s.sum) * s.inverse
+//		}
+//	}
+//
+//go:noescape
+func gradLog32AVX2(dst, y, grad *float32, n int, s *gradLogScalars[float32])
+
+// gradPair64AVX2 computes on AVX2
+//
+//	for i, y := range soft {
+//		dst[i] = s.weight*centred(y, grad[i], s.mean, s.meanLow) - s.weightP*centred(probs[i], grad[i], s.meanP, s.meanPLow)
+//	}
+//
+//go:noescape
+func gradPair64AVX2(dst, soft, probs, grad *float64, n int, s *reinMaxScalars[float64])
+
+// gradPair32AVX512 computes on AVX512
+//
+//	for i, y := range soft {
+//		dst[i] = s.weight*centred(y, grad[i], s.mean, s.meanLow) - s.weightP*centred(probs[i], grad[i], s.meanP, s.meanPLow)
+//	}
+//
+//go:noescape
+func gradPair32AVX512(dst, soft, probs, grad *float32, n int, s *reinMaxScalars[float32])
+
+// gradPair32AVX2 computes on AVX2
+//
+//	for i, y := range soft {
+//		dst[i] = s.weight*centred(y, grad[i], s.mean, s.meanLow) - s.weightP*centred(probs[i], grad[i], s.meanP, s.meanPLow)
+//	}
+//
+//go:noescape
+func gradPair32AVX2(dst, soft, probs, grad *float32, n int, s *reinMaxScalars[float32])
 
 // gradRow64AVX2 computes on AVX2
 //
@@ -535,6 +1021,167 @@ func gradTau32AVX512(logits, noise, soft, grad *float32, n int, s *softmaxScalar
 //
 //go:noescape
 func gradTau32AVX2(logits, noise, soft, grad *float32, n int, s *softmaxScalars[float32], sum *[16]float64)
+
+// limit64AVX2 computes on AVX2, with a sum for each lane,
+//
+//	for i, v := range x {
+//		x[i] = min(v, most)
+//		sum += float64(x[i])
+//	}
+//	return sum
+//
+//go:noescape
+func limit64AVX2(x *float64, n int, most float64, sum *[16]float64)
+
+// limit32AVX512 computes on AVX512, with a sum for each lane,
+//
+//	for i, v := range x {
+//		x[i] = min(v, most)
+//		sum += float64(x[i])
+//	}
+//	return sum
+//
+//go:noescape
+func limit32AVX512(x *float32, n int, most float32, sum *[16]float64)
+
+// limit32AVX2 computes on AVX2, with a sum for each lane,
+//
+//	for i, v := range x {
+//		x[i] = min(v, most)
+//		sum += float64(x[i])
+//	}
+//	return sum
+//
+//go:noescape
+func limit32AVX2(x *float32, n int, most float32, sum *[16]float64)
+
+// logSoftmaxOf64AVX2 computes on AVX2
+//
+//	for i, logit := range logits {
+//		sum := logit + noise[i]
+//		dst[i] = T(math.Inf(-1))
+//		if !isMasked(sum) {
+//			below := (sum - s.top) + (lost(logit, noise[i], sum) - s.topLow)
+//			dst[i] = max(below*s.inverse-s.logSum, s.least)
+//		}
+//	}
+//
+//go:noescape
+func logSoftmaxOf64AVX2(dst, logits, noise *float64, n int, s *logScalars[float64])
+
+// logSoftmaxOf32AVX512 computes on AVX512
+//
+//	for i, logit := range logits {
+//		sum := logit + noise[i]
+//		dst[i] = T(math.Inf(-1))
+//		if !isMasked(sum) {
+//			below := (sum - s.top) + (lost(logit, noise[i], sum) - s.topLow)
+//			dst[i] = max(below*s.inverse-s.logSum, s.least)
+//		}
+//	}
+//
+//go:noescape
+func logSoftmaxOf32AVX512(dst, logits, noise *float32, n int, s *logScalars[float32])
+
+// logSoftmaxOf32AVX2 computes on AVX2
+//
+//	for i, logit := range logits {
+//		sum := logit + noise[i]
+//		dst[i] = T(math.Inf(-1))
+//		if !isMasked(sum) {
+//			below := (sum - s.top) + (lost(logit, noise[i], sum) - s.topLow)
+//			dst[i] = max(below*s.inverse-s.logSum, s.least)
+//		}
+//	}
+//
+//go:noescape
+func logSoftmaxOf32AVX2(dst, logits, noise *float32, n int, s *logScalars[float32])
+
+// raoColumns32AVX512 computes on AVX512
+//
+//	lanes := lanes[float32]()
+//	for lane := range lanes {
+//		logE := float32(math.Log(float64(e[lane])))
+//		var total, mean float64
+//		for i := lane; i < classes*lanes; i += lanes {
+//			phi := min(logProbs[i]+logE-float32(math.Log(float64(noise[i]+probs[i]*e[lane]))), 0)
+//			soft[i] = float32(math.Exp(float64(s.rate * phi)))
+//			total += float64(soft[i])
+//			mean += float64(soft[i]) * float64(grad[i])
+//		}
+//		high, low := splitFloat[float32](mean / total)
+//		weight := float32(float64(s.weight) / total)
+//		for i := lane; i < classes*lanes; i += lanes {
+//			dst[i] += weight * centred(soft[i], grad[i], high, low)
+//		}
+//	}
+//
+//go:noescape
+func raoColumns32AVX512(dst, logProbs, probs, noise, grad, soft *float32, classes int, s *raoColumnsScalars, e *[16]float32)
+
+// raoColumns32AVX2 computes on AVX2
+//
+//	lanes := lanes[float32]()
+//	for lane := range lanes {
+//		logE := float32(math.Log(float64(e[lane])))
+//		var total, mean float64
+//		for i := lane; i < classes*lanes; i += lanes {
+//			phi := min(logProbs[i]+logE-float32(math.Log(float64(noise[i]+probs[i]*e[lane]))), 0)
+//			soft[i] = float32(math.Exp(float64(s.rate * phi)))
+//			total += float64(soft[i])
+//			mean += float64(soft[i]) * float64(grad[i])
+//		}
+//		high, low := splitFloat[float32](mean / total)
+//		weight := float32(float64(s.weight) / total)
+//		for i := lane; i < classes*lanes; i += lanes {
+//			dst[i] += weight * centred(soft[i], grad[i], high, low)
+//		}
+//	}
+//
+//go:noescape
+func raoColumns32AVX2(dst, logProbs, probs, noise, grad, soft *float32, classes int, s *raoColumnsScalars, e *[16]float32)
+
+// reinMaxColumns32AVX512 computes on AVX512
+//
+//	lanes := lanes[float32]()
+//	for lane := range lanes {
+//		var meanSoft, meanP float64
+//		for i := lane; i < classes*lanes; i += lanes {
+//			meanSoft += float64(soft[i]) * float64(grad[i])
+//			meanP += float64(probs[i]) * float64(grad[i])
+//		}
+//		at := int(chosen[lane])*lanes + lane
+//		mean, meanLow := splitFloat[float32]((meanSoft + float64(grad[at])) / 2)
+//		high, low := splitFloat[float32](meanP)
+//		for i := lane; i < classes*lanes; i += lanes {
+//			dst[i] = centred(soft[i], grad[i], mean, meanLow) - 0.5*centred(probs[i], grad[i], high, low)
+//		}
+//		dst[at] += grad[at] - mean - meanLow
+//	}
+//
+//go:noescape
+func reinMaxColumns32AVX512(dst, soft, probs, grad *float32, classes int, chosen *[16]uint32)
+
+// reinMaxColumns32AVX2 computes on AVX2
+//
+//	lanes := lanes[float32]()
+//	for lane := range lanes {
+//		var meanSoft, meanP float64
+//		for i := lane; i < classes*lanes; i += lanes {
+//			meanSoft += float64(soft[i]) * float64(grad[i])
+//			meanP += float64(probs[i]) * float64(grad[i])
+//		}
+//		at := int(chosen[lane])*lanes + lane
+//		mean, meanLow := splitFloat[float32]((meanSoft + float64(grad[at])) / 2)
+//		high, low := splitFloat[float32](meanP)
+//		for i := lane; i < classes*lanes; i += lanes {
+//			dst[i] = centred(soft[i], grad[i], mean, meanLow) - 0.5*centred(probs[i], grad[i], high, low)
+//		}
+//		dst[at] += grad[at] - mean - meanLow
+//	}
+//
+//go:noescape
+func reinMaxColumns32AVX2(dst, soft, probs, grad *float32, classes int, chosen *[16]uint32)
 
 // sampleColumns32AVX512 computes on AVX512
 //
@@ -630,6 +1277,86 @@ func scale32AVX512(dst *float32, n int, by float32)
 //
 //go:noescape
 func scale32AVX2(dst *float32, n int, by float32)
+
+// softmaxColumns32AVX512 computes on AVX512
+//
+//	lanes := lanes[float32]()
+//	for lane := range lanes {
+//		row := *s
+//		row.top = float32(math.Inf(-1))
+//		for i := lane; i < classes*lanes; i += lanes {
+//			row.top = max(row.top, logits[i])
+//		}
+//		var total float64
+//		for i := lane; i < classes*lanes; i += lanes {
+//			dst[i] = row.exp(logits[i], 0)
+//			total += float64(dst[i])
+//		}
+//		for i := lane; i < classes*lanes; i += lanes {
+//			dst[i] *= float32(1 / total)
+//		}
+//	}
+//
+//go:noescape
+func softmaxColumns32AVX512(dst, logits *float32, classes int, s *softmaxScalars[float32])
+
+// softmaxColumns32AVX2 computes on AVX2
+//
+//	lanes := lanes[float32]()
+//	for lane := range lanes {
+//		row := *s
+//		row.top = float32(math.Inf(-1))
+//		for i := lane; i < classes*lanes; i += lanes {
+//			row.top = max(row.top, logits[i])
+//		}
+//		var total float64
+//		for i := lane; i < classes*lanes; i += lanes {
+//			dst[i] = row.exp(logits[i], 0)
+//			total += float64(dst[i])
+//		}
+//		for i := lane; i < classes*lanes; i += lanes {
+//			dst[i] *= float32(1 / total)
+//		}
+//	}
+//
+//go:noescape
+func softmaxColumns32AVX2(dst, logits *float32, classes int, s *softmaxScalars[float32])
+
+// sumUnmasked64AVX2 computes on AVX2, with a sum for each lane,
+//
+//	for i, v := range y {
+//		if !isMasked(v) {
+//			sum += float64(grad[i])
+//		}
+//	}
+//	return sum
+//
+//go:noescape
+func sumUnmasked64AVX2(grad, y *float64, n int, sum *[16]float64)
+
+// sumUnmasked32AVX512 computes on AVX512, with a sum for each lane,
+//
+//	for i, v := range y {
+//		if !isMasked(v) {
+//			sum += float64(grad[i])
+//		}
+//	}
+//	return sum
+//
+//go:noescape
+func sumUnmasked32AVX512(grad, y *float32, n int, sum *[16]float64)
+
+// sumUnmasked32AVX2 computes on AVX2, with a sum for each lane,
+//
+//	for i, v := range y {
+//		if !isMasked(v) {
+//			sum += float64(grad[i])
+//		}
+//	}
+//	return sum
+//
+//go:noescape
+func sumUnmasked32AVX2(grad, y *float32, n int, sum *[16]float64)
 
 // transpose32AVX512 computes on AVX512
 //

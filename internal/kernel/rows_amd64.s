@@ -4,6 +4,187 @@
 
 #include "textflag.h"
 
+// func addGrad64AVX2(dst *float64, soft *float64, grad *float64, n int, s *gradScalars[float64])
+// Requires: AVX, AVX2, FMA3
+TEXT ·addGrad64AVX2(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         soft+8(FP), CX
+	MOVQ         grad+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSD 8(SI), Y0
+	VBROADCASTSD 16(SI), Y1
+	VBROADCASTSD (SI), Y2
+
+whole:
+	CMPQ        BX, $0x00000004
+	JB          rest
+	VMOVUPS     (CX), Y3
+	VMOVUPS     (DX), Y4
+	VPXOR       Y5, Y5, Y5
+	VSUBPD      Y0, Y4, Y4
+	VSUBPD      Y1, Y4, Y4
+	VMULPD      Y3, Y4, Y4
+	VCMPPD      $0x04, Y5, Y3, Y3
+	VANDPS      Y3, Y4, Y4
+	VMOVUPS     (AX), Y3
+	VFMADD231PD Y2, Y4, Y3
+	VMOVUPS     Y3, (AX)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000020, DX
+	SUBQ        $0x00000004, BX
+	JMP         whole
+
+rest:
+	TESTQ       BX, BX
+	JZ          done
+	LEAQ        firstLanes<>+0(SB), SI
+	NEGQ        BX
+	VMOVUPS     32(SI)(BX*8), Y3
+	VMASKMOVPS  (CX), Y3, Y4
+	VMASKMOVPS  (DX), Y3, Y5
+	VPXOR       Y6, Y6, Y6
+	VSUBPD      Y0, Y5, Y0
+	VSUBPD      Y1, Y0, Y0
+	VMULPD      Y4, Y0, Y0
+	VCMPPD      $0x04, Y6, Y4, Y1
+	VANDPS      Y1, Y0, Y0
+	VMASKMOVPS  (AX), Y3, Y1
+	VFMADD231PD Y2, Y0, Y1
+	VMASKMOVPS  Y1, Y3, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA firstLanes<>+0(SB)/4, $0xffffffff
+DATA firstLanes<>+4(SB)/4, $0xffffffff
+DATA firstLanes<>+8(SB)/4, $0xffffffff
+DATA firstLanes<>+12(SB)/4, $0xffffffff
+DATA firstLanes<>+16(SB)/4, $0xffffffff
+DATA firstLanes<>+20(SB)/4, $0xffffffff
+DATA firstLanes<>+24(SB)/4, $0xffffffff
+DATA firstLanes<>+28(SB)/4, $0xffffffff
+DATA firstLanes<>+32(SB)/4, $0x00000000
+DATA firstLanes<>+36(SB)/4, $0x00000000
+DATA firstLanes<>+40(SB)/4, $0x00000000
+DATA firstLanes<>+44(SB)/4, $0x00000000
+DATA firstLanes<>+48(SB)/4, $0x00000000
+DATA firstLanes<>+52(SB)/4, $0x00000000
+DATA firstLanes<>+56(SB)/4, $0x00000000
+DATA firstLanes<>+60(SB)/4, $0x00000000
+GLOBL firstLanes<>(SB), RODATA|NOPTR, $64
+
+// func addGrad32AVX512(dst *float32, soft *float32, grad *float32, n int, s *gradScalars[float32])
+// Requires: AVX, AVX512F
+TEXT ·addGrad32AVX512(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         soft+8(FP), DX
+	MOVQ         grad+16(FP), BX
+	MOVQ         n+24(FP), CX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSS 4(SI), Z0
+	VBROADCASTSS 8(SI), Z1
+	VBROADCASTSS (SI), Z2
+
+whole:
+	CMPQ        CX, $0x00000010
+	JB          rest
+	VMOVUPS     (DX), Z3
+	VMOVUPS     (BX), Z4
+	VPXORD      Z5, Z5, Z5
+	VSUBPS      Z0, Z4, Z4
+	VSUBPS      Z1, Z4, Z4
+	VMULPS      Z3, Z4, Z4
+	VCMPPS      $0x04, Z5, Z3, K1
+	VMOVAPS.Z   Z4, K1, Z4
+	VMOVUPS     (AX), Z3
+	VFMADD231PS Z2, Z4, Z3
+	VMOVUPS     Z3, (AX)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000040, BX
+	SUBQ        $0x00000010, CX
+	JMP         whole
+
+rest:
+	TESTQ       CX, CX
+	JZ          done
+	MOVQ        $0x0000000000000001, SI
+	SHLQ        CL, SI
+	DECQ        SI
+	KMOVW       SI, K1
+	VMOVUPS.Z   (DX), K1, Z3
+	VMOVUPS.Z   (BX), K1, Z4
+	VPXORD      Z6, Z6, Z6
+	VSUBPS      Z0, Z4, Z0
+	VSUBPS      Z1, Z0, Z0
+	VMULPS      Z3, Z0, Z0
+	VCMPPS      $0x04, Z6, Z3, K2
+	VMOVAPS.Z   Z0, K2, Z0
+	VMOVUPS.Z   (AX), K1, Z1
+	VFMADD231PS Z2, Z0, Z1
+	VMOVUPS     Z1, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func addGrad32AVX2(dst *float32, soft *float32, grad *float32, n int, s *gradScalars[float32])
+// Requires: AVX, AVX2, FMA3
+TEXT ·addGrad32AVX2(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         soft+8(FP), CX
+	MOVQ         grad+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSS 4(SI), Y0
+	VBROADCASTSS 8(SI), Y1
+	VBROADCASTSS (SI), Y2
+
+whole:
+	CMPQ        BX, $0x00000008
+	JB          rest
+	VMOVUPS     (CX), Y3
+	VMOVUPS     (DX), Y4
+	VPXOR       Y5, Y5, Y5
+	VSUBPS      Y0, Y4, Y4
+	VSUBPS      Y1, Y4, Y4
+	VMULPS      Y3, Y4, Y4
+	VCMPPS      $0x04, Y5, Y3, Y3
+	VANDPS      Y3, Y4, Y4
+	VMOVUPS     (AX), Y3
+	VFMADD231PS Y2, Y4, Y3
+	VMOVUPS     Y3, (AX)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000020, DX
+	SUBQ        $0x00000008, BX
+	JMP         whole
+
+rest:
+	TESTQ       BX, BX
+	JZ          done
+	LEAQ        firstLanes<>+0(SB), SI
+	NEGQ        BX
+	VMOVUPS     32(SI)(BX*4), Y3
+	VMASKMOVPS  (CX), Y3, Y4
+	VMASKMOVPS  (DX), Y3, Y5
+	VPXOR       Y6, Y6, Y6
+	VSUBPS      Y0, Y5, Y0
+	VSUBPS      Y1, Y0, Y0
+	VMULPS      Y4, Y0, Y0
+	VCMPPS      $0x04, Y6, Y4, Y1
+	VANDPS      Y1, Y0, Y0
+	VMASKMOVPS  (AX), Y3, Y1
+	VFMADD231PS Y2, Y0, Y1
+	VMASKMOVPS  Y1, Y3, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
 // func axpby64AVX2(dst *float64, x *float64, y *float64, n int, s *axpbyScalars[float64])
 // Requires: AVX, FMA3
 TEXT ·axpby64AVX2(SB), NOSPLIT, $0-40
@@ -44,24 +225,6 @@ rest:
 done:
 	VZEROUPPER
 	RET
-
-DATA firstLanes<>+0(SB)/4, $0xffffffff
-DATA firstLanes<>+4(SB)/4, $0xffffffff
-DATA firstLanes<>+8(SB)/4, $0xffffffff
-DATA firstLanes<>+12(SB)/4, $0xffffffff
-DATA firstLanes<>+16(SB)/4, $0xffffffff
-DATA firstLanes<>+20(SB)/4, $0xffffffff
-DATA firstLanes<>+24(SB)/4, $0xffffffff
-DATA firstLanes<>+28(SB)/4, $0xffffffff
-DATA firstLanes<>+32(SB)/4, $0x00000000
-DATA firstLanes<>+36(SB)/4, $0x00000000
-DATA firstLanes<>+40(SB)/4, $0x00000000
-DATA firstLanes<>+44(SB)/4, $0x00000000
-DATA firstLanes<>+48(SB)/4, $0x00000000
-DATA firstLanes<>+52(SB)/4, $0x00000000
-DATA firstLanes<>+56(SB)/4, $0x00000000
-DATA firstLanes<>+60(SB)/4, $0x00000000
-GLOBL firstLanes<>(SB), RODATA|NOPTR, $64
 
 // func axpby32AVX512(dst *float32, x *float32, y *float32, n int, s *axpbyScalars[float32])
 // Requires: AVX, AVX512F
@@ -145,6 +308,1204 @@ rest:
 done:
 	VZEROUPPER
 	RET
+
+// func conditionalSoft64AVX2(dst *float64, logProbs *float64, probs *float64, noise *float64, n int, s *raoScalars[float64], sum *[16]float64)
+// Requires: AVX, AVX2, FMA3
+TEXT ·conditionalSoft64AVX2(SB), NOSPLIT, $0-56
+	MOVQ  dst+0(FP), AX
+	MOVQ  logProbs+8(FP), CX
+	MOVQ  probs+16(FP), DX
+	MOVQ  noise+24(FP), BX
+	MOVQ  n+32(FP), SI
+	MOVQ  s+40(FP), DI
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+
+whole:
+	CMPQ         SI, $0x00000004
+	JB           rest
+	VMOVUPS      (BX), Y2
+	VBROADCASTSD (DI), Y3
+	VBROADCASTSD 8(DI), Y4
+	VBROADCASTSD 16(DI), Y5
+	VMOVUPS      (DX), Y6
+	VFMADD231PD  Y3, Y6, Y2
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VPSHUFD      $0xdd, Y2, Y3
+	VPERMQ       $0x08, Y3, Y3
+	VPSRAD       $0x14, X3, X3
+	VPAND        quad000fffffffffffff<>+0(SB), Y2, Y2
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y2, Y2
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VCVTDQ2PD    X3, Y3
+	VADDPD       quad4000000000000000<>+0(SB), Y2, Y6
+	VDIVPD       Y6, Y2, Y6
+	VMULPD       Y6, Y6, Y7
+	VMULPD       Y7, Y7, Y8
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y8, Y9
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VADDPD       quad3fd2492494229359<>+0(SB), Y9, Y9
+	VMULPD       Y8, Y9, Y9
+	VADDPD       quad3fe5555555555593<>+0(SB), Y9, Y9
+	VMULPD       Y7, Y9, Y9
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y8, Y7
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y7, Y7
+	VMULPD       Y8, Y7, Y7
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y7, Y7
+	VMULPD       Y8, Y7, Y7
+	VADDPD       Y9, Y7, Y7
+	VMULPD       Y2, Y2, Y8
+	VMULPD       quad3fe0000000000000<>+0(SB), Y8, Y8
+	VADDPD       Y7, Y8, Y7
+	VMULPD       Y6, Y7, Y7
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y3, Y6
+	VADDPD       Y6, Y7, Y7
+	VSUBPD       Y7, Y8, Y8
+	VSUBPD       Y2, Y8, Y8
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y3, Y6
+	VSUBPD       Y6, Y8, Y8
+	VADDPD       Y4, Y8, Y8
+	VMOVUPS      (CX), Y2
+	VADDPD       Y2, Y8, Y8
+	VPXOR        Y2, Y2, Y2
+	VMINPD       Y2, Y8, Y8
+	VMULPD       Y5, Y8, Y8
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y8, Y2
+	VROUNDPD     $0x00, Y2, Y2
+	VMOVAPS      Y8, Y3
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y2, Y3
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y2, Y3
+	VMULPD       Y3, Y3, Y4
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y5
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y4, Y5
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y4, Y5
+	VMULPD       Y3, Y5, Y5
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y3
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y4, Y3
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y4, Y3
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y4, Y3
+	VSUBPD       Y5, Y3, Y3
+	VDIVPD       Y3, Y5, Y5
+	VADDPD       Y5, Y5, Y5
+	VADDPD       quad3ff0000000000000<>+0(SB), Y5, Y5
+	VCVTPD2DQY   Y2, X2
+	VPSRAD       $0x01, X2, X3
+	VPSUBD       X3, X2, X2
+	VPADDD       word000003ff<>+0(SB), X2, X2
+	VPMOVSXDQ    X2, Y2
+	VPSLLQ       $0x34, Y2, Y2
+	VMULPD       Y2, Y5, Y5
+	VPADDD       word000003ff<>+0(SB), X3, X3
+	VPMOVSXDQ    X3, Y2
+	VPSLLQ       $0x34, Y2, Y2
+	VMULPD       Y2, Y5, Y5
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y8, Y2
+	VANDPS       Y2, Y5, Y5
+	VMOVUPS      Y5, (AX)
+	VADDPD       Y5, Y0, Y0
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000020, BX
+	SUBQ         $0x00000004, SI
+	JMP          whole
+
+rest:
+	TESTQ        SI, SI
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), R8
+	NEGQ         SI
+	VMOVUPS      32(R8)(SI*8), Y2
+	VMASKMOVPS   (BX), Y2, Y3
+	VBROADCASTSD (DI), Y4
+	VBROADCASTSD 8(DI), Y5
+	VBROADCASTSD 16(DI), Y6
+	VMASKMOVPS   (DX), Y2, Y7
+	VFMADD231PD  Y4, Y7, Y3
+	VPSUBQ       quad3fe6a09e667f3bcd<>+0(SB), Y3, Y3
+	VPSHUFD      $0xdd, Y3, Y4
+	VPERMQ       $0x08, Y4, Y4
+	VPSRAD       $0x14, X4, X4
+	VPAND        quad000fffffffffffff<>+0(SB), Y3, Y3
+	VPADDQ       quad3fe6a09e667f3bcd<>+0(SB), Y3, Y3
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y3, Y3
+	VCVTDQ2PD    X4, Y4
+	VADDPD       quad4000000000000000<>+0(SB), Y3, Y7
+	VDIVPD       Y7, Y3, Y7
+	VMULPD       Y7, Y7, Y8
+	VMULPD       Y8, Y8, Y9
+	VMULPD       quad3fc2f112df3e5244<>+0(SB), Y9, Y10
+	VADDPD       quad3fc7466496cb03de<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       quad3fd2492494229359<>+0(SB), Y10, Y10
+	VMULPD       Y9, Y10, Y10
+	VADDPD       quad3fe5555555555593<>+0(SB), Y10, Y10
+	VMULPD       Y8, Y10, Y10
+	VMULPD       quad3fc39a09d078c69f<>+0(SB), Y9, Y8
+	VADDPD       quad3fcc71c51d8e78af<>+0(SB), Y8, Y8
+	VMULPD       Y9, Y8, Y8
+	VADDPD       quad3fd999999997fa04<>+0(SB), Y8, Y8
+	VMULPD       Y9, Y8, Y8
+	VADDPD       Y10, Y8, Y8
+	VMULPD       Y3, Y3, Y9
+	VMULPD       quad3fe0000000000000<>+0(SB), Y9, Y9
+	VADDPD       Y8, Y9, Y8
+	VMULPD       Y7, Y8, Y8
+	VMULPD       quad3dea39ef35793c76<>+0(SB), Y4, Y7
+	VADDPD       Y7, Y8, Y8
+	VSUBPD       Y8, Y9, Y9
+	VSUBPD       Y3, Y9, Y9
+	VMULPD       quad3fe62e42fee00000<>+0(SB), Y4, Y7
+	VSUBPD       Y7, Y9, Y9
+	VADDPD       Y5, Y9, Y9
+	VMASKMOVPS   (CX), Y2, Y3
+	VADDPD       Y3, Y9, Y9
+	VPXOR        Y3, Y3, Y3
+	VMINPD       Y3, Y9, Y9
+	VMULPD       Y6, Y9, Y9
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y9, Y3
+	VROUNDPD     $0x00, Y3, Y3
+	VMOVAPS      Y9, Y4
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y3, Y4
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y3, Y4
+	VMULPD       Y4, Y4, Y5
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y6
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y5, Y6
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y5, Y6
+	VMULPD       Y4, Y6, Y6
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y4
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y5, Y4
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y5, Y4
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y5, Y4
+	VSUBPD       Y6, Y4, Y4
+	VDIVPD       Y4, Y6, Y6
+	VADDPD       Y6, Y6, Y6
+	VADDPD       quad3ff0000000000000<>+0(SB), Y6, Y6
+	VCVTPD2DQY   Y3, X3
+	VPSRAD       $0x01, X3, X4
+	VPSUBD       X4, X3, X3
+	VPADDD       word000003ff<>+0(SB), X3, X3
+	VPMOVSXDQ    X3, Y3
+	VPSLLQ       $0x34, Y3, Y3
+	VMULPD       Y3, Y6, Y6
+	VPADDD       word000003ff<>+0(SB), X4, X4
+	VPMOVSXDQ    X4, Y3
+	VPSLLQ       $0x34, Y3, Y3
+	VMULPD       Y3, Y6, Y6
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y9, Y3
+	VANDPS       Y3, Y6, Y6
+	VANDPS       Y2, Y6, Y6
+	VMASKMOVPS   Y6, Y2, (AX)
+	VADDPD       Y6, Y0, Y0
+
+done:
+	MOVQ    sum+48(FP), AX
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+DATA quad3fe6a09e667f3bcd<>+0(SB)/8, $0x3fe6a09e667f3bcd
+DATA quad3fe6a09e667f3bcd<>+8(SB)/8, $0x3fe6a09e667f3bcd
+DATA quad3fe6a09e667f3bcd<>+16(SB)/8, $0x3fe6a09e667f3bcd
+DATA quad3fe6a09e667f3bcd<>+24(SB)/8, $0x3fe6a09e667f3bcd
+DATA quad3fe6a09e667f3bcd<>+32(SB)/8, $0x3fe6a09e667f3bcd
+DATA quad3fe6a09e667f3bcd<>+40(SB)/8, $0x3fe6a09e667f3bcd
+DATA quad3fe6a09e667f3bcd<>+48(SB)/8, $0x3fe6a09e667f3bcd
+DATA quad3fe6a09e667f3bcd<>+56(SB)/8, $0x3fe6a09e667f3bcd
+GLOBL quad3fe6a09e667f3bcd<>(SB), RODATA|NOPTR, $64
+
+DATA quad000fffffffffffff<>+0(SB)/8, $0x000fffffffffffff
+DATA quad000fffffffffffff<>+8(SB)/8, $0x000fffffffffffff
+DATA quad000fffffffffffff<>+16(SB)/8, $0x000fffffffffffff
+DATA quad000fffffffffffff<>+24(SB)/8, $0x000fffffffffffff
+DATA quad000fffffffffffff<>+32(SB)/8, $0x000fffffffffffff
+DATA quad000fffffffffffff<>+40(SB)/8, $0x000fffffffffffff
+DATA quad000fffffffffffff<>+48(SB)/8, $0x000fffffffffffff
+DATA quad000fffffffffffff<>+56(SB)/8, $0x000fffffffffffff
+GLOBL quad000fffffffffffff<>(SB), RODATA|NOPTR, $64
+
+DATA quad3ff0000000000000<>+0(SB)/8, $0x3ff0000000000000
+DATA quad3ff0000000000000<>+8(SB)/8, $0x3ff0000000000000
+DATA quad3ff0000000000000<>+16(SB)/8, $0x3ff0000000000000
+DATA quad3ff0000000000000<>+24(SB)/8, $0x3ff0000000000000
+DATA quad3ff0000000000000<>+32(SB)/8, $0x3ff0000000000000
+DATA quad3ff0000000000000<>+40(SB)/8, $0x3ff0000000000000
+DATA quad3ff0000000000000<>+48(SB)/8, $0x3ff0000000000000
+DATA quad3ff0000000000000<>+56(SB)/8, $0x3ff0000000000000
+GLOBL quad3ff0000000000000<>(SB), RODATA|NOPTR, $64
+
+DATA quad4000000000000000<>+0(SB)/8, $0x4000000000000000
+DATA quad4000000000000000<>+8(SB)/8, $0x4000000000000000
+DATA quad4000000000000000<>+16(SB)/8, $0x4000000000000000
+DATA quad4000000000000000<>+24(SB)/8, $0x4000000000000000
+DATA quad4000000000000000<>+32(SB)/8, $0x4000000000000000
+DATA quad4000000000000000<>+40(SB)/8, $0x4000000000000000
+DATA quad4000000000000000<>+48(SB)/8, $0x4000000000000000
+DATA quad4000000000000000<>+56(SB)/8, $0x4000000000000000
+GLOBL quad4000000000000000<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fc2f112df3e5244<>+0(SB)/8, $0x3fc2f112df3e5244
+DATA quad3fc2f112df3e5244<>+8(SB)/8, $0x3fc2f112df3e5244
+DATA quad3fc2f112df3e5244<>+16(SB)/8, $0x3fc2f112df3e5244
+DATA quad3fc2f112df3e5244<>+24(SB)/8, $0x3fc2f112df3e5244
+DATA quad3fc2f112df3e5244<>+32(SB)/8, $0x3fc2f112df3e5244
+DATA quad3fc2f112df3e5244<>+40(SB)/8, $0x3fc2f112df3e5244
+DATA quad3fc2f112df3e5244<>+48(SB)/8, $0x3fc2f112df3e5244
+DATA quad3fc2f112df3e5244<>+56(SB)/8, $0x3fc2f112df3e5244
+GLOBL quad3fc2f112df3e5244<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fc7466496cb03de<>+0(SB)/8, $0x3fc7466496cb03de
+DATA quad3fc7466496cb03de<>+8(SB)/8, $0x3fc7466496cb03de
+DATA quad3fc7466496cb03de<>+16(SB)/8, $0x3fc7466496cb03de
+DATA quad3fc7466496cb03de<>+24(SB)/8, $0x3fc7466496cb03de
+DATA quad3fc7466496cb03de<>+32(SB)/8, $0x3fc7466496cb03de
+DATA quad3fc7466496cb03de<>+40(SB)/8, $0x3fc7466496cb03de
+DATA quad3fc7466496cb03de<>+48(SB)/8, $0x3fc7466496cb03de
+DATA quad3fc7466496cb03de<>+56(SB)/8, $0x3fc7466496cb03de
+GLOBL quad3fc7466496cb03de<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fd2492494229359<>+0(SB)/8, $0x3fd2492494229359
+DATA quad3fd2492494229359<>+8(SB)/8, $0x3fd2492494229359
+DATA quad3fd2492494229359<>+16(SB)/8, $0x3fd2492494229359
+DATA quad3fd2492494229359<>+24(SB)/8, $0x3fd2492494229359
+DATA quad3fd2492494229359<>+32(SB)/8, $0x3fd2492494229359
+DATA quad3fd2492494229359<>+40(SB)/8, $0x3fd2492494229359
+DATA quad3fd2492494229359<>+48(SB)/8, $0x3fd2492494229359
+DATA quad3fd2492494229359<>+56(SB)/8, $0x3fd2492494229359
+GLOBL quad3fd2492494229359<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fe5555555555593<>+0(SB)/8, $0x3fe5555555555593
+DATA quad3fe5555555555593<>+8(SB)/8, $0x3fe5555555555593
+DATA quad3fe5555555555593<>+16(SB)/8, $0x3fe5555555555593
+DATA quad3fe5555555555593<>+24(SB)/8, $0x3fe5555555555593
+DATA quad3fe5555555555593<>+32(SB)/8, $0x3fe5555555555593
+DATA quad3fe5555555555593<>+40(SB)/8, $0x3fe5555555555593
+DATA quad3fe5555555555593<>+48(SB)/8, $0x3fe5555555555593
+DATA quad3fe5555555555593<>+56(SB)/8, $0x3fe5555555555593
+GLOBL quad3fe5555555555593<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fc39a09d078c69f<>+0(SB)/8, $0x3fc39a09d078c69f
+DATA quad3fc39a09d078c69f<>+8(SB)/8, $0x3fc39a09d078c69f
+DATA quad3fc39a09d078c69f<>+16(SB)/8, $0x3fc39a09d078c69f
+DATA quad3fc39a09d078c69f<>+24(SB)/8, $0x3fc39a09d078c69f
+DATA quad3fc39a09d078c69f<>+32(SB)/8, $0x3fc39a09d078c69f
+DATA quad3fc39a09d078c69f<>+40(SB)/8, $0x3fc39a09d078c69f
+DATA quad3fc39a09d078c69f<>+48(SB)/8, $0x3fc39a09d078c69f
+DATA quad3fc39a09d078c69f<>+56(SB)/8, $0x3fc39a09d078c69f
+GLOBL quad3fc39a09d078c69f<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fcc71c51d8e78af<>+0(SB)/8, $0x3fcc71c51d8e78af
+DATA quad3fcc71c51d8e78af<>+8(SB)/8, $0x3fcc71c51d8e78af
+DATA quad3fcc71c51d8e78af<>+16(SB)/8, $0x3fcc71c51d8e78af
+DATA quad3fcc71c51d8e78af<>+24(SB)/8, $0x3fcc71c51d8e78af
+DATA quad3fcc71c51d8e78af<>+32(SB)/8, $0x3fcc71c51d8e78af
+DATA quad3fcc71c51d8e78af<>+40(SB)/8, $0x3fcc71c51d8e78af
+DATA quad3fcc71c51d8e78af<>+48(SB)/8, $0x3fcc71c51d8e78af
+DATA quad3fcc71c51d8e78af<>+56(SB)/8, $0x3fcc71c51d8e78af
+GLOBL quad3fcc71c51d8e78af<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fd999999997fa04<>+0(SB)/8, $0x3fd999999997fa04
+DATA quad3fd999999997fa04<>+8(SB)/8, $0x3fd999999997fa04
+DATA quad3fd999999997fa04<>+16(SB)/8, $0x3fd999999997fa04
+DATA quad3fd999999997fa04<>+24(SB)/8, $0x3fd999999997fa04
+DATA quad3fd999999997fa04<>+32(SB)/8, $0x3fd999999997fa04
+DATA quad3fd999999997fa04<>+40(SB)/8, $0x3fd999999997fa04
+DATA quad3fd999999997fa04<>+48(SB)/8, $0x3fd999999997fa04
+DATA quad3fd999999997fa04<>+56(SB)/8, $0x3fd999999997fa04
+GLOBL quad3fd999999997fa04<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fe0000000000000<>+0(SB)/8, $0x3fe0000000000000
+DATA quad3fe0000000000000<>+8(SB)/8, $0x3fe0000000000000
+DATA quad3fe0000000000000<>+16(SB)/8, $0x3fe0000000000000
+DATA quad3fe0000000000000<>+24(SB)/8, $0x3fe0000000000000
+DATA quad3fe0000000000000<>+32(SB)/8, $0x3fe0000000000000
+DATA quad3fe0000000000000<>+40(SB)/8, $0x3fe0000000000000
+DATA quad3fe0000000000000<>+48(SB)/8, $0x3fe0000000000000
+DATA quad3fe0000000000000<>+56(SB)/8, $0x3fe0000000000000
+GLOBL quad3fe0000000000000<>(SB), RODATA|NOPTR, $64
+
+DATA quad3dea39ef35793c76<>+0(SB)/8, $0x3dea39ef35793c76
+DATA quad3dea39ef35793c76<>+8(SB)/8, $0x3dea39ef35793c76
+DATA quad3dea39ef35793c76<>+16(SB)/8, $0x3dea39ef35793c76
+DATA quad3dea39ef35793c76<>+24(SB)/8, $0x3dea39ef35793c76
+DATA quad3dea39ef35793c76<>+32(SB)/8, $0x3dea39ef35793c76
+DATA quad3dea39ef35793c76<>+40(SB)/8, $0x3dea39ef35793c76
+DATA quad3dea39ef35793c76<>+48(SB)/8, $0x3dea39ef35793c76
+DATA quad3dea39ef35793c76<>+56(SB)/8, $0x3dea39ef35793c76
+GLOBL quad3dea39ef35793c76<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fe62e42fee00000<>+0(SB)/8, $0x3fe62e42fee00000
+DATA quad3fe62e42fee00000<>+8(SB)/8, $0x3fe62e42fee00000
+DATA quad3fe62e42fee00000<>+16(SB)/8, $0x3fe62e42fee00000
+DATA quad3fe62e42fee00000<>+24(SB)/8, $0x3fe62e42fee00000
+DATA quad3fe62e42fee00000<>+32(SB)/8, $0x3fe62e42fee00000
+DATA quad3fe62e42fee00000<>+40(SB)/8, $0x3fe62e42fee00000
+DATA quad3fe62e42fee00000<>+48(SB)/8, $0x3fe62e42fee00000
+DATA quad3fe62e42fee00000<>+56(SB)/8, $0x3fe62e42fee00000
+GLOBL quad3fe62e42fee00000<>(SB), RODATA|NOPTR, $64
+
+DATA quad3ff71547652b82fe<>+0(SB)/8, $0x3ff71547652b82fe
+DATA quad3ff71547652b82fe<>+8(SB)/8, $0x3ff71547652b82fe
+DATA quad3ff71547652b82fe<>+16(SB)/8, $0x3ff71547652b82fe
+DATA quad3ff71547652b82fe<>+24(SB)/8, $0x3ff71547652b82fe
+DATA quad3ff71547652b82fe<>+32(SB)/8, $0x3ff71547652b82fe
+DATA quad3ff71547652b82fe<>+40(SB)/8, $0x3ff71547652b82fe
+DATA quad3ff71547652b82fe<>+48(SB)/8, $0x3ff71547652b82fe
+DATA quad3ff71547652b82fe<>+56(SB)/8, $0x3ff71547652b82fe
+GLOBL quad3ff71547652b82fe<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fe62e4000000000<>+0(SB)/8, $0x3fe62e4000000000
+DATA quad3fe62e4000000000<>+8(SB)/8, $0x3fe62e4000000000
+DATA quad3fe62e4000000000<>+16(SB)/8, $0x3fe62e4000000000
+DATA quad3fe62e4000000000<>+24(SB)/8, $0x3fe62e4000000000
+DATA quad3fe62e4000000000<>+32(SB)/8, $0x3fe62e4000000000
+DATA quad3fe62e4000000000<>+40(SB)/8, $0x3fe62e4000000000
+DATA quad3fe62e4000000000<>+48(SB)/8, $0x3fe62e4000000000
+DATA quad3fe62e4000000000<>+56(SB)/8, $0x3fe62e4000000000
+GLOBL quad3fe62e4000000000<>(SB), RODATA|NOPTR, $64
+
+DATA quad3eb7f7d1cf79abca<>+0(SB)/8, $0x3eb7f7d1cf79abca
+DATA quad3eb7f7d1cf79abca<>+8(SB)/8, $0x3eb7f7d1cf79abca
+DATA quad3eb7f7d1cf79abca<>+16(SB)/8, $0x3eb7f7d1cf79abca
+DATA quad3eb7f7d1cf79abca<>+24(SB)/8, $0x3eb7f7d1cf79abca
+DATA quad3eb7f7d1cf79abca<>+32(SB)/8, $0x3eb7f7d1cf79abca
+DATA quad3eb7f7d1cf79abca<>+40(SB)/8, $0x3eb7f7d1cf79abca
+DATA quad3eb7f7d1cf79abca<>+48(SB)/8, $0x3eb7f7d1cf79abca
+DATA quad3eb7f7d1cf79abca<>+56(SB)/8, $0x3eb7f7d1cf79abca
+GLOBL quad3eb7f7d1cf79abca<>(SB), RODATA|NOPTR, $64
+
+DATA quad3f2089cdd5e44be8<>+0(SB)/8, $0x3f2089cdd5e44be8
+DATA quad3f2089cdd5e44be8<>+8(SB)/8, $0x3f2089cdd5e44be8
+DATA quad3f2089cdd5e44be8<>+16(SB)/8, $0x3f2089cdd5e44be8
+DATA quad3f2089cdd5e44be8<>+24(SB)/8, $0x3f2089cdd5e44be8
+DATA quad3f2089cdd5e44be8<>+32(SB)/8, $0x3f2089cdd5e44be8
+DATA quad3f2089cdd5e44be8<>+40(SB)/8, $0x3f2089cdd5e44be8
+DATA quad3f2089cdd5e44be8<>+48(SB)/8, $0x3f2089cdd5e44be8
+DATA quad3f2089cdd5e44be8<>+56(SB)/8, $0x3f2089cdd5e44be8
+GLOBL quad3f2089cdd5e44be8<>(SB), RODATA|NOPTR, $64
+
+DATA quad3f9f06d10cca2c7e<>+0(SB)/8, $0x3f9f06d10cca2c7e
+DATA quad3f9f06d10cca2c7e<>+8(SB)/8, $0x3f9f06d10cca2c7e
+DATA quad3f9f06d10cca2c7e<>+16(SB)/8, $0x3f9f06d10cca2c7e
+DATA quad3f9f06d10cca2c7e<>+24(SB)/8, $0x3f9f06d10cca2c7e
+DATA quad3f9f06d10cca2c7e<>+32(SB)/8, $0x3f9f06d10cca2c7e
+DATA quad3f9f06d10cca2c7e<>+40(SB)/8, $0x3f9f06d10cca2c7e
+DATA quad3f9f06d10cca2c7e<>+48(SB)/8, $0x3f9f06d10cca2c7e
+DATA quad3f9f06d10cca2c7e<>+56(SB)/8, $0x3f9f06d10cca2c7e
+GLOBL quad3f9f06d10cca2c7e<>(SB), RODATA|NOPTR, $64
+
+DATA quad3ec92eb6bc365fa0<>+0(SB)/8, $0x3ec92eb6bc365fa0
+DATA quad3ec92eb6bc365fa0<>+8(SB)/8, $0x3ec92eb6bc365fa0
+DATA quad3ec92eb6bc365fa0<>+16(SB)/8, $0x3ec92eb6bc365fa0
+DATA quad3ec92eb6bc365fa0<>+24(SB)/8, $0x3ec92eb6bc365fa0
+DATA quad3ec92eb6bc365fa0<>+32(SB)/8, $0x3ec92eb6bc365fa0
+DATA quad3ec92eb6bc365fa0<>+40(SB)/8, $0x3ec92eb6bc365fa0
+DATA quad3ec92eb6bc365fa0<>+48(SB)/8, $0x3ec92eb6bc365fa0
+DATA quad3ec92eb6bc365fa0<>+56(SB)/8, $0x3ec92eb6bc365fa0
+GLOBL quad3ec92eb6bc365fa0<>(SB), RODATA|NOPTR, $64
+
+DATA quad3f64ae39b508b6c0<>+0(SB)/8, $0x3f64ae39b508b6c0
+DATA quad3f64ae39b508b6c0<>+8(SB)/8, $0x3f64ae39b508b6c0
+DATA quad3f64ae39b508b6c0<>+16(SB)/8, $0x3f64ae39b508b6c0
+DATA quad3f64ae39b508b6c0<>+24(SB)/8, $0x3f64ae39b508b6c0
+DATA quad3f64ae39b508b6c0<>+32(SB)/8, $0x3f64ae39b508b6c0
+DATA quad3f64ae39b508b6c0<>+40(SB)/8, $0x3f64ae39b508b6c0
+DATA quad3f64ae39b508b6c0<>+48(SB)/8, $0x3f64ae39b508b6c0
+DATA quad3f64ae39b508b6c0<>+56(SB)/8, $0x3f64ae39b508b6c0
+GLOBL quad3f64ae39b508b6c0<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fcd17099887e074<>+0(SB)/8, $0x3fcd17099887e074
+DATA quad3fcd17099887e074<>+8(SB)/8, $0x3fcd17099887e074
+DATA quad3fcd17099887e074<>+16(SB)/8, $0x3fcd17099887e074
+DATA quad3fcd17099887e074<>+24(SB)/8, $0x3fcd17099887e074
+DATA quad3fcd17099887e074<>+32(SB)/8, $0x3fcd17099887e074
+DATA quad3fcd17099887e074<>+40(SB)/8, $0x3fcd17099887e074
+DATA quad3fcd17099887e074<>+48(SB)/8, $0x3fcd17099887e074
+DATA quad3fcd17099887e074<>+56(SB)/8, $0x3fcd17099887e074
+GLOBL quad3fcd17099887e074<>(SB), RODATA|NOPTR, $64
+
+DATA word000003ff<>+0(SB)/4, $0x000003ff
+DATA word000003ff<>+4(SB)/4, $0x000003ff
+DATA word000003ff<>+8(SB)/4, $0x000003ff
+DATA word000003ff<>+12(SB)/4, $0x000003ff
+DATA word000003ff<>+16(SB)/4, $0x000003ff
+DATA word000003ff<>+20(SB)/4, $0x000003ff
+DATA word000003ff<>+24(SB)/4, $0x000003ff
+DATA word000003ff<>+28(SB)/4, $0x000003ff
+DATA word000003ff<>+32(SB)/4, $0x000003ff
+DATA word000003ff<>+36(SB)/4, $0x000003ff
+DATA word000003ff<>+40(SB)/4, $0x000003ff
+DATA word000003ff<>+44(SB)/4, $0x000003ff
+DATA word000003ff<>+48(SB)/4, $0x000003ff
+DATA word000003ff<>+52(SB)/4, $0x000003ff
+DATA word000003ff<>+56(SB)/4, $0x000003ff
+DATA word000003ff<>+60(SB)/4, $0x000003ff
+GLOBL word000003ff<>(SB), RODATA|NOPTR, $64
+
+DATA wordc2d00000<>+0(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+4(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+8(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+12(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+16(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+20(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+24(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+28(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+32(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+36(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+40(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+44(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+48(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+52(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+56(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+60(SB)/4, $0xc2d00000
+GLOBL wordc2d00000<>(SB), RODATA|NOPTR, $64
+
+DATA quadc087500000000000<>+0(SB)/8, $0xc087500000000000
+DATA quadc087500000000000<>+8(SB)/8, $0xc087500000000000
+DATA quadc087500000000000<>+16(SB)/8, $0xc087500000000000
+DATA quadc087500000000000<>+24(SB)/8, $0xc087500000000000
+DATA quadc087500000000000<>+32(SB)/8, $0xc087500000000000
+DATA quadc087500000000000<>+40(SB)/8, $0xc087500000000000
+DATA quadc087500000000000<>+48(SB)/8, $0xc087500000000000
+DATA quadc087500000000000<>+56(SB)/8, $0xc087500000000000
+GLOBL quadc087500000000000<>(SB), RODATA|NOPTR, $64
+
+// func conditionalSoft32AVX512(dst *float32, logProbs *float32, probs *float32, noise *float32, n int, s *raoScalars[float32], sum *[16]float64)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·conditionalSoft32AVX512(SB), NOSPLIT, $0-56
+	MOVL    $0x00005555, AX
+	KMOVW   AX, K1
+	VMOVUPS word3f000000<>+0(SB), Z0
+	VMOVUPS word2f800000<>+0(SB), Z1
+	MOVQ    dst+0(FP), AX
+	MOVQ    logProbs+8(FP), DX
+	MOVQ    probs+16(FP), BX
+	MOVQ    noise+24(FP), SI
+	MOVQ    n+32(FP), CX
+	MOVQ    s+40(FP), DI
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+
+whole:
+	CMPQ          CX, $0x00000010
+	JB            rest
+	VMOVUPS       (SI), Z1
+	VBROADCASTSS  (DI), Z6
+	VBROADCASTSS  4(DI), Z7
+	VBROADCASTSS  8(DI), Z8
+	VMOVUPS       (BX), Z9
+	VFMADD231PS   Z6, Z9, Z1
+	VPSUBD        word3f400000<>+0(SB), Z1, Z6
+	VGETMANTPS    $0x03, Z1, Z1
+	VPSRAD        $0x17, Z6, Z6
+	VSUBPS        word3f800000<>+0(SB), Z1, Z1
+	VCVTDQ2PS     Z6, Z6
+	VMULPS        Z1, Z1, Z9
+	VMULPS        wordbe7ff676<>+0(SB), Z1, Z11
+	VADDPS        word3eaaaad9<>+0(SB), Z11, Z11
+	VMULPS        wordbe2beae1<>+0(SB), Z1, Z10
+	VADDPS        word3e4c9e74<>+0(SB), Z10, Z10
+	VMULPS        wordbdf818f6<>+0(SB), Z1, Z12
+	VADDPS        word3e189f19<>+0(SB), Z12, Z12
+	VMULPS        Z9, Z10, Z10
+	VADDPS        Z10, Z11, Z11
+	VMULPS        word3d63b9ef<>+0(SB), Z9, Z10
+	VADDPS        Z10, Z12, Z12
+	VMULPS        Z9, Z9, Z10
+	VMULPS        Z10, Z12, Z12
+	VADDPS        Z12, Z11, Z11
+	VMULPS        Z11, Z1, Z11
+	VSUBPS        Z11, Z0, Z11
+	VMULPS        Z9, Z11, Z11
+	VSUBPS        Z1, Z11, Z11
+	VMULPS        word3f317218<>+0(SB), Z6, Z6
+	VSUBPS        Z6, Z11, Z11
+	VADDPS        Z7, Z11, Z11
+	VMOVUPS       (DX), Z1
+	VADDPS        Z1, Z11, Z11
+	VPXORD        Z4, Z4, Z4
+	VMINPS        Z4, Z11, Z11
+	VMULPS        Z8, Z11, Z11
+	VMULPS        word3fb8aa3b<>+0(SB), Z11, Z1
+	VRNDSCALEPS   $0x00, Z1, Z1
+	VMOVAPS       Z11, Z6
+	VFNMADD231PS  word3f318000<>+0(SB), Z1, Z6
+	VFNMADD231PS  wordb95e8083<>+0(SB), Z1, Z6
+	VMULPS        Z6, Z6, Z7
+	VMOVUPS       word39506967<>+0(SB), Z8
+	VFMADD213PS   word3ab743ce<>+0(SB), Z6, Z8
+	VFMADD213PS   word3c088908<>+0(SB), Z6, Z8
+	VFMADD213PS   word3d2aa9c1<>+0(SB), Z6, Z8
+	VFMADD213PS   word3e2aaaaa<>+0(SB), Z6, Z8
+	VFMADD213PS   word3f000000<>+0(SB), Z6, Z8
+	VFMADD213PS   Z6, Z7, Z8
+	VADDPS        word3f800000<>+0(SB), Z8, Z8
+	VSCALEFPS     Z1, Z8, Z8
+	VCMPPS        $0x1d, wordc2d00000<>+0(SB), Z11, K1
+	VMOVAPS.Z     Z8, K1, Z8
+	VMOVUPS       Z8, (AX)
+	VEXTRACTF32X8 $0x01, Z8, Y1
+	VCVTPS2PD     Y8, Z6
+	VCVTPS2PD     Y1, Z1
+	VADDPD        Z6, Z2, Z2
+	VADDPD        Z1, Z3, Z3
+	ADDQ          $0x00000040, AX
+	ADDQ          $0x00000040, DX
+	ADDQ          $0x00000040, BX
+	ADDQ          $0x00000040, SI
+	SUBQ          $0x00000010, CX
+	JMP           whole
+
+rest:
+	TESTQ         CX, CX
+	JZ            done
+	MOVQ          $0x0000000000000001, R8
+	SHLQ          CL, R8
+	DECQ          R8
+	KMOVW         R8, K1
+	VMOVUPS.Z     (SI), K1, Z1
+	VBROADCASTSS  (DI), Z4
+	VBROADCASTSS  4(DI), Z6
+	VBROADCASTSS  8(DI), Z7
+	VMOVUPS.Z     (BX), K1, Z8
+	VFMADD231PS   Z4, Z8, Z1
+	VPSUBD        word3f400000<>+0(SB), Z1, Z4
+	VGETMANTPS    $0x03, Z1, Z1
+	VPSRAD        $0x17, Z4, Z4
+	VSUBPS        word3f800000<>+0(SB), Z1, Z1
+	VCVTDQ2PS     Z4, Z4
+	VMULPS        Z1, Z1, Z8
+	VMULPS        wordbe7ff676<>+0(SB), Z1, Z10
+	VADDPS        word3eaaaad9<>+0(SB), Z10, Z10
+	VMULPS        wordbe2beae1<>+0(SB), Z1, Z9
+	VADDPS        word3e4c9e74<>+0(SB), Z9, Z9
+	VMULPS        wordbdf818f6<>+0(SB), Z1, Z11
+	VADDPS        word3e189f19<>+0(SB), Z11, Z11
+	VMULPS        Z8, Z9, Z9
+	VADDPS        Z9, Z10, Z10
+	VMULPS        word3d63b9ef<>+0(SB), Z8, Z9
+	VADDPS        Z9, Z11, Z11
+	VMULPS        Z8, Z8, Z9
+	VMULPS        Z9, Z11, Z11
+	VADDPS        Z11, Z10, Z10
+	VMULPS        Z10, Z1, Z10
+	VSUBPS        Z10, Z0, Z10
+	VMULPS        Z8, Z10, Z10
+	VSUBPS        Z1, Z10, Z10
+	VMULPS        word3f317218<>+0(SB), Z4, Z4
+	VSUBPS        Z4, Z10, Z10
+	VADDPS        Z6, Z10, Z10
+	VMOVUPS.Z     (DX), K1, Z0
+	VADDPS        Z0, Z10, Z10
+	VPXORD        Z5, Z5, Z5
+	VMINPS        Z5, Z10, Z10
+	VMULPS        Z7, Z10, Z10
+	VMULPS        word3fb8aa3b<>+0(SB), Z10, Z0
+	VRNDSCALEPS   $0x00, Z0, Z0
+	VMOVAPS       Z10, Z1
+	VFNMADD231PS  word3f318000<>+0(SB), Z0, Z1
+	VFNMADD231PS  wordb95e8083<>+0(SB), Z0, Z1
+	VMULPS        Z1, Z1, Z4
+	VMOVUPS       word39506967<>+0(SB), Z5
+	VFMADD213PS   word3ab743ce<>+0(SB), Z1, Z5
+	VFMADD213PS   word3c088908<>+0(SB), Z1, Z5
+	VFMADD213PS   word3d2aa9c1<>+0(SB), Z1, Z5
+	VFMADD213PS   word3e2aaaaa<>+0(SB), Z1, Z5
+	VFMADD213PS   word3f000000<>+0(SB), Z1, Z5
+	VFMADD213PS   Z1, Z4, Z5
+	VADDPS        word3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS     Z0, Z5, Z5
+	VCMPPS        $0x1d, wordc2d00000<>+0(SB), Z10, K2
+	VMOVAPS.Z     Z5, K2, Z5
+	VMOVAPS.Z     Z5, K1, Z5
+	VMOVUPS       Z5, K1, (AX)
+	VEXTRACTF32X8 $0x01, Z5, Y0
+	VCVTPS2PD     Y5, Z1
+	VCVTPS2PD     Y0, Z0
+	VADDPD        Z1, Z2, Z2
+	VADDPD        Z0, Z3, Z3
+
+done:
+	MOVQ    sum+48(FP), AX
+	VMOVUPD Z2, (AX)
+	VMOVUPD Z3, 64(AX)
+	VZEROUPPER
+	RET
+
+DATA word3f000000<>+0(SB)/4, $0x3f000000
+DATA word3f000000<>+4(SB)/4, $0x3f000000
+DATA word3f000000<>+8(SB)/4, $0x3f000000
+DATA word3f000000<>+12(SB)/4, $0x3f000000
+DATA word3f000000<>+16(SB)/4, $0x3f000000
+DATA word3f000000<>+20(SB)/4, $0x3f000000
+DATA word3f000000<>+24(SB)/4, $0x3f000000
+DATA word3f000000<>+28(SB)/4, $0x3f000000
+DATA word3f000000<>+32(SB)/4, $0x3f000000
+DATA word3f000000<>+36(SB)/4, $0x3f000000
+DATA word3f000000<>+40(SB)/4, $0x3f000000
+DATA word3f000000<>+44(SB)/4, $0x3f000000
+DATA word3f000000<>+48(SB)/4, $0x3f000000
+DATA word3f000000<>+52(SB)/4, $0x3f000000
+DATA word3f000000<>+56(SB)/4, $0x3f000000
+DATA word3f000000<>+60(SB)/4, $0x3f000000
+GLOBL word3f000000<>(SB), RODATA|NOPTR, $64
+
+DATA word2f800000<>+0(SB)/4, $0x2f800000
+DATA word2f800000<>+4(SB)/4, $0x2f800000
+DATA word2f800000<>+8(SB)/4, $0x2f800000
+DATA word2f800000<>+12(SB)/4, $0x2f800000
+DATA word2f800000<>+16(SB)/4, $0x2f800000
+DATA word2f800000<>+20(SB)/4, $0x2f800000
+DATA word2f800000<>+24(SB)/4, $0x2f800000
+DATA word2f800000<>+28(SB)/4, $0x2f800000
+DATA word2f800000<>+32(SB)/4, $0x2f800000
+DATA word2f800000<>+36(SB)/4, $0x2f800000
+DATA word2f800000<>+40(SB)/4, $0x2f800000
+DATA word2f800000<>+44(SB)/4, $0x2f800000
+DATA word2f800000<>+48(SB)/4, $0x2f800000
+DATA word2f800000<>+52(SB)/4, $0x2f800000
+DATA word2f800000<>+56(SB)/4, $0x2f800000
+DATA word2f800000<>+60(SB)/4, $0x2f800000
+GLOBL word2f800000<>(SB), RODATA|NOPTR, $64
+
+DATA word3f400000<>+0(SB)/4, $0x3f400000
+DATA word3f400000<>+4(SB)/4, $0x3f400000
+DATA word3f400000<>+8(SB)/4, $0x3f400000
+DATA word3f400000<>+12(SB)/4, $0x3f400000
+DATA word3f400000<>+16(SB)/4, $0x3f400000
+DATA word3f400000<>+20(SB)/4, $0x3f400000
+DATA word3f400000<>+24(SB)/4, $0x3f400000
+DATA word3f400000<>+28(SB)/4, $0x3f400000
+DATA word3f400000<>+32(SB)/4, $0x3f400000
+DATA word3f400000<>+36(SB)/4, $0x3f400000
+DATA word3f400000<>+40(SB)/4, $0x3f400000
+DATA word3f400000<>+44(SB)/4, $0x3f400000
+DATA word3f400000<>+48(SB)/4, $0x3f400000
+DATA word3f400000<>+52(SB)/4, $0x3f400000
+DATA word3f400000<>+56(SB)/4, $0x3f400000
+DATA word3f400000<>+60(SB)/4, $0x3f400000
+GLOBL word3f400000<>(SB), RODATA|NOPTR, $64
+
+DATA word3f800000<>+0(SB)/4, $0x3f800000
+DATA word3f800000<>+4(SB)/4, $0x3f800000
+DATA word3f800000<>+8(SB)/4, $0x3f800000
+DATA word3f800000<>+12(SB)/4, $0x3f800000
+DATA word3f800000<>+16(SB)/4, $0x3f800000
+DATA word3f800000<>+20(SB)/4, $0x3f800000
+DATA word3f800000<>+24(SB)/4, $0x3f800000
+DATA word3f800000<>+28(SB)/4, $0x3f800000
+DATA word3f800000<>+32(SB)/4, $0x3f800000
+DATA word3f800000<>+36(SB)/4, $0x3f800000
+DATA word3f800000<>+40(SB)/4, $0x3f800000
+DATA word3f800000<>+44(SB)/4, $0x3f800000
+DATA word3f800000<>+48(SB)/4, $0x3f800000
+DATA word3f800000<>+52(SB)/4, $0x3f800000
+DATA word3f800000<>+56(SB)/4, $0x3f800000
+DATA word3f800000<>+60(SB)/4, $0x3f800000
+GLOBL word3f800000<>(SB), RODATA|NOPTR, $64
+
+DATA wordbe7ff676<>+0(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+4(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+8(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+12(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+16(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+20(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+24(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+28(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+32(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+36(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+40(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+44(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+48(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+52(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+56(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+60(SB)/4, $0xbe7ff676
+GLOBL wordbe7ff676<>(SB), RODATA|NOPTR, $64
+
+DATA word3eaaaad9<>+0(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+4(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+8(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+12(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+16(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+20(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+24(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+28(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+32(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+36(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+40(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+44(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+48(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+52(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+56(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+60(SB)/4, $0x3eaaaad9
+GLOBL word3eaaaad9<>(SB), RODATA|NOPTR, $64
+
+DATA wordbe2beae1<>+0(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+4(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+8(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+12(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+16(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+20(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+24(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+28(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+32(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+36(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+40(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+44(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+48(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+52(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+56(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+60(SB)/4, $0xbe2beae1
+GLOBL wordbe2beae1<>(SB), RODATA|NOPTR, $64
+
+DATA word3e4c9e74<>+0(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+4(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+8(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+12(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+16(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+20(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+24(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+28(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+32(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+36(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+40(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+44(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+48(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+52(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+56(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+60(SB)/4, $0x3e4c9e74
+GLOBL word3e4c9e74<>(SB), RODATA|NOPTR, $64
+
+DATA wordbdf818f6<>+0(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+4(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+8(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+12(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+16(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+20(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+24(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+28(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+32(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+36(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+40(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+44(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+48(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+52(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+56(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+60(SB)/4, $0xbdf818f6
+GLOBL wordbdf818f6<>(SB), RODATA|NOPTR, $64
+
+DATA word3e189f19<>+0(SB)/4, $0x3e189f19
+DATA word3e189f19<>+4(SB)/4, $0x3e189f19
+DATA word3e189f19<>+8(SB)/4, $0x3e189f19
+DATA word3e189f19<>+12(SB)/4, $0x3e189f19
+DATA word3e189f19<>+16(SB)/4, $0x3e189f19
+DATA word3e189f19<>+20(SB)/4, $0x3e189f19
+DATA word3e189f19<>+24(SB)/4, $0x3e189f19
+DATA word3e189f19<>+28(SB)/4, $0x3e189f19
+DATA word3e189f19<>+32(SB)/4, $0x3e189f19
+DATA word3e189f19<>+36(SB)/4, $0x3e189f19
+DATA word3e189f19<>+40(SB)/4, $0x3e189f19
+DATA word3e189f19<>+44(SB)/4, $0x3e189f19
+DATA word3e189f19<>+48(SB)/4, $0x3e189f19
+DATA word3e189f19<>+52(SB)/4, $0x3e189f19
+DATA word3e189f19<>+56(SB)/4, $0x3e189f19
+DATA word3e189f19<>+60(SB)/4, $0x3e189f19
+GLOBL word3e189f19<>(SB), RODATA|NOPTR, $64
+
+DATA word3d63b9ef<>+0(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+4(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+8(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+12(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+16(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+20(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+24(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+28(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+32(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+36(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+40(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+44(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+48(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+52(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+56(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+60(SB)/4, $0x3d63b9ef
+GLOBL word3d63b9ef<>(SB), RODATA|NOPTR, $64
+
+DATA word3f317218<>+0(SB)/4, $0x3f317218
+DATA word3f317218<>+4(SB)/4, $0x3f317218
+DATA word3f317218<>+8(SB)/4, $0x3f317218
+DATA word3f317218<>+12(SB)/4, $0x3f317218
+DATA word3f317218<>+16(SB)/4, $0x3f317218
+DATA word3f317218<>+20(SB)/4, $0x3f317218
+DATA word3f317218<>+24(SB)/4, $0x3f317218
+DATA word3f317218<>+28(SB)/4, $0x3f317218
+DATA word3f317218<>+32(SB)/4, $0x3f317218
+DATA word3f317218<>+36(SB)/4, $0x3f317218
+DATA word3f317218<>+40(SB)/4, $0x3f317218
+DATA word3f317218<>+44(SB)/4, $0x3f317218
+DATA word3f317218<>+48(SB)/4, $0x3f317218
+DATA word3f317218<>+52(SB)/4, $0x3f317218
+DATA word3f317218<>+56(SB)/4, $0x3f317218
+DATA word3f317218<>+60(SB)/4, $0x3f317218
+GLOBL word3f317218<>(SB), RODATA|NOPTR, $64
+
+DATA word3fb8aa3b<>+0(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+4(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+8(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+12(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+16(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+20(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+24(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+28(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+32(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+36(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+40(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+44(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+48(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+52(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+56(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+60(SB)/4, $0x3fb8aa3b
+GLOBL word3fb8aa3b<>(SB), RODATA|NOPTR, $64
+
+DATA word3f318000<>+0(SB)/4, $0x3f318000
+DATA word3f318000<>+4(SB)/4, $0x3f318000
+DATA word3f318000<>+8(SB)/4, $0x3f318000
+DATA word3f318000<>+12(SB)/4, $0x3f318000
+DATA word3f318000<>+16(SB)/4, $0x3f318000
+DATA word3f318000<>+20(SB)/4, $0x3f318000
+DATA word3f318000<>+24(SB)/4, $0x3f318000
+DATA word3f318000<>+28(SB)/4, $0x3f318000
+DATA word3f318000<>+32(SB)/4, $0x3f318000
+DATA word3f318000<>+36(SB)/4, $0x3f318000
+DATA word3f318000<>+40(SB)/4, $0x3f318000
+DATA word3f318000<>+44(SB)/4, $0x3f318000
+DATA word3f318000<>+48(SB)/4, $0x3f318000
+DATA word3f318000<>+52(SB)/4, $0x3f318000
+DATA word3f318000<>+56(SB)/4, $0x3f318000
+DATA word3f318000<>+60(SB)/4, $0x3f318000
+GLOBL word3f318000<>(SB), RODATA|NOPTR, $64
+
+DATA wordb95e8083<>+0(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+4(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+8(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+12(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+16(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+20(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+24(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+28(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+32(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+36(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+40(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+44(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+48(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+52(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+56(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+60(SB)/4, $0xb95e8083
+GLOBL wordb95e8083<>(SB), RODATA|NOPTR, $64
+
+DATA word39506967<>+0(SB)/4, $0x39506967
+DATA word39506967<>+4(SB)/4, $0x39506967
+DATA word39506967<>+8(SB)/4, $0x39506967
+DATA word39506967<>+12(SB)/4, $0x39506967
+DATA word39506967<>+16(SB)/4, $0x39506967
+DATA word39506967<>+20(SB)/4, $0x39506967
+DATA word39506967<>+24(SB)/4, $0x39506967
+DATA word39506967<>+28(SB)/4, $0x39506967
+DATA word39506967<>+32(SB)/4, $0x39506967
+DATA word39506967<>+36(SB)/4, $0x39506967
+DATA word39506967<>+40(SB)/4, $0x39506967
+DATA word39506967<>+44(SB)/4, $0x39506967
+DATA word39506967<>+48(SB)/4, $0x39506967
+DATA word39506967<>+52(SB)/4, $0x39506967
+DATA word39506967<>+56(SB)/4, $0x39506967
+DATA word39506967<>+60(SB)/4, $0x39506967
+GLOBL word39506967<>(SB), RODATA|NOPTR, $64
+
+DATA word3ab743ce<>+0(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+4(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+8(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+12(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+16(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+20(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+24(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+28(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+32(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+36(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+40(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+44(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+48(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+52(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+56(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+60(SB)/4, $0x3ab743ce
+GLOBL word3ab743ce<>(SB), RODATA|NOPTR, $64
+
+DATA word3c088908<>+0(SB)/4, $0x3c088908
+DATA word3c088908<>+4(SB)/4, $0x3c088908
+DATA word3c088908<>+8(SB)/4, $0x3c088908
+DATA word3c088908<>+12(SB)/4, $0x3c088908
+DATA word3c088908<>+16(SB)/4, $0x3c088908
+DATA word3c088908<>+20(SB)/4, $0x3c088908
+DATA word3c088908<>+24(SB)/4, $0x3c088908
+DATA word3c088908<>+28(SB)/4, $0x3c088908
+DATA word3c088908<>+32(SB)/4, $0x3c088908
+DATA word3c088908<>+36(SB)/4, $0x3c088908
+DATA word3c088908<>+40(SB)/4, $0x3c088908
+DATA word3c088908<>+44(SB)/4, $0x3c088908
+DATA word3c088908<>+48(SB)/4, $0x3c088908
+DATA word3c088908<>+52(SB)/4, $0x3c088908
+DATA word3c088908<>+56(SB)/4, $0x3c088908
+DATA word3c088908<>+60(SB)/4, $0x3c088908
+GLOBL word3c088908<>(SB), RODATA|NOPTR, $64
+
+DATA word3d2aa9c1<>+0(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+4(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+8(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+12(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+16(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+20(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+24(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+28(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+32(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+36(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+40(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+44(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+48(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+52(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+56(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+60(SB)/4, $0x3d2aa9c1
+GLOBL word3d2aa9c1<>(SB), RODATA|NOPTR, $64
+
+DATA word3e2aaaaa<>+0(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+4(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+8(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+12(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+16(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+20(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+24(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+28(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+32(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+36(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+40(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+44(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+48(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+52(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+56(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+60(SB)/4, $0x3e2aaaaa
+GLOBL word3e2aaaaa<>(SB), RODATA|NOPTR, $64
+
+// func conditionalSoft32AVX2(dst *float32, logProbs *float32, probs *float32, noise *float32, n int, s *raoScalars[float32], sum *[16]float64)
+// Requires: AVX, AVX2, FMA3
+TEXT ·conditionalSoft32AVX2(SB), NOSPLIT, $0-56
+	MOVQ  dst+0(FP), AX
+	MOVQ  logProbs+8(FP), CX
+	MOVQ  probs+16(FP), DX
+	MOVQ  noise+24(FP), BX
+	MOVQ  n+32(FP), SI
+	MOVQ  s+40(FP), DI
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+
+whole:
+	CMPQ         SI, $0x00000008
+	JB           rest
+	VMOVUPS      (BX), Y2
+	VBROADCASTSS (DI), Y3
+	VBROADCASTSS 4(DI), Y4
+	VBROADCASTSS 8(DI), Y5
+	VMOVUPS      (DX), Y6
+	VFMADD231PS  Y3, Y6, Y2
+	VPSUBD       word3f400000<>+0(SB), Y2, Y3
+	VPAND        word007fffff<>+0(SB), Y3, Y2
+	VPADDD       word3f400000<>+0(SB), Y2, Y2
+	VPSRAD       $0x17, Y3, Y3
+	VSUBPS       word3f800000<>+0(SB), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y2, Y2, Y6
+	VMULPS       wordbe7ff676<>+0(SB), Y2, Y8
+	VADDPS       word3eaaaad9<>+0(SB), Y8, Y8
+	VMULPS       wordbe2beae1<>+0(SB), Y2, Y7
+	VADDPS       word3e4c9e74<>+0(SB), Y7, Y7
+	VMULPS       wordbdf818f6<>+0(SB), Y2, Y9
+	VADDPS       word3e189f19<>+0(SB), Y9, Y9
+	VMULPS       Y6, Y7, Y7
+	VADDPS       Y7, Y8, Y8
+	VMULPS       word3d63b9ef<>+0(SB), Y6, Y7
+	VADDPS       Y7, Y9, Y9
+	VMULPS       Y6, Y6, Y7
+	VMULPS       Y7, Y9, Y9
+	VADDPS       Y9, Y8, Y8
+	VMOVUPS      word3f000000<>+0(SB), Y7
+	VMULPS       Y8, Y2, Y8
+	VSUBPS       Y8, Y7, Y8
+	VMULPS       Y6, Y8, Y8
+	VSUBPS       Y2, Y8, Y8
+	VMULPS       word3f317218<>+0(SB), Y3, Y3
+	VSUBPS       Y3, Y8, Y8
+	VADDPS       Y4, Y8, Y8
+	VMOVUPS      (CX), Y2
+	VADDPS       Y2, Y8, Y8
+	VPXOR        Y2, Y2, Y2
+	VMINPS       Y2, Y8, Y8
+	VMULPS       Y5, Y8, Y8
+	VMULPS       word3fb8aa3b<>+0(SB), Y8, Y2
+	VROUNDPS     $0x00, Y2, Y2
+	VMOVAPS      Y8, Y3
+	VFNMADD231PS word3f318000<>+0(SB), Y2, Y3
+	VFNMADD231PS wordb95e8083<>+0(SB), Y2, Y3
+	VMULPS       Y3, Y3, Y4
+	VMOVUPS      word39506967<>+0(SB), Y5
+	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y5
+	VFMADD213PS  word3c088908<>+0(SB), Y3, Y5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y5
+	VFMADD213PS  word3f000000<>+0(SB), Y3, Y5
+	VFMADD213PS  Y3, Y4, Y5
+	VADDPS       word3f800000<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y2, Y2
+	VPSRAD       $0x01, Y2, Y3
+	VPSUBD       Y3, Y2, Y2
+	VPADDD       word0000007f<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y2, Y5, Y5
+	VPADDD       word0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y5
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y8, Y2
+	VANDPS       Y2, Y5, Y5
+	VMOVUPS      Y5, (AX)
+	VEXTRACTF128 $0x01, Y5, X2
+	VCVTPS2PD    X5, Y3
+	VCVTPS2PD    X2, Y2
+	VADDPD       Y3, Y0, Y0
+	VADDPD       Y2, Y1, Y1
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000020, BX
+	SUBQ         $0x00000008, SI
+	JMP          whole
+
+rest:
+	TESTQ        SI, SI
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), R8
+	NEGQ         SI
+	VMOVUPS      32(R8)(SI*4), Y2
+	VMASKMOVPS   (BX), Y2, Y3
+	VBROADCASTSS (DI), Y4
+	VBROADCASTSS 4(DI), Y5
+	VBROADCASTSS 8(DI), Y6
+	VMASKMOVPS   (DX), Y2, Y7
+	VFMADD231PS  Y4, Y7, Y3
+	VPSUBD       word3f400000<>+0(SB), Y3, Y4
+	VPAND        word007fffff<>+0(SB), Y4, Y3
+	VPADDD       word3f400000<>+0(SB), Y3, Y3
+	VPSRAD       $0x17, Y4, Y4
+	VSUBPS       word3f800000<>+0(SB), Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y3, Y3, Y7
+	VMULPS       wordbe7ff676<>+0(SB), Y3, Y9
+	VADDPS       word3eaaaad9<>+0(SB), Y9, Y9
+	VMULPS       wordbe2beae1<>+0(SB), Y3, Y8
+	VADDPS       word3e4c9e74<>+0(SB), Y8, Y8
+	VMULPS       wordbdf818f6<>+0(SB), Y3, Y10
+	VADDPS       word3e189f19<>+0(SB), Y10, Y10
+	VMULPS       Y7, Y8, Y8
+	VADDPS       Y8, Y9, Y9
+	VMULPS       word3d63b9ef<>+0(SB), Y7, Y8
+	VADDPS       Y8, Y10, Y10
+	VMULPS       Y7, Y7, Y8
+	VMULPS       Y8, Y10, Y10
+	VADDPS       Y10, Y9, Y9
+	VMOVUPS      word3f000000<>+0(SB), Y8
+	VMULPS       Y9, Y3, Y9
+	VSUBPS       Y9, Y8, Y9
+	VMULPS       Y7, Y9, Y9
+	VSUBPS       Y3, Y9, Y9
+	VMULPS       word3f317218<>+0(SB), Y4, Y4
+	VSUBPS       Y4, Y9, Y9
+	VADDPS       Y5, Y9, Y9
+	VMASKMOVPS   (CX), Y2, Y3
+	VADDPS       Y3, Y9, Y9
+	VPXOR        Y3, Y3, Y3
+	VMINPS       Y3, Y9, Y9
+	VMULPS       Y6, Y9, Y9
+	VMULPS       word3fb8aa3b<>+0(SB), Y9, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VMOVAPS      Y9, Y4
+	VFNMADD231PS word3f318000<>+0(SB), Y3, Y4
+	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y4
+	VMULPS       Y4, Y4, Y5
+	VMOVUPS      word39506967<>+0(SB), Y6
+	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y6
+	VFMADD213PS  word3c088908<>+0(SB), Y4, Y6
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y6
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y6
+	VFMADD213PS  word3f000000<>+0(SB), Y4, Y6
+	VFMADD213PS  Y4, Y5, Y6
+	VADDPS       word3f800000<>+0(SB), Y6, Y6
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y3, Y4
+	VPSUBD       Y4, Y3, Y3
+	VPADDD       word0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y6, Y6
+	VPADDD       word0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y6, Y6
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y9, Y3
+	VANDPS       Y3, Y6, Y6
+	VANDPS       Y2, Y6, Y6
+	VMASKMOVPS   Y6, Y2, (AX)
+	VEXTRACTF128 $0x01, Y6, X2
+	VCVTPS2PD    X6, Y3
+	VCVTPS2PD    X2, Y2
+	VADDPD       Y3, Y0, Y0
+	VADDPD       Y2, Y1, Y1
+
+done:
+	MOVQ    sum+48(FP), AX
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+DATA word007fffff<>+0(SB)/4, $0x007fffff
+DATA word007fffff<>+4(SB)/4, $0x007fffff
+DATA word007fffff<>+8(SB)/4, $0x007fffff
+DATA word007fffff<>+12(SB)/4, $0x007fffff
+DATA word007fffff<>+16(SB)/4, $0x007fffff
+DATA word007fffff<>+20(SB)/4, $0x007fffff
+DATA word007fffff<>+24(SB)/4, $0x007fffff
+DATA word007fffff<>+28(SB)/4, $0x007fffff
+DATA word007fffff<>+32(SB)/4, $0x007fffff
+DATA word007fffff<>+36(SB)/4, $0x007fffff
+DATA word007fffff<>+40(SB)/4, $0x007fffff
+DATA word007fffff<>+44(SB)/4, $0x007fffff
+DATA word007fffff<>+48(SB)/4, $0x007fffff
+DATA word007fffff<>+52(SB)/4, $0x007fffff
+DATA word007fffff<>+56(SB)/4, $0x007fffff
+DATA word007fffff<>+60(SB)/4, $0x007fffff
+GLOBL word007fffff<>(SB), RODATA|NOPTR, $64
+
+DATA word0000007f<>+0(SB)/4, $0x0000007f
+DATA word0000007f<>+4(SB)/4, $0x0000007f
+DATA word0000007f<>+8(SB)/4, $0x0000007f
+DATA word0000007f<>+12(SB)/4, $0x0000007f
+DATA word0000007f<>+16(SB)/4, $0x0000007f
+DATA word0000007f<>+20(SB)/4, $0x0000007f
+DATA word0000007f<>+24(SB)/4, $0x0000007f
+DATA word0000007f<>+28(SB)/4, $0x0000007f
+DATA word0000007f<>+32(SB)/4, $0x0000007f
+DATA word0000007f<>+36(SB)/4, $0x0000007f
+DATA word0000007f<>+40(SB)/4, $0x0000007f
+DATA word0000007f<>+44(SB)/4, $0x0000007f
+DATA word0000007f<>+48(SB)/4, $0x0000007f
+DATA word0000007f<>+52(SB)/4, $0x0000007f
+DATA word0000007f<>+56(SB)/4, $0x0000007f
+DATA word0000007f<>+60(SB)/4, $0x0000007f
+GLOBL word0000007f<>(SB), RODATA|NOPTR, $64
 
 // func dot64AVX2(x *float64, y *float64, n int, sum *[16]float64, ahead *float64)
 // Requires: AVX, AVX2, FMA3, MMX+
@@ -295,6 +1656,176 @@ done:
 	MOVQ    sum+24(FP), AX
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+// func dotEntropy64AVX2(e *float64, logits *float64, n int, s *entropyScalars[float64], sum *[16]float64)
+// Requires: AVX, AVX2, FMA3
+TEXT ·dotEntropy64AVX2(SB), NOSPLIT, $0-40
+	MOVQ         e+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         s+24(FP), BX
+	VBROADCASTSD (BX), Y0
+	VPXOR        Y1, Y1, Y1
+	VPXOR        Y2, Y2, Y2
+
+whole:
+	CMPQ        DX, $0x00000004
+	JB          rest
+	VMOVUPS     (AX), Y3
+	VMOVUPS     (CX), Y4
+	VSUBPD      Y0, Y4, Y4
+	VPXOR       Y5, Y5, Y5
+	VCMPPD      $0x04, Y5, Y3, Y5
+	VANDPS      Y5, Y4, Y4
+	VFMADD231PD Y3, Y4, Y1
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	SUBQ        $0x00000004, DX
+	JMP         whole
+
+rest:
+	TESTQ       DX, DX
+	JZ          done
+	LEAQ        firstLanes<>+0(SB), BX
+	NEGQ        DX
+	VMOVUPS     32(BX)(DX*8), Y3
+	VMASKMOVPS  (AX), Y3, Y4
+	VMASKMOVPS  (CX), Y3, Y3
+	VSUBPD      Y0, Y3, Y3
+	VPXOR       Y0, Y0, Y0
+	VCMPPD      $0x04, Y0, Y4, Y0
+	VANDPS      Y0, Y3, Y3
+	VFMADD231PD Y4, Y3, Y1
+
+done:
+	MOVQ    sum+32(FP), AX
+	VMOVUPD Y1, (AX)
+	VMOVUPD Y2, 32(AX)
+	VZEROUPPER
+	RET
+
+// func dotEntropy32AVX512(e *float32, logits *float32, n int, s *entropyScalars[float32], sum *[16]float64)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·dotEntropy32AVX512(SB), NOSPLIT, $0-40
+	MOVQ         e+0(FP), AX
+	MOVQ         logits+8(FP), DX
+	MOVQ         n+16(FP), CX
+	MOVQ         s+24(FP), BX
+	VBROADCASTSS (BX), Z0
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+
+whole:
+	CMPQ          CX, $0x00000010
+	JB            rest
+	VMOVUPS       (AX), Z3
+	VMOVUPS       (DX), Z4
+	VSUBPS        Z0, Z4, Z4
+	VPXORD        Z5, Z5, Z5
+	VCMPPS        $0x04, Z5, Z3, K1
+	VMOVAPS.Z     Z4, K1, Z4
+	VEXTRACTF32X8 $0x01, Z3, Y6
+	VCVTPS2PD     Y3, Z3
+	VCVTPS2PD     Y6, Z6
+	VEXTRACTF32X8 $0x01, Z4, Y8
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y8, Z8
+	VFMADD231PD   Z3, Z4, Z1
+	VFMADD231PD   Z6, Z8, Z2
+	ADDQ          $0x00000040, AX
+	ADDQ          $0x00000040, DX
+	SUBQ          $0x00000010, CX
+	JMP           whole
+
+rest:
+	TESTQ         CX, CX
+	JZ            done
+	MOVQ          $0x0000000000000001, BX
+	SHLQ          CL, BX
+	DECQ          BX
+	KMOVW         BX, K1
+	VMOVUPS.Z     (AX), K1, Z3
+	VMOVUPS.Z     (DX), K1, Z4
+	VSUBPS        Z0, Z4, Z4
+	VPXORD        Z7, Z7, Z7
+	VCMPPS        $0x04, Z7, Z3, K1
+	VMOVAPS.Z     Z4, K1, Z4
+	VEXTRACTF32X8 $0x01, Z3, Y0
+	VCVTPS2PD     Y3, Z3
+	VCVTPS2PD     Y0, Z0
+	VEXTRACTF32X8 $0x01, Z4, Y5
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y5, Z5
+	VFMADD231PD   Z3, Z4, Z1
+	VFMADD231PD   Z0, Z5, Z2
+
+done:
+	MOVQ    sum+32(FP), AX
+	VMOVUPD Z1, (AX)
+	VMOVUPD Z2, 64(AX)
+	VZEROUPPER
+	RET
+
+// func dotEntropy32AVX2(e *float32, logits *float32, n int, s *entropyScalars[float32], sum *[16]float64)
+// Requires: AVX, AVX2, FMA3
+TEXT ·dotEntropy32AVX2(SB), NOSPLIT, $0-40
+	MOVQ         e+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         s+24(FP), BX
+	VBROADCASTSS (BX), Y0
+	VPXOR        Y1, Y1, Y1
+	VPXOR        Y2, Y2, Y2
+
+whole:
+	CMPQ         DX, $0x00000008
+	JB           rest
+	VMOVUPS      (AX), Y3
+	VMOVUPS      (CX), Y4
+	VSUBPS       Y0, Y4, Y4
+	VPXOR        Y5, Y5, Y5
+	VCMPPS       $0x04, Y5, Y3, Y5
+	VANDPS       Y5, Y4, Y4
+	VEXTRACTF128 $0x01, Y3, X5
+	VCVTPS2PD    X3, Y3
+	VCVTPS2PD    X5, Y5
+	VEXTRACTF128 $0x01, Y4, X6
+	VCVTPS2PD    X4, Y4
+	VCVTPS2PD    X6, Y6
+	VFMADD231PD  Y3, Y4, Y1
+	VFMADD231PD  Y5, Y6, Y2
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	SUBQ         $0x00000008, DX
+	JMP          whole
+
+rest:
+	TESTQ        DX, DX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), BX
+	NEGQ         DX
+	VMOVUPS      32(BX)(DX*4), Y3
+	VMASKMOVPS   (AX), Y3, Y4
+	VMASKMOVPS   (CX), Y3, Y3
+	VSUBPS       Y0, Y3, Y3
+	VPXOR        Y0, Y0, Y0
+	VCMPPS       $0x04, Y0, Y4, Y0
+	VANDPS       Y0, Y3, Y3
+	VEXTRACTF128 $0x01, Y4, X0
+	VCVTPS2PD    X4, Y4
+	VCVTPS2PD    X0, Y0
+	VEXTRACTF128 $0x01, Y3, X5
+	VCVTPS2PD    X3, Y3
+	VCVTPS2PD    X5, Y5
+	VFMADD231PD  Y4, Y3, Y1
+	VFMADD231PD  Y0, Y5, Y2
+
+done:
+	MOVQ    sum+32(FP), AX
+	VMOVUPD Y1, (AX)
+	VMOVUPD Y2, 32(AX)
 	VZEROUPPER
 	RET
 
@@ -562,6 +2093,461 @@ done:
 	MOVL      AX, bad+48(FP)
 	RET
 
+// func expDot64AVX2(dst *float64, logits *float64, grad *float64, n int, s *softmaxScalars[float64], sums *expSums)
+// Requires: AVX, AVX2, FMA3
+TEXT ·expDot64AVX2(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         grad+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         s+32(FP), SI
+	MOVQ         sums+40(FP), DI
+	VBROADCASTSD (SI), Y0
+	VBROADCASTSD 16(SI), Y1
+	VBROADCASTSD 24(SI), Y2
+	VPXOR        Y3, Y3, Y3
+	VPXOR        Y4, Y4, Y4
+	VPXOR        Y5, Y5, Y5
+	VPXOR        Y6, Y6, Y6
+
+whole:
+	CMPQ         BX, $0x00000004
+	JB           rest
+	VMOVUPS      (CX), Y7
+	VSUBPD       Y0, Y7, Y7
+	VMULPD       Y1, Y7, Y8
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y8, Y11
+	VROUNDPD     $0x00, Y11, Y11
+	VMULPD       quad3fe62e4000000000<>+0(SB), Y11, Y9
+	VMOVAPS      Y7, Y10
+	VFMSUB213PD  Y9, Y1, Y10
+	VFMADD231PD  Y2, Y7, Y10
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y11, Y10
+	VMULPD       Y10, Y10, Y7
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y9
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y7, Y9
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y7, Y9
+	VMULPD       Y10, Y9, Y9
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y10
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y7, Y10
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y7, Y10
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y7, Y10
+	VSUBPD       Y9, Y10, Y10
+	VDIVPD       Y10, Y9, Y9
+	VADDPD       Y9, Y9, Y9
+	VADDPD       quad3ff0000000000000<>+0(SB), Y9, Y9
+	VCVTPD2DQY   Y11, X7
+	VPSRAD       $0x01, X7, X10
+	VPSUBD       X10, X7, X7
+	VPADDD       word000003ff<>+0(SB), X7, X7
+	VPMOVSXDQ    X7, Y7
+	VPSLLQ       $0x34, Y7, Y7
+	VMULPD       Y7, Y9, Y9
+	VPADDD       word000003ff<>+0(SB), X10, X10
+	VPMOVSXDQ    X10, Y7
+	VPSLLQ       $0x34, Y7, Y7
+	VMULPD       Y7, Y9, Y9
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y8, Y7
+	VANDPS       Y7, Y9, Y9
+	VMOVUPS      Y9, (AX)
+	VADDPD       Y9, Y3, Y3
+	VMOVUPS      (DX), Y7
+	VFMADD231PD  Y9, Y7, Y5
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000004, BX
+	JMP          whole
+
+rest:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), SI
+	NEGQ         BX
+	VMOVUPS      32(SI)(BX*8), Y7
+	VMASKMOVPS   (CX), Y7, Y8
+	VSUBPD       Y0, Y8, Y8
+	VMULPD       Y1, Y8, Y0
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y0, Y11
+	VROUNDPD     $0x00, Y11, Y11
+	VMULPD       quad3fe62e4000000000<>+0(SB), Y11, Y9
+	VMOVAPS      Y8, Y10
+	VFMSUB213PD  Y9, Y1, Y10
+	VFMADD231PD  Y2, Y8, Y10
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y11, Y10
+	VMULPD       Y10, Y10, Y1
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y2
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y1, Y2
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y1, Y2
+	VMULPD       Y10, Y2, Y2
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y8
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y1, Y8
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y1, Y8
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y1, Y8
+	VSUBPD       Y2, Y8, Y8
+	VDIVPD       Y8, Y2, Y2
+	VADDPD       Y2, Y2, Y2
+	VADDPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VCVTPD2DQY   Y11, X1
+	VPSRAD       $0x01, X1, X8
+	VPSUBD       X8, X1, X1
+	VPADDD       word000003ff<>+0(SB), X1, X1
+	VPMOVSXDQ    X1, Y1
+	VPSLLQ       $0x34, Y1, Y1
+	VMULPD       Y1, Y2, Y2
+	VPADDD       word000003ff<>+0(SB), X8, X8
+	VPMOVSXDQ    X8, Y1
+	VPSLLQ       $0x34, Y1, Y1
+	VMULPD       Y1, Y2, Y2
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y0, Y0
+	VANDPS       Y0, Y2, Y2
+	VANDPS       Y7, Y2, Y2
+	VMASKMOVPS   Y2, Y7, (AX)
+	VADDPD       Y2, Y3, Y3
+	VMASKMOVPS   (DX), Y7, Y0
+	VFMADD231PD  Y2, Y0, Y5
+
+done:
+	VMOVUPD Y3, (DI)
+	VMOVUPD Y4, 32(DI)
+	VMOVUPD Y5, 128(DI)
+	VMOVUPD Y6, 160(DI)
+	VZEROUPPER
+	RET
+
+// func expDot32AVX512(dst *float32, logits *float32, grad *float32, n int, s *softmaxScalars[float32], sums *expSums)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·expDot32AVX512(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), DX
+	MOVQ         grad+16(FP), BX
+	MOVQ         n+24(FP), CX
+	MOVQ         s+32(FP), DI
+	MOVQ         sums+40(FP), SI
+	VBROADCASTSS (DI), Z0
+	VBROADCASTSS 8(DI), Z1
+	VBROADCASTSS 12(DI), Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+	VPXORD       Z5, Z5, Z5
+	VPXORD       Z6, Z6, Z6
+
+whole:
+	CMPQ          CX, $0x00000010
+	JB            rest
+	VMOVUPS       (DX), Z7
+	VSUBPS        Z0, Z7, Z7
+	VMULPS        Z2, Z7, Z8
+	VFMADD231PS   Z1, Z7, Z8
+	VMOVAPS       Z8, Z9
+	VRNDSCALEPS   $0x00, Z9, Z9
+	VSUBPS        Z9, Z8, Z7
+	VMOVUPS       word3aaddd0a<>+0(SB), Z10
+	VFMADD213PS   word3c1e7544<>+0(SB), Z7, Z10
+	VFMADD213PS   word3d635ba9<>+0(SB), Z7, Z10
+	VFMADD213PS   word3e75fcde<>+0(SB), Z7, Z10
+	VFMADD213PS   word3f317215<>+0(SB), Z7, Z10
+	VFMADD213PS   word3f800000<>+0(SB), Z7, Z10
+	VSCALEFPS     Z9, Z10, Z10
+	VCMPPS        $0x1d, wordc3170000<>+0(SB), Z8, K1
+	VMOVAPS.Z     Z10, K1, Z10
+	VMOVUPS       Z10, (AX)
+	VEXTRACTF32X8 $0x01, Z10, Y8
+	VCVTPS2PD     Y10, Z7
+	VCVTPS2PD     Y8, Z8
+	VADDPD        Z7, Z3, Z3
+	VADDPD        Z8, Z4, Z4
+	VMOVUPS       (BX), Z7
+	VEXTRACTF32X8 $0x01, Z10, Y8
+	VCVTPS2PD     Y10, Z9
+	VCVTPS2PD     Y8, Z8
+	VEXTRACTF32X8 $0x01, Z7, Y10
+	VCVTPS2PD     Y7, Z7
+	VCVTPS2PD     Y10, Z10
+	VFMADD231PD   Z9, Z7, Z5
+	VFMADD231PD   Z8, Z10, Z6
+	ADDQ          $0x00000040, AX
+	ADDQ          $0x00000040, DX
+	ADDQ          $0x00000040, BX
+	SUBQ          $0x00000010, CX
+	JMP           whole
+
+rest:
+	TESTQ         CX, CX
+	JZ            done
+	MOVQ          $0x0000000000000001, DI
+	SHLQ          CL, DI
+	DECQ          DI
+	KMOVW         DI, K1
+	VMOVUPS.Z     (DX), K1, Z7
+	VSUBPS        Z0, Z7, Z7
+	VMULPS        Z2, Z7, Z0
+	VFMADD231PS   Z1, Z7, Z0
+	VMOVAPS       Z0, Z1
+	VRNDSCALEPS   $0x00, Z1, Z1
+	VSUBPS        Z1, Z0, Z7
+	VMOVUPS       word3aaddd0a<>+0(SB), Z2
+	VFMADD213PS   word3c1e7544<>+0(SB), Z7, Z2
+	VFMADD213PS   word3d635ba9<>+0(SB), Z7, Z2
+	VFMADD213PS   word3e75fcde<>+0(SB), Z7, Z2
+	VFMADD213PS   word3f317215<>+0(SB), Z7, Z2
+	VFMADD213PS   word3f800000<>+0(SB), Z7, Z2
+	VSCALEFPS     Z1, Z2, Z2
+	VCMPPS        $0x1d, wordc3170000<>+0(SB), Z0, K2
+	VMOVAPS.Z     Z2, K2, Z2
+	VMOVAPS.Z     Z2, K1, Z2
+	VMOVUPS       Z2, K1, (AX)
+	VEXTRACTF32X8 $0x01, Z2, Y1
+	VCVTPS2PD     Y2, Z0
+	VCVTPS2PD     Y1, Z1
+	VADDPD        Z0, Z3, Z3
+	VADDPD        Z1, Z4, Z4
+	VMOVUPS.Z     (BX), K1, Z0
+	VEXTRACTF32X8 $0x01, Z2, Y1
+	VCVTPS2PD     Y2, Z2
+	VCVTPS2PD     Y1, Z1
+	VEXTRACTF32X8 $0x01, Z0, Y7
+	VCVTPS2PD     Y0, Z0
+	VCVTPS2PD     Y7, Z7
+	VFMADD231PD   Z2, Z0, Z5
+	VFMADD231PD   Z1, Z7, Z6
+
+done:
+	VMOVUPD Z3, (SI)
+	VMOVUPD Z4, 64(SI)
+	VMOVUPD Z5, 128(SI)
+	VMOVUPD Z6, 192(SI)
+	VZEROUPPER
+	RET
+
+DATA word3aaddd0a<>+0(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+4(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+8(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+12(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+16(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+20(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+24(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+28(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+32(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+36(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+40(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+44(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+48(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+52(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+56(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+60(SB)/4, $0x3aaddd0a
+GLOBL word3aaddd0a<>(SB), RODATA|NOPTR, $64
+
+DATA word3c1e7544<>+0(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+4(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+8(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+12(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+16(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+20(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+24(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+28(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+32(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+36(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+40(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+44(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+48(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+52(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+56(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+60(SB)/4, $0x3c1e7544
+GLOBL word3c1e7544<>(SB), RODATA|NOPTR, $64
+
+DATA word3d635ba9<>+0(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+4(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+8(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+12(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+16(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+20(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+24(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+28(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+32(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+36(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+40(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+44(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+48(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+52(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+56(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+60(SB)/4, $0x3d635ba9
+GLOBL word3d635ba9<>(SB), RODATA|NOPTR, $64
+
+DATA word3e75fcde<>+0(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+4(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+8(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+12(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+16(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+20(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+24(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+28(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+32(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+36(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+40(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+44(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+48(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+52(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+56(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+60(SB)/4, $0x3e75fcde
+GLOBL word3e75fcde<>(SB), RODATA|NOPTR, $64
+
+DATA word3f317215<>+0(SB)/4, $0x3f317215
+DATA word3f317215<>+4(SB)/4, $0x3f317215
+DATA word3f317215<>+8(SB)/4, $0x3f317215
+DATA word3f317215<>+12(SB)/4, $0x3f317215
+DATA word3f317215<>+16(SB)/4, $0x3f317215
+DATA word3f317215<>+20(SB)/4, $0x3f317215
+DATA word3f317215<>+24(SB)/4, $0x3f317215
+DATA word3f317215<>+28(SB)/4, $0x3f317215
+DATA word3f317215<>+32(SB)/4, $0x3f317215
+DATA word3f317215<>+36(SB)/4, $0x3f317215
+DATA word3f317215<>+40(SB)/4, $0x3f317215
+DATA word3f317215<>+44(SB)/4, $0x3f317215
+DATA word3f317215<>+48(SB)/4, $0x3f317215
+DATA word3f317215<>+52(SB)/4, $0x3f317215
+DATA word3f317215<>+56(SB)/4, $0x3f317215
+DATA word3f317215<>+60(SB)/4, $0x3f317215
+GLOBL word3f317215<>(SB), RODATA|NOPTR, $64
+
+DATA wordc3170000<>+0(SB)/4, $0xc3170000
+DATA wordc3170000<>+4(SB)/4, $0xc3170000
+DATA wordc3170000<>+8(SB)/4, $0xc3170000
+DATA wordc3170000<>+12(SB)/4, $0xc3170000
+DATA wordc3170000<>+16(SB)/4, $0xc3170000
+DATA wordc3170000<>+20(SB)/4, $0xc3170000
+DATA wordc3170000<>+24(SB)/4, $0xc3170000
+DATA wordc3170000<>+28(SB)/4, $0xc3170000
+DATA wordc3170000<>+32(SB)/4, $0xc3170000
+DATA wordc3170000<>+36(SB)/4, $0xc3170000
+DATA wordc3170000<>+40(SB)/4, $0xc3170000
+DATA wordc3170000<>+44(SB)/4, $0xc3170000
+DATA wordc3170000<>+48(SB)/4, $0xc3170000
+DATA wordc3170000<>+52(SB)/4, $0xc3170000
+DATA wordc3170000<>+56(SB)/4, $0xc3170000
+DATA wordc3170000<>+60(SB)/4, $0xc3170000
+GLOBL wordc3170000<>(SB), RODATA|NOPTR, $64
+
+// func expDot32AVX2(dst *float32, logits *float32, grad *float32, n int, s *softmaxScalars[float32], sums *expSums)
+// Requires: AVX, AVX2, FMA3
+TEXT ·expDot32AVX2(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         grad+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         s+32(FP), SI
+	MOVQ         sums+40(FP), DI
+	VBROADCASTSS (SI), Y0
+	VBROADCASTSS 8(SI), Y1
+	VBROADCASTSS 12(SI), Y2
+	VPXOR        Y3, Y3, Y3
+	VPXOR        Y4, Y4, Y4
+	VPXOR        Y5, Y5, Y5
+	VPXOR        Y6, Y6, Y6
+
+whole:
+	CMPQ         BX, $0x00000008
+	JB           rest
+	VMOVUPS      (CX), Y7
+	VSUBPS       Y0, Y7, Y7
+	VMULPS       Y2, Y7, Y8
+	VFMADD231PS  Y1, Y7, Y8
+	VMOVAPS      Y8, Y9
+	VROUNDPS     $0x00, Y9, Y9
+	VSUBPS       Y9, Y8, Y7
+	VMOVUPS      word3aaddd0a<>+0(SB), Y10
+	VFMADD213PS  word3c1e7544<>+0(SB), Y7, Y10
+	VFMADD213PS  word3d635ba9<>+0(SB), Y7, Y10
+	VFMADD213PS  word3e75fcde<>+0(SB), Y7, Y10
+	VFMADD213PS  word3f317215<>+0(SB), Y7, Y10
+	VFMADD213PS  word3f800000<>+0(SB), Y7, Y10
+	VCVTPS2DQ    Y9, Y7
+	VPSRAD       $0x01, Y7, Y9
+	VPSUBD       Y9, Y7, Y7
+	VPADDD       word0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y10, Y10
+	VPADDD       word0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VMULPS       Y9, Y10, Y10
+	VCMPPS       $0x1d, wordc3170000<>+0(SB), Y8, Y7
+	VANDPS       Y7, Y10, Y10
+	VMOVUPS      Y10, (AX)
+	VEXTRACTF128 $0x01, Y10, X8
+	VCVTPS2PD    X10, Y7
+	VCVTPS2PD    X8, Y8
+	VADDPD       Y7, Y3, Y3
+	VADDPD       Y8, Y4, Y4
+	VMOVUPS      (DX), Y7
+	VEXTRACTF128 $0x01, Y10, X8
+	VCVTPS2PD    X10, Y9
+	VCVTPS2PD    X8, Y8
+	VEXTRACTF128 $0x01, Y7, X10
+	VCVTPS2PD    X7, Y7
+	VCVTPS2PD    X10, Y10
+	VFMADD231PD  Y9, Y7, Y5
+	VFMADD231PD  Y8, Y10, Y6
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000008, BX
+	JMP          whole
+
+rest:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), SI
+	NEGQ         BX
+	VMOVUPS      32(SI)(BX*4), Y7
+	VMASKMOVPS   (CX), Y7, Y8
+	VSUBPS       Y0, Y8, Y8
+	VMULPS       Y2, Y8, Y0
+	VFMADD231PS  Y1, Y8, Y0
+	VMOVAPS      Y0, Y1
+	VROUNDPS     $0x00, Y1, Y1
+	VSUBPS       Y1, Y0, Y8
+	VMOVUPS      word3aaddd0a<>+0(SB), Y2
+	VFMADD213PS  word3c1e7544<>+0(SB), Y8, Y2
+	VFMADD213PS  word3d635ba9<>+0(SB), Y8, Y2
+	VFMADD213PS  word3e75fcde<>+0(SB), Y8, Y2
+	VFMADD213PS  word3f317215<>+0(SB), Y8, Y2
+	VFMADD213PS  word3f800000<>+0(SB), Y8, Y2
+	VCVTPS2DQ    Y1, Y1
+	VPSRAD       $0x01, Y1, Y8
+	VPSUBD       Y8, Y1, Y1
+	VPADDD       word0000007f<>+0(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VMULPS       Y1, Y2, Y2
+	VPADDD       word0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y8, Y2, Y2
+	VCMPPS       $0x1d, wordc3170000<>+0(SB), Y0, Y0
+	VANDPS       Y0, Y2, Y2
+	VANDPS       Y7, Y2, Y2
+	VMASKMOVPS   Y2, Y7, (AX)
+	VEXTRACTF128 $0x01, Y2, X1
+	VCVTPS2PD    X2, Y0
+	VCVTPS2PD    X1, Y1
+	VADDPD       Y0, Y3, Y3
+	VADDPD       Y1, Y4, Y4
+	VMASKMOVPS   (DX), Y7, Y0
+	VEXTRACTF128 $0x01, Y2, X1
+	VCVTPS2PD    X2, Y2
+	VCVTPS2PD    X1, Y1
+	VEXTRACTF128 $0x01, Y0, X7
+	VCVTPS2PD    X0, Y0
+	VCVTPS2PD    X7, Y7
+	VFMADD231PD  Y2, Y0, Y5
+	VFMADD231PD  Y1, Y7, Y6
+
+done:
+	VMOVUPD Y3, (DI)
+	VMOVUPD Y4, 32(DI)
+	VMOVUPD Y5, 128(DI)
+	VMOVUPD Y6, 160(DI)
+	VZEROUPPER
+	RET
+
 // func exponentiate64AVX2(dst *float64, logits *float64, noise *float64, n int, s *softmaxScalars[float64], sum *[16]float64)
 // Requires: AVX, AVX2, FMA3
 TEXT ·exponentiate64AVX2(SB), NOSPLIT, $0-48
@@ -697,152 +2683,6 @@ done:
 	VZEROUPPER
 	RET
 
-DATA quad3ff71547652b82fe<>+0(SB)/8, $0x3ff71547652b82fe
-DATA quad3ff71547652b82fe<>+8(SB)/8, $0x3ff71547652b82fe
-DATA quad3ff71547652b82fe<>+16(SB)/8, $0x3ff71547652b82fe
-DATA quad3ff71547652b82fe<>+24(SB)/8, $0x3ff71547652b82fe
-DATA quad3ff71547652b82fe<>+32(SB)/8, $0x3ff71547652b82fe
-DATA quad3ff71547652b82fe<>+40(SB)/8, $0x3ff71547652b82fe
-DATA quad3ff71547652b82fe<>+48(SB)/8, $0x3ff71547652b82fe
-DATA quad3ff71547652b82fe<>+56(SB)/8, $0x3ff71547652b82fe
-GLOBL quad3ff71547652b82fe<>(SB), RODATA|NOPTR, $64
-
-DATA quad3fe62e4000000000<>+0(SB)/8, $0x3fe62e4000000000
-DATA quad3fe62e4000000000<>+8(SB)/8, $0x3fe62e4000000000
-DATA quad3fe62e4000000000<>+16(SB)/8, $0x3fe62e4000000000
-DATA quad3fe62e4000000000<>+24(SB)/8, $0x3fe62e4000000000
-DATA quad3fe62e4000000000<>+32(SB)/8, $0x3fe62e4000000000
-DATA quad3fe62e4000000000<>+40(SB)/8, $0x3fe62e4000000000
-DATA quad3fe62e4000000000<>+48(SB)/8, $0x3fe62e4000000000
-DATA quad3fe62e4000000000<>+56(SB)/8, $0x3fe62e4000000000
-GLOBL quad3fe62e4000000000<>(SB), RODATA|NOPTR, $64
-
-DATA quad3eb7f7d1cf79abca<>+0(SB)/8, $0x3eb7f7d1cf79abca
-DATA quad3eb7f7d1cf79abca<>+8(SB)/8, $0x3eb7f7d1cf79abca
-DATA quad3eb7f7d1cf79abca<>+16(SB)/8, $0x3eb7f7d1cf79abca
-DATA quad3eb7f7d1cf79abca<>+24(SB)/8, $0x3eb7f7d1cf79abca
-DATA quad3eb7f7d1cf79abca<>+32(SB)/8, $0x3eb7f7d1cf79abca
-DATA quad3eb7f7d1cf79abca<>+40(SB)/8, $0x3eb7f7d1cf79abca
-DATA quad3eb7f7d1cf79abca<>+48(SB)/8, $0x3eb7f7d1cf79abca
-DATA quad3eb7f7d1cf79abca<>+56(SB)/8, $0x3eb7f7d1cf79abca
-GLOBL quad3eb7f7d1cf79abca<>(SB), RODATA|NOPTR, $64
-
-DATA quad3f2089cdd5e44be8<>+0(SB)/8, $0x3f2089cdd5e44be8
-DATA quad3f2089cdd5e44be8<>+8(SB)/8, $0x3f2089cdd5e44be8
-DATA quad3f2089cdd5e44be8<>+16(SB)/8, $0x3f2089cdd5e44be8
-DATA quad3f2089cdd5e44be8<>+24(SB)/8, $0x3f2089cdd5e44be8
-DATA quad3f2089cdd5e44be8<>+32(SB)/8, $0x3f2089cdd5e44be8
-DATA quad3f2089cdd5e44be8<>+40(SB)/8, $0x3f2089cdd5e44be8
-DATA quad3f2089cdd5e44be8<>+48(SB)/8, $0x3f2089cdd5e44be8
-DATA quad3f2089cdd5e44be8<>+56(SB)/8, $0x3f2089cdd5e44be8
-GLOBL quad3f2089cdd5e44be8<>(SB), RODATA|NOPTR, $64
-
-DATA quad3f9f06d10cca2c7e<>+0(SB)/8, $0x3f9f06d10cca2c7e
-DATA quad3f9f06d10cca2c7e<>+8(SB)/8, $0x3f9f06d10cca2c7e
-DATA quad3f9f06d10cca2c7e<>+16(SB)/8, $0x3f9f06d10cca2c7e
-DATA quad3f9f06d10cca2c7e<>+24(SB)/8, $0x3f9f06d10cca2c7e
-DATA quad3f9f06d10cca2c7e<>+32(SB)/8, $0x3f9f06d10cca2c7e
-DATA quad3f9f06d10cca2c7e<>+40(SB)/8, $0x3f9f06d10cca2c7e
-DATA quad3f9f06d10cca2c7e<>+48(SB)/8, $0x3f9f06d10cca2c7e
-DATA quad3f9f06d10cca2c7e<>+56(SB)/8, $0x3f9f06d10cca2c7e
-GLOBL quad3f9f06d10cca2c7e<>(SB), RODATA|NOPTR, $64
-
-DATA quad3ff0000000000000<>+0(SB)/8, $0x3ff0000000000000
-DATA quad3ff0000000000000<>+8(SB)/8, $0x3ff0000000000000
-DATA quad3ff0000000000000<>+16(SB)/8, $0x3ff0000000000000
-DATA quad3ff0000000000000<>+24(SB)/8, $0x3ff0000000000000
-DATA quad3ff0000000000000<>+32(SB)/8, $0x3ff0000000000000
-DATA quad3ff0000000000000<>+40(SB)/8, $0x3ff0000000000000
-DATA quad3ff0000000000000<>+48(SB)/8, $0x3ff0000000000000
-DATA quad3ff0000000000000<>+56(SB)/8, $0x3ff0000000000000
-GLOBL quad3ff0000000000000<>(SB), RODATA|NOPTR, $64
-
-DATA quad3ec92eb6bc365fa0<>+0(SB)/8, $0x3ec92eb6bc365fa0
-DATA quad3ec92eb6bc365fa0<>+8(SB)/8, $0x3ec92eb6bc365fa0
-DATA quad3ec92eb6bc365fa0<>+16(SB)/8, $0x3ec92eb6bc365fa0
-DATA quad3ec92eb6bc365fa0<>+24(SB)/8, $0x3ec92eb6bc365fa0
-DATA quad3ec92eb6bc365fa0<>+32(SB)/8, $0x3ec92eb6bc365fa0
-DATA quad3ec92eb6bc365fa0<>+40(SB)/8, $0x3ec92eb6bc365fa0
-DATA quad3ec92eb6bc365fa0<>+48(SB)/8, $0x3ec92eb6bc365fa0
-DATA quad3ec92eb6bc365fa0<>+56(SB)/8, $0x3ec92eb6bc365fa0
-GLOBL quad3ec92eb6bc365fa0<>(SB), RODATA|NOPTR, $64
-
-DATA quad3f64ae39b508b6c0<>+0(SB)/8, $0x3f64ae39b508b6c0
-DATA quad3f64ae39b508b6c0<>+8(SB)/8, $0x3f64ae39b508b6c0
-DATA quad3f64ae39b508b6c0<>+16(SB)/8, $0x3f64ae39b508b6c0
-DATA quad3f64ae39b508b6c0<>+24(SB)/8, $0x3f64ae39b508b6c0
-DATA quad3f64ae39b508b6c0<>+32(SB)/8, $0x3f64ae39b508b6c0
-DATA quad3f64ae39b508b6c0<>+40(SB)/8, $0x3f64ae39b508b6c0
-DATA quad3f64ae39b508b6c0<>+48(SB)/8, $0x3f64ae39b508b6c0
-DATA quad3f64ae39b508b6c0<>+56(SB)/8, $0x3f64ae39b508b6c0
-GLOBL quad3f64ae39b508b6c0<>(SB), RODATA|NOPTR, $64
-
-DATA quad3fcd17099887e074<>+0(SB)/8, $0x3fcd17099887e074
-DATA quad3fcd17099887e074<>+8(SB)/8, $0x3fcd17099887e074
-DATA quad3fcd17099887e074<>+16(SB)/8, $0x3fcd17099887e074
-DATA quad3fcd17099887e074<>+24(SB)/8, $0x3fcd17099887e074
-DATA quad3fcd17099887e074<>+32(SB)/8, $0x3fcd17099887e074
-DATA quad3fcd17099887e074<>+40(SB)/8, $0x3fcd17099887e074
-DATA quad3fcd17099887e074<>+48(SB)/8, $0x3fcd17099887e074
-DATA quad3fcd17099887e074<>+56(SB)/8, $0x3fcd17099887e074
-GLOBL quad3fcd17099887e074<>(SB), RODATA|NOPTR, $64
-
-DATA quad4000000000000000<>+0(SB)/8, $0x4000000000000000
-DATA quad4000000000000000<>+8(SB)/8, $0x4000000000000000
-DATA quad4000000000000000<>+16(SB)/8, $0x4000000000000000
-DATA quad4000000000000000<>+24(SB)/8, $0x4000000000000000
-DATA quad4000000000000000<>+32(SB)/8, $0x4000000000000000
-DATA quad4000000000000000<>+40(SB)/8, $0x4000000000000000
-DATA quad4000000000000000<>+48(SB)/8, $0x4000000000000000
-DATA quad4000000000000000<>+56(SB)/8, $0x4000000000000000
-GLOBL quad4000000000000000<>(SB), RODATA|NOPTR, $64
-
-DATA word000003ff<>+0(SB)/4, $0x000003ff
-DATA word000003ff<>+4(SB)/4, $0x000003ff
-DATA word000003ff<>+8(SB)/4, $0x000003ff
-DATA word000003ff<>+12(SB)/4, $0x000003ff
-DATA word000003ff<>+16(SB)/4, $0x000003ff
-DATA word000003ff<>+20(SB)/4, $0x000003ff
-DATA word000003ff<>+24(SB)/4, $0x000003ff
-DATA word000003ff<>+28(SB)/4, $0x000003ff
-DATA word000003ff<>+32(SB)/4, $0x000003ff
-DATA word000003ff<>+36(SB)/4, $0x000003ff
-DATA word000003ff<>+40(SB)/4, $0x000003ff
-DATA word000003ff<>+44(SB)/4, $0x000003ff
-DATA word000003ff<>+48(SB)/4, $0x000003ff
-DATA word000003ff<>+52(SB)/4, $0x000003ff
-DATA word000003ff<>+56(SB)/4, $0x000003ff
-DATA word000003ff<>+60(SB)/4, $0x000003ff
-GLOBL word000003ff<>(SB), RODATA|NOPTR, $64
-
-DATA wordc2d00000<>+0(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+4(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+8(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+12(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+16(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+20(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+24(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+28(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+32(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+36(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+40(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+44(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+48(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+52(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+56(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+60(SB)/4, $0xc2d00000
-GLOBL wordc2d00000<>(SB), RODATA|NOPTR, $64
-
-DATA quadc087500000000000<>+0(SB)/8, $0xc087500000000000
-DATA quadc087500000000000<>+8(SB)/8, $0xc087500000000000
-DATA quadc087500000000000<>+16(SB)/8, $0xc087500000000000
-DATA quadc087500000000000<>+24(SB)/8, $0xc087500000000000
-DATA quadc087500000000000<>+32(SB)/8, $0xc087500000000000
-DATA quadc087500000000000<>+40(SB)/8, $0xc087500000000000
-DATA quadc087500000000000<>+48(SB)/8, $0xc087500000000000
-DATA quadc087500000000000<>+56(SB)/8, $0xc087500000000000
-GLOBL quadc087500000000000<>(SB), RODATA|NOPTR, $64
-
 // func exponentiate32AVX512(dst *float32, logits *float32, noise *float32, n int, s *softmaxScalars[float32], sum *[16]float64)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·exponentiate32AVX512(SB), NOSPLIT, $0-48
@@ -948,132 +2788,6 @@ done:
 	VMOVUPD Z5, 64(AX)
 	VZEROUPPER
 	RET
-
-DATA word3aaddd0a<>+0(SB)/4, $0x3aaddd0a
-DATA word3aaddd0a<>+4(SB)/4, $0x3aaddd0a
-DATA word3aaddd0a<>+8(SB)/4, $0x3aaddd0a
-DATA word3aaddd0a<>+12(SB)/4, $0x3aaddd0a
-DATA word3aaddd0a<>+16(SB)/4, $0x3aaddd0a
-DATA word3aaddd0a<>+20(SB)/4, $0x3aaddd0a
-DATA word3aaddd0a<>+24(SB)/4, $0x3aaddd0a
-DATA word3aaddd0a<>+28(SB)/4, $0x3aaddd0a
-DATA word3aaddd0a<>+32(SB)/4, $0x3aaddd0a
-DATA word3aaddd0a<>+36(SB)/4, $0x3aaddd0a
-DATA word3aaddd0a<>+40(SB)/4, $0x3aaddd0a
-DATA word3aaddd0a<>+44(SB)/4, $0x3aaddd0a
-DATA word3aaddd0a<>+48(SB)/4, $0x3aaddd0a
-DATA word3aaddd0a<>+52(SB)/4, $0x3aaddd0a
-DATA word3aaddd0a<>+56(SB)/4, $0x3aaddd0a
-DATA word3aaddd0a<>+60(SB)/4, $0x3aaddd0a
-GLOBL word3aaddd0a<>(SB), RODATA|NOPTR, $64
-
-DATA word3c1e7544<>+0(SB)/4, $0x3c1e7544
-DATA word3c1e7544<>+4(SB)/4, $0x3c1e7544
-DATA word3c1e7544<>+8(SB)/4, $0x3c1e7544
-DATA word3c1e7544<>+12(SB)/4, $0x3c1e7544
-DATA word3c1e7544<>+16(SB)/4, $0x3c1e7544
-DATA word3c1e7544<>+20(SB)/4, $0x3c1e7544
-DATA word3c1e7544<>+24(SB)/4, $0x3c1e7544
-DATA word3c1e7544<>+28(SB)/4, $0x3c1e7544
-DATA word3c1e7544<>+32(SB)/4, $0x3c1e7544
-DATA word3c1e7544<>+36(SB)/4, $0x3c1e7544
-DATA word3c1e7544<>+40(SB)/4, $0x3c1e7544
-DATA word3c1e7544<>+44(SB)/4, $0x3c1e7544
-DATA word3c1e7544<>+48(SB)/4, $0x3c1e7544
-DATA word3c1e7544<>+52(SB)/4, $0x3c1e7544
-DATA word3c1e7544<>+56(SB)/4, $0x3c1e7544
-DATA word3c1e7544<>+60(SB)/4, $0x3c1e7544
-GLOBL word3c1e7544<>(SB), RODATA|NOPTR, $64
-
-DATA word3d635ba9<>+0(SB)/4, $0x3d635ba9
-DATA word3d635ba9<>+4(SB)/4, $0x3d635ba9
-DATA word3d635ba9<>+8(SB)/4, $0x3d635ba9
-DATA word3d635ba9<>+12(SB)/4, $0x3d635ba9
-DATA word3d635ba9<>+16(SB)/4, $0x3d635ba9
-DATA word3d635ba9<>+20(SB)/4, $0x3d635ba9
-DATA word3d635ba9<>+24(SB)/4, $0x3d635ba9
-DATA word3d635ba9<>+28(SB)/4, $0x3d635ba9
-DATA word3d635ba9<>+32(SB)/4, $0x3d635ba9
-DATA word3d635ba9<>+36(SB)/4, $0x3d635ba9
-DATA word3d635ba9<>+40(SB)/4, $0x3d635ba9
-DATA word3d635ba9<>+44(SB)/4, $0x3d635ba9
-DATA word3d635ba9<>+48(SB)/4, $0x3d635ba9
-DATA word3d635ba9<>+52(SB)/4, $0x3d635ba9
-DATA word3d635ba9<>+56(SB)/4, $0x3d635ba9
-DATA word3d635ba9<>+60(SB)/4, $0x3d635ba9
-GLOBL word3d635ba9<>(SB), RODATA|NOPTR, $64
-
-DATA word3e75fcde<>+0(SB)/4, $0x3e75fcde
-DATA word3e75fcde<>+4(SB)/4, $0x3e75fcde
-DATA word3e75fcde<>+8(SB)/4, $0x3e75fcde
-DATA word3e75fcde<>+12(SB)/4, $0x3e75fcde
-DATA word3e75fcde<>+16(SB)/4, $0x3e75fcde
-DATA word3e75fcde<>+20(SB)/4, $0x3e75fcde
-DATA word3e75fcde<>+24(SB)/4, $0x3e75fcde
-DATA word3e75fcde<>+28(SB)/4, $0x3e75fcde
-DATA word3e75fcde<>+32(SB)/4, $0x3e75fcde
-DATA word3e75fcde<>+36(SB)/4, $0x3e75fcde
-DATA word3e75fcde<>+40(SB)/4, $0x3e75fcde
-DATA word3e75fcde<>+44(SB)/4, $0x3e75fcde
-DATA word3e75fcde<>+48(SB)/4, $0x3e75fcde
-DATA word3e75fcde<>+52(SB)/4, $0x3e75fcde
-DATA word3e75fcde<>+56(SB)/4, $0x3e75fcde
-DATA word3e75fcde<>+60(SB)/4, $0x3e75fcde
-GLOBL word3e75fcde<>(SB), RODATA|NOPTR, $64
-
-DATA word3f317215<>+0(SB)/4, $0x3f317215
-DATA word3f317215<>+4(SB)/4, $0x3f317215
-DATA word3f317215<>+8(SB)/4, $0x3f317215
-DATA word3f317215<>+12(SB)/4, $0x3f317215
-DATA word3f317215<>+16(SB)/4, $0x3f317215
-DATA word3f317215<>+20(SB)/4, $0x3f317215
-DATA word3f317215<>+24(SB)/4, $0x3f317215
-DATA word3f317215<>+28(SB)/4, $0x3f317215
-DATA word3f317215<>+32(SB)/4, $0x3f317215
-DATA word3f317215<>+36(SB)/4, $0x3f317215
-DATA word3f317215<>+40(SB)/4, $0x3f317215
-DATA word3f317215<>+44(SB)/4, $0x3f317215
-DATA word3f317215<>+48(SB)/4, $0x3f317215
-DATA word3f317215<>+52(SB)/4, $0x3f317215
-DATA word3f317215<>+56(SB)/4, $0x3f317215
-DATA word3f317215<>+60(SB)/4, $0x3f317215
-GLOBL word3f317215<>(SB), RODATA|NOPTR, $64
-
-DATA word3f800000<>+0(SB)/4, $0x3f800000
-DATA word3f800000<>+4(SB)/4, $0x3f800000
-DATA word3f800000<>+8(SB)/4, $0x3f800000
-DATA word3f800000<>+12(SB)/4, $0x3f800000
-DATA word3f800000<>+16(SB)/4, $0x3f800000
-DATA word3f800000<>+20(SB)/4, $0x3f800000
-DATA word3f800000<>+24(SB)/4, $0x3f800000
-DATA word3f800000<>+28(SB)/4, $0x3f800000
-DATA word3f800000<>+32(SB)/4, $0x3f800000
-DATA word3f800000<>+36(SB)/4, $0x3f800000
-DATA word3f800000<>+40(SB)/4, $0x3f800000
-DATA word3f800000<>+44(SB)/4, $0x3f800000
-DATA word3f800000<>+48(SB)/4, $0x3f800000
-DATA word3f800000<>+52(SB)/4, $0x3f800000
-DATA word3f800000<>+56(SB)/4, $0x3f800000
-DATA word3f800000<>+60(SB)/4, $0x3f800000
-GLOBL word3f800000<>(SB), RODATA|NOPTR, $64
-
-DATA wordc3170000<>+0(SB)/4, $0xc3170000
-DATA wordc3170000<>+4(SB)/4, $0xc3170000
-DATA wordc3170000<>+8(SB)/4, $0xc3170000
-DATA wordc3170000<>+12(SB)/4, $0xc3170000
-DATA wordc3170000<>+16(SB)/4, $0xc3170000
-DATA wordc3170000<>+20(SB)/4, $0xc3170000
-DATA wordc3170000<>+24(SB)/4, $0xc3170000
-DATA wordc3170000<>+28(SB)/4, $0xc3170000
-DATA wordc3170000<>+32(SB)/4, $0xc3170000
-DATA wordc3170000<>+36(SB)/4, $0xc3170000
-DATA wordc3170000<>+40(SB)/4, $0xc3170000
-DATA wordc3170000<>+44(SB)/4, $0xc3170000
-DATA wordc3170000<>+48(SB)/4, $0xc3170000
-DATA wordc3170000<>+52(SB)/4, $0xc3170000
-DATA wordc3170000<>+56(SB)/4, $0xc3170000
-DATA wordc3170000<>+60(SB)/4, $0xc3170000
-GLOBL wordc3170000<>(SB), RODATA|NOPTR, $64
 
 // func exponentiate32AVX2(dst *float32, logits *float32, noise *float32, n int, s *softmaxScalars[float32], sum *[16]float64)
 // Requires: AVX, AVX2, FMA3
@@ -1195,24 +2909,6 @@ done:
 	VMOVUPD Y5, 32(AX)
 	VZEROUPPER
 	RET
-
-DATA word0000007f<>+0(SB)/4, $0x0000007f
-DATA word0000007f<>+4(SB)/4, $0x0000007f
-DATA word0000007f<>+8(SB)/4, $0x0000007f
-DATA word0000007f<>+12(SB)/4, $0x0000007f
-DATA word0000007f<>+16(SB)/4, $0x0000007f
-DATA word0000007f<>+20(SB)/4, $0x0000007f
-DATA word0000007f<>+24(SB)/4, $0x0000007f
-DATA word0000007f<>+28(SB)/4, $0x0000007f
-DATA word0000007f<>+32(SB)/4, $0x0000007f
-DATA word0000007f<>+36(SB)/4, $0x0000007f
-DATA word0000007f<>+40(SB)/4, $0x0000007f
-DATA word0000007f<>+44(SB)/4, $0x0000007f
-DATA word0000007f<>+48(SB)/4, $0x0000007f
-DATA word0000007f<>+52(SB)/4, $0x0000007f
-DATA word0000007f<>+56(SB)/4, $0x0000007f
-DATA word0000007f<>+60(SB)/4, $0x0000007f
-GLOBL word0000007f<>(SB), RODATA|NOPTR, $64
 
 // func findPeaks64AVX2(logits *float64, noise *float64, n int, peaks *lanePeaks[float64], found *laneClasses[uint64])
 // Requires: AVX, AVX2
@@ -1502,6 +3198,138 @@ DATA word00000008<>+56(SB)/4, $0x00000008
 DATA word00000008<>+60(SB)/4, $0x00000008
 GLOBL word00000008<>(SB), RODATA|NOPTR, $64
 
+// func gapColumns32AVX512(soft *float32, classes int, s *laneGaps)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·gapColumns32AVX512(SB), NOSPLIT, $0-24
+	MOVQ   soft+0(FP), AX
+	MOVQ   classes+8(FP), CX
+	VPXORD Z0, Z0, Z0
+	MOVQ   CX, DX
+	MOVQ   AX, BX
+
+top:
+	VMOVUPS (BX), Z1
+	VMAXPS  Z1, Z0, Z0
+	ADDQ    $0x00000040, BX
+	DECQ    DX
+	JNZ     top
+	MOVQ    s+16(FP), DX
+	VMULPS  64(DX), Z0, Z1
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VMOVUPS (DX), Z2
+	VPXORD  Z5, Z5, Z5
+	MOVQ    CX, DX
+	MOVQ    AX, BX
+
+limit:
+	VMOVUPS       (BX), Z6
+	VMINPS        Z1, Z6, Z6
+	VPCMPEQD      Z2, Z5, K1
+	VBLENDMPS     Z0, Z6, K1, Z6
+	VMOVUPS       Z6, (BX)
+	VEXTRACTF32X8 $0x01, Z6, Y7
+	VCVTPS2PD     Y6, Z6
+	VCVTPS2PD     Y7, Z7
+	VADDPD        Z6, Z3, Z3
+	VADDPD        Z7, Z4, Z4
+	VPADDD        word00000001<>+0(SB), Z5, Z5
+	ADDQ          $0x00000040, BX
+	DECQ          DX
+	JNZ           limit
+	VMOVUPD       quad3ff0000000000000<>+0(SB), Z0
+	VDIVPD        Z3, Z0, Z3
+	VDIVPD        Z4, Z0, Z4
+	VCVTPD2PS     Z3, Y8
+	VCVTPD2PS     Z4, Y0
+	VINSERTF32X8  $0x01, Y0, Z8, Z8
+	MOVQ          AX, AX
+
+scaling:
+	VMOVUPS (AX), Z0
+	VMULPS  Z8, Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $0x00000040, AX
+	DECQ    CX
+	JNZ     scaling
+	VZEROUPPER
+	RET
+
+DATA word00000001<>+0(SB)/4, $0x00000001
+DATA word00000001<>+4(SB)/4, $0x00000001
+DATA word00000001<>+8(SB)/4, $0x00000001
+DATA word00000001<>+12(SB)/4, $0x00000001
+DATA word00000001<>+16(SB)/4, $0x00000001
+DATA word00000001<>+20(SB)/4, $0x00000001
+DATA word00000001<>+24(SB)/4, $0x00000001
+DATA word00000001<>+28(SB)/4, $0x00000001
+DATA word00000001<>+32(SB)/4, $0x00000001
+DATA word00000001<>+36(SB)/4, $0x00000001
+DATA word00000001<>+40(SB)/4, $0x00000001
+DATA word00000001<>+44(SB)/4, $0x00000001
+DATA word00000001<>+48(SB)/4, $0x00000001
+DATA word00000001<>+52(SB)/4, $0x00000001
+DATA word00000001<>+56(SB)/4, $0x00000001
+DATA word00000001<>+60(SB)/4, $0x00000001
+GLOBL word00000001<>(SB), RODATA|NOPTR, $64
+
+// func gapColumns32AVX2(soft *float32, classes int, s *laneGaps)
+// Requires: AVX, AVX2
+TEXT ·gapColumns32AVX2(SB), NOSPLIT, $0-24
+	MOVQ  soft+0(FP), AX
+	MOVQ  classes+8(FP), CX
+	VPXOR Y0, Y0, Y0
+	MOVQ  CX, DX
+	MOVQ  AX, BX
+
+top:
+	VMOVUPS (BX), Y1
+	VMAXPS  Y1, Y0, Y0
+	ADDQ    $0x00000020, BX
+	DECQ    DX
+	JNZ     top
+	MOVQ    s+16(FP), DX
+	VMULPS  64(DX), Y0, Y1
+	VPXOR   Y3, Y3, Y3
+	VPXOR   Y4, Y4, Y4
+	VMOVUPS (DX), Y2
+	VPXOR   Y5, Y5, Y5
+	MOVQ    CX, DX
+	MOVQ    AX, BX
+
+limit:
+	VMOVUPS      (BX), Y6
+	VMINPS       Y1, Y6, Y6
+	VPCMPEQD     Y2, Y5, Y7
+	VBLENDVPS    Y7, Y0, Y6, Y6
+	VMOVUPS      Y6, (BX)
+	VEXTRACTF128 $0x01, Y6, X7
+	VCVTPS2PD    X6, Y6
+	VCVTPS2PD    X7, Y7
+	VADDPD       Y6, Y3, Y3
+	VADDPD       Y7, Y4, Y4
+	VPADDD       word00000001<>+0(SB), Y5, Y5
+	ADDQ         $0x00000020, BX
+	DECQ         DX
+	JNZ          limit
+	VMOVUPD      quad3ff0000000000000<>+0(SB), Y0
+	VDIVPD       Y3, Y0, Y3
+	VDIVPD       Y4, Y0, Y4
+	VCVTPD2PSY   Y3, X8
+	VCVTPD2PSY   Y4, X0
+	VINSERTF128  $0x01, X0, Y8, Y8
+	MOVQ         AX, AX
+
+scaling:
+	VMOVUPS (AX), Y0
+	VMULPS  Y8, Y0, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x00000020, AX
+	DECQ    CX
+	JNZ     scaling
+	VZEROUPPER
+	RET
+
 // func gradColumns32AVX512(dst *float32, soft *float32, grad *float32, classes int, s *gradScalars[float32], found *laneClasses[uint32])
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·gradColumns32AVX512(SB), NOSPLIT, $0-48
@@ -1639,6 +3467,184 @@ gradient:
 	ADDQ    $0x00000020, DX
 	DECQ    BX
 	JNZ     gradient
+	VZEROUPPER
+	RET
+
+// func gradEntropy64AVX2(dst *float64, e *float64, logits *float64, n int, s *entropyScalars[float64])
+// Requires: AVX, AVX2
+TEXT ·gradEntropy64AVX2(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         e+8(FP), CX
+	MOVQ         logits+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSD (SI), Y0
+	VBROADCASTSD 8(SI), Y1
+	VBROADCASTSD 16(SI), Y2
+	VBROADCASTSD 24(SI), Y3
+
+whole:
+	CMPQ    BX, $0x00000004
+	JB      rest
+	VMOVUPS (DX), Y4
+	VPXOR   Y5, Y5, Y5
+	VSUBPD  Y0, Y4, Y4
+	VMOVUPS (CX), Y6
+	VPXOR   Y7, Y7, Y7
+	VSUBPD  Y2, Y4, Y4
+	VSUBPD  Y3, Y4, Y4
+	VMULPD  Y6, Y4, Y4
+	VCMPPD  $0x04, Y7, Y6, Y6
+	VANDPS  Y6, Y4, Y4
+	VSUBPD  Y4, Y5, Y4
+	VMULPD  Y1, Y4, Y4
+	VMOVUPS Y4, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	ADDQ    $0x00000020, DX
+	SUBQ    $0x00000004, BX
+	JMP     whole
+
+rest:
+	TESTQ      BX, BX
+	JZ         done
+	LEAQ       firstLanes<>+0(SB), SI
+	NEGQ       BX
+	VMOVUPS    32(SI)(BX*8), Y4
+	VMASKMOVPS (DX), Y4, Y5
+	VPXOR      Y6, Y6, Y6
+	VSUBPD     Y0, Y5, Y5
+	VMASKMOVPS (CX), Y4, Y0
+	VPXOR      Y7, Y7, Y7
+	VSUBPD     Y2, Y5, Y2
+	VSUBPD     Y3, Y2, Y2
+	VMULPD     Y0, Y2, Y2
+	VCMPPD     $0x04, Y7, Y0, Y0
+	VANDPS     Y0, Y2, Y2
+	VSUBPD     Y2, Y6, Y2
+	VMULPD     Y1, Y2, Y2
+	VMASKMOVPS Y2, Y4, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func gradEntropy32AVX512(dst *float32, e *float32, logits *float32, n int, s *entropyScalars[float32])
+// Requires: AVX, AVX512F
+TEXT ·gradEntropy32AVX512(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         e+8(FP), DX
+	MOVQ         logits+16(FP), BX
+	MOVQ         n+24(FP), CX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSS (SI), Z0
+	VBROADCASTSS 4(SI), Z1
+	VBROADCASTSS 8(SI), Z2
+	VBROADCASTSS 12(SI), Z3
+
+whole:
+	CMPQ      CX, $0x00000010
+	JB        rest
+	VMOVUPS   (BX), Z4
+	VPXORD    Z5, Z5, Z5
+	VSUBPS    Z0, Z4, Z4
+	VMOVUPS   (DX), Z6
+	VPXORD    Z7, Z7, Z7
+	VSUBPS    Z2, Z4, Z4
+	VSUBPS    Z3, Z4, Z4
+	VMULPS    Z6, Z4, Z4
+	VCMPPS    $0x04, Z7, Z6, K1
+	VMOVAPS.Z Z4, K1, Z4
+	VSUBPS    Z4, Z5, Z4
+	VMULPS    Z1, Z4, Z4
+	VMOVUPS   Z4, (AX)
+	ADDQ      $0x00000040, AX
+	ADDQ      $0x00000040, DX
+	ADDQ      $0x00000040, BX
+	SUBQ      $0x00000010, CX
+	JMP       whole
+
+rest:
+	TESTQ     CX, CX
+	JZ        done
+	MOVQ      $0x0000000000000001, SI
+	SHLQ      CL, SI
+	DECQ      SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (BX), K1, Z4
+	VPXORD    Z8, Z8, Z8
+	VSUBPS    Z0, Z4, Z4
+	VMOVUPS.Z (DX), K1, Z0
+	VPXORD    Z9, Z9, Z9
+	VSUBPS    Z2, Z4, Z2
+	VSUBPS    Z3, Z2, Z2
+	VMULPS    Z0, Z2, Z2
+	VCMPPS    $0x04, Z9, Z0, K2
+	VMOVAPS.Z Z2, K2, Z2
+	VSUBPS    Z2, Z8, Z2
+	VMULPS    Z1, Z2, Z2
+	VMOVUPS   Z2, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func gradEntropy32AVX2(dst *float32, e *float32, logits *float32, n int, s *entropyScalars[float32])
+// Requires: AVX, AVX2
+TEXT ·gradEntropy32AVX2(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         e+8(FP), CX
+	MOVQ         logits+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSS (SI), Y0
+	VBROADCASTSS 4(SI), Y1
+	VBROADCASTSS 8(SI), Y2
+	VBROADCASTSS 12(SI), Y3
+
+whole:
+	CMPQ    BX, $0x00000008
+	JB      rest
+	VMOVUPS (DX), Y4
+	VPXOR   Y5, Y5, Y5
+	VSUBPS  Y0, Y4, Y4
+	VMOVUPS (CX), Y6
+	VPXOR   Y7, Y7, Y7
+	VSUBPS  Y2, Y4, Y4
+	VSUBPS  Y3, Y4, Y4
+	VMULPS  Y6, Y4, Y4
+	VCMPPS  $0x04, Y7, Y6, Y6
+	VANDPS  Y6, Y4, Y4
+	VSUBPS  Y4, Y5, Y4
+	VMULPS  Y1, Y4, Y4
+	VMOVUPS Y4, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	ADDQ    $0x00000020, DX
+	SUBQ    $0x00000008, BX
+	JMP     whole
+
+rest:
+	TESTQ      BX, BX
+	JZ         done
+	LEAQ       firstLanes<>+0(SB), SI
+	NEGQ       BX
+	VMOVUPS    32(SI)(BX*4), Y4
+	VMASKMOVPS (DX), Y4, Y5
+	VPXOR      Y6, Y6, Y6
+	VSUBPS     Y0, Y5, Y5
+	VMASKMOVPS (CX), Y4, Y0
+	VPXOR      Y7, Y7, Y7
+	VSUBPS     Y2, Y5, Y2
+	VSUBPS     Y3, Y2, Y2
+	VMULPS     Y0, Y2, Y2
+	VCMPPS     $0x04, Y7, Y0, Y0
+	VANDPS     Y0, Y2, Y2
+	VSUBPS     Y2, Y6, Y2
+	VMULPS     Y1, Y2, Y2
+	VMASKMOVPS Y2, Y4, (AX)
+
+done:
 	VZEROUPPER
 	RET
 
@@ -1848,6 +3854,514 @@ rest:
 	VANDPS     Y1, Y0, Y0
 	VMULPS     Y2, Y0, Y0
 	VMASKMOVPS Y0, Y5, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func gradLog64AVX2(dst *float64, y *float64, grad *float64, n int, s *gradLogScalars[float64])
+// Requires: AVX, AVX2, FMA3
+TEXT ·gradLog64AVX2(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         y+8(FP), CX
+	MOVQ         grad+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSD (SI), Y0
+	VBROADCASTSD 8(SI), Y1
+
+whole:
+	CMPQ         BX, $0x00000004
+	JB           rest
+	VMOVUPS      (CX), Y2
+	VMOVUPS      (DX), Y3
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y2, Y4
+	VROUNDPD     $0x00, Y4, Y4
+	VMOVAPS      Y2, Y5
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y4, Y5
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y4, Y5
+	VMULPD       Y5, Y5, Y6
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y7
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y6, Y7
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y6, Y7
+	VMULPD       Y5, Y7, Y7
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y5
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y6, Y5
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y6, Y5
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y6, Y5
+	VSUBPD       Y7, Y5, Y5
+	VDIVPD       Y5, Y7, Y7
+	VADDPD       Y7, Y7, Y7
+	VADDPD       quad3ff0000000000000<>+0(SB), Y7, Y7
+	VCVTPD2DQY   Y4, X4
+	VPSRAD       $0x01, X4, X5
+	VPSUBD       X5, X4, X4
+	VPADDD       word000003ff<>+0(SB), X4, X4
+	VPMOVSXDQ    X4, Y4
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y7, Y7
+	VPADDD       word000003ff<>+0(SB), X5, X5
+	VPMOVSXDQ    X5, Y4
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y7, Y7
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y2, Y4
+	VANDPS       Y4, Y7, Y7
+	VFNMADD231PD Y1, Y7, Y3
+	VMULPD       Y0, Y3, Y3
+	VMOVUPS      quadfff0000000000000<>+0(SB), Y4
+	VCMPPD       $0x04, Y4, Y2, Y2
+	VANDPS       Y2, Y3, Y3
+	VMOVUPS      Y3, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000004, BX
+	JMP          whole
+
+rest:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), SI
+	NEGQ         BX
+	VMOVUPS      32(SI)(BX*8), Y2
+	VMASKMOVPS   (CX), Y2, Y3
+	VMASKMOVPS   (DX), Y2, Y4
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y3, Y5
+	VROUNDPD     $0x00, Y5, Y5
+	VMOVAPS      Y3, Y6
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y5, Y6
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y5, Y6
+	VMULPD       Y6, Y6, Y7
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y8
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y7, Y8
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y7, Y8
+	VMULPD       Y6, Y8, Y8
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y6
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y7, Y6
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y7, Y6
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y7, Y6
+	VSUBPD       Y8, Y6, Y6
+	VDIVPD       Y6, Y8, Y8
+	VADDPD       Y8, Y8, Y8
+	VADDPD       quad3ff0000000000000<>+0(SB), Y8, Y8
+	VCVTPD2DQY   Y5, X5
+	VPSRAD       $0x01, X5, X6
+	VPSUBD       X6, X5, X5
+	VPADDD       word000003ff<>+0(SB), X5, X5
+	VPMOVSXDQ    X5, Y5
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y8, Y8
+	VPADDD       word000003ff<>+0(SB), X6, X6
+	VPMOVSXDQ    X6, Y5
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y8, Y8
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y3, Y5
+	VANDPS       Y5, Y8, Y8
+	VFNMADD231PD Y1, Y8, Y4
+	VMULPD       Y0, Y4, Y4
+	VMOVUPS      quadfff0000000000000<>+0(SB), Y0
+	VCMPPD       $0x04, Y0, Y3, Y0
+	VANDPS       Y0, Y4, Y4
+	VMASKMOVPS   Y4, Y2, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func gradLog32AVX512(dst *float32, y *float32, grad *float32, n int, s *gradLogScalars[float32])
+// Requires: AVX, AVX512F
+TEXT ·gradLog32AVX512(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         y+8(FP), DX
+	MOVQ         grad+16(FP), BX
+	MOVQ         n+24(FP), CX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSS (SI), Z0
+	VBROADCASTSS 4(SI), Z1
+
+whole:
+	CMPQ         CX, $0x00000010
+	JB           rest
+	VMOVUPS      (DX), Z2
+	VMOVUPS      (BX), Z3
+	VMULPS       word3fb8aa3b<>+0(SB), Z2, Z4
+	VRNDSCALEPS  $0x00, Z4, Z4
+	VMOVAPS      Z2, Z5
+	VFNMADD231PS word3f318000<>+0(SB), Z4, Z5
+	VFNMADD231PS wordb95e8083<>+0(SB), Z4, Z5
+	VMULPS       Z5, Z5, Z6
+	VMOVUPS      word39506967<>+0(SB), Z7
+	VFMADD213PS  word3ab743ce<>+0(SB), Z5, Z7
+	VFMADD213PS  word3c088908<>+0(SB), Z5, Z7
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Z5, Z7
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Z5, Z7
+	VFMADD213PS  word3f000000<>+0(SB), Z5, Z7
+	VFMADD213PS  Z5, Z6, Z7
+	VADDPS       word3f800000<>+0(SB), Z7, Z7
+	VSCALEFPS    Z4, Z7, Z7
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z2, K1
+	VMOVAPS.Z    Z7, K1, Z7
+	VFNMADD231PS Z1, Z7, Z3
+	VMULPS       Z0, Z3, Z3
+	VMOVUPS      wordff800000<>+0(SB), Z4
+	VCMPPS       $0x04, Z4, Z2, K1
+	VMOVAPS.Z    Z3, K1, Z3
+	VMOVUPS      Z3, (AX)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000040, BX
+	SUBQ         $0x00000010, CX
+	JMP          whole
+
+rest:
+	TESTQ        CX, CX
+	JZ           done
+	MOVQ         $0x0000000000000001, SI
+	SHLQ         CL, SI
+	DECQ         SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (DX), K1, Z2
+	VMOVUPS.Z    (BX), K1, Z3
+	VMULPS       word3fb8aa3b<>+0(SB), Z2, Z4
+	VRNDSCALEPS  $0x00, Z4, Z4
+	VMOVAPS      Z2, Z5
+	VFNMADD231PS word3f318000<>+0(SB), Z4, Z5
+	VFNMADD231PS wordb95e8083<>+0(SB), Z4, Z5
+	VMULPS       Z5, Z5, Z6
+	VMOVUPS      word39506967<>+0(SB), Z7
+	VFMADD213PS  word3ab743ce<>+0(SB), Z5, Z7
+	VFMADD213PS  word3c088908<>+0(SB), Z5, Z7
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Z5, Z7
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Z5, Z7
+	VFMADD213PS  word3f000000<>+0(SB), Z5, Z7
+	VFMADD213PS  Z5, Z6, Z7
+	VADDPS       word3f800000<>+0(SB), Z7, Z7
+	VSCALEFPS    Z4, Z7, Z7
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z2, K2
+	VMOVAPS.Z    Z7, K2, Z7
+	VFNMADD231PS Z1, Z7, Z3
+	VMULPS       Z0, Z3, Z3
+	VMOVUPS      wordff800000<>+0(SB), Z0
+	VCMPPS       $0x04, Z0, Z2, K2
+	VMOVAPS.Z    Z3, K2, Z3
+	VMOVUPS      Z3, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func gradLog32AVX2(dst *float32, y *float32, grad *float32, n int, s *gradLogScalars[float32])
+// Requires: AVX, AVX2, FMA3
+TEXT ·gradLog32AVX2(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         y+8(FP), CX
+	MOVQ         grad+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSS (SI), Y0
+	VBROADCASTSS 4(SI), Y1
+
+whole:
+	CMPQ         BX, $0x00000008
+	JB           rest
+	VMOVUPS      (CX), Y2
+	VMOVUPS      (DX), Y3
+	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y4
+	VROUNDPS     $0x00, Y4, Y4
+	VMOVAPS      Y2, Y5
+	VFNMADD231PS word3f318000<>+0(SB), Y4, Y5
+	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y5
+	VMULPS       Y5, Y5, Y6
+	VMOVUPS      word39506967<>+0(SB), Y7
+	VFMADD213PS  word3ab743ce<>+0(SB), Y5, Y7
+	VFMADD213PS  word3c088908<>+0(SB), Y5, Y7
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y5, Y7
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y5, Y7
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y7
+	VFMADD213PS  Y5, Y6, Y7
+	VADDPS       word3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y4, Y4
+	VPSRAD       $0x01, Y4, Y5
+	VPSUBD       Y5, Y4, Y4
+	VPADDD       word0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y7, Y7
+	VPADDD       word0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y7, Y7
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y2, Y4
+	VANDPS       Y4, Y7, Y7
+	VFNMADD231PS Y1, Y7, Y3
+	VMULPS       Y0, Y3, Y3
+	VMOVUPS      wordff800000<>+0(SB), Y4
+	VCMPPS       $0x04, Y4, Y2, Y2
+	VANDPS       Y2, Y3, Y3
+	VMOVUPS      Y3, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000008, BX
+	JMP          whole
+
+rest:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), SI
+	NEGQ         BX
+	VMOVUPS      32(SI)(BX*4), Y2
+	VMASKMOVPS   (CX), Y2, Y3
+	VMASKMOVPS   (DX), Y2, Y4
+	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y5
+	VROUNDPS     $0x00, Y5, Y5
+	VMOVAPS      Y3, Y6
+	VFNMADD231PS word3f318000<>+0(SB), Y5, Y6
+	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y6
+	VMULPS       Y6, Y6, Y7
+	VMOVUPS      word39506967<>+0(SB), Y8
+	VFMADD213PS  word3ab743ce<>+0(SB), Y6, Y8
+	VFMADD213PS  word3c088908<>+0(SB), Y6, Y8
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y6, Y8
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y6, Y8
+	VFMADD213PS  word3f000000<>+0(SB), Y6, Y8
+	VFMADD213PS  Y6, Y7, Y8
+	VADDPS       word3f800000<>+0(SB), Y8, Y8
+	VCVTPS2DQ    Y5, Y5
+	VPSRAD       $0x01, Y5, Y6
+	VPSUBD       Y6, Y5, Y5
+	VPADDD       word0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y8, Y8
+	VPADDD       word0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y8, Y8
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y3, Y5
+	VANDPS       Y5, Y8, Y8
+	VFNMADD231PS Y1, Y8, Y4
+	VMULPS       Y0, Y4, Y4
+	VMOVUPS      wordff800000<>+0(SB), Y0
+	VCMPPS       $0x04, Y0, Y3, Y0
+	VANDPS       Y0, Y4, Y4
+	VMASKMOVPS   Y4, Y2, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func gradPair64AVX2(dst *float64, soft *float64, probs *float64, grad *float64, n int, s *reinMaxScalars[float64])
+// Requires: AVX, AVX2, FMA3
+TEXT ·gradPair64AVX2(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         soft+8(FP), CX
+	MOVQ         probs+16(FP), DX
+	MOVQ         grad+24(FP), BX
+	MOVQ         n+32(FP), SI
+	MOVQ         s+40(FP), DI
+	VBROADCASTSD (DI), Y0
+	VBROADCASTSD 8(DI), Y1
+	VBROADCASTSD 32(DI), Y2
+	VBROADCASTSD 16(DI), Y3
+	VBROADCASTSD 24(DI), Y4
+	VBROADCASTSD 40(DI), Y5
+
+whole:
+	CMPQ         SI, $0x00000004
+	JB           rest
+	VMOVUPS      (BX), Y6
+	VMOVUPS      (CX), Y7
+	VPXOR        Y8, Y8, Y8
+	VSUBPD       Y0, Y6, Y9
+	VSUBPD       Y1, Y9, Y9
+	VMULPD       Y7, Y9, Y9
+	VCMPPD       $0x04, Y8, Y7, Y7
+	VANDPS       Y7, Y9, Y9
+	VMOVUPS      (DX), Y7
+	VPXOR        Y8, Y8, Y8
+	VSUBPD       Y3, Y6, Y6
+	VSUBPD       Y4, Y6, Y6
+	VMULPD       Y7, Y6, Y6
+	VCMPPD       $0x04, Y8, Y7, Y7
+	VANDPS       Y7, Y6, Y6
+	VMULPD       Y2, Y9, Y9
+	VFNMADD231PD Y5, Y6, Y9
+	VMOVUPS      Y9, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000020, BX
+	SUBQ         $0x00000004, SI
+	JMP          whole
+
+rest:
+	TESTQ        SI, SI
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), DI
+	NEGQ         SI
+	VMOVUPS      32(DI)(SI*8), Y6
+	VMASKMOVPS   (BX), Y6, Y7
+	VMASKMOVPS   (CX), Y6, Y8
+	VPXOR        Y9, Y9, Y9
+	VSUBPD       Y0, Y7, Y0
+	VSUBPD       Y1, Y0, Y0
+	VMULPD       Y8, Y0, Y0
+	VCMPPD       $0x04, Y9, Y8, Y1
+	VANDPS       Y1, Y0, Y0
+	VMASKMOVPS   (DX), Y6, Y1
+	VPXOR        Y8, Y8, Y8
+	VSUBPD       Y3, Y7, Y3
+	VSUBPD       Y4, Y3, Y3
+	VMULPD       Y1, Y3, Y3
+	VCMPPD       $0x04, Y8, Y1, Y1
+	VANDPS       Y1, Y3, Y3
+	VMULPD       Y2, Y0, Y0
+	VFNMADD231PD Y5, Y3, Y0
+	VMASKMOVPS   Y0, Y6, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func gradPair32AVX512(dst *float32, soft *float32, probs *float32, grad *float32, n int, s *reinMaxScalars[float32])
+// Requires: AVX, AVX512F
+TEXT ·gradPair32AVX512(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         soft+8(FP), DX
+	MOVQ         probs+16(FP), BX
+	MOVQ         grad+24(FP), SI
+	MOVQ         n+32(FP), CX
+	MOVQ         s+40(FP), DI
+	VBROADCASTSS (DI), Z0
+	VBROADCASTSS 4(DI), Z1
+	VBROADCASTSS 16(DI), Z2
+	VBROADCASTSS 8(DI), Z3
+	VBROADCASTSS 12(DI), Z4
+	VBROADCASTSS 20(DI), Z5
+
+whole:
+	CMPQ         CX, $0x00000010
+	JB           rest
+	VMOVUPS      (SI), Z6
+	VMOVUPS      (DX), Z7
+	VPXORD       Z8, Z8, Z8
+	VSUBPS       Z0, Z6, Z9
+	VSUBPS       Z1, Z9, Z9
+	VMULPS       Z7, Z9, Z9
+	VCMPPS       $0x04, Z8, Z7, K1
+	VMOVAPS.Z    Z9, K1, Z9
+	VMOVUPS      (BX), Z7
+	VPXORD       Z10, Z10, Z10
+	VSUBPS       Z3, Z6, Z6
+	VSUBPS       Z4, Z6, Z6
+	VMULPS       Z7, Z6, Z6
+	VCMPPS       $0x04, Z10, Z7, K1
+	VMOVAPS.Z    Z6, K1, Z6
+	VMULPS       Z2, Z9, Z9
+	VFNMADD231PS Z5, Z6, Z9
+	VMOVUPS      Z9, (AX)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000040, BX
+	ADDQ         $0x00000040, SI
+	SUBQ         $0x00000010, CX
+	JMP          whole
+
+rest:
+	TESTQ        CX, CX
+	JZ           done
+	MOVQ         $0x0000000000000001, DI
+	SHLQ         CL, DI
+	DECQ         DI
+	KMOVW        DI, K1
+	VMOVUPS.Z    (SI), K1, Z6
+	VMOVUPS.Z    (DX), K1, Z7
+	VPXORD       Z11, Z11, Z11
+	VSUBPS       Z0, Z6, Z0
+	VSUBPS       Z1, Z0, Z0
+	VMULPS       Z7, Z0, Z0
+	VCMPPS       $0x04, Z11, Z7, K2
+	VMOVAPS.Z    Z0, K2, Z0
+	VMOVUPS.Z    (BX), K1, Z1
+	VPXORD       Z12, Z12, Z12
+	VSUBPS       Z3, Z6, Z3
+	VSUBPS       Z4, Z3, Z3
+	VMULPS       Z1, Z3, Z3
+	VCMPPS       $0x04, Z12, Z1, K2
+	VMOVAPS.Z    Z3, K2, Z3
+	VMULPS       Z2, Z0, Z0
+	VFNMADD231PS Z5, Z3, Z0
+	VMOVUPS      Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func gradPair32AVX2(dst *float32, soft *float32, probs *float32, grad *float32, n int, s *reinMaxScalars[float32])
+// Requires: AVX, AVX2, FMA3
+TEXT ·gradPair32AVX2(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         soft+8(FP), CX
+	MOVQ         probs+16(FP), DX
+	MOVQ         grad+24(FP), BX
+	MOVQ         n+32(FP), SI
+	MOVQ         s+40(FP), DI
+	VBROADCASTSS (DI), Y0
+	VBROADCASTSS 4(DI), Y1
+	VBROADCASTSS 16(DI), Y2
+	VBROADCASTSS 8(DI), Y3
+	VBROADCASTSS 12(DI), Y4
+	VBROADCASTSS 20(DI), Y5
+
+whole:
+	CMPQ         SI, $0x00000008
+	JB           rest
+	VMOVUPS      (BX), Y6
+	VMOVUPS      (CX), Y7
+	VPXOR        Y8, Y8, Y8
+	VSUBPS       Y0, Y6, Y9
+	VSUBPS       Y1, Y9, Y9
+	VMULPS       Y7, Y9, Y9
+	VCMPPS       $0x04, Y8, Y7, Y7
+	VANDPS       Y7, Y9, Y9
+	VMOVUPS      (DX), Y7
+	VPXOR        Y8, Y8, Y8
+	VSUBPS       Y3, Y6, Y6
+	VSUBPS       Y4, Y6, Y6
+	VMULPS       Y7, Y6, Y6
+	VCMPPS       $0x04, Y8, Y7, Y7
+	VANDPS       Y7, Y6, Y6
+	VMULPS       Y2, Y9, Y9
+	VFNMADD231PS Y5, Y6, Y9
+	VMOVUPS      Y9, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000020, BX
+	SUBQ         $0x00000008, SI
+	JMP          whole
+
+rest:
+	TESTQ        SI, SI
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), DI
+	NEGQ         SI
+	VMOVUPS      32(DI)(SI*4), Y6
+	VMASKMOVPS   (BX), Y6, Y7
+	VMASKMOVPS   (CX), Y6, Y8
+	VPXOR        Y9, Y9, Y9
+	VSUBPS       Y0, Y7, Y0
+	VSUBPS       Y1, Y0, Y0
+	VMULPS       Y8, Y0, Y0
+	VCMPPS       $0x04, Y9, Y8, Y1
+	VANDPS       Y1, Y0, Y0
+	VMASKMOVPS   (DX), Y6, Y1
+	VPXOR        Y8, Y8, Y8
+	VSUBPS       Y3, Y7, Y3
+	VSUBPS       Y4, Y3, Y3
+	VMULPS       Y1, Y3, Y3
+	VCMPPS       $0x04, Y8, Y1, Y1
+	VANDPS       Y1, Y3, Y3
+	VMULPS       Y2, Y0, Y0
+	VFNMADD231PS Y5, Y3, Y0
+	VMASKMOVPS   Y0, Y6, (AX)
 
 done:
 	VZEROUPPER
@@ -2309,6 +4823,930 @@ done:
 	VZEROUPPER
 	RET
 
+// func limit64AVX2(x *float64, n int, most float64, sum *[16]float64)
+// Requires: AVX, AVX2
+TEXT ·limit64AVX2(SB), NOSPLIT, $0-32
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSD most+16(FP), Y0
+	VPXOR        Y1, Y1, Y1
+	VPXOR        Y2, Y2, Y2
+
+whole:
+	CMPQ    CX, $0x00000004
+	JB      rest
+	VMOVUPS (AX), Y3
+	VMINPD  Y0, Y3, Y3
+	VMOVUPS Y3, (AX)
+	VADDPD  Y3, Y1, Y1
+	ADDQ    $0x00000020, AX
+	SUBQ    $0x00000004, CX
+	JMP     whole
+
+rest:
+	TESTQ      CX, CX
+	JZ         done
+	LEAQ       firstLanes<>+0(SB), DX
+	NEGQ       CX
+	VMOVUPS    32(DX)(CX*8), Y3
+	VMASKMOVPS (AX), Y3, Y4
+	VMINPD     Y0, Y4, Y4
+	VMASKMOVPS Y4, Y3, (AX)
+	VADDPD     Y4, Y1, Y1
+
+done:
+	MOVQ    sum+24(FP), AX
+	VMOVUPD Y1, (AX)
+	VMOVUPD Y2, 32(AX)
+	VZEROUPPER
+	RET
+
+// func limit32AVX512(x *float32, n int, most float32, sum *[16]float64)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·limit32AVX512(SB), NOSPLIT, $0-32
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSS most+16(FP), Z0
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+
+whole:
+	CMPQ          CX, $0x00000010
+	JB            rest
+	VMOVUPS       (AX), Z3
+	VMINPS        Z0, Z3, Z3
+	VMOVUPS       Z3, (AX)
+	VEXTRACTF32X8 $0x01, Z3, Y4
+	VCVTPS2PD     Y3, Z3
+	VCVTPS2PD     Y4, Z4
+	VADDPD        Z3, Z1, Z1
+	VADDPD        Z4, Z2, Z2
+	ADDQ          $0x00000040, AX
+	SUBQ          $0x00000010, CX
+	JMP           whole
+
+rest:
+	TESTQ         CX, CX
+	JZ            done
+	MOVQ          $0x0000000000000001, DX
+	SHLQ          CL, DX
+	DECQ          DX
+	KMOVW         DX, K1
+	VMOVUPS.Z     (AX), K1, Z3
+	VMINPS        Z0, Z3, Z3
+	VMOVUPS       Z3, K1, (AX)
+	VEXTRACTF32X8 $0x01, Z3, Y0
+	VCVTPS2PD     Y3, Z3
+	VCVTPS2PD     Y0, Z0
+	VADDPD        Z3, Z1, Z1
+	VADDPD        Z0, Z2, Z2
+
+done:
+	MOVQ    sum+24(FP), AX
+	VMOVUPD Z1, (AX)
+	VMOVUPD Z2, 64(AX)
+	VZEROUPPER
+	RET
+
+// func limit32AVX2(x *float32, n int, most float32, sum *[16]float64)
+// Requires: AVX, AVX2
+TEXT ·limit32AVX2(SB), NOSPLIT, $0-32
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSS most+16(FP), Y0
+	VPXOR        Y1, Y1, Y1
+	VPXOR        Y2, Y2, Y2
+
+whole:
+	CMPQ         CX, $0x00000008
+	JB           rest
+	VMOVUPS      (AX), Y3
+	VMINPS       Y0, Y3, Y3
+	VMOVUPS      Y3, (AX)
+	VEXTRACTF128 $0x01, Y3, X4
+	VCVTPS2PD    X3, Y3
+	VCVTPS2PD    X4, Y4
+	VADDPD       Y3, Y1, Y1
+	VADDPD       Y4, Y2, Y2
+	ADDQ         $0x00000020, AX
+	SUBQ         $0x00000008, CX
+	JMP          whole
+
+rest:
+	TESTQ        CX, CX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), DX
+	NEGQ         CX
+	VMOVUPS      32(DX)(CX*4), Y3
+	VMASKMOVPS   (AX), Y3, Y4
+	VMINPS       Y0, Y4, Y4
+	VMASKMOVPS   Y4, Y3, (AX)
+	VEXTRACTF128 $0x01, Y4, X0
+	VCVTPS2PD    X4, Y3
+	VCVTPS2PD    X0, Y0
+	VADDPD       Y3, Y1, Y1
+	VADDPD       Y0, Y2, Y2
+
+done:
+	MOVQ    sum+24(FP), AX
+	VMOVUPD Y1, (AX)
+	VMOVUPD Y2, 32(AX)
+	VZEROUPPER
+	RET
+
+// func logSoftmaxOf64AVX2(dst *float64, logits *float64, noise *float64, n int, s *logScalars[float64])
+// Requires: AVX, FMA3
+TEXT ·logSoftmaxOf64AVX2(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         noise+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSD (SI), Y0
+	VBROADCASTSD 8(SI), Y1
+	VBROADCASTSD 16(SI), Y2
+	VBROADCASTSD 24(SI), Y3
+	VBROADCASTSD 32(SI), Y4
+
+whole:
+	CMPQ        BX, $0x00000004
+	JB          rest
+	VMOVUPS     (CX), Y5
+	VMOVUPS     (DX), Y6
+	VADDPD      Y6, Y5, Y7
+	VADDPD      Y6, Y5, Y8
+	VSUBPD      Y5, Y8, Y9
+	VSUBPD      Y9, Y8, Y10
+	VSUBPD      Y10, Y5, Y5
+	VSUBPD      Y9, Y6, Y10
+	VADDPD      Y10, Y5, Y5
+	VSUBPD      Y0, Y8, Y8
+	VSUBPD      Y1, Y5, Y5
+	VADDPD      Y5, Y8, Y8
+	VFMSUB213PD Y3, Y2, Y8
+	VMAXPD      Y4, Y8, Y8
+	VMOVUPS     quadfff0000000000000<>+0(SB), Y5
+	VCMPPD      $0x00, Y5, Y7, Y6
+	VBLENDVPS   Y6, Y5, Y8, Y8
+	VMOVUPS     Y8, (AX)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000020, DX
+	SUBQ        $0x00000004, BX
+	JMP         whole
+
+rest:
+	TESTQ       BX, BX
+	JZ          done
+	LEAQ        firstLanes<>+0(SB), SI
+	NEGQ        BX
+	VMOVUPS     32(SI)(BX*8), Y5
+	VMASKMOVPS  (CX), Y5, Y6
+	VMASKMOVPS  (DX), Y5, Y7
+	VADDPD      Y7, Y6, Y8
+	VADDPD      Y7, Y6, Y9
+	VSUBPD      Y6, Y9, Y10
+	VSUBPD      Y10, Y9, Y11
+	VSUBPD      Y11, Y6, Y6
+	VSUBPD      Y10, Y7, Y11
+	VADDPD      Y11, Y6, Y6
+	VSUBPD      Y0, Y9, Y9
+	VSUBPD      Y1, Y6, Y6
+	VADDPD      Y6, Y9, Y9
+	VFMSUB213PD Y3, Y2, Y9
+	VMAXPD      Y4, Y9, Y9
+	VMOVUPS     quadfff0000000000000<>+0(SB), Y0
+	VCMPPD      $0x00, Y0, Y8, Y1
+	VBLENDVPS   Y1, Y0, Y9, Y9
+	VMASKMOVPS  Y9, Y5, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func logSoftmaxOf32AVX512(dst *float32, logits *float32, noise *float32, n int, s *logScalars[float32])
+// Requires: AVX, AVX512F
+TEXT ·logSoftmaxOf32AVX512(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), DX
+	MOVQ         noise+16(FP), BX
+	MOVQ         n+24(FP), CX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSS (SI), Z0
+	VBROADCASTSS 4(SI), Z1
+	VBROADCASTSS 8(SI), Z2
+	VBROADCASTSS 12(SI), Z3
+	VBROADCASTSS 16(SI), Z4
+
+whole:
+	CMPQ        CX, $0x00000010
+	JB          rest
+	VMOVUPS     (DX), Z5
+	VMOVUPS     (BX), Z6
+	VADDPS      Z6, Z5, Z7
+	VADDPS      Z6, Z5, Z8
+	VSUBPS      Z5, Z8, Z9
+	VSUBPS      Z9, Z8, Z10
+	VSUBPS      Z10, Z5, Z5
+	VSUBPS      Z9, Z6, Z10
+	VADDPS      Z10, Z5, Z5
+	VSUBPS      Z0, Z8, Z8
+	VSUBPS      Z1, Z5, Z5
+	VADDPS      Z5, Z8, Z8
+	VFMSUB213PS Z3, Z2, Z8
+	VMAXPS      Z4, Z8, Z8
+	VMOVUPS     wordff800000<>+0(SB), Z5
+	VCMPPS      $0x00, Z5, Z7, K1
+	VBLENDMPS   Z5, Z8, K1, Z8
+	VMOVUPS     Z8, (AX)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000040, BX
+	SUBQ        $0x00000010, CX
+	JMP         whole
+
+rest:
+	TESTQ       CX, CX
+	JZ          done
+	MOVQ        $0x0000000000000001, SI
+	SHLQ        CL, SI
+	DECQ        SI
+	KMOVW       SI, K1
+	VMOVUPS.Z   (DX), K1, Z5
+	VMOVUPS.Z   (BX), K1, Z6
+	VADDPS      Z6, Z5, Z7
+	VADDPS      Z6, Z5, Z8
+	VSUBPS      Z5, Z8, Z9
+	VSUBPS      Z9, Z8, Z10
+	VSUBPS      Z10, Z5, Z5
+	VSUBPS      Z9, Z6, Z10
+	VADDPS      Z10, Z5, Z5
+	VSUBPS      Z0, Z8, Z8
+	VSUBPS      Z1, Z5, Z5
+	VADDPS      Z5, Z8, Z8
+	VFMSUB213PS Z3, Z2, Z8
+	VMAXPS      Z4, Z8, Z8
+	VMOVUPS     wordff800000<>+0(SB), Z0
+	VCMPPS      $0x00, Z0, Z7, K2
+	VBLENDMPS   Z0, Z8, K2, Z8
+	VMOVUPS     Z8, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func logSoftmaxOf32AVX2(dst *float32, logits *float32, noise *float32, n int, s *logScalars[float32])
+// Requires: AVX, FMA3
+TEXT ·logSoftmaxOf32AVX2(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         noise+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSS (SI), Y0
+	VBROADCASTSS 4(SI), Y1
+	VBROADCASTSS 8(SI), Y2
+	VBROADCASTSS 12(SI), Y3
+	VBROADCASTSS 16(SI), Y4
+
+whole:
+	CMPQ        BX, $0x00000008
+	JB          rest
+	VMOVUPS     (CX), Y5
+	VMOVUPS     (DX), Y6
+	VADDPS      Y6, Y5, Y7
+	VADDPS      Y6, Y5, Y8
+	VSUBPS      Y5, Y8, Y9
+	VSUBPS      Y9, Y8, Y10
+	VSUBPS      Y10, Y5, Y5
+	VSUBPS      Y9, Y6, Y10
+	VADDPS      Y10, Y5, Y5
+	VSUBPS      Y0, Y8, Y8
+	VSUBPS      Y1, Y5, Y5
+	VADDPS      Y5, Y8, Y8
+	VFMSUB213PS Y3, Y2, Y8
+	VMAXPS      Y4, Y8, Y8
+	VMOVUPS     wordff800000<>+0(SB), Y5
+	VCMPPS      $0x00, Y5, Y7, Y6
+	VBLENDVPS   Y6, Y5, Y8, Y8
+	VMOVUPS     Y8, (AX)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000020, DX
+	SUBQ        $0x00000008, BX
+	JMP         whole
+
+rest:
+	TESTQ       BX, BX
+	JZ          done
+	LEAQ        firstLanes<>+0(SB), SI
+	NEGQ        BX
+	VMOVUPS     32(SI)(BX*4), Y5
+	VMASKMOVPS  (CX), Y5, Y6
+	VMASKMOVPS  (DX), Y5, Y7
+	VADDPS      Y7, Y6, Y8
+	VADDPS      Y7, Y6, Y9
+	VSUBPS      Y6, Y9, Y10
+	VSUBPS      Y10, Y9, Y11
+	VSUBPS      Y11, Y6, Y6
+	VSUBPS      Y10, Y7, Y11
+	VADDPS      Y11, Y6, Y6
+	VSUBPS      Y0, Y9, Y9
+	VSUBPS      Y1, Y6, Y6
+	VADDPS      Y6, Y9, Y9
+	VFMSUB213PS Y3, Y2, Y9
+	VMAXPS      Y4, Y9, Y9
+	VMOVUPS     wordff800000<>+0(SB), Y0
+	VCMPPS      $0x00, Y0, Y8, Y1
+	VBLENDVPS   Y1, Y0, Y9, Y9
+	VMASKMOVPS  Y9, Y5, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func raoColumns32AVX512(dst *float32, logProbs *float32, probs *float32, noise *float32, grad *float32, soft *float32, classes int, s *raoColumnsScalars, e *[16]float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·raoColumns32AVX512(SB), NOSPLIT, $0-72
+	MOVL       $0x00005555, AX
+	KMOVW      AX, K1
+	VMOVUPS    word3f000000<>+0(SB), Z0
+	VMOVUPS    word2f800000<>+0(SB), Z1
+	MOVQ       dst+0(FP), AX
+	MOVQ       grad+32(FP), CX
+	MOVQ       soft+40(FP), DX
+	MOVQ       logProbs+8(FP), BX
+	MOVQ       probs+16(FP), SI
+	MOVQ       noise+24(FP), DI
+	MOVQ       classes+48(FP), R8
+	MOVQ       s+56(FP), R9
+	MOVQ       e+64(FP), R10
+	VMOVUPS    (R10), Z1
+	VMOVAPS    Z1, Z12
+	VPSUBD     word3f400000<>+0(SB), Z12, Z13
+	VGETMANTPS $0x03, Z12, Z12
+	VPSRAD     $0x17, Z13, Z13
+	VSUBPS     word3f800000<>+0(SB), Z12, Z12
+	VCVTDQ2PS  Z13, Z13
+	VMULPS     Z12, Z12, Z14
+	VMULPS     wordbe7ff676<>+0(SB), Z12, Z16
+	VADDPS     word3eaaaad9<>+0(SB), Z16, Z16
+	VMULPS     wordbe2beae1<>+0(SB), Z12, Z15
+	VADDPS     word3e4c9e74<>+0(SB), Z15, Z15
+	VMULPS     wordbdf818f6<>+0(SB), Z12, Z17
+	VADDPS     word3e189f19<>+0(SB), Z17, Z17
+	VMULPS     Z14, Z15, Z15
+	VADDPS     Z15, Z16, Z16
+	VMULPS     word3d63b9ef<>+0(SB), Z14, Z15
+	VADDPS     Z15, Z17, Z17
+	VMULPS     Z14, Z14, Z15
+	VMULPS     Z15, Z17, Z17
+	VADDPS     Z17, Z16, Z16
+	VMULPS     Z16, Z12, Z16
+	VSUBPS     Z16, Z0, Z16
+	VMULPS     Z14, Z16, Z16
+	VSUBPS     Z12, Z16, Z16
+	VMULPS     word3f317218<>+0(SB), Z13, Z13
+	VSUBPS     Z13, Z16, Z16
+	VPXORD     Z2, Z2, Z2
+	VSUBPS     Z16, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	MOVQ       R8, R10
+	MOVQ       SI, SI
+	MOVQ       CX, R11
+	MOVQ       DX, R12
+
+samples:
+	VMOVUPS       (DI), Z12
+	VBROADCASTSS  (R9), Z13
+	VMOVUPS       (SI), Z14
+	VFMADD231PS   Z1, Z14, Z12
+	VPSUBD        word3f400000<>+0(SB), Z12, Z14
+	VGETMANTPS    $0x03, Z12, Z12
+	VPSRAD        $0x17, Z14, Z14
+	VSUBPS        word3f800000<>+0(SB), Z12, Z12
+	VCVTDQ2PS     Z14, Z14
+	VMULPS        Z12, Z12, Z15
+	VMULPS        wordbe7ff676<>+0(SB), Z12, Z17
+	VADDPS        word3eaaaad9<>+0(SB), Z17, Z17
+	VMULPS        wordbe2beae1<>+0(SB), Z12, Z16
+	VADDPS        word3e4c9e74<>+0(SB), Z16, Z16
+	VMULPS        wordbdf818f6<>+0(SB), Z12, Z18
+	VADDPS        word3e189f19<>+0(SB), Z18, Z18
+	VMULPS        Z15, Z16, Z16
+	VADDPS        Z16, Z17, Z17
+	VMULPS        word3d63b9ef<>+0(SB), Z15, Z16
+	VADDPS        Z16, Z18, Z18
+	VMULPS        Z15, Z15, Z16
+	VMULPS        Z16, Z18, Z18
+	VADDPS        Z18, Z17, Z17
+	VMULPS        Z17, Z12, Z17
+	VSUBPS        Z17, Z0, Z17
+	VMULPS        Z15, Z17, Z17
+	VSUBPS        Z12, Z17, Z17
+	VMULPS        word3f317218<>+0(SB), Z14, Z14
+	VSUBPS        Z14, Z17, Z17
+	VADDPS        Z2, Z17, Z17
+	VMOVUPS       (BX), Z12
+	VADDPS        Z12, Z17, Z17
+	VPXORD        Z7, Z7, Z7
+	VMINPS        Z7, Z17, Z17
+	VMULPS        Z13, Z17, Z17
+	VMULPS        word3fb8aa3b<>+0(SB), Z17, Z12
+	VRNDSCALEPS   $0x00, Z12, Z12
+	VMOVAPS       Z17, Z13
+	VFNMADD231PS  word3f318000<>+0(SB), Z12, Z13
+	VFNMADD231PS  wordb95e8083<>+0(SB), Z12, Z13
+	VMULPS        Z13, Z13, Z14
+	VMOVUPS       word39506967<>+0(SB), Z15
+	VFMADD213PS   word3ab743ce<>+0(SB), Z13, Z15
+	VFMADD213PS   word3c088908<>+0(SB), Z13, Z15
+	VFMADD213PS   word3d2aa9c1<>+0(SB), Z13, Z15
+	VFMADD213PS   word3e2aaaaa<>+0(SB), Z13, Z15
+	VFMADD213PS   word3f000000<>+0(SB), Z13, Z15
+	VFMADD213PS   Z13, Z14, Z15
+	VADDPS        word3f800000<>+0(SB), Z15, Z15
+	VSCALEFPS     Z12, Z15, Z15
+	VCMPPS        $0x1d, wordc2d00000<>+0(SB), Z17, K1
+	VMOVAPS.Z     Z15, K1, Z15
+	VMOVUPS       Z15, (R12)
+	VEXTRACTF32X8 $0x01, Z15, Y8
+	VCVTPS2PD     Y15, Z12
+	VCVTPS2PD     Y8, Z13
+	VADDPD        Z12, Z3, Z3
+	VADDPD        Z13, Z4, Z4
+	VMOVUPS       (R11), Z12
+	VEXTRACTF32X8 $0x01, Z15, Y8
+	VCVTPS2PD     Y15, Z13
+	VCVTPS2PD     Y8, Z14
+	VEXTRACTF32X8 $0x01, Z12, Y8
+	VCVTPS2PD     Y12, Z12
+	VCVTPS2PD     Y8, Z15
+	VFMADD231PD   Z13, Z12, Z5
+	VFMADD231PD   Z14, Z15, Z6
+	ADDQ          $0x00000040, BX
+	ADDQ          $0x00000040, SI
+	ADDQ          $0x00000040, DI
+	ADDQ          $0x00000040, R11
+	ADDQ          $0x00000040, R12
+	DECQ          R10
+	JNZ           samples
+	VDIVPD        Z3, Z5, Z5
+	VDIVPD        Z4, Z6, Z6
+	VCVTPD2PS     Z5, Y8
+	VCVTPD2PS     Z6, Y0
+	VINSERTF32X8  $0x01, Y0, Z8, Z8
+	VEXTRACTF32X8 $0x01, Z8, Y1
+	VCVTPS2PD     Y8, Z0
+	VCVTPS2PD     Y1, Z1
+	VSUBPD        Z0, Z5, Z5
+	VSUBPD        Z1, Z6, Z6
+	VCVTPD2PS     Z5, Y9
+	VCVTPD2PS     Z6, Y0
+	VINSERTF32X8  $0x01, Y0, Z9, Z9
+	VMOVUPD       quad3ff0000000000000<>+0(SB), Z0
+	VDIVPD        Z3, Z0, Z3
+	VDIVPD        Z4, Z0, Z4
+	VCVTPD2PS     Z3, Y10
+	VCVTPD2PS     Z4, Y0
+	VINSERTF32X8  $0x01, Y0, Z10, Z10
+	VBROADCASTSS  4(R9), Z0
+	VMULPS        Z0, Z10, Z10
+	MOVQ          R8, BX
+	MOVQ          DX, DX
+
+gradient:
+	VMOVUPS     (DX), Z0
+	VMOVUPS     (CX), Z1
+	VPXORD      Z11, Z11, Z11
+	VSUBPS      Z8, Z1, Z1
+	VSUBPS      Z9, Z1, Z1
+	VMULPS      Z0, Z1, Z1
+	VCMPPS      $0x04, Z11, Z0, K1
+	VMOVAPS.Z   Z1, K1, Z1
+	VMOVUPS     (AX), Z0
+	VFMADD231PS Z10, Z1, Z0
+	VMOVUPS     Z0, (AX)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000040, CX
+	DECQ        BX
+	JNZ         gradient
+	VZEROUPPER
+	RET
+
+// func raoColumns32AVX2(dst *float32, logProbs *float32, probs *float32, noise *float32, grad *float32, soft *float32, classes int, s *raoColumnsScalars, e *[16]float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·raoColumns32AVX2(SB), NOSPLIT, $0-72
+	MOVQ      dst+0(FP), AX
+	MOVQ      grad+32(FP), CX
+	MOVQ      soft+40(FP), DX
+	MOVQ      logProbs+8(FP), BX
+	MOVQ      probs+16(FP), SI
+	MOVQ      noise+24(FP), DI
+	MOVQ      classes+48(FP), R8
+	MOVQ      s+56(FP), R9
+	MOVQ      e+64(FP), R10
+	VMOVUPS   (R10), Y0
+	VMOVAPS   Y0, Y1
+	VPSUBD    word3f400000<>+0(SB), Y1, Y5
+	VPAND     word007fffff<>+0(SB), Y5, Y1
+	VPADDD    word3f400000<>+0(SB), Y1, Y1
+	VPSRAD    $0x17, Y5, Y5
+	VSUBPS    word3f800000<>+0(SB), Y1, Y1
+	VCVTDQ2PS Y5, Y5
+	VMULPS    Y1, Y1, Y6
+	VMULPS    wordbe7ff676<>+0(SB), Y1, Y8
+	VADDPS    word3eaaaad9<>+0(SB), Y8, Y8
+	VMULPS    wordbe2beae1<>+0(SB), Y1, Y7
+	VADDPS    word3e4c9e74<>+0(SB), Y7, Y7
+	VMULPS    wordbdf818f6<>+0(SB), Y1, Y9
+	VADDPS    word3e189f19<>+0(SB), Y9, Y9
+	VMULPS    Y6, Y7, Y7
+	VADDPS    Y7, Y8, Y8
+	VMULPS    word3d63b9ef<>+0(SB), Y6, Y7
+	VADDPS    Y7, Y9, Y9
+	VMULPS    Y6, Y6, Y7
+	VMULPS    Y7, Y9, Y9
+	VADDPS    Y9, Y8, Y8
+	VMOVUPS   word3f000000<>+0(SB), Y7
+	VMULPS    Y8, Y1, Y8
+	VSUBPS    Y8, Y7, Y8
+	VMULPS    Y6, Y8, Y8
+	VSUBPS    Y1, Y8, Y8
+	VMULPS    word3f317218<>+0(SB), Y5, Y5
+	VSUBPS    Y5, Y8, Y8
+	VPXOR     Y1, Y1, Y1
+	VSUBPS    Y8, Y1, Y1
+	VPXOR     Y5, Y5, Y5
+	VPXOR     Y6, Y6, Y6
+	VPXOR     Y7, Y7, Y7
+	VPXOR     Y8, Y8, Y8
+	MOVQ      R8, R10
+	MOVQ      SI, SI
+	MOVQ      CX, R11
+	MOVQ      DX, R12
+
+samples:
+	VMOVUPS      (DI), Y9
+	VBROADCASTSS (R9), Y10
+	VMOVUPS      (SI), Y11
+	VFMADD231PS  Y0, Y11, Y9
+	VPSUBD       word3f400000<>+0(SB), Y9, Y11
+	VPAND        word007fffff<>+0(SB), Y11, Y9
+	VPADDD       word3f400000<>+0(SB), Y9, Y9
+	VPSRAD       $0x17, Y11, Y11
+	VSUBPS       word3f800000<>+0(SB), Y9, Y9
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       Y9, Y9, Y12
+	VMULPS       wordbe7ff676<>+0(SB), Y9, Y14
+	VADDPS       word3eaaaad9<>+0(SB), Y14, Y14
+	VMULPS       wordbe2beae1<>+0(SB), Y9, Y13
+	VADDPS       word3e4c9e74<>+0(SB), Y13, Y13
+	VMULPS       wordbdf818f6<>+0(SB), Y9, Y15
+	VADDPS       word3e189f19<>+0(SB), Y15, Y15
+	VMULPS       Y12, Y13, Y13
+	VADDPS       Y13, Y14, Y14
+	VMULPS       word3d63b9ef<>+0(SB), Y12, Y13
+	VADDPS       Y13, Y15, Y15
+	VMULPS       Y12, Y12, Y13
+	VMULPS       Y13, Y15, Y15
+	VADDPS       Y15, Y14, Y14
+	VMOVUPS      word3f000000<>+0(SB), Y13
+	VMULPS       Y14, Y9, Y14
+	VSUBPS       Y14, Y13, Y14
+	VMULPS       Y12, Y14, Y14
+	VSUBPS       Y9, Y14, Y14
+	VMULPS       word3f317218<>+0(SB), Y11, Y11
+	VSUBPS       Y11, Y14, Y14
+	VADDPS       Y1, Y14, Y14
+	VMOVUPS      (BX), Y9
+	VADDPS       Y9, Y14, Y14
+	VPXOR        Y9, Y9, Y9
+	VMINPS       Y9, Y14, Y14
+	VMULPS       Y10, Y14, Y14
+	VMULPS       word3fb8aa3b<>+0(SB), Y14, Y9
+	VROUNDPS     $0x00, Y9, Y9
+	VMOVAPS      Y14, Y10
+	VFNMADD231PS word3f318000<>+0(SB), Y9, Y10
+	VFNMADD231PS wordb95e8083<>+0(SB), Y9, Y10
+	VMULPS       Y10, Y10, Y11
+	VMOVUPS      word39506967<>+0(SB), Y12
+	VFMADD213PS  word3ab743ce<>+0(SB), Y10, Y12
+	VFMADD213PS  word3c088908<>+0(SB), Y10, Y12
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y10, Y12
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y10, Y12
+	VFMADD213PS  word3f000000<>+0(SB), Y10, Y12
+	VFMADD213PS  Y10, Y11, Y12
+	VADDPS       word3f800000<>+0(SB), Y12, Y12
+	VCVTPS2DQ    Y9, Y9
+	VPSRAD       $0x01, Y9, Y10
+	VPSUBD       Y10, Y9, Y9
+	VPADDD       word0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VMULPS       Y9, Y12, Y12
+	VPADDD       word0000007f<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y10, Y12, Y12
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y14, Y9
+	VANDPS       Y9, Y12, Y12
+	VMOVUPS      Y12, (R12)
+	VEXTRACTF128 $0x01, Y12, X2
+	VCVTPS2PD    X12, Y9
+	VCVTPS2PD    X2, Y10
+	VADDPD       Y9, Y5, Y5
+	VADDPD       Y10, Y6, Y6
+	VMOVUPS      (R11), Y9
+	VEXTRACTF128 $0x01, Y12, X2
+	VCVTPS2PD    X12, Y10
+	VCVTPS2PD    X2, Y11
+	VEXTRACTF128 $0x01, Y9, X2
+	VCVTPS2PD    X9, Y9
+	VCVTPS2PD    X2, Y12
+	VFMADD231PD  Y10, Y9, Y7
+	VFMADD231PD  Y11, Y12, Y8
+	ADDQ         $0x00000020, BX
+	ADDQ         $0x00000020, SI
+	ADDQ         $0x00000020, DI
+	ADDQ         $0x00000020, R11
+	ADDQ         $0x00000020, R12
+	DECQ         R10
+	JNZ          samples
+	VDIVPD       Y5, Y7, Y7
+	VDIVPD       Y6, Y8, Y8
+	VCVTPD2PSY   Y7, X2
+	VCVTPD2PSY   Y8, X0
+	VINSERTF128  $0x01, X0, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X1
+	VCVTPS2PD    X2, Y0
+	VCVTPS2PD    X1, Y1
+	VSUBPD       Y0, Y7, Y7
+	VSUBPD       Y1, Y8, Y8
+	VCVTPD2PSY   Y7, X3
+	VCVTPD2PSY   Y8, X0
+	VINSERTF128  $0x01, X0, Y3, Y3
+	VMOVUPD      quad3ff0000000000000<>+0(SB), Y0
+	VDIVPD       Y5, Y0, Y5
+	VDIVPD       Y6, Y0, Y6
+	VCVTPD2PSY   Y5, X4
+	VCVTPD2PSY   Y6, X0
+	VINSERTF128  $0x01, X0, Y4, Y4
+	VBROADCASTSS 4(R9), Y0
+	VMULPS       Y0, Y4, Y4
+	MOVQ         R8, BX
+	MOVQ         DX, DX
+
+gradient:
+	VMOVUPS     (DX), Y0
+	VMOVUPS     (CX), Y1
+	VPXOR       Y5, Y5, Y5
+	VSUBPS      Y2, Y1, Y1
+	VSUBPS      Y3, Y1, Y1
+	VMULPS      Y0, Y1, Y1
+	VCMPPS      $0x04, Y5, Y0, Y0
+	VANDPS      Y0, Y1, Y1
+	VMOVUPS     (AX), Y0
+	VFMADD231PS Y4, Y1, Y0
+	VMOVUPS     Y0, (AX)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000020, CX
+	DECQ        BX
+	JNZ         gradient
+	VZEROUPPER
+	RET
+
+// func reinMaxColumns32AVX512(dst *float32, soft *float32, probs *float32, grad *float32, classes int, chosen *[16]uint32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·reinMaxColumns32AVX512(SB), NOSPLIT, $0-48
+	MOVQ    dst+0(FP), AX
+	MOVQ    soft+8(FP), CX
+	MOVQ    probs+16(FP), DX
+	MOVQ    grad+24(FP), BX
+	MOVQ    classes+32(FP), SI
+	MOVQ    chosen+40(FP), DI
+	VMOVUPS (DI), Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	MOVQ    SI, DI
+	MOVQ    CX, R8
+	MOVQ    DX, R9
+	MOVQ    BX, R10
+
+dot:
+	VMOVUPS       (R10), Z6
+	VMOVUPS       (R8), Z7
+	VEXTRACTF32X8 $0x01, Z7, Y8
+	VCVTPS2PD     Y7, Z7
+	VCVTPS2PD     Y8, Z8
+	VEXTRACTF32X8 $0x01, Z6, Y13
+	VCVTPS2PD     Y6, Z12
+	VCVTPS2PD     Y13, Z13
+	VFMADD231PD   Z7, Z12, Z1
+	VFMADD231PD   Z8, Z13, Z2
+	VMOVUPS       (R9), Z7
+	VEXTRACTF32X8 $0x01, Z7, Y8
+	VCVTPS2PD     Y7, Z7
+	VCVTPS2PD     Y8, Z8
+	VEXTRACTF32X8 $0x01, Z6, Y13
+	VCVTPS2PD     Y6, Z12
+	VCVTPS2PD     Y13, Z13
+	VFMADD231PD   Z7, Z12, Z3
+	VFMADD231PD   Z8, Z13, Z4
+	VPCMPEQD      Z0, Z5, K1
+	VMOVAPS.Z     Z6, K1, Z6
+	VEXTRACTF32X8 $0x01, Z6, Y7
+	VCVTPS2PD     Y6, Z6
+	VCVTPS2PD     Y7, Z7
+	VADDPD        Z6, Z1, Z1
+	VADDPD        Z7, Z2, Z2
+	VPADDD        word00000001<>+0(SB), Z5, Z5
+	ADDQ          $0x00000040, R8
+	ADDQ          $0x00000040, R9
+	ADDQ          $0x00000040, R10
+	DECQ          DI
+	JNZ           dot
+	VMULPD        quad3fe0000000000000<>+0(SB), Z1, Z1
+	VMULPD        quad3fe0000000000000<>+0(SB), Z2, Z2
+	VCVTPD2PS     Z1, Y14
+	VCVTPD2PS     Z2, Y5
+	VINSERTF32X8  $0x01, Y5, Z14, Z14
+	VEXTRACTF32X8 $0x01, Z14, Y6
+	VCVTPS2PD     Y14, Z5
+	VCVTPS2PD     Y6, Z6
+	VSUBPD        Z5, Z1, Z1
+	VSUBPD        Z6, Z2, Z2
+	VCVTPD2PS     Z1, Y15
+	VCVTPD2PS     Z2, Y1
+	VINSERTF32X8  $0x01, Y1, Z15, Z15
+	VCVTPD2PS     Z3, Y16
+	VCVTPD2PS     Z4, Y1
+	VINSERTF32X8  $0x01, Y1, Z16, Z16
+	VEXTRACTF32X8 $0x01, Z16, Y2
+	VCVTPS2PD     Y16, Z1
+	VCVTPS2PD     Y2, Z2
+	VSUBPD        Z1, Z3, Z3
+	VSUBPD        Z2, Z4, Z4
+	VCVTPD2PS     Z3, Y17
+	VCVTPD2PS     Z4, Y1
+	VINSERTF32X8  $0x01, Y1, Z17, Z17
+	VPXORD        Z9, Z9, Z9
+	MOVQ          AX, AX
+	MOVQ          DX, DX
+
+gradient:
+	VMOVUPS      (BX), Z1
+	VMOVUPS      (CX), Z2
+	VPXORD       Z10, Z10, Z10
+	VSUBPS       Z14, Z1, Z3
+	VSUBPS       Z15, Z3, Z3
+	VMULPS       Z2, Z3, Z3
+	VCMPPS       $0x04, Z10, Z2, K1
+	VMOVAPS.Z    Z3, K1, Z3
+	VMOVUPS      (DX), Z2
+	VPXORD       Z11, Z11, Z11
+	VSUBPS       Z16, Z1, Z4
+	VSUBPS       Z17, Z4, Z4
+	VMULPS       Z2, Z4, Z4
+	VCMPPS       $0x04, Z11, Z2, K1
+	VMOVAPS.Z    Z4, K1, Z4
+	VFNMADD231PS word3f000000<>+0(SB), Z4, Z3
+	VSUBPS       Z14, Z1, Z1
+	VSUBPS       Z15, Z1, Z1
+	VPCMPEQD     Z0, Z9, K1
+	VMOVAPS.Z    Z1, K1, Z1
+	VADDPS       Z1, Z3, Z3
+	VMOVUPS      Z3, (AX)
+	VPADDD       word00000001<>+0(SB), Z9, Z9
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, CX
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000040, BX
+	DECQ         SI
+	JNZ          gradient
+	VZEROUPPER
+	RET
+
+// func reinMaxColumns32AVX2(dst *float32, soft *float32, probs *float32, grad *float32, classes int, chosen *[16]uint32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·reinMaxColumns32AVX2(SB), NOSPLIT, $0-48
+	MOVQ    dst+0(FP), AX
+	MOVQ    soft+8(FP), CX
+	MOVQ    probs+16(FP), DX
+	MOVQ    grad+24(FP), BX
+	MOVQ    classes+32(FP), SI
+	MOVQ    chosen+40(FP), DI
+	VMOVUPS (DI), Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y5, Y5, Y5
+	MOVQ    SI, DI
+	MOVQ    CX, R8
+	MOVQ    DX, R9
+	MOVQ    BX, R10
+
+dot:
+	VMOVUPS      (R10), Y6
+	VMOVUPS      (R8), Y7
+	VEXTRACTF128 $0x01, Y7, X8
+	VCVTPS2PD    X7, Y7
+	VCVTPS2PD    X8, Y8
+	VEXTRACTF128 $0x01, Y6, X10
+	VCVTPS2PD    X6, Y9
+	VCVTPS2PD    X10, Y10
+	VFMADD231PD  Y7, Y9, Y1
+	VFMADD231PD  Y8, Y10, Y2
+	VMOVUPS      (R9), Y7
+	VEXTRACTF128 $0x01, Y7, X8
+	VCVTPS2PD    X7, Y7
+	VCVTPS2PD    X8, Y8
+	VEXTRACTF128 $0x01, Y6, X10
+	VCVTPS2PD    X6, Y9
+	VCVTPS2PD    X10, Y10
+	VFMADD231PD  Y7, Y9, Y3
+	VFMADD231PD  Y8, Y10, Y4
+	VPCMPEQD     Y0, Y5, Y7
+	VANDPS       Y7, Y6, Y6
+	VEXTRACTF128 $0x01, Y6, X7
+	VCVTPS2PD    X6, Y6
+	VCVTPS2PD    X7, Y7
+	VADDPD       Y6, Y1, Y1
+	VADDPD       Y7, Y2, Y2
+	VPADDD       word00000001<>+0(SB), Y5, Y5
+	ADDQ         $0x00000020, R8
+	ADDQ         $0x00000020, R9
+	ADDQ         $0x00000020, R10
+	DECQ         DI
+	JNZ          dot
+	VMULPD       quad3fe0000000000000<>+0(SB), Y1, Y1
+	VMULPD       quad3fe0000000000000<>+0(SB), Y2, Y2
+	VCVTPD2PSY   Y1, X11
+	VCVTPD2PSY   Y2, X5
+	VINSERTF128  $0x01, X5, Y11, Y11
+	VEXTRACTF128 $0x01, Y11, X6
+	VCVTPS2PD    X11, Y5
+	VCVTPS2PD    X6, Y6
+	VSUBPD       Y5, Y1, Y1
+	VSUBPD       Y6, Y2, Y2
+	VCVTPD2PSY   Y1, X12
+	VCVTPD2PSY   Y2, X1
+	VINSERTF128  $0x01, X1, Y12, Y12
+	VCVTPD2PSY   Y3, X13
+	VCVTPD2PSY   Y4, X1
+	VINSERTF128  $0x01, X1, Y13, Y13
+	VEXTRACTF128 $0x01, Y13, X2
+	VCVTPS2PD    X13, Y1
+	VCVTPS2PD    X2, Y2
+	VSUBPD       Y1, Y3, Y3
+	VSUBPD       Y2, Y4, Y4
+	VCVTPD2PSY   Y3, X14
+	VCVTPD2PSY   Y4, X1
+	VINSERTF128  $0x01, X1, Y14, Y14
+	VPXOR        Y1, Y1, Y1
+	MOVQ         AX, AX
+	MOVQ         DX, DX
+
+gradient:
+	VMOVUPS      (BX), Y2
+	VMOVUPS      (CX), Y3
+	VPXOR        Y4, Y4, Y4
+	VSUBPS       Y11, Y2, Y5
+	VSUBPS       Y12, Y5, Y5
+	VMULPS       Y3, Y5, Y5
+	VCMPPS       $0x04, Y4, Y3, Y3
+	VANDPS       Y3, Y5, Y5
+	VMOVUPS      (DX), Y3
+	VPXOR        Y4, Y4, Y4
+	VSUBPS       Y13, Y2, Y6
+	VSUBPS       Y14, Y6, Y6
+	VMULPS       Y3, Y6, Y6
+	VCMPPS       $0x04, Y4, Y3, Y3
+	VANDPS       Y3, Y6, Y6
+	VFNMADD231PS word3f000000<>+0(SB), Y6, Y5
+	VSUBPS       Y11, Y2, Y2
+	VSUBPS       Y12, Y2, Y2
+	VPCMPEQD     Y0, Y1, Y3
+	VANDPS       Y3, Y2, Y2
+	VADDPS       Y2, Y5, Y5
+	VMOVUPS      Y5, (AX)
+	VPADDD       word00000001<>+0(SB), Y1, Y1
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000020, BX
+	DECQ         SI
+	JNZ          gradient
+	VZEROUPPER
+	RET
+
 // func sampleColumns32AVX512(soft *float32, logits *float32, noise *float32, classes int, s *softmaxScalars[float32], peaks *lanePeaks[float32], found *laneClasses[uint32])
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·sampleColumns32AVX512(SB), NOSPLIT, $0-56
@@ -2425,24 +5863,6 @@ scaling:
 done:
 	VZEROUPPER
 	RET
-
-DATA word00000001<>+0(SB)/4, $0x00000001
-DATA word00000001<>+4(SB)/4, $0x00000001
-DATA word00000001<>+8(SB)/4, $0x00000001
-DATA word00000001<>+12(SB)/4, $0x00000001
-DATA word00000001<>+16(SB)/4, $0x00000001
-DATA word00000001<>+20(SB)/4, $0x00000001
-DATA word00000001<>+24(SB)/4, $0x00000001
-DATA word00000001<>+28(SB)/4, $0x00000001
-DATA word00000001<>+32(SB)/4, $0x00000001
-DATA word00000001<>+36(SB)/4, $0x00000001
-DATA word00000001<>+40(SB)/4, $0x00000001
-DATA word00000001<>+44(SB)/4, $0x00000001
-DATA word00000001<>+48(SB)/4, $0x00000001
-DATA word00000001<>+52(SB)/4, $0x00000001
-DATA word00000001<>+56(SB)/4, $0x00000001
-DATA word00000001<>+60(SB)/4, $0x00000001
-GLOBL word00000001<>(SB), RODATA|NOPTR, $64
 
 // func sampleColumns32AVX2(soft *float32, logits *float32, noise *float32, classes int, s *softmaxScalars[float32], peaks *lanePeaks[float32], found *laneClasses[uint32])
 // Requires: AVX, AVX2, FMA3
@@ -2660,6 +6080,298 @@ rest:
 	VMASKMOVPS Y2, Y1, (AX)
 
 done:
+	VZEROUPPER
+	RET
+
+// func softmaxColumns32AVX512(dst *float32, logits *float32, classes int, s *softmaxScalars[float32])
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·softmaxColumns32AVX512(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         classes+16(FP), DX
+	MOVQ         s+24(FP), BX
+	VBROADCASTSS 8(BX), Z1
+	VBROADCASTSS 12(BX), Z2
+	VMOVUPS      wordff800000<>+0(SB), Z0
+	MOVQ         DX, BX
+	MOVQ         CX, SI
+
+top:
+	VMOVUPS (SI), Z3
+	VMAXPS  Z3, Z0, Z0
+	ADDQ    $0x00000040, SI
+	DECQ    BX
+	JNZ     top
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	MOVQ    DX, BX
+	MOVQ    AX, SI
+
+exponentials:
+	VMOVUPS       (CX), Z3
+	VSUBPS        Z0, Z3, Z3
+	VMULPS        Z2, Z3, Z7
+	VFMADD231PS   Z1, Z3, Z7
+	VMOVAPS       Z7, Z8
+	VRNDSCALEPS   $0x00, Z8, Z8
+	VSUBPS        Z8, Z7, Z3
+	VMOVUPS       word3aaddd0a<>+0(SB), Z9
+	VFMADD213PS   word3c1e7544<>+0(SB), Z3, Z9
+	VFMADD213PS   word3d635ba9<>+0(SB), Z3, Z9
+	VFMADD213PS   word3e75fcde<>+0(SB), Z3, Z9
+	VFMADD213PS   word3f317215<>+0(SB), Z3, Z9
+	VFMADD213PS   word3f800000<>+0(SB), Z3, Z9
+	VSCALEFPS     Z8, Z9, Z9
+	VCMPPS        $0x1d, wordc3170000<>+0(SB), Z7, K1
+	VMOVAPS.Z     Z9, K1, Z9
+	VMOVUPS       Z9, (SI)
+	VEXTRACTF32X8 $0x01, Z9, Y6
+	VCVTPS2PD     Y9, Z3
+	VCVTPS2PD     Y6, Z7
+	VADDPD        Z3, Z4, Z4
+	VADDPD        Z7, Z5, Z5
+	ADDQ          $0x00000040, SI
+	ADDQ          $0x00000040, CX
+	DECQ          BX
+	JNZ           exponentials
+	VMOVUPD       quad3ff0000000000000<>+0(SB), Z0
+	VDIVPD        Z4, Z0, Z4
+	VDIVPD        Z5, Z0, Z5
+	VCVTPD2PS     Z4, Y6
+	VCVTPD2PS     Z5, Y0
+	VINSERTF32X8  $0x01, Y0, Z6, Z6
+	MOVQ          DX, CX
+
+scaling:
+	VMOVUPS (AX), Z0
+	VMULPS  Z6, Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $0x00000040, AX
+	DECQ    CX
+	JNZ     scaling
+	VZEROUPPER
+	RET
+
+// func softmaxColumns32AVX2(dst *float32, logits *float32, classes int, s *softmaxScalars[float32])
+// Requires: AVX, AVX2, FMA3
+TEXT ·softmaxColumns32AVX2(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         classes+16(FP), DX
+	MOVQ         s+24(FP), BX
+	VBROADCASTSS 8(BX), Y1
+	VBROADCASTSS 12(BX), Y2
+	VMOVUPS      wordff800000<>+0(SB), Y0
+	MOVQ         DX, BX
+	MOVQ         CX, SI
+
+top:
+	VMOVUPS (SI), Y3
+	VMAXPS  Y3, Y0, Y0
+	ADDQ    $0x00000020, SI
+	DECQ    BX
+	JNZ     top
+	VPXOR   Y3, Y3, Y3
+	VPXOR   Y5, Y5, Y5
+	MOVQ    DX, BX
+	MOVQ    AX, SI
+
+exponentials:
+	VMOVUPS      (CX), Y6
+	VSUBPS       Y0, Y6, Y6
+	VMULPS       Y2, Y6, Y7
+	VFMADD231PS  Y1, Y6, Y7
+	VMOVAPS      Y7, Y8
+	VROUNDPS     $0x00, Y8, Y8
+	VSUBPS       Y8, Y7, Y6
+	VMOVUPS      word3aaddd0a<>+0(SB), Y9
+	VFMADD213PS  word3c1e7544<>+0(SB), Y6, Y9
+	VFMADD213PS  word3d635ba9<>+0(SB), Y6, Y9
+	VFMADD213PS  word3e75fcde<>+0(SB), Y6, Y9
+	VFMADD213PS  word3f317215<>+0(SB), Y6, Y9
+	VFMADD213PS  word3f800000<>+0(SB), Y6, Y9
+	VCVTPS2DQ    Y8, Y6
+	VPSRAD       $0x01, Y6, Y8
+	VPSUBD       Y8, Y6, Y6
+	VPADDD       word0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y9, Y9
+	VPADDD       word0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y8, Y9, Y9
+	VCMPPS       $0x1d, wordc3170000<>+0(SB), Y7, Y6
+	VANDPS       Y6, Y9, Y9
+	VMOVUPS      Y9, (SI)
+	VEXTRACTF128 $0x01, Y9, X4
+	VCVTPS2PD    X9, Y6
+	VCVTPS2PD    X4, Y7
+	VADDPD       Y6, Y3, Y3
+	VADDPD       Y7, Y5, Y5
+	ADDQ         $0x00000020, SI
+	ADDQ         $0x00000020, CX
+	DECQ         BX
+	JNZ          exponentials
+	VMOVUPD      quad3ff0000000000000<>+0(SB), Y0
+	VDIVPD       Y3, Y0, Y3
+	VDIVPD       Y5, Y0, Y5
+	VCVTPD2PSY   Y3, X4
+	VCVTPD2PSY   Y5, X0
+	VINSERTF128  $0x01, X0, Y4, Y4
+	MOVQ         DX, CX
+
+scaling:
+	VMOVUPS (AX), Y0
+	VMULPS  Y4, Y0, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x00000020, AX
+	DECQ    CX
+	JNZ     scaling
+	VZEROUPPER
+	RET
+
+// func sumUnmasked64AVX2(grad *float64, y *float64, n int, sum *[16]float64)
+// Requires: AVX, AVX2
+TEXT ·sumUnmasked64AVX2(SB), NOSPLIT, $0-32
+	MOVQ  grad+0(FP), AX
+	MOVQ  y+8(FP), CX
+	MOVQ  n+16(FP), DX
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+
+whole:
+	CMPQ    DX, $0x00000004
+	JB      rest
+	VMOVUPS (AX), Y2
+	VMOVUPS (CX), Y3
+	VMOVUPS quadfff0000000000000<>+0(SB), Y4
+	VCMPPD  $0x04, Y4, Y3, Y3
+	VANDPS  Y3, Y2, Y2
+	VADDPD  Y2, Y0, Y0
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	SUBQ    $0x00000004, DX
+	JMP     whole
+
+rest:
+	TESTQ      DX, DX
+	JZ         done
+	LEAQ       firstLanes<>+0(SB), BX
+	NEGQ       DX
+	VMOVUPS    32(BX)(DX*8), Y2
+	VMASKMOVPS (AX), Y2, Y3
+	VMASKMOVPS (CX), Y2, Y2
+	VMOVUPS    quadfff0000000000000<>+0(SB), Y4
+	VCMPPD     $0x04, Y4, Y2, Y2
+	VANDPS     Y2, Y3, Y3
+	VADDPD     Y3, Y0, Y0
+
+done:
+	MOVQ    sum+24(FP), AX
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+// func sumUnmasked32AVX512(grad *float32, y *float32, n int, sum *[16]float64)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·sumUnmasked32AVX512(SB), NOSPLIT, $0-32
+	MOVQ   grad+0(FP), AX
+	MOVQ   y+8(FP), DX
+	MOVQ   n+16(FP), CX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+
+whole:
+	CMPQ          CX, $0x00000010
+	JB            rest
+	VMOVUPS       (AX), Z2
+	VMOVUPS       (DX), Z3
+	VMOVUPS       wordff800000<>+0(SB), Z4
+	VCMPPS        $0x04, Z4, Z3, K1
+	VMOVAPS.Z     Z2, K1, Z2
+	VEXTRACTF32X8 $0x01, Z2, Y3
+	VCVTPS2PD     Y2, Z2
+	VCVTPS2PD     Y3, Z3
+	VADDPD        Z2, Z0, Z0
+	VADDPD        Z3, Z1, Z1
+	ADDQ          $0x00000040, AX
+	ADDQ          $0x00000040, DX
+	SUBQ          $0x00000010, CX
+	JMP           whole
+
+rest:
+	TESTQ         CX, CX
+	JZ            done
+	MOVQ          $0x0000000000000001, BX
+	SHLQ          CL, BX
+	DECQ          BX
+	KMOVW         BX, K1
+	VMOVUPS.Z     (AX), K1, Z2
+	VMOVUPS.Z     (DX), K1, Z3
+	VMOVUPS       wordff800000<>+0(SB), Z4
+	VCMPPS        $0x04, Z4, Z3, K1
+	VMOVAPS.Z     Z2, K1, Z2
+	VEXTRACTF32X8 $0x01, Z2, Y3
+	VCVTPS2PD     Y2, Z2
+	VCVTPS2PD     Y3, Z3
+	VADDPD        Z2, Z0, Z0
+	VADDPD        Z3, Z1, Z1
+
+done:
+	MOVQ    sum+24(FP), AX
+	VMOVUPD Z0, (AX)
+	VMOVUPD Z1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func sumUnmasked32AVX2(grad *float32, y *float32, n int, sum *[16]float64)
+// Requires: AVX, AVX2
+TEXT ·sumUnmasked32AVX2(SB), NOSPLIT, $0-32
+	MOVQ  grad+0(FP), AX
+	MOVQ  y+8(FP), CX
+	MOVQ  n+16(FP), DX
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+
+whole:
+	CMPQ         DX, $0x00000008
+	JB           rest
+	VMOVUPS      (AX), Y2
+	VMOVUPS      (CX), Y3
+	VMOVUPS      wordff800000<>+0(SB), Y4
+	VCMPPS       $0x04, Y4, Y3, Y3
+	VANDPS       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VCVTPS2PD    X2, Y2
+	VCVTPS2PD    X3, Y3
+	VADDPD       Y2, Y0, Y0
+	VADDPD       Y3, Y1, Y1
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	SUBQ         $0x00000008, DX
+	JMP          whole
+
+rest:
+	TESTQ        DX, DX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), BX
+	NEGQ         DX
+	VMOVUPS      32(BX)(DX*4), Y2
+	VMASKMOVPS   (AX), Y2, Y3
+	VMASKMOVPS   (CX), Y2, Y2
+	VMOVUPS      wordff800000<>+0(SB), Y4
+	VCMPPS       $0x04, Y4, Y2, Y2
+	VANDPS       Y2, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X2
+	VCVTPS2PD    X3, Y3
+	VCVTPS2PD    X2, Y2
+	VADDPD       Y3, Y0, Y0
+	VADDPD       Y2, Y1, Y1
+
+done:
+	MOVQ    sum+24(FP), AX
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, 32(AX)
 	VZEROUPPER
 	RET
 

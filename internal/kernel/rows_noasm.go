@@ -4,16 +4,32 @@
 
 package kernel
 
+func addGrad[T Float](dst, soft, grad []T, s *gradScalars[T]) {
+	addGradGo(dst, soft, grad, s)
+}
+
 func axpby[T Float](dst, x, y []T, s *axpbyScalars[T]) {
 	axpbyGo(dst, x, y, s)
+}
+
+func conditionalSoft[T Float](dst, logProbs, probs, noise []T, s *raoScalars[T]) (sum float64) {
+	return conditionalSoftGo(dst, logProbs, probs, noise, s)
 }
 
 func dot[T Float](x, y, ahead []T) (sum float64) {
 	return dotGo(x, y, ahead)
 }
 
+func dotEntropy[T Float](e, logits []T, s *entropyScalars[T]) (sum float64) {
+	return dotEntropyGo(e, logits, s)
+}
+
 func dotKL[T Float](e, q, p []T, s *klScalars[T]) (sum float64, bad bool) {
 	return dotKLGo(e, q, p, s)
+}
+
+func expDot[T Float](dst, logits, grad []T, s *softmaxScalars[T], sums *expSums) {
+	expDotGo(dst, logits, grad, s, sums)
 }
 
 func exponentiate[T Float](dst, logits, noise []T, s *softmaxScalars[T]) (sum float64) {
@@ -24,12 +40,28 @@ func findPeaks[T Float, W word](logits, noise []T, peaks *lanePeaks[T], found *l
 	findPeaksGo(logits, noise, peaks, found)
 }
 
+func gapColumns(soft []float32, classes int, s *laneGaps) {
+	gapColumnsGo(soft, classes, s)
+}
+
 func gradColumns(dst, soft, grad []float32, classes int, s *gradScalars[float32], found *laneClasses[uint32]) {
 	gradColumnsGo(dst, soft, grad, classes, s, found)
 }
 
+func gradEntropy[T Float](dst, e, logits []T, s *entropyScalars[T]) {
+	gradEntropyGo(dst, e, logits, s)
+}
+
 func gradKL[T Float](dst, e, q, p []T, s *klScalars[T]) {
 	gradKLGo(dst, e, q, p, s)
+}
+
+func gradLog[T Float](dst, y, grad []T, s *gradLogScalars[T]) {
+	gradLogGo(dst, y, grad, s)
+}
+
+func gradPair[T Float](dst, soft, probs, grad []T, s *reinMaxScalars[T]) {
+	gradPairGo(dst, soft, probs, grad, s)
 }
 
 func gradRow[T Float](dst, soft, grad []T, s *gradScalars[T]) {
@@ -40,12 +72,36 @@ func gradTau[T Float](logits, noise, soft, grad []T, s *softmaxScalars[T]) (sum 
 	return gradTauGo(logits, noise, soft, grad, s)
 }
 
+func limit[T Float](x []T, most T) (sum float64) {
+	return limitGo(x, most)
+}
+
+func logSoftmaxOf[T Float](dst, logits, noise []T, s *logScalars[T]) {
+	logSoftmaxOfGo(dst, logits, noise, s)
+}
+
+func raoColumns(dst, logProbs, probs, noise, grad, soft []float32, classes int, s *raoColumnsScalars, e *[16]float32) {
+	raoColumnsGo(dst, logProbs, probs, noise, grad, soft, classes, s, e)
+}
+
+func reinMaxColumns(dst, soft, probs, grad []float32, classes int, chosen *[16]uint32) {
+	reinMaxColumnsGo(dst, soft, probs, grad, classes, chosen)
+}
+
 func sampleColumns(soft, logits, noise []float32, classes int, s *softmaxScalars[float32], peaks *lanePeaks[float32], found *laneClasses[uint32]) {
 	sampleColumnsGo(soft, logits, noise, classes, s, peaks, found)
 }
 
 func scale[T Float](dst []T, by T) {
 	scaleGo(dst, by)
+}
+
+func softmaxColumns(dst, logits []float32, classes int, s *softmaxScalars[float32]) {
+	softmaxColumnsGo(dst, logits, classes, s)
+}
+
+func sumUnmasked[T Float](grad, y []T) (sum float64) {
+	return sumUnmaskedGo(grad, y)
 }
 
 func transpose(dst, src []float32, classes int) {

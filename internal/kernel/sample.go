@@ -21,24 +21,29 @@ type Sampler[T Float] struct {
 }
 
 // Soft sets dst to softmax((logits + noise)/tau).
-func (s Sampler[T]) Soft(dst []T) error { return s.sample(nil, dst) }
+func (s Sampler[T]) Soft(dst []T) error { return s.sample(nil, nil, dst) }
 
 // Hard sets dst to the one-hot of argmax(logits + noise) and, unless it is
 // nil, soft to the soft sample.
-func (s Sampler[T]) Hard(dst, soft []T) error { return s.sample(dst, soft) }
+func (s Sampler[T]) Hard(dst, soft []T) error { return s.sample(dst, nil, soft) }
 
-func (s Sampler[T]) sample(hard, soft []T) error {
+// Choose is Hard without a soft sample. Unless it is empty, it sets chosen to the class
+// of each distribution, as a Choice takes it.
+func (s Sampler[T]) Choose(dst, chosen []T) error { return s.sample(dst, chosen, nil) }
+
+func (s Sampler[T]) sample(hard, chosen, soft []T) error {
 	return eachTile(s.Dims, costOf[T](costNoise), func(t *tile[T], _ int) error {
-		var oneHot, relaxed []T
+		var oneHot oneHots[T]
+		var relaxed []T
 		if hard != nil {
-			oneHot = t.target(2, hard)
+			oneHot = oneHots[T]{t.target(2, hard), t.perRow(chosen)}
 		}
 		if soft != nil {
 			relaxed = t.target(3, soft)
 		}
 		logits := t.read(0, s.Logits)
 		noise := t.noise(1, s.Noise, prefetch[T]{logits, relaxed})
-		clear(oneHot)
+		clear(oneHot.rows)
 		if bad := sampleRows(oneHot, relaxed, logits, noise, s.Classes, s.Tau); bad >= 0 {
 			return rowError(t, logits, noise, bad)
 		}
@@ -52,15 +57,47 @@ func (s Sampler[T]) sample(hard, soft []T) error {
 	})
 }
 
-// sampleRows sets soft to the soft sample of each row, and in hard, which is clear, the
-// class of the row's peak to 1. Either may be nil. It stops at the first row with an
-// input that is not allowed and returns its number, otherwise -1.
-func sampleRows[T Float](hard, soft, logits, noise []T, classes int, tau float64) (bad int) {
+// oneHots are the one-hot samples of rows, or nothing if rows is nil: an array that is
+// clear before, and one for the class of each row, as a Choice takes it, unless that is
+// empty.
+type oneHots[T Float] struct{ rows, chosen []T }
+
+func (h oneHots[T]) set(row, classes, class int) {
+	if h.rows == nil {
+		return
+	}
+	h.rows[row*classes+class] = 1
+	if len(h.chosen) > 0 {
+		h.chosen[row] = fromClass[T](class)
+	}
+}
+
+// fromClass returns the number whose bits are those of a class. A float32 is not precise
+// enough for the numbers of all classes.
+func fromClass[T Float](class int) T {
+	if isFloat32[T]() {
+		return T(math.Float32frombits(uint32(class)))
+	}
+	return T(math.Float64frombits(uint64(class)))
+}
+
+// toClass is the inverse of fromClass.
+func toClass[T Float](x T) int {
+	if isFloat32[T]() {
+		return int(math.Float32bits(float32(x)))
+	}
+	return int(math.Float64bits(float64(x)))
+}
+
+// sampleRows sets soft, unless it is nil, to the soft sample of each row, and hard to
+// the one-hot of its peak. It stops at the first row with an input that is not allowed
+// and returns its number, otherwise -1.
+func sampleRows[T Float](hard oneHots[T], soft, logits, noise []T, classes int, tau float64) (bad int) {
 	if level == levelGo || soft != nil && !hasVector[T](tau) {
 		return sampleRowsPlain(hard, soft, logits, noise, classes, tau)
 	}
 	if x, ok := any(logits).([]float32); ok && classes <= shortRow {
-		return sampleShortRows(any(hard).([]float32), any(soft).([]float32), x, any(noise).([]float32), classes, tau)
+		return sampleShortRows(any(hard).(oneHots[float32]), any(soft).([]float32), x, any(noise).([]float32), classes, tau)
 	}
 	var s softmaxScalars[T]
 	s.setRate(tau)
@@ -70,9 +107,7 @@ func sampleRows[T Float](hard, soft, logits, noise []T, classes int, tau float64
 		if isBad {
 			return lo / classes
 		}
-		if hard != nil {
-			hard[lo+top.class] = 1
-		}
+		hard.set(lo/classes, classes, top.class)
 		if soft != nil {
 			vectorSoftmax(soft[lo:hi], logits[lo:hi], noise[lo:hi], top, &s)
 		}
@@ -81,16 +116,14 @@ func sampleRows[T Float](hard, soft, logits, noise []T, classes int, tau float64
 }
 
 // sampleRowsPlain is sampleRows in plain Go.
-func sampleRowsPlain[T Float](hard, soft, logits, noise []T, classes int, tau float64) (bad int) {
+func sampleRowsPlain[T Float](hard oneHots[T], soft, logits, noise []T, classes int, tau float64) (bad int) {
 	for lo := 0; lo < len(logits); lo += classes {
 		hi := lo + classes
 		top, bad := findPeak(logits[lo:hi], noise[lo:hi])
 		if bad >= 0 || top.class < 0 {
 			return lo / classes
 		}
-		if hard != nil {
-			hard[lo+top.class] = 1
-		}
+		hard.set(lo/classes, classes, top.class)
 		if soft != nil {
 			softmax(soft[lo:hi], logits[lo:hi], noise[lo:hi], top, tau)
 		}
@@ -99,7 +132,7 @@ func sampleRowsPlain[T Float](hard, soft, logits, noise []T, classes int, tau fl
 }
 
 // sampleShortRows is sampleRows for short rows, in vector code.
-func sampleShortRows(hard, soft, logits, noise []float32, classes int, tau float64) (bad int) {
+func sampleShortRows(hard oneHots[float32], soft, logits, noise []float32, classes int, tau float64) (bad int) {
 	var s softmaxScalars[float32]
 	s.setRate(tau)
 	c := columnsPool.Get().(*columns)
@@ -118,9 +151,7 @@ func sampleShortRows(hard, soft, logits, noise []float32, classes int, tau float
 				bad = first + lane
 				return false
 			}
-			if hard != nil {
-				hard[(first+lane)*classes+int(found.class[lane])] = 1
-			}
+			hard.set(first+lane, classes, int(found.class[lane]))
 		}
 		return true
 	})

@@ -30,7 +30,7 @@ type tile[T Float] struct {
 }
 
 // maxArrays is how many arrays a kernel may work on in a tile.
-const maxArrays = 5
+const maxArrays = 9
 
 // tiles returns how Dims is cut: into count tiles of a width, perRow of them side by
 // side in Inner.
@@ -152,6 +152,16 @@ func (t *tile[T]) distribution(r int) int {
 	return t.outer*t.Inner + t.inner + r
 }
 
+// perRow returns the tile's part of an array that has one element per distribution,
+// unless that is empty.
+func (t *tile[T]) perRow(array []T) []T {
+	if len(array) == 0 {
+		return nil
+	}
+	first := t.distribution(0)
+	return array[first : first+t.rows]
+}
+
 // direct returns the tile's part of an array if Inner is 1.
 func (t *tile[T]) direct(array []T) []T {
 	return array[t.outer*t.Classes : (t.outer+t.rows)*t.Classes]
@@ -222,18 +232,33 @@ func (t *tile[T]) noise(n int, noise Noise[T], ahead prefetch[T]) []T {
 		return rows
 	}
 	rows := t.buffer(n)
+	t.drawPacked(rows, noise.Save, *noise.Stream, gumbelLaw)
+	return rows
+}
+
+// exponential sets rows to the tile's standard exponential noise of a stream.
+func (t *tile[T]) exponential(rows []T, s Stream) {
+	if t.Inner == 1 {
+		fill(rows, s, uint64(t.index(0, 0)), prefetch[T]{}, exponentialLaw)
+		return
+	}
+	t.drawPacked(rows, nil, s, exponentialLaw)
+}
+
+// drawPacked packs the tile's noise into rows, and copies it to an array that saves it
+// unless that is empty.
+func (t *tile[T]) drawPacked(rows, save []T, s Stream, law law) {
 	var array [maxWidth]T
 	span := array[:t.rows]
 	for c := range t.Classes {
-		fillNoise(span, *noise.Stream, uint64(t.index(0, c)), prefetch[T]{})
+		fill(span, s, uint64(t.index(0, c)), prefetch[T]{}, law)
 		for r, g := range span {
 			rows[r*t.Classes+c] = g
 		}
-		if len(noise.Save) > 0 {
-			copy(noise.Save[t.index(0, c):], span)
+		if len(save) > 0 {
+			copy(save[t.index(0, c):], span)
 		}
 	}
-	return rows
 }
 
 // noiseRows returns where the tile's noise goes: to the array that saves it, or

@@ -12,11 +12,15 @@ import (
 // The vector code of a function computes what its plain Go does, which is also what
 // the generator copies into the comment of the assembly.
 func TestVectorCode(t *testing.T) {
-	checked := map[string]bool{"gumbel": true} // by TestNoiseLevels
+	checked := map[string]bool{"gumbel": true, "exponential": true, "logistic": true} // by TestNoiseLevels, TestExponential and TestLogistic
 	eachLevel(t, func(t *testing.T) {
 		t.Run("float32", func(t *testing.T) { testVectorCode[float32](t, 3e-6, checked) })
 		t.Run("float64", func(t *testing.T) { testVectorCode[float64](t, 1e-14, checked) })
 		t.Run("transposed", func(t *testing.T) { testTransposedCode(t, checked) })
+		t.Run("matrix", func(t *testing.T) {
+			testMatrixCode[float32](t, 3e-6, checked)
+			testMatrixCode[float64](t, 1e-14, checked)
+		})
 	})
 	files, err := filepath.Glob("*_noasm.go")
 	if err != nil {
@@ -45,6 +49,10 @@ func testVectorCode[T Float](t *testing.T, tolerance float64, checked map[string
 		c.elementwise()
 		c.rows()
 		c.kl()
+		c.entropy()
+		c.estimators()
+		c.logSpace()
+		c.bernoulli()
 	}
 	checked["findPeaks"] = true
 }
@@ -147,6 +155,11 @@ func (c *vectorCheck[T]) rows() {
 	c.near("dot", func(plain bool, _ []T) (float64, bool) {
 		return choose(plain, dotGo[T], dot[T])(c.e, c.y, c.g), false
 	})
+	c.equal("gradReLU", func(plain bool, dst []T) {
+		y := slices.Clone(c.x)
+		y[0], y[c.n/2], y[c.n-1] = T(math.NaN()), 0, T(math.Copysign(0, -1))
+		choose(plain, gradReLUGo[T], gradReLU[T])(dst, y, c.g)
+	})
 	for out := range 2 {
 		c.equal("addRow", func(plain bool, dst []T) {
 			state := [2][]T{slices.Clone(c.x), slices.Clone(c.y)}
@@ -182,6 +195,17 @@ func (c *vectorCheck[T]) kl() {
 	}
 	c.near("axpby", func(plain bool, dst []T) (float64, bool) {
 		choose(plain, axpbyGo[T], axpby[T])(dst, c.x, c.y, &axpbyScalars[T]{0.6, -1.2})
+		return 0, false
+	})
+}
+
+func (c *vectorCheck[T]) entropy() {
+	s := entropyScalars[T]{3, -2, 0.3, low}
+	c.near("dotEntropy", func(plain bool, _ []T) (float64, bool) {
+		return choose(plain, dotEntropyGo[T], dotEntropy[T])(c.e, c.infinite, &s), false
+	})
+	c.near("gradEntropy", func(plain bool, dst []T) (float64, bool) {
+		choose(plain, gradEntropyGo[T], gradEntropy[T])(dst, c.e, c.infinite, &s)
 		return 0, false
 	})
 }
@@ -232,6 +256,7 @@ func testTransposedCode(t *testing.T, checked map[string]bool) {
 	for _, name := range []string{"transpose", "untranspose", "sampleColumns", "gradColumns"} {
 		checked[name] = true
 	}
+	testEstimatorColumns(t, checked)
 	lanes := lanes[float32]()
 	for classes := 1; classes <= shortRow; classes++ {
 		n := classes * lanes

@@ -85,7 +85,7 @@ func (d *device) CUDADo(extern G.External, dev G.Device, _ G.Value, in ...G.Valu
 		return nil, b.errorf("%w", err)
 	}
 	if rejected {
-		return nil, d.rejection(in)
+		return d.rerun(call, out, in)
 	}
 	return out, nil
 }
@@ -104,17 +104,22 @@ func (d *device) checkInputs() error {
 	return nil
 }
 
-// rejection explains why a kernel rejected its input, by running the op again on
-// the CPU.
-func (d *device) rejection(in []G.Value) error {
+// rerun runs the op again on the CPU, because a kernel has rejected an input. The CPU
+// returns the error or, where only the kernel does not know the result, as with an
+// infinite gradient, the result.
+func (d *device) rerun(call *cuda.Call, out G.Value, in []G.Value) (G.Value, error) {
 	host := make([]G.Value, len(in))
 	for i, v := range in {
 		host[i] = onHost(v, d.children[i].Shape())
 	}
-	if _, err := d.Do(host...); err != nil {
-		return err
+	result, err := d.Do(host...)
+	if err != nil {
+		return nil, err
 	}
-	return d.common().errorf("the device rejects an input that the CPU accepts")
+	if err := call.Upload(out, result); err != nil {
+		return nil, d.common().errorf("%w", err)
+	}
+	return out, nil
 }
 
 // onHost copies a value from the device. It ignores the value's shape, because a

@@ -181,6 +181,16 @@ func (b *Builder) Given(logits, tau, noise *G.Node, options ...ops.GumbelSoftmax
 	return G.Must(ops.GumbelSoftmax(logits, tau, options...))
 }
 
+// Relaxed returns a sample of RelaxedBernoulli from the builder's source.
+func (b *Builder) Relaxed(logits, tau *G.Node, options ...ops.SampleOption) *G.Node {
+	return G.Must(ops.RelaxedBernoulli(logits, tau, append(slices.Clone(options), ops.WithSource(b.Source))...))
+}
+
+// Zero returns zeros, as noise that changes nothing. No gradient is wanted for them.
+func (b *Builder) Zero() *G.Node {
+	return newInput(b.Graph, b.Dtype, b.prefix+"zero", b.Shape, make([]float64, b.Shape.TotalSize()))
+}
+
 // KL returns a divergence with the layout's options.
 func (b *Builder) KL(q, p *G.Node) *G.Node { return G.Must(ops.CategoricalKL(q, p, b.options()...)) }
 

@@ -97,7 +97,7 @@ func (r Row) testMasks(t *testing.T, dt tensor.Dtype) {
 	for _, n := range r.Masks {
 		t.Run("masked "+n.Name, func(t *testing.T) {
 			for _, l := range []Layout{alongLast(5, 4), {Shape: tensor.Shape{4, 5}, Axis: 0}, {Shape: tensor.Shape{5, 8}, Classes: 4}, alongLast(3, 100)} {
-				if r.axes() || l.Default {
+				if (r.axes() || l.Default) && (!G.CUDA || l.Classes == 0 && l.Shape[1] != 100) {
 					testMask(t, dt, l, n)
 				}
 			}

@@ -2,6 +2,7 @@ package optest
 
 import (
 	"cmp"
+	"math"
 	"slices"
 )
 
@@ -19,4 +20,13 @@ func Mode(b *Builder) []float64 {
 		mode[slices.MaxFunc(d, func(i, j int) int { return cmp.Compare(x[i], x[j]) })] = 1
 	}
 	return mode
+}
+
+// Sigmoid returns sigmoid(logits/tau), the relaxed Bernoulli sample without noise.
+func Sigmoid(b *Builder) []float64 {
+	x := b.data("logits")
+	for i := range x {
+		x[i] = 1 / (1 + math.Exp(-x[i]/b.data("tau")[0]))
+	}
+	return x
 }

@@ -223,6 +223,9 @@ func (r Row) testIdentity(t *testing.T) {
 		for _, dt := range dtypes {
 			want := draws(7, dt, 300)
 			for _, procs := range []int{1, 2, 5} {
+				if G.CUDA && procs != 2 {
+					continue // opening a machine takes a GPU half a second
+				}
 				runtime.GOMAXPROCS(procs)
 				if got := draws(7, dt, 300); !slices.EqualFunc(got, want, slices.Equal[[]float64]) {
 					t.Errorf("%v: other samples on %d processors", dt, procs)
@@ -336,5 +339,30 @@ func ManyClassesAtLowTemperature(t *testing.T) {
 		b := lawBuilder(tensor.Float32, 4, rows, k)
 		y := b.Soft(b.logits(make([]float64, rows*k)), b.tau(tau))
 		checkDistributions(t, fmt.Sprintf("tau %v", tau), drawing(t, b, y)()[0], k, false)
+	}
+}
+
+// BernoulliFrequencies tests that a relaxed sample exceeds ½, and a hard one is 1, with
+// the probability sigmoid(logit) at any temperature.
+func BernoulliFrequencies(t *testing.T) {
+	const rows = 200_000
+	row := []float64{-3, -0.5, 0, 1, 4}
+	for _, dt := range dtypes {
+		for _, tau := range []float64{0.05, 1, 20} {
+			b := lawBuilder(dt, 6, rows, len(row))
+			logits, temperature := b.logits(repeat(row, rows)), b.tau(tau)
+			draw := drawing(t, b, b.Relaxed(logits, temperature), b.Relaxed(logits, temperature, ops.WithHard()))
+			for node, values := range draw() {
+				counts := make([]int, len(row))
+				for i, v := range values {
+					if v > 0.5 {
+						counts[i%len(row)]++
+					}
+				}
+				for i, l := range row {
+					Count(t, fmt.Sprintf("node %d, %v, tau %v, logit %v", node, dt, tau, l), counts[i], rows, 1/(1+math.Exp(-l)))
+				}
+			}
+		}
 	}
 }

@@ -19,7 +19,7 @@ func (r Row) testMemory(t *testing.T) {
 		return // where Gorgonia allocates for each copy
 	}
 	t.Run("memory", func(t *testing.T) {
-		for _, l := range []Layout{alongLast(4, 6), alongLast(1024, 1000)} {
+		for _, l := range []Layout{alongLast(4, 6), alongLast(256, 1000)} {
 			for _, n := range r.Nodes {
 				if got := allocated(t, l, n); got > 5000 {
 					t.Errorf("%s, %v: a run allocates %d bytes per op, want less than 5000", n.Name, l, got)

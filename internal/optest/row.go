@@ -43,6 +43,9 @@ type Row struct {
 	BuildErrors []BuildError
 	RunErrors   []RunError
 
+	// Values are worked examples.
+	Values []Value
+
 	// Evals are nodes of a random op with WithDeterministicEval, and their values
 	// under gorgonia.EvalMode.
 	Evals []Eval
@@ -51,7 +54,7 @@ type Row struct {
 	Laws []Law
 
 	// Golden returns the cases of the golden file. An op that no other library has
-	// gives the reason in NoGolden.
+	// says why in NoGolden.
 	Golden   func(t *testing.T) []GoldenCase
 	NoGolden string
 }
@@ -150,6 +153,7 @@ func Run(t *testing.T, dir string, rows []Row) {
 				t.Run(dt.String(), func(t *testing.T) {
 					r.testRuns(t, dt)
 					r.testMasks(t, dt)
+					r.testValues(t, dt)
 					r.testEmpty(t, dt)
 					r.testEvals(t, dt)
 					r.testDevice(t, dt)

@@ -36,6 +36,16 @@ func GradKLP(f Float, out, q, p, grad Pointer, d kernel.Dims, status Pointer) La
 	return distributions("grad_kl_p", f, out, q, p, grad, d, status)
 }
 
+// Entropy sets out to the entropy of softmax(logits) for each distribution.
+func Entropy(f Float, out, logits Pointer, d kernel.Dims, status Pointer) Launch {
+	return distributions("entropy", f, out, logits, 0, 0, d, status)
+}
+
+// GradEntropy sets out to the gradient to the logits, given that to the entropies.
+func GradEntropy(f Float, out, logits, grad Pointer, d kernel.Dims, status Pointer) Launch {
+	return distributions("grad_entropy", f, out, logits, 0, grad, d, status)
+}
+
 // distributions plans a kernel that teams.cuh has instantiated. It takes one or two
 // arrays of logits: p is 0 if there is only q. The gradient grad, which is that to
 // a value per distribution, is 0 if the kernel computes those values.

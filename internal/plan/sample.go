@@ -21,6 +21,12 @@ func Gumbel(f Float, out, draw Pointer, key philox.Key, n int, loc, scale float6
 	}
 }
 
+// ZeroWithoutNoise sets the n elements of out, the gradient to given noise, to 0 if the
+// draw has no noise.
+func ZeroWithoutNoise(f Float, out, draw Pointer, n int) Launch {
+	return elementwise(sampleModule+"zero_without_noise_"+string(f), n, Pointers(out, draw).Ints(n))
+}
+
 // A Sample is the input of a sampler, and the address of its result. Addresses that
 // a launch does not need may be 0.
 //
@@ -49,12 +55,17 @@ func (s Sample) GradLogits() Launch { return s.elements("grad_logits") }
 // to the soft sample, which it computes again. Scratch must have TauScratch bytes.
 func (s Sample) GradTau() []Launch {
 	sums := s.sums("grad_tau")
-	return []Launch{sums, {
+	return []Launch{sums, s.addTau(sums.Blocks)}
+}
+
+// addTau sets Out to the gradient to the temperature, given so many sums in Scratch.
+func (s Sample) addTau(sums int) Launch {
+	return Launch{
 		Kernel:  sampleModule + "add_tau_" + string(s.Float),
 		Blocks:  1,
 		Threads: 256,
-		Params:  Pointers(s.Out, s.Scratch, s.Tau).Ints(sums.Blocks),
-	}}
+		Params:  Pointers(s.Out, s.Scratch, s.Tau).Ints(sums),
+	}
 }
 
 // TauScratch returns how many bytes of Scratch GradTau needs: eight per block.

@@ -6,7 +6,7 @@ Made with PyTorch 1.13 (Debian's python3-torch, CPU, one thread). Another versio
 or processor may change the last digits of a number, nothing more.
 
 Each file is a JSON array, one case a line. A tensor is a string: its elements in
-row-major order, separated by spaces, each the shortest decimal that gives the same
+row-major order, separated by spaces, each the shortest decimal that reads as the same
 float64 back, or "-inf". A gradient is that of sum(upstream * value). null stands for a
 gradient that PyTorch makes NaN: it is left out, not invented. No case is here whose
 value PyTorch makes NaN or infinite; the script fails on one.

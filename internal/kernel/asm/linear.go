@@ -1,6 +1,9 @@
 package main
 
-func init() { elementwise.implement("addRow", emitAddRow) }
+func init() {
+	elementwise.implement("addRow", emitAddRow)
+	elementwise.implement("gradReLU", emitGradReLU)
+}
 
 func emitAddRow(a *assembler) {
 	a.begin()
@@ -12,6 +15,17 @@ func emitAddRow(a *assembler) {
 		a.sub(y, excess, excess)
 		at[0].put(s)
 		at[1].put(excess)
+	})
+	a.ret()
+}
+
+func emitGradReLU(a *assembler) {
+	a.begin()
+	zero := a.zero()
+	a.each(func(at []span, _ *mask) {
+		grad := at[2].get()
+		a.keep(a.compare(notLessOrEqual, at[1].get(), zero), grad, grad)
+		at[0].put(grad)
 	})
 	a.ret()
 }

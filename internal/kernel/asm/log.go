@@ -84,6 +84,21 @@ func (a *assembler) minusLog(f, k reg.VecVirtual) reg.VecVirtual {
 	return a.minusLog32([]reg.VecVirtual{f}, []reg.VecVirtual{k}, coeff.LogRelative)[0]
 }
 
+// minusLogOf returns −log x of positive normal numbers, in one register of either type.
+func (a *assembler) minusLogOf(x reg.VecVirtual) reg.VecVirtual {
+	m, k := a.reg(), a.reg()
+	if a.double {
+		e := a.reduce64(x, m)
+		a.VSUBPD(a.f64(1), m, m)
+		a.VCVTDQ2PD(e, k)
+		return a.minusLog64(m, k)
+	}
+	e := a.reduce32([]reg.VecVirtual{x}, []reg.VecVirtual{m})
+	a.VSUBPS(a.f32(1), m, m)
+	a.VCVTDQ2PS(e[0], k)
+	return a.minusLog(m, k)
+}
+
 // reduce64 is reduce32 for float64, with m in [sqrt(1/2), sqrt(2)) and exponents of 32
 // bits.
 func (a *assembler) reduce64(x, m reg.VecVirtual) (e reg.VecVirtual) {

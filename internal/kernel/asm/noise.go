@@ -8,12 +8,23 @@ import (
 	"github.com/gumbel-go/gumbel/internal/philox"
 )
 
-func init() { noise.implement("gumbel", emitGumbel) }
+func init() {
+	noise.implement("gumbel", func(a *assembler) { a.emitNoise(law{a.gumbel32, a.storeGumbel64}) })
+	noise.implement("exponential", func(a *assembler) { a.emitNoise(law{a.exponential32, a.storeExponential64}) })
+	noise.implement("logistic", func(a *assembler) { a.emitNoise(law{a.logistic32, a.storeLogistic64}) })
+}
 
-// emitGumbel keeps the operations of gumbel32 and gumbel64 in package kernel and their
+// A law computes noise from registers of words: of float32 that of several registers
+// side by side, which it changes, of float64 that of half a register, which it stores.
+type law struct {
+	single func(words []reg.VecVirtual) []reg.VecVirtual
+	double func(words reg.VecVirtual, half int, to Mem)
+}
+
+// emitNoise keeps the operations of gumbel32 and gumbel64 in package kernel and their
 // order, without fused multiply-adds that would change the rounding. Along the way it
 // fetches two arrays that are needed next into the cache.
-func emitGumbel(a *assembler) {
+func (a *assembler) emitNoise(l law) {
 	a.prepare()
 	a.begin()
 	dst, groups := a.param("dst"), a.param("groups")
@@ -49,7 +60,7 @@ func emitGumbel(a *assembler) {
 			}
 			w := round / 5 * 2
 			to := Mem{Base: dst, Disp: bytes/4*w + half*h}
-			a.storeNoise(now[w:w+2], to, bytes/4)
+			a.storeNoise(l, now[w:w+2], to, bytes/4)
 		})
 	}
 	for line := 0; line < bytes; line += 64 {
@@ -67,7 +78,7 @@ func emitGumbel(a *assembler) {
 
 // storeNoise writes the noise of two registers of words, the second at a distance
 // from the first.
-func (a *assembler) storeNoise(words []reg.VecVirtual, to Mem, distance int) {
+func (a *assembler) storeNoise(l law, words []reg.VecVirtual, to Mem, distance int) {
 	// AVX-512 has enough registers for two chains of operations side by side, which
 	// keep the processor busier than one.
 	together := 1
@@ -76,22 +87,20 @@ func (a *assembler) storeNoise(words []reg.VecVirtual, to Mem, distance int) {
 	}
 	for i := 0; i < len(words); i += together {
 		if a.double {
-			a.storeNoise64(words[i], to)
+			a.storeNoise64(l, words[i], to)
 			to.Disp += distance
 			continue
 		}
-		for _, g := range a.gumbel32(words[i : i+together]) {
+		for _, g := range l.single(words[i : i+together]) {
 			a.VMOVUPS(g, to)
 			to.Disp += distance
 		}
 	}
 }
 
-func (a *assembler) storeNoise64(words reg.VecVirtual, to Mem) {
+func (a *assembler) storeNoise64(l law, words reg.VecVirtual, to Mem) {
 	for half := range 2 {
-		quarter := a.XMM()
-		a.VEXTRACTI128(U8(half), words, quarter)
-		a.VMOVUPD(a.gumbel64(quarter), to)
+		l.double(words, half, to)
 		to.Disp += a.bytes
 	}
 }
@@ -199,9 +208,9 @@ func (a *assembler) multiply(c reg.VecVirtual, word uint32) (hi, lo reg.VecVirtu
 // seam is that of fold in package kernel.
 const seam = 1 << 30
 
-// gumbel32 returns the noise of registers of words, computed side by side. It changes
-// the words.
-func (a *assembler) gumbel32(b []reg.VecVirtual) []reg.VecVirtual {
+// exponential32 returns the exponential noise of registers of words, computed side by
+// side. It changes the words.
+func (a *assembler) exponential32(b []reg.VecVirtual) []reg.VecVirtual {
 	n := len(b)
 	f, k := a.regs(n), a.regs(n)
 	if a.wide {
@@ -211,7 +220,27 @@ func (a *assembler) gumbel32(b []reg.VecVirtual) []reg.VecVirtual {
 			a.foldNarrow(b[i], f[i], k[i])
 		}
 	}
-	x, m := a.minusLog32(f, k, coeff.LogRelative), a.regs(n)
+	return a.minusLog32(f, k, coeff.LogRelative)
+}
+
+// logistic32 is exponential32 for logistic noise.
+func (a *assembler) logistic32(b []reg.VecVirtual) []reg.VecVirtual {
+	complements, ones := a.regs(len(b)), a.reg()
+	a.VMOVUPS(a.u32(^uint32(0)), ones)
+	for i := range b {
+		a.xor(ones, b[i], complements[i])
+	}
+	e, others := a.exponential32(b), a.exponential32(complements)
+	for i := range e {
+		a.VSUBPS(e[i], others[i], e[i])
+	}
+	return e
+}
+
+// gumbel32 is exponential32 for Gumbel noise.
+func (a *assembler) gumbel32(b []reg.VecVirtual) []reg.VecVirtual {
+	n := len(b)
+	x, k, m := a.exponential32(b), a.regs(n), a.regs(n)
 	e := a.reduce32(x, m)
 	for i := range x {
 		a.VSUBPS(a.f32(1), m[i], m[i])
@@ -277,8 +306,9 @@ func (a *assembler) foldNarrow(b, f, k reg.VecVirtual) {
 	a.VBLENDVPS(isV, x, m, f)
 }
 
-// gumbel64 returns the noise of four words, on AVX2. It changes the words.
-func (a *assembler) gumbel64(b reg.VecVirtual) reg.VecVirtual {
+// exponential64 returns the exponential noise of four words, on AVX2. It changes the
+// words.
+func (a *assembler) exponential64(b reg.VecVirtual) reg.VecVirtual {
 	isV, not, limit, negative := a.XMM(), a.XMM(), a.XMM(), a.XMM()
 	a.VMOVDQU(a.u32(seam-1), limit)
 	a.VPMINUD(limit, b, isV)
@@ -301,9 +331,35 @@ func (a *assembler) gumbel64(b reg.VecVirtual) reg.VecVirtual {
 	a.VPMOVSXDQ(isV, mask)
 	a.VXORPD(a.u64(1<<63), x, x)
 	a.VBLENDVPD(mask, x, m, m)
-	x = a.minusLog64(m, k)
-	e = a.reduce64(x, m)
-	a.VSUBPD(a.f64(1), m, m)
-	a.VCVTDQ2PD(e, k)
 	return a.minusLog64(m, k)
+}
+
+// half64 returns four of a register's words.
+func (a *assembler) half64(words reg.VecVirtual, half int) reg.VecVirtual {
+	x := a.XMM()
+	a.VEXTRACTI128(U8(half), words, x)
+	return x
+}
+
+func (a *assembler) storeGumbel64(words reg.VecVirtual, half int, to Mem) {
+	a.VMOVUPD(a.gumbel64(a.half64(words, half)), to)
+}
+
+func (a *assembler) storeExponential64(words reg.VecVirtual, half int, to Mem) {
+	a.VMOVUPD(a.exponential64(a.half64(words, half)), to)
+}
+
+// storeLogistic64 keeps the first logarithm in memory, because registers are scarce.
+func (a *assembler) storeLogistic64(words reg.VecVirtual, half int, to Mem) {
+	a.storeExponential64(words, half, to)
+	complement := a.half64(words, half)
+	a.VPXOR(a.u32(^uint32(0)), complement, complement)
+	other := a.exponential64(complement)
+	a.VSUBPD(to, other, other)
+	a.VMOVUPD(other, to)
+}
+
+// gumbel64 is exponential64 for Gumbel noise.
+func (a *assembler) gumbel64(b reg.VecVirtual) reg.VecVirtual {
+	return a.minusLogOf(a.exponential64(b))
 }

@@ -43,10 +43,13 @@ func (s sum) addProduct(x, y reg.VecVirtual) {
 }
 
 // store returns the sum from the function.
-func (s sum) store() {
-	to := s.a.param("sum")
-	s.a.VMOVUPD(s.lower, Mem{Base: to})
-	s.a.VMOVUPD(s.upper, Mem{Base: to, Disp: s.a.bytes})
+func (s sum) store() { s.storeAt(Mem{Base: s.a.param("sum")}) }
+
+// storeAt stores the sums of lanes.
+func (s sum) storeAt(to Mem) {
+	s.a.VMOVUPD(s.lower, to)
+	to.Disp += s.a.bytes
+	s.a.VMOVUPD(s.upper, to)
 }
 
 // clearWhereZero sets x to 0 where y is 0, so that a product of the two is 0 there

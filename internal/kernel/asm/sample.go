@@ -83,16 +83,7 @@ func emitSampleColumns(a *assembler) {
 		at[0].put(y)
 		total.add(y)
 	})
-	one := a.reg()
-	a.VMOVUPD(a.f64(1), one)
-	a.VDIVPD(total.lower, one, total.lower)
-	a.VDIVPD(total.upper, one, total.upper)
-	by := a.narrow(total.lower, total.upper)
-	a.eachClass("scaling", []reg.GPVirtual{soft}, func(at []span) {
-		y := at[0].get()
-		a.VMULPS(by, y, y)
-		at[0].put(y)
-	})
+	a.scaleColumns(soft, a.inverseOf(total))
 	a.Label("done")
 	a.ret()
 }

@@ -28,9 +28,10 @@ var (
 	noise       = newTraversal("noise", philox.Group, "groups")
 	elementwise = newTraversal("elementwise", 1, "n")
 	rows        = newTraversal("rows", 1, "n")
+	matrix      = newTraversal("matrix", 1, "n")
 )
 
-var traversals = []*traversal{noise, elementwise, rows}
+var traversals = []*traversal{noise, elementwise, rows, matrix}
 
 func newTraversal(name string, unit int, length string) *traversal {
 	return &traversal{name, unit, length, map[string]func(a *assembler){}}

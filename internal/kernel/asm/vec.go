@@ -144,13 +144,16 @@ func (a *assembler) maskOf(bits uint32) reg.OpmaskVirtual {
 }
 
 // Arithmetic of either element type, with the operands in the assembler's order:
-// sub is z = y − x, div z = y/x; of the fused ones, fmadd231 is z = y·x + z,
-// fmadd213 z = y·z + x, fnmadd231 z = z − y·x, fmsub213 z = y·z − x.
+// sub is z = y − x, div z = y/x, maximum x if either is NaN or both are 0; of the fused
+// ones, fmadd231 is z = y·x + z, fmadd213 z = y·z + x, fnmadd231 z = z − y·x, fmsub213
+// z = y·z − x.
 
 func (a *assembler) add(x Op, y, z reg.VecVirtual)      { a.either(a.VADDPS, a.VADDPD)(x, y, z) }
 func (a *assembler) sub(x Op, y, z reg.VecVirtual)      { a.either(a.VSUBPS, a.VSUBPD)(x, y, z) }
 func (a *assembler) mul(x Op, y, z reg.VecVirtual)      { a.either(a.VMULPS, a.VMULPD)(x, y, z) }
 func (a *assembler) div(x Op, y, z reg.VecVirtual)      { a.either(a.VDIVPS, a.VDIVPD)(x, y, z) }
+func (a *assembler) min(x Op, y, z reg.VecVirtual)      { a.either(a.VMINPS, a.VMINPD)(x, y, z) }
+func (a *assembler) max(x Op, y, z reg.VecVirtual)      { a.either(a.VMAXPS, a.VMAXPD)(x, y, z) }
 func (a *assembler) sqrt(x Op, z reg.VecVirtual)        { a.either(a.VSQRTPS, a.VSQRTPD)(x, z) }
 func (a *assembler) addWords(x Op, y, z reg.VecVirtual) { a.either(a.VPADDD, a.VPADDQ)(x, y, z) }
 
@@ -218,13 +221,14 @@ type mask struct {
 	v reg.VecVirtual
 }
 
-// The comparisons, by their immediates. They are false for a NaN, except the two
-// that say otherwise.
+// The comparisons, by their immediates. They are false for a NaN, except those that
+// say otherwise.
 const (
 	equal          = 0x00
 	unordered      = 0x03 // true for a NaN
 	less           = 0x11
 	notEqual       = 0x04 // true for a NaN
+	notLessOrEqual = 0x16 // true for a NaN
 	greaterOrEqual = 0x1D
 	greater        = 0x1E
 )
@@ -239,6 +243,17 @@ func (a *assembler) compare(how int, x reg.VecVirtual, y Op) mask {
 		a.VCMPPD(U8(how), y, x, m.v)
 	default:
 		a.VCMPPS(U8(how), y, x, m.v)
+	}
+	return m
+}
+
+// equalWords compares words of 32 bits, lane by lane.
+func (a *assembler) equalWords(x, y reg.VecVirtual) mask {
+	m := a.newMask()
+	if a.wide {
+		a.VPCMPEQD(y, x, m.k)
+	} else {
+		a.VPCMPEQD(y, x, m.v)
 	}
 	return m
 }

@@ -1,4 +1,4 @@
-// Package device runs launches by the bindings alone, without Gorgonia, for the
+// Package device runs launches through the bindings alone, without Gorgonia, for the
 // tests of the kernels:
 //
 //	d := device.Open(t)
