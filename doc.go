@@ -9,6 +9,7 @@
 //     node that follows one;
 //   - [github.com/gumbel-go/gumbel/solver]: an Adam solver that can be saved and
 //     resumed;
+//   - [github.com/gumbel-go/gumbel/mpi]: training on several processes and machines;
 //   - [github.com/gumbel-go/gumbel/gradcheck]: a check of a graph's gradients
 //     against finite differences, for tests;
 //   - [github.com/gumbel-go/gumbel/vm]: Gorgonia's tape machine, on the CPU or, with

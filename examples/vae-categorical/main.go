@@ -88,21 +88,19 @@ type usageError struct{ error }
 // run is the whole program. It writes results to stdout and everything else to
 // stderr.
 func run(ctx context.Context, args []string, load func(dir string) (*dataset, error), stdout, stderr io.Writer) int {
-	team, err := newTeam(0)
-	if err != nil {
-		return exitCode(err, stderr)
-	}
-	defer team.Finalize()
-	if !team.isFirst() {
-		stdout = io.Discard
-	}
-	c, err := parseFlags(args, stdout)
-	if err == nil {
-		err = newSession(ctx, c, stdout, stderr).run(load)
-	} else if !errors.Is(err, flag.ErrHelp) {
-		err = team.Sum(nil, usageError{err})
-	}
-	return exitCode(err, team.stderr(err, stderr))
+	return asRank(stderr, func(team *team) error {
+		if !team.isFirst() {
+			stdout = io.Discard
+		}
+		c, err := parseFlags(args, stdout)
+		if err == nil {
+			return newSession(ctx, c, stdout, stderr).run(load)
+		}
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return team.Sum(nil, usageError{err})
+	})
 }
 
 // exitCode prints the error, unless the program has already reported it.

@@ -54,7 +54,10 @@ func (s *session) say(format string, args ...any) {
 func (s *session) run(load func(dir string) (*dataset, error)) error {
 	defer s.cancel()
 	var err error
-	if s.team, err = newTeam(s.pieces); err != nil {
+	if s.team, err = newTeam(s.pieces); s.team == nil {
+		return err
+	}
+	if err := s.team.Sum(nil, err); err != nil {
 		return err
 	}
 	s.team.Timeout = s.timeout

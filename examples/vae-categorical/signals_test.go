@@ -17,7 +17,7 @@ import (
 )
 
 // TestProgram is the program in a process, with small hidden layers and fakeImages,
-// for the tests that send signals.
+// for the tests that send signals or start several ranks.
 func TestProgram(t *testing.T) {
 	args, ok := os.LookupEnv("RUN_PROGRAM")
 	if !ok {
@@ -30,7 +30,7 @@ func TestProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Hidden = [2]int{8, 5}
-	os.Exit(exitCode(newSession(ctx, c, os.Stdout, os.Stderr).run(fakeImages), os.Stderr))
+	os.Exit(asRank(os.Stderr, func(*team) error { return newSession(ctx, c, os.Stdout, os.Stderr).run(fakeImages) }))
 }
 
 func TestSignals(t *testing.T) {

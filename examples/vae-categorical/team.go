@@ -20,7 +20,8 @@ type team struct {
 	pieces *mpi.Pieces // nil if each rank runs its share of a batch at once
 }
 
-// newTeam joins the ranks. With pieces > 0, they cut each batch into so many pieces.
+// newTeam joins the ranks. With pieces > 0, they cut each batch into so many pieces. If
+// that is not possible, it returns the team with the error.
 func newTeam(pieces int) (*team, error) {
 	world, err := mpi.Init()
 	if err != nil {
@@ -31,6 +32,17 @@ func newTeam(pieces int) (*team, error) {
 		t.pieces, err = world.Pieces(pieces)
 	}
 	return t, err
+}
+
+// asRank calls f, prints its error on the rank that has it, and returns the exit code.
+func asRank(stderr io.Writer, f func(*team) error) int {
+	t, err := newTeam(0)
+	if err != nil {
+		return exitCode(err, stderr)
+	}
+	defer t.Finalize()
+	err = f(t)
+	return exitCode(err, t.stderr(err, stderr))
 }
 
 func (t *team) isFirst() bool { return t.Rank() == 0 }
