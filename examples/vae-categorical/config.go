@@ -12,27 +12,32 @@ import (
 	"time"
 
 	"github.com/gumbel-go/gumbel/anneal"
+	"github.com/gumbel-go/gumbel/ops"
 )
 
 // settings is all that the results of a run depend on, except the images and the
 // number of steps. A checkpoint holds it.
 type settings struct {
-	Hidden   [2]int // widths of the encoder's hidden layers; the decoder mirrors them
-	Batch    int
-	Latents  int
-	Classes  int
-	Hard     bool
-	Tau      string
-	LR       float64
-	Seed     uint64
-	Binarize bool
+	Hidden    [2]int // widths of the encoder's hidden layers; the decoder mirrors them
+	Batch     int
+	Latents   int
+	Classes   int
+	Hard      bool
+	Estimator string // as ops.ParseEstimator reads it; empty without one
+	Tau       string
+	LR        float64
+	Seed      uint64
+	Binarize  bool
 }
 
 // String describes a run in one line.
 func (s *settings) String() string {
 	samples := "soft samples"
-	if s.Hard {
+	switch {
+	case s.Hard:
 		samples = "straight-through samples"
+	case s.Estimator != "":
+		samples = "hard samples with estimator " + s.Estimator
 	}
 	return fmt.Sprintf("%d-%d-%d, %d latents of %d classes, %s, %d images per step, seed %d",
 		pixels, s.Hidden[0], s.Hidden[1], s.Latents, s.Classes, samples, s.Batch, s.Seed)
@@ -71,6 +76,7 @@ func parseFlags(args []string, w io.Writer) (*config, error) {
 	fs.IntVar(&c.Latents, "latents", 30, "number `N` of categorical latents")
 	fs.IntVar(&c.Classes, "classes", 10, "number `K` of classes per latent")
 	fs.BoolVar(&c.Hard, "hard", false, "train with straight-through one-hot samples instead of soft samples")
+	fs.StringVar(&c.Estimator, "estimator", "", "train with one-hot samples and the gradient `SPEC` (ops.ParseEstimator)")
 	fs.StringVar(&c.Tau, "tau", jangTau, "temperature schedule `SPEC` (anneal.Parse)")
 	fs.Float64Var(&c.LR, "lr", 1e-3, "initial learning `RATE` of Adam, multiplied by 0.9 every 1000 steps")
 	fs.Uint64Var(&c.Seed, "seed", 0, "seed `N` of the weights, batches, samples and binarisation")
@@ -147,6 +153,13 @@ func (s *settings) check() error {
 		return fmt.Errorf("-latents %d of -classes %d: %d units, more than %d", s.Latents, s.Classes, s.Latents*s.Classes, maxCode)
 	case !(s.LR > 0) || math.IsInf(s.LR, 0):
 		return fmt.Errorf("-lr %v: must be a finite number above 0", s.LR)
+	case s.Hard && s.Estimator != "":
+		return errors.New("-hard has no effect beside -estimator: leave it out")
+	}
+	if s.Estimator != "" {
+		if _, err := ops.ParseEstimator(s.Estimator); err != nil {
+			return fmt.Errorf("-estimator: %w", err)
+		}
 	}
 	if _, err := anneal.Parse(s.Tau); err != nil {
 		return fmt.Errorf("-tau: %w", err)
@@ -210,6 +223,11 @@ func (c *config) adopt(from *checkpoint) error {
 		}
 		return mismatch("tau", c.Tau, s.Tau)
 	}
+	if c.given["estimator"] {
+		if err := c.agreeOnEstimator(s.Estimator); err != nil {
+			return err
+		}
+	}
 	if s.Hidden != c.Hidden {
 		return fmt.Errorf("-resume: the checkpoint has hidden layers of %v, want %v", s.Hidden, c.Hidden)
 	}
@@ -222,6 +240,21 @@ func (c *config) adopt(from *checkpoint) error {
 	}
 	if done := len(from.History); done > c.steps {
 		return fmt.Errorf("-resume: the checkpoint is at step %d, past %s: raise it", done, c.length())
+	}
+	return nil
+}
+
+// agreeOnEstimator compares the estimator that was given with that of a checkpoint.
+func (c *config) agreeOnEstimator(saved string) error {
+	if c.Estimator == saved {
+		return nil
+	}
+	mine, err := ops.ParseEstimator(c.Estimator)
+	if err != nil && c.Estimator != "" {
+		return fmt.Errorf("-estimator: %w", err)
+	}
+	if other, errSaved := ops.ParseEstimator(saved); err != nil || errSaved != nil || mine != other {
+		return mismatch("estimator", strconv.Quote(c.Estimator), strconv.Quote(saved))
 	}
 	return nil
 }

@@ -55,6 +55,9 @@ func TestBadFlags(t *testing.T) {
 		{"-checkpoint-every -1s", "-checkpoint-every -1s: must be 0 or more"},
 		{"-checkpoint-every 30", `"30" for flag -checkpoint-every`},
 		{"more", `unexpected argument "more"`},
+		{"-estimator best", `-estimator: ops: ParseEstimator("best"): no such estimator`},
+		{"-estimator rao(0)", "-estimator: ops: ParseEstimator"},
+		{"-estimator reinmax -hard", "-hard has no effect beside -estimator: leave it out"},
 		{"-hard no", `unexpected argument "no"`},
 	} {
 		t.Run(tc.args, func(t *testing.T) {
@@ -88,7 +91,7 @@ func TestHelp(t *testing.T) {
 	if code := run(context.Background(), []string{"-h"}, noData(t), &stdout, &stderr); code != exitDone || stderr.Len() > 0 {
 		t.Errorf("exit code %d, stderr %q", code, stderr.String())
 	}
-	for _, name := range strings.Fields("steps epochs batch latents classes hard tau lr seed binarize eval-samples checkpoint-every out data resume pieces timeout quiet") {
+	for _, name := range strings.Fields("steps epochs batch latents classes hard estimator tau lr seed binarize eval-samples checkpoint-every out data resume pieces timeout quiet") {
 		found := 0
 		for line := range strings.Lines(stdout.String()) {
 			if strings.HasPrefix(line, "  -"+name+" ") {
@@ -184,6 +187,34 @@ func TestResumeTakesClassesAsSaved(t *testing.T) {
 	saved.Settings.Classes = 2
 	if err := c.adopt(saved); err != nil {
 		t.Error(err)
+	}
+}
+
+// An estimator is compared as a value, so its spelling does not matter.
+func TestAdoptEstimator(t *testing.T) {
+	for _, tc := range []struct{ given, saved, want string }{
+		{"rao(10)", "rao(10)", ""},
+		{"rao( 10 )", "rao(10)", ""},
+		{"gapped(1.0)", "gapped(1)", ""},
+		{"", "", ""},
+		{"rao(10)", "rao(20)", `-estimator is "rao(10)", but the checkpoint was made with "rao(20)"`},
+		{"gumbel", "", `-estimator is "gumbel", but the checkpoint was made with ""`},
+		{"", "gumbel", `-estimator is "", but the checkpoint was made with "gumbel"`},
+		{"best", "gumbel", `-estimator: ops: ParseEstimator("best")`},
+	} {
+		c, err := parseFlags([]string{"-resume", "-estimator", tc.given}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		saved := &checkpoint{Settings: c.settings, Total: 300}
+		saved.Settings.Estimator = tc.saved
+		err = c.adopt(saved)
+		if tc.want == "" && (err != nil || c.Estimator != tc.saved) {
+			t.Errorf("%q resumes %q: %q, error %v", tc.given, tc.saved, c.Estimator, err)
+		}
+		if tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
+			t.Errorf("%q resumes %q: error %v, want %q in it", tc.given, tc.saved, err, tc.want)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	G "gorgonia.org/gorgonia"
@@ -18,7 +19,7 @@ var update = flag.Bool("update", false, "rewrite testdata/steps.json, in the bui
 // errors.
 func TestSteps(t *testing.T) {
 	path := filepath.Join("testdata", "steps.json")
-	got := map[string][]float64{"soft": firstSteps(t, false), "hard": firstSteps(t, true)}
+	got := map[string][]float64{"soft": firstSteps(t, false, ""), "hard": firstSteps(t, true, "")}
 	if *update && !G.CUDA {
 		file, err := json.MarshalIndent(got, "", "\t")
 		if err == nil {
@@ -49,14 +50,29 @@ func TestSteps(t *testing.T) {
 	}
 }
 
+// The first step's losses depend on the samples only, so every estimator has those of
+// -hard; the steps after it depend on the gradient, so only gumbel has those.
+func TestEstimatorSteps(t *testing.T) {
+	hard := firstSteps(t, true, "")
+	for _, spec := range []string{"gumbel", "softmax", "reinmax", "rao(2)", "gapped(1)", "gapped(adaptive)"} {
+		got := firstSteps(t, false, spec)
+		if got[0] != hard[0] {
+			t.Errorf("%s: -ELBO of step 1 is %v, want %v", spec, got[0], hard[0])
+		}
+		if same := slices.Equal(got, hard); same != (spec == "gumbel") {
+			t.Errorf("%s: the losses equal those of -hard: %v", spec, same)
+		}
+	}
+}
+
 // firstSteps returns the losses of ten steps.
-func firstSteps(t *testing.T, hard bool) []float64 {
+func firstSteps(t *testing.T, hard bool, estimator string) []float64 {
 	t.Helper()
 	d, err := fakeImages("")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := settings{Hidden: [2]int{24, 12}, Batch: 6, Latents: 3, Classes: 4, Hard: hard, Tau: "exp(1,0.05)", LR: 1e-2, Seed: 1}
+	s := settings{Hidden: [2]int{24, 12}, Batch: 6, Latents: 3, Classes: 4, Hard: hard, Estimator: estimator, Tau: "exp(1,0.05)", LR: 1e-2, Seed: 1}
 	tr, err := newTrainer(s, d.train, alone(t))
 	if err != nil {
 		t.Fatal(err)

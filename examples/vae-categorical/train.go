@@ -101,10 +101,11 @@ func (t *trainer) lossNodes(g *G.ExprGraph) (G.Nodes, error) {
 		return nil, err
 	}
 	t.learnables = append(encoder.Model(), decoder.Model()...)
-	options := []ops.SampleOption{ops.WithSource(t.source)}
-	if s.Hard {
-		options = append(options, ops.WithHard())
+	options, err := s.sampleOptions()
+	if err != nil {
+		return nil, err
 	}
+	options = append(options, ops.WithSource(t.source))
 	latent, err := layers.NewCategoricalLatent("latent", t.temperature.Node(), s.Latents, s.Classes, options...)
 	if err != nil {
 		return nil, err
@@ -127,6 +128,18 @@ func (t *trainer) lossNodes(g *G.ExprGraph) (G.Nodes, error) {
 	}
 	t.losses, t.kl = read(losses), read(kl)
 	return G.Nodes{losses, kl}, nil
+}
+
+// sampleOptions returns the options that say which samples to train with.
+func (s *settings) sampleOptions() ([]ops.SampleOption, error) {
+	switch {
+	case s.Hard:
+		return []ops.SampleOption{ops.WithHard()}, nil
+	case s.Estimator != "":
+		e, err := ops.ParseEstimator(s.Estimator)
+		return []ops.SampleOption{ops.WithEstimator(e)}, err
+	}
+	return nil, nil
 }
 
 // step trains on one batch.
