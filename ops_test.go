@@ -17,6 +17,7 @@ import (
 func TestOps(t *testing.T) {
 	optest.Run(t, "ops", []optest.Row{
 		gumbel, gumbelLike, gumbelSoftmax, relaxedBernoulli, categorical, straightThrough, bceWithLogits, categoricalKL, categoricalEntropy,
+		stopGradient,
 	})
 }
 
@@ -622,4 +623,33 @@ var categoricalEntropy = optest.Row{
 		},
 	},
 	NoGolden: "its values are those of the formula",
+}
+
+// StopGradient
+
+func stopped(b *builder) *G.Node { return G.Must(ops.StopGradient(b.In("x"))) }
+
+var stopGradient = optest.Row{
+	Op: ops.StopGradient,
+	Nodes: []node{
+		{Name: "of an array", Exact: true, Build: stopped},
+		{Name: "of a scalar", Exact: true, Build: func(b *builder) *G.Node { return G.Must(ops.StopGradient(b.In("tau"))) }},
+	},
+	Gradients: []gradient{
+		{
+			Name: "as a factor",
+			Cost: func(b *builder) *G.Node { return b.Weigh(mul(stopped(b), b.In("x"))) },
+			Surrogate: func(b *builder) *G.Node { // with a copy of x that stays as it is
+				x := b.In("x")
+				b.Input("copy", x.Shape(), x.Value().Data().([]float64))
+				return b.Weigh(mul(b.Fixed("copy"), x))
+			},
+		},
+	},
+	NoGradient: true,
+	BuildErrors: []buildError{
+		fails("nil", func(b *builder) (*G.Node, error) { return ops.StopGradient(nil) }, "x is nil"),
+		fails("integers", func(b *builder) (*G.Node, error) { return ops.StopGradient(array(b, tensor.Int, 2)) }, "dtype int"),
+	},
+	NoGolden: "it is the identity",
 }

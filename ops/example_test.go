@@ -321,6 +321,21 @@ func ExampleCategoricalEntropy() {
 	// [1.099 0.666 0.693]
 }
 
+// The derivative of stop(x)·x is x, and not 2x.
+func ExampleStopGradient() {
+	g := G.NewGraph()
+	x := matrix(g, "x", 1, 3, 1, 2, 3)
+	cost := G.Must(G.Sum(G.Must(G.HadamardProd(must(ops.StopGradient(x)), x))))
+	grads, err := G.Grad(cost, x)
+	if err != nil {
+		log.Fatal(err)
+	}
+	run(g)
+	fmt.Println(cost.Value(), grads[0].Value().Data())
+	// Output:
+	// 14 [1 2 3]
+}
+
 // A source's state outlives its process: the draws go on where they stopped.
 func ExampleNewSource() {
 	build := func(src *ops.Source) (*G.Node, G.VM) {

@@ -157,3 +157,14 @@ struct GradEntropy : Entropy<T> {
 
 VALUE_KERNELS(entropy, Entropy)
 GRADIENT_KERNELS(grad_entropy, GradEntropy)
+
+// Copies, of a node that stops the gradient
+
+template <typename T>
+__device__ void copy(T* out, const T* x, Int n) {
+  const Int i = global_thread();
+  if (i < n) out[i] = x[i];
+}
+
+extern "C" __global__ void copy_f32(float* out, const float* x, Int n) { copy(out, x, n); }
+extern "C" __global__ void copy_f64(double* out, const double* x, Int n) { copy(out, x, n); }

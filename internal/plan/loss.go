@@ -20,6 +20,11 @@ func GradBCETargets(f Float, out, logits, targets, grad Pointer, n int, status P
 	return elementwise(lossModule+"grad_bce_targets_"+string(f), n, Pointers(out, logits, targets, grad).Ints(n).Pointers(status))
 }
 
+// Copy sets out to the n elements of x.
+func Copy(f Float, out, x Pointer, n int) Launch {
+	return elementwise(lossModule+"copy_"+string(f), n, Pointers(out, x).Ints(n))
+}
+
 // KL sets out to the divergence of softmax(q) from softmax(p) for each distribution.
 // If p is 0, it stands for the uniform distribution.
 func KL(f Float, out, q, p Pointer, d kernel.Dims, status Pointer) Launch {
