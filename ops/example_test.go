@@ -321,6 +321,17 @@ func ExampleCategoricalEntropy() {
 	// [1.099 0.666 0.693]
 }
 
+func ExampleCategoricalLogProb() {
+	g := G.NewGraph()
+	logits := matrix(g, "logits", 2, 3, 0, 0, 0, 2, 0, math.Inf(-1))
+	value := matrix(g, "value", 2, 3, 0, 1, 0, 1, 0, 0)
+	logProb := must(ops.CategoricalLogProb(value, logits))
+	run(g)
+	fmt.Printf("%.3f\n", logProb.Value().Data())
+	// Output:
+	// [-1.099 -0.127]
+}
+
 // The derivative of stop(x)·x is x, and not 2x.
 func ExampleStopGradient() {
 	g := G.NewGraph()
