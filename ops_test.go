@@ -17,6 +17,7 @@ import (
 func TestOps(t *testing.T) {
 	optest.Run(t, "ops", []optest.Row{
 		gumbel, gumbelLike, gumbelSoftmax, relaxedBernoulli, categorical, straightThrough, bceWithLogits, categoricalKL, categoricalEntropy,
+		categoricalLogProb, stopGradient,
 	})
 }
 
@@ -622,4 +623,121 @@ var categoricalEntropy = optest.Row{
 		},
 	},
 	NoGolden: "its values are those of the formula",
+}
+
+// CategoricalLogProb
+
+func logProb(value, logits *G.Node, b *builder) *G.Node {
+	return G.Must(ops.CategoricalLogProb(value, logits, optest.Options[ops.DistributionOption](b)...))
+}
+
+func logProbOf(value string) func(b *builder) *G.Node {
+	return func(b *builder) *G.Node { return logProb(b.In(value), b.In("logits"), b) }
+}
+
+// maskedLogProb is that of a value that is 0 where the logits are masked: a sample.
+func maskedLogProb(b *builder) *G.Node {
+	masked := b.In("masked")
+	return logProb(G.Must(ops.StopGradient(b.Soft(masked, b.Fixed("tau")))), masked, b)
+}
+
+var categoricalLogProb = optest.Row{
+	Op: ops.CategoricalLogProb,
+	Nodes: []node{
+		{Name: "value", Build: logProbOf("value")},
+		{Name: "targets", Build: logProbOf("targets")},
+	},
+	Gradients: []gradient{
+		{Name: "value", Cost: weighed(logProbOf("value"))},
+		{Name: "squared", Cost: squared(logProbOf("targets"))},
+		{Name: "value alone", Cost: func(b *builder) *G.Node { return b.Weigh(logProb(b.In("value"), b.Fixed("logits"), b)) }},
+		{Name: "logits alone", Cost: func(b *builder) *G.Node { return b.Weigh(logProb(b.Fixed("value"), b.In("logits"), b)) }},
+		{Name: "one node twice", Cost: func(b *builder) *G.Node { return b.Weigh(logProb(b.In("logits"), b.In("logits"), b)) }},
+		{Name: "of a soft sample, masked", Cost: func(b *builder) *G.Node {
+			return b.Weigh(logProb(maskedSoft(b), b.In("masked"), b))
+		}},
+	},
+	Masks: []node{{Name: "of a sample", Build: maskedLogProb}},
+	BuildErrors: []buildError{
+		fails("nil logits", func(b *builder) (*G.Node, error) { return ops.CategoricalLogProb(b.In("value"), nil) }, "logits is nil"),
+		fails("nil value", func(b *builder) (*G.Node, error) { return ops.CategoricalLogProb(nil, b.In("logits")) }, "value is nil"),
+		fails("integers", func(b *builder) (*G.Node, error) {
+			return ops.CategoricalLogProb(b.In("value"), array(b, tensor.Int, 2, 6))
+		}, "dtype int"),
+		fails("shapes", func(b *builder) (*G.Node, error) {
+			return ops.CategoricalLogProb(array(b, tensor.Float64, 6, 2), b.In("logits"))
+		}, `value has shape \(6, 2\)`),
+		fails("axis 2", func(b *builder) (*G.Node, error) {
+			return ops.CategoricalLogProb(b.In("value"), b.In("logits"), ops.WithAxis(2))
+		}, "axis 2 is out of range"),
+		fails("no class", func(b *builder) (*G.Node, error) {
+			return ops.CategoricalLogProb(array(b, tensor.Float64, 2, 0), array(b, tensor.Float64, 2, 0))
+		}, "at least one class"),
+	},
+	RunErrors: []runError{
+		rejects(logProbOf("value"), data{"logits": with(1, nan)}, `logits\[0,1\] is NaN`, "logits", 1),
+		rejects(logProbOf("value"), data{"logits": with(4, inf)}, `logits\[1,1\] is \+Inf`, "logits", 4),
+		rejects(logProbOf("value"), data{"logits": {1, 2, 3, -inf, -inf, -inf}}, `logits\[1,:\] are all -Inf`, "logits", 3),
+		rejects(logProbOf("value"), data{"value": with(2, nan)}, `value\[0,2\] is NaN`, "value", 2),
+		rejects(logProbOf("value"), data{"value": with(3, inf)}, `value\[1,0\] is \+Inf`, "value", 3),
+		rejects(logProbOf("value"), data{"logits": with(4, -inf), "value": good},
+			`value\[1,1\] is 5 but logits\[1,1\] is -Inf, so the log-probability is infinite: unmask the class`, "value", 4),
+	},
+	Values: []value{
+		{
+			Build: logProbOf("value"), Want: []float64{-1.29234958239},
+			Data:      data{"logits": {0.5, -1, 2, 0}, "value": {0.1, 0.2, 0.6, 0.1}},
+			Gradients: data{"logits": {-0.058444709515, 0.164646206591, -0.110099922886, 0.0038984258099}},
+		},
+		{
+			Build: logProbOf("value"), Want: []float64{-1.84234958239},
+			Data:      data{"logits": {0.5, -1, 2, 0}, "value": {1, 0, 0, 0}},
+			Gradients: data{"value": {-1.84234958239, -3.34234958239, -0.34234958239, -2.34234958239}},
+		},
+		{
+			Build: logProbOf("value"), Want: []float64{0},
+			Data:      data{"logits": {1e4, -1e4, -inf}, "value": {1, 0, 0}},
+			Gradients: data{"logits": {0, 0, 0}},
+		},
+		{
+			Build: logProbOf("value"), Want: []float64{0},
+			Data:      data{"logits": {1e4, -1e4, -inf}, "value": {1, 0, 0}},
+			Gradients: data{"value": {0, -2e4, 0}},
+		},
+		{ // the probability underflows
+			Build: logProbOf("value"), Want: []float64{-4e4},
+			Data:      data{"logits": {1e4, -1e4, -inf}, "value": {0, 2, 0}},
+			Gradients: data{"logits": {-2, 2, 0}},
+		},
+	},
+	NoGolden: "its values are those of the formula",
+}
+
+// StopGradient
+
+func stopped(b *builder) *G.Node { return G.Must(ops.StopGradient(b.In("x"))) }
+
+var stopGradient = optest.Row{
+	Op: ops.StopGradient,
+	Nodes: []node{
+		{Name: "of an array", Exact: true, Build: stopped},
+		{Name: "of a scalar", Exact: true, Build: func(b *builder) *G.Node { return G.Must(ops.StopGradient(b.In("tau"))) }},
+	},
+	Gradients: []gradient{
+		{
+			Name: "as a factor",
+			Cost: func(b *builder) *G.Node { return b.Weigh(mul(stopped(b), b.In("x"))) },
+			Surrogate: func(b *builder) *G.Node { // with a copy of x that stays as it is
+				x := b.In("x")
+				b.Input("copy", x.Shape(), x.Value().Data().([]float64))
+				return b.Weigh(mul(b.Fixed("copy"), x))
+			},
+		},
+	},
+	NoGradient: true,
+	BuildErrors: []buildError{
+		fails("nil", func(b *builder) (*G.Node, error) { return ops.StopGradient(nil) }, "x is nil"),
+		fails("integers", func(b *builder) (*G.Node, error) { return ops.StopGradient(array(b, tensor.Int, 2)) }, "dtype int"),
+	},
+	NoGolden: "it is the identity",
 }

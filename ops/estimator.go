@@ -56,8 +56,8 @@ func StraightThroughSoftmax() Estimator { return Estimator{kind: straightThrough
 //	2J(½(softmax(l/tau) + D))g − ½J(softmax(l))g
 //
 // At tau 1 it is unbiased for a quadratic loss, and equals ZGR and the limit of
-// GumbelRao for tau to 0. A tau of 1.1 to 1.5 has less variance. It is for tau of at
-// least 1, and tau has no gradient. The logits must be logits and not probabilities.
+// GumbelRao for tau to 0. The paper uses a tau of 1.1 to 1.5 for the VAE. It is for
+// tau of at least 1, and tau has no gradient. The logits must be logits and not probabilities.
 //
 // Source: Liu, Dong, Liu, Yu and Gao, Bridging Discrete and Backpropagation:
 // Straight-Through and Beyond (NeurIPS 2023), algorithm 2.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log"
 	"math"
+	"slices"
 
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -319,6 +320,70 @@ func ExampleCategoricalEntropy() {
 	fmt.Printf("%.3f\n", entropy.Value().Data())
 	// Output:
 	// [1.099 0.666 0.693]
+}
+
+func ExampleCategoricalLogProb() {
+	g := G.NewGraph()
+	logits := matrix(g, "logits", 2, 3, 0, 0, 0, 2, 0, math.Inf(-1))
+	value := matrix(g, "value", 2, 3, 0, 1, 0, 1, 0, 0)
+	logProb := must(ops.CategoricalLogProb(value, logits))
+	run(g)
+	fmt.Printf("%.3f\n", logProb.Value().Data())
+	// Output:
+	// [-1.099 -0.127]
+}
+
+// REINFORCE with a leave-one-out baseline: the gradient of E[f(z)] from samples alone.
+// Each pair of samples is one estimate, in which the baseline of a sample is the reward
+// of the other. The mean of the estimates is near the exact gradient Σ f(z) dp(z)/dl.
+func ExampleCategoricalLogProb_reinforce() {
+	const pairs = 100_000
+	reward := []float64{1, -0.3, 0.7}
+	g := G.NewGraph()
+	l := G.NewVector(g, tensor.Float64, G.WithShape(3), G.WithName("l"), G.WithValue(tensor.New(tensor.WithBacking([]float64{0.5, -1, 2}))))
+	f := G.NewVector(g, tensor.Float64, G.WithShape(3), G.WithName("f"), G.WithValue(tensor.New(tensor.WithBacking(reward))))
+	ones := matrix(g, "ones", 2*pairs, 1, slices.Repeat([]float64{1}, 2*pairs)...)
+	logits := must(G.Mul(ones, must(G.Reshape(l, tensor.Shape{1, 3})))) // two rows a pair
+
+	z := must(ops.Categorical(logits, ops.WithSource(ops.NewSource(1))))
+	rewards := must(G.Reshape(must(G.Mul(z, f)), tensor.Shape{pairs, 2}))
+	others := must(G.Mul(rewards, matrix(g, "swap", 2, 2, 0, 1, 1, 0)))
+	advantage := must(ops.StopGradient(must(G.Sub(rewards, others))))
+	logProb := must(G.Reshape(must(ops.CategoricalLogProb(z, logits)), tensor.Shape{pairs, 2}))
+	cost := must(G.Mean(must(G.HadamardProd(advantage, logProb))))
+
+	grads, err := G.Grad(cost, l)
+	if err != nil {
+		log.Fatal(err)
+	}
+	run(g)
+	fmt.Printf("samples     %.3f\n", grads[0].Value().Data())
+
+	p := []float64{math.Exp(0.5), math.Exp(-1), math.Exp(2)}
+	sum := p[0] + p[1] + p[2]
+	mean := (p[0]*reward[0] + p[1]*reward[1] + p[2]*reward[2]) / sum
+	for i := range p {
+		p[i] *= (reward[i] - mean) / sum
+	}
+	fmt.Printf("enumeration %.3f\n", p)
+	// Output:
+	// samples     [0.050 -0.040 -0.011]
+	// enumeration [0.050 -0.040 -0.011]
+}
+
+// The derivative of stop(x)·x is x, and not 2x.
+func ExampleStopGradient() {
+	g := G.NewGraph()
+	x := matrix(g, "x", 1, 3, 1, 2, 3)
+	cost := G.Must(G.Sum(G.Must(G.HadamardProd(must(ops.StopGradient(x)), x))))
+	grads, err := G.Grad(cost, x)
+	if err != nil {
+		log.Fatal(err)
+	}
+	run(g)
+	fmt.Println(cost.Value(), grads[0].Value().Data())
+	// Output:
+	// 14 [1 2 3]
 }
 
 // A source's state outlives its process: the draws go on where they stopped.

@@ -157,3 +157,77 @@ struct GradEntropy : Entropy<T> {
 
 VALUE_KERNELS(entropy, Entropy)
 GRADIENT_KERNELS(grad_entropy, GradEntropy)
+
+// Log-probability
+
+// LogProb is the log-probability of a value under softmax(logits).
+template <typename T>
+struct LogProb {
+  const LogSoftmax<T> p;
+  const T* value_;  // of the thread's first class
+  Int step;
+
+  __device__ LogProb(const Team& team, const Sizes& s, const T* logits, const T* value, int* status)
+      : p(team, s, logits, 0), value_(value + team.first), step(team.step) {
+    bool bad = p.bad;
+    // The log-probability is infinite if the value of a masked class is not 0.
+#pragma unroll 1
+    for (int k = 0; k < team.count; k++) {
+      const T v = value_[k * step];
+      bad = bad || !isfinite(v) || (v != 0 && isinf(p(k)));
+    }
+    if (bad) *status = 1;
+  }
+
+  __device__ double value(const Team& team) const {
+    double sum = 0;
+#pragma unroll 1
+    for (int k = 0; k < team.count; k++) {
+      const double v = value_[k * step];
+      if (v != 0) sum += v * p(k);
+    }
+    return team.sum(sum);
+  }
+};
+
+template <typename T>
+struct GradLogProbLogits : LogProb<T> {
+  double total;
+
+  __device__ GradLogProbLogits(const Team& team, const Sizes& s, const T* logits, const T* value, int* status)
+      : LogProb<T>(team, s, logits, value, status), total(0) {
+#pragma unroll 1
+    for (int k = 0; k < team.count; k++) total += this->value_[k * this->step];
+    total = team.sum(total);
+  }
+
+  __device__ double gradient(int k, double grad) const {
+    const double lp = this->p(k);
+    return isinf(lp) ? 0 : grad * (this->value_[k * this->step] - total * exp(lp));
+  }
+};
+
+template <typename T>
+struct GradLogProbValue : LogProb<T> {
+  using LogProb<T>::LogProb;
+
+  __device__ double gradient(int k, double grad) const {
+    const double lp = this->p(k);
+    return isinf(lp) ? 0 : grad * lp;
+  }
+};
+
+VALUE_KERNELS(log_prob, LogProb)
+GRADIENT_KERNELS(grad_log_prob_logits, GradLogProbLogits)
+GRADIENT_KERNELS(grad_log_prob_value, GradLogProbValue)
+
+// Copies, of a node that stops the gradient
+
+template <typename T>
+__device__ void copy(T* out, const T* x, Int n) {
+  const Int i = global_thread();
+  if (i < n) out[i] = x[i];
+}
+
+extern "C" __global__ void copy_f32(float* out, const float* x, Int n) { copy(out, x, n); }
+extern "C" __global__ void copy_f64(double* out, const double* x, Int n) { copy(out, x, n); }

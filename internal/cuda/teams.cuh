@@ -6,7 +6,7 @@
 //
 //   F(const Team& team, const Sizes& s, const T* q, const T* p, int* status)
 //
-// from one or two arrays of logits. It then has
+// from one or two arrays, of which q has logits. It then has
 //
 //   double value(const Team& team) const        for VALUE_KERNELS, or
 //   double gradient(int k, double grad) const   for GRADIENT_KERNELS

@@ -20,6 +20,11 @@ func GradBCETargets(f Float, out, logits, targets, grad Pointer, n int, status P
 	return elementwise(lossModule+"grad_bce_targets_"+string(f), n, Pointers(out, logits, targets, grad).Ints(n).Pointers(status))
 }
 
+// Copy sets out to the n elements of x.
+func Copy(f Float, out, x Pointer, n int) Launch {
+	return elementwise(lossModule+"copy_"+string(f), n, Pointers(out, x).Ints(n))
+}
+
 // KL sets out to the divergence of softmax(q) from softmax(p) for each distribution.
 // If p is 0, it stands for the uniform distribution.
 func KL(f Float, out, q, p Pointer, d kernel.Dims, status Pointer) Launch {
@@ -46,8 +51,25 @@ func GradEntropy(f Float, out, logits, grad Pointer, d kernel.Dims, status Point
 	return distributions("grad_entropy", f, out, logits, 0, grad, d, status)
 }
 
+// LogProb sets out to the log-probability of the value under softmax(logits) for each
+// distribution.
+func LogProb(f Float, out, logits, value Pointer, d kernel.Dims, status Pointer) Launch {
+	return distributions("log_prob", f, out, logits, value, 0, d, status)
+}
+
+// GradLogProbLogits sets out to the gradient to the logits, given that to the
+// log-probabilities.
+func GradLogProbLogits(f Float, out, logits, value, grad Pointer, d kernel.Dims, status Pointer) Launch {
+	return distributions("grad_log_prob_logits", f, out, logits, value, grad, d, status)
+}
+
+// GradLogProbValue sets out to the gradient to the value.
+func GradLogProbValue(f Float, out, logits, value, grad Pointer, d kernel.Dims, status Pointer) Launch {
+	return distributions("grad_log_prob_value", f, out, logits, value, grad, d, status)
+}
+
 // distributions plans a kernel that teams.cuh has instantiated. It takes one or two
-// arrays of logits: p is 0 if there is only q. The gradient grad, which is that to
+// arrays: p is 0 if there is only q. The gradient grad, which is that to
 // a value per distribution, is 0 if the kernel computes those values.
 func distributions(name string, f Float, out, q, p, grad Pointer, d kernel.Dims, status Pointer) Launch {
 	t := teamsFor(f, p, d)
