@@ -45,12 +45,9 @@ func CategoricalKL(q, p *G.Node, opts ...DistributionOption) (*G.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	dist, err := c.distributions(q.Shape())
+	dist, err := c.reduced(q.Shape(), "q")
 	if err != nil {
 		return nil, err
-	}
-	if dist.Classes == 0 {
-		return nil, c.errorf("q has shape %v, want at least one class", q.Shape())
 	}
 	return add(node.Spec{Name: op, Dtype: dt, Shape: dist.Reduced(), Distributions: dist, Inputs: inputs},
 		categoricalKL[float32]{dist.Dims}, categoricalKL[float64]{dist.Dims})

@@ -44,12 +44,9 @@ func CategoricalLogProb(value, logits *G.Node, opts ...DistributionOption) (*G.N
 	if err != nil {
 		return nil, err
 	}
-	dist, err := c.distributions(logits.Shape())
+	dist, err := c.reduced(logits.Shape(), "logits")
 	if err != nil {
 		return nil, err
-	}
-	if dist.Classes == 0 {
-		return nil, c.errorf("logits has shape %v, want at least one class", logits.Shape())
 	}
 	return add(node.Spec{
 		Name: op, Dtype: dt, Shape: dist.Reduced(), Distributions: dist,

@@ -2,7 +2,6 @@ package ops
 
 import (
 	"fmt"
-	"math"
 
 	G "gorgonia.org/gorgonia"
 
@@ -127,9 +126,9 @@ func (o gumbelSoftmax[T]) Saves(wanted func(gradient int) bool) int {
 
 // sampler returns the kernel for a run.
 func (o gumbelSoftmax[T]) sampler(a node.Args[T]) (kernel.Sampler[T], error) {
-	tau := float64(a.In("tau")[0])
-	if !(tau > 0) || math.IsInf(tau, 1) {
-		return kernel.Sampler[T]{}, &node.Problem{Input: "tau", Value: tau, Text: fmt.Sprintf("tau is %v, want a positive, finite temperature", tau)}
+	tau, err := temperatureOf(a)
+	if err != nil {
+		return kernel.Sampler[T]{}, err
 	}
 	return kernel.Sampler[T]{Dims: o.dims, Logits: a.In("logits"), Noise: noiseOf(o.stream, a), Tau: tau}, nil
 }

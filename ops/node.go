@@ -1,6 +1,9 @@
 package ops
 
 import (
+	"fmt"
+	"math"
+
 	G "gorgonia.org/gorgonia"
 
 	"github.com/gumbel-go/gumbel/internal/kernel"
@@ -55,6 +58,15 @@ func (c config) addStream(s *node.Spec) *stream {
 	n := source.get().newStream()
 	s.Draw = &node.Draw{Next: n.next, Deterministic: c.deterministicEval}
 	return n
+}
+
+// temperatureOf returns the temperature of a run.
+func temperatureOf[T kernel.Float](a node.Args[T]) (float64, error) {
+	tau := float64(a.In("tau")[0])
+	if !(tau > 0) || math.IsInf(tau, 1) {
+		return 0, &node.Problem{Input: "tau", Value: tau, Text: fmt.Sprintf("tau is %v, want a positive, finite temperature", tau)}
+	}
+	return tau, nil
 }
 
 // noiseOf returns the noise of a run. A nil stream means given noise or none.

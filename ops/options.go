@@ -244,3 +244,13 @@ func (c config) distributions(shape tensor.Shape) (layout.Distributions, error) 
 	}
 	return d, nil
 }
+
+// reduced is distributions for an op with one value per distribution, which needs at
+// least one class.
+func (c config) reduced(shape tensor.Shape, name string) (layout.Distributions, error) {
+	d, err := c.distributions(shape)
+	if err == nil && d.Classes == 0 {
+		err = c.errorf("%s has shape %v, want at least one class", name, shape)
+	}
+	return d, err
+}

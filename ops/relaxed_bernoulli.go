@@ -2,7 +2,6 @@ package ops
 
 import (
 	"fmt"
-	"math"
 
 	G "gorgonia.org/gorgonia"
 
@@ -97,9 +96,9 @@ func (o relaxedBernoulli[T]) Saves(wanted func(gradient int) bool) int {
 
 // sampler returns the kernel for a run.
 func (o relaxedBernoulli[T]) sampler(a node.Args[T]) (kernel.Bernoulli[T], error) {
-	tau := float64(a.In("tau")[0])
-	if !(tau > 0) || math.IsInf(tau, 1) {
-		return kernel.Bernoulli[T]{}, &node.Problem{Input: "tau", Value: tau, Text: fmt.Sprintf("tau is %v, want a positive, finite temperature", tau)}
+	tau, err := temperatureOf(a)
+	if err != nil {
+		return kernel.Bernoulli[T]{}, err
 	}
 	return kernel.Bernoulli[T]{Logits: a.In("logits"), Noise: noiseOf(o.stream, a), Tau: tau}, nil
 }
