@@ -77,7 +77,7 @@
 //
 // Check returns the panics of build and of Gorgonia as errors. It cannot do
 // that for an op that panics while a machine runs, because machines run ops on
-// a goroutine of their own.
+// another goroutine.
 //
 // # Coming from PyTorch
 //
