@@ -179,6 +179,19 @@ func weighed(y func(b *builder) *G.Node) func(b *builder) *G.Node {
 	return func(b *builder) *G.Node { return b.Weigh(y(b)) }
 }
 
+// finiteGradients are laws of the sample of each estimator.
+func finiteGradients(sample func(b *builder, logits, tau *G.Node, e ops.Estimator) *G.Node) (all []law) {
+	for _, e := range []ops.Estimator{
+		ops.StraightThroughGumbel(), ops.StraightThroughSoftmax(), ops.ReinMax(), ops.GumbelRao(3),
+		ops.GappedStraightThrough(0.8), ops.AdaptiveGap(),
+	} {
+		all = append(all, obeys("finite gradients of "+e.String(), optest.Sampler(func(b *builder, logits, tau *G.Node) *G.Node {
+			return sample(b, logits, tau, e)
+		}).FiniteGradients))
+	}
+	return all
+}
+
 func squared(y func(b *builder) *G.Node) func(b *builder) *G.Node {
 	return func(b *builder) *G.Node { return b.WeighSquare(y(b)) }
 }
@@ -329,7 +342,7 @@ var gumbelSoftmax = optest.Row{
 			return b.Soft(b.In("logits"), b.In("tau"), ops.WithDeterministicEval(), ops.WithHard())
 		}, optest.Mode),
 	},
-	Laws: []law{
+	Laws: append([]law{
 		obeys("frequencies", optest.Sampler(func(b *builder, logits, tau *G.Node) *G.Node {
 			return b.Soft(logits, tau, ops.WithHard())
 		}).Frequencies),
@@ -339,7 +352,9 @@ var gumbelSoftmax = optest.Row{
 		obeys("logits of 255", optest.LogitsOf255),
 		obeys("no rare NaN", optest.NoRareNaN),
 		obeys("many classes at a low temperature", optest.ManyClassesAtLowTemperature),
-	},
+	}, finiteGradients(func(b *builder, logits, tau *G.Node, e ops.Estimator) *G.Node {
+		return b.Soft(logits, tau, ops.WithEstimator(e))
+	})...),
 	Golden: optest.GoldenGumbelSoftmax,
 }
 
@@ -400,9 +415,11 @@ var relaxedBernoulli = optest.Row{
 		rejects(givenRelaxed, data{"noise": with(2, nan)}, `noise\[0,2\] is NaN`, "noise", 2),
 	},
 	Evals: []eval{evaluates("soft", relaxed(ops.WithDeterministicEval()), optest.Sigmoid)},
-	Laws: []law{
+	Laws: append([]law{
 		obeys("frequencies", func(t *testing.T) { optest.BernoulliFrequencies(t) }),
-	},
+	}, finiteGradients(func(b *builder, logits, tau *G.Node, e ops.Estimator) *G.Node {
+		return b.Relaxed(logits, tau, ops.WithEstimator(e))
+	})...),
 	NoGolden: "PyTorch's log density has another form; package ops checks worked numbers",
 }
 

@@ -331,6 +331,57 @@ func NoRareNaN(t *testing.T) {
 	}
 }
 
+// FiniteGradients tests that every element of the gradient to the logits is finite at
+// extreme logits and temperatures, and exactly 0 where a class is masked. With -long it
+// computes the gradients of 10⁸ samples of five classes.
+func (sample Sampler) FiniteGradients(t *testing.T) {
+	for _, dt := range dtypes {
+		for _, classes := range []int{1, 2, 5, 17, 1000, 1 << 16} {
+			for _, tau := range []float64{0.01, 0.1, 1, 100} {
+				rows, runs := max(4000/classes, 2), 1
+				if *long && classes == 5 {
+					rows, runs = 100_000, 125
+				}
+				sample.finiteGradients(t, dt, rows, classes, runs, tau)
+			}
+		}
+	}
+}
+
+func (sample Sampler) finiteGradients(t *testing.T, dt tensor.Dtype, rows, classes, runs int, tau float64) {
+	t.Helper()
+	b := lawBuilder(dt, 4, rows, classes)
+	r := rand.New(rand.NewPCG(5, 5))
+	data, up := make([]float64, rows*classes), make([]float64, rows*classes)
+	for i := range data {
+		data[i], up[i] = r.NormFloat64(), r.NormFloat64()
+		switch first := i%classes == 0; r.IntN(10) {
+		case 0:
+			data[i] = 1e4
+		case 1:
+			data[i] = -1e4
+		case 2:
+			if !first { // one class of each distribution has to stay
+				data[i] = math.Inf(-1)
+			}
+		}
+	}
+	logits := b.logits(data)
+	y := sample(b, logits, b.tau(tau))
+	grads, err := G.Backpropagate(G.Nodes{y}, G.Nodes{b.Input("upstream", b.Shape, up)}, G.Nodes{logits})
+	if err != nil {
+		t.Fatal(err)
+	}
+	draw := drawing(t, b, grads[0])
+	for run := range runs {
+		for i, g := range draw()[0] {
+			if !(math.Abs(g) < math.Inf(1)) || g != 0 && math.IsInf(data[i], -1) {
+				t.Fatalf("%v, %d classes, tau %v, run %d: the gradient to logit %v is %v", dt, classes, tau, run, data[i], g)
+			}
+		}
+	}
+}
+
 // ManyClassesAtLowTemperature tests what pyro-ppl/pyro#3304 reports: underflow with many
 // classes at a temperature below 0.3.
 func ManyClassesAtLowTemperature(t *testing.T) {
