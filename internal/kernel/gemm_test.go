@@ -239,7 +239,8 @@ func doubled(m Matrix[float32], f func(float64) float64) Matrix[float64] {
 	return d
 }
 
-// Products of every size from 1 to 70 per side.
+// Products of every size from 1 to 70 per side, and of every combination of sizes with
+// -exhaustive.
 func TestProductSizes(t *testing.T) {
 	if raceDetector {
 		t.Skip("slow under the race detector; TestProductSplit starts the goroutines")
@@ -253,7 +254,10 @@ func TestProductSizes(t *testing.T) {
 func testProductSizes[T Float](t *testing.T) {
 	const most = 70
 	step := 29 // of the sizes in one dimension, given any in the two others
-	if level == levelGo || testing.Short() {
+	switch {
+	case *exhaustive:
+		step = 1
+	case level == levelGo || testing.Short():
 		step = 101
 	}
 	c := make([]T, most*(most+2))

@@ -10,7 +10,7 @@ import (
 	"github.com/gumbel-go/gumbel/internal/philox"
 )
 
-var exhaustive = flag.Bool("exhaustive", false, "check the noise of all 2^32 words, which takes minutes")
+var exhaustive = flag.Bool("exhaustive", false, "check the noise of all 2^32 words, and products of all sizes up to 70, which takes minutes")
 
 // reference computes the definition of the noise with package math.
 func reference(b uint32) float64 {
