@@ -17,7 +17,7 @@ import (
 func TestOps(t *testing.T) {
 	optest.Run(t, "ops", []optest.Row{
 		gumbel, gumbelLike, gumbelSoftmax, relaxedBernoulli, categorical, straightThrough, bceWithLogits, categoricalKL, categoricalEntropy,
-		categoricalLogProb, stopGradient,
+		categoricalLogProb, perplexity, stopGradient,
 	})
 }
 
@@ -728,6 +728,103 @@ var categoricalLogProb = optest.Row{
 		},
 	},
 	NoGolden: "its values are those of the formula",
+}
+
+// Perplexity
+
+func perplexityOf(logits string) func(b *builder) *G.Node {
+	return func(b *builder) *G.Node {
+		return G.Must(ops.Perplexity(b.In(logits), optest.Options[ops.DistributionOption](b)...))
+	}
+}
+
+// perplexityOfBlocks is the perplexity of blocks of four classes.
+func perplexityOfBlocks(b *builder) *G.Node {
+	return G.Must(ops.Perplexity(b.In("logits"), ops.WithClasses(4)))
+}
+
+var perplexity = optest.Row{
+	Op:    ops.Perplexity,
+	Nodes: []node{{Name: "perplexity", Build: perplexityOf("logits")}},
+	Gradients: []gradient{
+		{Name: "perplexity", Cost: weighed(perplexityOf("logits"))},
+		{Name: "squared", Cost: squared(perplexityOf("logits"))},
+		{Name: "masked", Cost: weighed(perplexityOf("masked"))},
+		{Name: "beside a mean entropy", Cost: func(b *builder) *G.Node {
+			return plus(b.Weigh(perplexityOf("logits")(b)), b.Weigh(entropy("logits")(b)))
+		}},
+	},
+	Masks: []node{{Name: "perplexity", Build: perplexityOf("masked")}},
+	BuildErrors: []buildError{
+		fails("nil", func(b *builder) (*G.Node, error) { return ops.Perplexity(nil) }, "logits is nil"),
+		fails("integers", func(b *builder) (*G.Node, error) { return ops.Perplexity(array(b, tensor.Int, 2, 6)) }, "dtype int"),
+		fails("a scalar", func(b *builder) (*G.Node, error) { return ops.Perplexity(b.In("tau")) }, "a scalar has no axis"),
+		fails("axis 2", func(b *builder) (*G.Node, error) {
+			return ops.Perplexity(b.In("logits"), ops.WithAxis(2))
+		}, "axis 2 is out of range"),
+		fails("5 classes", func(b *builder) (*G.Node, error) {
+			return ops.Perplexity(b.In("logits"), ops.WithClasses(5))
+		}, "5 classes do not divide the last axis"),
+		fails("no class", func(b *builder) (*G.Node, error) {
+			return ops.Perplexity(array(b, tensor.Float64, 2, 0))
+		}, "at least one class"),
+		fails("no distribution", func(b *builder) (*G.Node, error) {
+			return ops.Perplexity(array(b, tensor.Float64, 0, 2))
+		}, `logits has shape \(0, 2\), want at least one distribution: the mean of none is undefined`),
+		fails("no distribution in two blocks", func(b *builder) (*G.Node, error) {
+			return ops.Perplexity(array(b, tensor.Float64, 3, 0, 4), ops.WithClasses(2))
+		}, "at least one distribution"),
+	},
+	RunErrors: []runError{
+		rejects(perplexityOf("logits"), data{"logits": with(1, nan)}, `logits\[0,1\] is NaN`, "logits", 1),
+		rejects(perplexityOf("logits"), data{"logits": with(4, inf)}, `logits\[1,1\] is \+Inf`, "logits", 4),
+		rejects(perplexityOf("logits"), data{"logits": {1, 2, 3, -inf, -inf, -inf}}, `logits\[1,:\] are all -Inf`, "logits", 3),
+		rejects(func(b *builder) *G.Node {
+			return G.Must(ops.Perplexity(b.In("logits"), ops.WithClasses(1)))
+		}, data{"logits": with(5, -inf)}, `logits\[1,2:3\] are all -Inf`, "logits", 5),
+	},
+	Values: []value{
+		{
+			Build: perplexityOf("logits"), Shape: tensor.Shape{2, 4}, Want: []float64{3.59502242484},
+			Data: data{"logits": {0.5, -1, 2, 0, 1, 0.3, -0.2, 0.4}},
+			Gradients: data{"logits": {
+				0.0486075304811, 0.0656018537161, -0.242482380812, 0.128272996615,
+				-0.20667108717, 0.225127576219, -0.145454287501, 0.126997798452,
+			}},
+		},
+		{ // each block is its own mean
+			Build: perplexityOfBlocks, Shape: tensor.Shape{8}, Want: []float64{2.40675935167, 3.65263200015},
+			Data: data{"logits": {0.5, -1, 2, 0, 1, 0.3, -0.2, 0.4}},
+			Gradients: data{"logits": {
+				0.367636194293, 0.209662832264, -0.915928331213, 0.338629304655,
+				-0.688757528526, 0.199051778125, 0.355145854379, 0.134559896021,
+			}},
+		},
+		{ // two blocks, of two distributions each
+			Build: perplexityOfBlocks, Shape: tensor.Shape{2, 8}, Want: []float64{3.59502242484, 4},
+			Data: data{"logits": {0.5, -1, 2, 0, 5, 5, 5, 5, 1, 0.3, -0.2, 0.4, -3, -3, -3, -3}},
+			Gradients: data{"logits": {
+				0.0486075304811, 0.0656018537161, -0.242482380812, 0.128272996615, 0, 0, 0, 0,
+				-0.20667108717, 0.225127576219, -0.145454287501, 0.126997798452, 0, 0, 0, 0,
+			}},
+		},
+		{ // one class is masked in both distributions, another one in the second
+			Build: perplexityOf("logits"), Shape: tensor.Shape{2, 4}, Want: []float64{2.91695234611},
+			Data:      data{"logits": {0.5, -inf, 2, 0, 1, -inf, -inf, 0.4}},
+			Gradients: data{"logits": {-0.030660202845, 0, -0.0348561910805, 0.0655163939255, -0.193163684584, 0, 0, 0.193163684584}},
+		},
+		{ // the distributions are certain of different classes
+			Build: perplexityOf("logits"), Shape: tensor.Shape{2, 3}, Want: []float64{2},
+			Data:      data{"logits": {1e4, -1e4, -inf, -1e4, 1e4, -inf}},
+			Gradients: data{"logits": {0, 0, 0, 0, 0, 0}},
+		},
+		{ // they are certain of the same class
+			Build: perplexityOf("logits"), Shape: tensor.Shape{2, 3}, Want: []float64{1},
+			Data:      data{"logits": {1e4, -1e4, 0, 1e4, -1e4, -inf}},
+			Gradients: data{"logits": {0, 0, 0, 0, 0, 0}},
+		},
+	},
+	Golden: optest.GoldenPerplexity,
 }
 
 // StopGradient

@@ -386,6 +386,22 @@ func ExampleStopGradient() {
 	// 14 [1 2 3]
 }
 
+// The diversity loss of wav2vec 2.0 for N codebooks of k codes is (N·k − Σ PP)/(N·k). It
+// is 0 if the batch uses all codes of every codebook equally. Here the first codebook's
+// logits are certain of two of three codes, and those of the second one are uniform.
+func ExamplePerplexity() {
+	g := G.NewGraph()
+	logits := matrix(g, "logits", 2, 6,
+		9, -9, -9, 0, 0, 0,
+		-9, 9, -9, 0, 0, 0)
+	perplexity := must(ops.Perplexity(logits, ops.WithClasses(3)))
+	diversity := must(G.Sub(G.NewConstant(1.0), must(G.Div(must(G.Sum(perplexity)), G.NewConstant(6.0)))))
+	run(g)
+	fmt.Printf("%.3f, diversity loss %.3f\n", perplexity.Value().Data(), diversity.Value().Data())
+	// Output:
+	// [2.000 3.000], diversity loss 0.167
+}
+
 // A source's state outlives its process: the draws go on where they stopped.
 func ExampleNewSource() {
 	build := func(src *ops.Source) (*G.Node, G.VM) {

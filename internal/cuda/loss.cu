@@ -158,6 +158,139 @@ struct GradEntropy : Entropy<T> {
 VALUE_KERNELS(entropy, Entropy)
 GRADIENT_KERNELS(grad_entropy, GradEntropy)
 
+// Perplexity of mean distributions: distribution number r is in block r mod blocks
+
+// perplexity_of is at least 1 and at most the number of classes, as the exact one is.
+__device__ inline double perplexity_of(double entropy, Int classes) {
+  return fmin(fmax(exp(entropy), 1.0), static_cast<double>(classes));
+}
+
+// PerplexityAlone is that of a distribution which is the mean, because its block has no
+// other.
+template <typename T>
+struct PerplexityAlone : Entropy<T> {
+  const Int classes;
+
+  __device__ PerplexityAlone(const Team& team, const Sizes& s, const T* logits, const T* p, int* status)
+      : Entropy<T>(team, s, logits, p, status), classes(s.classes) {}
+
+  __device__ double value(const Team& team) const { return perplexity_of(Entropy<T>::value(team), classes); }
+};
+
+template <typename T>
+struct GradPerplexityAlone : GradEntropy<T> {
+  using GradEntropy<T>::GradEntropy;
+
+  __device__ double gradient(int k, double grad) const {
+    return GradEntropy<T>::gradient(k, grad * exp(this->entropy));
+  }
+};
+
+VALUE_KERNELS(perplexity_alone, PerplexityAlone)
+GRADIENT_KERNELS(grad_perplexity_alone, GradPerplexityAlone)
+
+// sum_softmax sets sums to those of the probabilities of each part of each block. A team
+// takes the distributions of a part one after another, so that no two threads add to one
+// sum, and the order of the terms is fixed.
+template <typename T>
+__device__ void sum_softmax(double* sums, const T* logits, const Sizes& s, Int blocks, Int each, Int parts, int* status) {
+  const Int number = Team::number(s), part = number / blocks;
+  const Int first = part < parts ? part * each * blocks + number % blocks : s.rows;
+  double* const sum = sums + number * s.classes + threadIdx.x % s.width;
+#pragma unroll 1
+  for (Int i = 0; i < each; i++) {
+    const Team team(s, first + i * blocks);
+    const LogSoftmax<T> p(team, s, logits, 0);
+    if (p.bad) *status = 1;
+#pragma unroll 1
+    for (int k = 0; k < team.count; k++) sum[k * s.width] = (i == 0 ? 0 : sum[k * s.width]) + exp(p(k));
+  }
+}
+
+// perplexity sets out to the perplexity of each block, given the sums of its parts. If
+// out is null, it replaces the sums of the first part by the gradient to the mean
+// probabilities, without the constant that the gradient to the logits cancels. A thread
+// adds every so many parts of every width-th class.
+template <typename T>
+__device__ void perplexity(T* out, double* sums, const T* grad, Int classes, Int batch, Int parts, Int width, int* status) {
+  DYNAMIC_SHARED(bytes);
+  double* const shares = reinterpret_cast<double*>(bytes);
+  const Int block = blockIdx.x, blocks = gridDim.x, column = threadIdx.x % width;
+  const bool leader = threadIdx.x < width;
+  double* const mean = sums + block * classes;
+  double entropy = 0;
+  for (Int first = 0; first < classes; first += width) {
+    const Int c = first + column;
+    double share = 0;
+    if (c < classes) {
+      for (Int part = threadIdx.x / width; part < parts; part += blockDim.x / width) {
+        share += sums[(part * blocks + block) * classes + c];
+      }
+    }
+    shares[threadIdx.x] = share;
+    __syncthreads();
+    for (int half = blockDim.x / 2; half >= width; half /= 2) {
+      if (threadIdx.x < half) shares[threadIdx.x] += shares[threadIdx.x + half];
+      __syncthreads();
+    }
+    if (leader && c < classes) {
+      const double p = shares[column] / batch;
+      mean[c] = p;
+      if (p != 0) entropy -= p * log(p);
+    }
+    __syncthreads();  // the next classes are written to shares
+  }
+  entropy = across_block(Total<double>{entropy}).sum;
+  const double value = perplexity_of(entropy, classes);
+  if (out != nullptr) {
+    if (threadIdx.x == 0) out[block] = static_cast<T>(value);
+    return;
+  }
+  const double g = grad[block];
+  if (!isfinite(g)) *status = 1;
+  for (Int c = threadIdx.x; leader && c < classes; c += width) {
+    mean[c] = mean[c] == 0 ? 0 : -g / batch * value * (log(mean[c]) + entropy);
+  }
+}
+
+// grad_perplexity sets out to the gradient to the logits, given that to the mean
+// probabilities, which is finite even where these are 0.
+template <typename T>
+__device__ void grad_perplexity(T* out, const T* logits, const double* grad, const Sizes& s, Int blocks, int* status) {
+  const Team team(s);
+  const LogSoftmax<T> p(team, s, logits, 0);
+  if (p.bad) *status = 1;
+  const double* const g = grad + team.row % blocks * s.classes + threadIdx.x % s.width;
+  double mean = 0;
+#pragma unroll 1
+  for (int k = 0; k < team.count; k++) mean += exp(p(k)) * g[k * s.width];
+  mean = team.sum(mean);
+#pragma unroll 1
+  for (int k = 0; k < team.count; k++) {
+    out[team.first + k * team.step] = static_cast<T>(exp(p(k)) * (g[k * s.width] - mean));
+  }
+}
+
+#define PERPLEXITY_KERNELS(T, name)                                                                                \
+  extern "C" __global__ void __launch_bounds__(kMaxTeam)                                                           \
+      sum_softmax_##name(double* sums, const T* logits, Int rows, Int classes, Int inner, Int width, Int slots,    \
+                         Int blocks, Int each, Int parts, int* status) {                                           \
+    sum_softmax(sums, logits, {rows, classes, inner, width, slots}, blocks, each, parts, status);                  \
+  }                                                                                                                \
+  extern "C" __global__ void __launch_bounds__(kMaxTeam)                                                           \
+      perplexity_##name(T* out, double* sums, const T* grad, Int classes, Int batch, Int parts, Int width,         \
+                        int* status) {                                                                             \
+    perplexity(out, sums, grad, classes, batch, parts, width, status);                                             \
+  }                                                                                                                \
+  extern "C" __global__ void __launch_bounds__(kMaxTeam)                                                           \
+      grad_perplexity_##name(T* out, const T* logits, const double* grad, Int rows, Int classes, Int inner,        \
+                             Int width, Int slots, Int blocks, int* status) {                                      \
+    grad_perplexity(out, logits, grad, {rows, classes, inner, width, slots}, blocks, status);                      \
+  }
+
+PERPLEXITY_KERNELS(float, f32)
+PERPLEXITY_KERNELS(double, f64)
+
 // Log-probability
 
 // LogProb is the log-probability of a value under softmax(logits).

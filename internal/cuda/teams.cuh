@@ -46,15 +46,23 @@ struct Team {
   bool active;  // the team has a distribution
   bool leader;  // and this is its first thread
 
-  explicit __device__ Team(const Sizes& s) : width(static_cast<int>(s.width)) {
-    const int thread = threadIdx.x, member = thread % width, classes = static_cast<int>(s.classes);
-    row = static_cast<Int>(blockIdx.x) * (blockDim.x / width) + thread / width;
+  explicit __device__ Team(const Sizes& s) : Team(s, number(s)) {}
+
+  // All teams of a block work on a distribution at the same time, or on none.
+  __device__ Team(const Sizes& s, Int row_) : row(row_), width(static_cast<int>(s.width)) {
+    const int member = threadIdx.x % width, classes = static_cast<int>(s.classes);
     active = row < s.rows;
     leader = active && member == 0;
     const Int outer = row / s.inner;
     first = (outer * s.classes + member) * s.inner + (row - outer * s.inner);
     step = width * s.inner;
     count = active && member < classes ? (classes - member - 1) / width + 1 : 0;
+  }
+
+  // number returns that of the thread's team among all teams.
+  static __device__ Int number(const Sizes& s) {
+    const int width = static_cast<int>(s.width);
+    return static_cast<Int>(blockIdx.x) * (blockDim.x / width) + threadIdx.x / width;
   }
 
   // sum and maximum return to the whole team what they make of its threads' numbers.

@@ -55,6 +55,20 @@ func addSlope[T Float](sum, noise, shift []T, s *sideScalars[T]) {
 	}
 }
 
+// addTo is addToGo at the level in use.
+func addTo[T Float](x []T, sums []float64) {
+	switch {
+	case level == levelGo:
+		addToGo(x, sums)
+	case unsafe.Sizeof(T(0)) == 8:
+		addTo64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(x))), len(x), unsafe.SliceData(sums))
+	case level == levelAVX512:
+		addTo32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(x))), len(x), unsafe.SliceData(sums))
+	default:
+		addTo32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(x))), len(x), unsafe.SliceData(sums))
+	}
+}
+
 // bce is bceGo at the level in use.
 func bce[T Float](dst, logits, targets []T) (bad bool) {
 	logits = logits[:len(dst)]
@@ -308,6 +322,33 @@ func addSlope32AVX512(sum, noise, shift *float32, n int, s *sideScalars[float32]
 //
 //go:noescape
 func addSlope32AVX2(sum, noise, shift *float32, n int, s *sideScalars[float32])
+
+// addTo64AVX2 computes on AVX2
+//
+//	for i, v := range x {
+//		sums[i] += float64(v)
+//	}
+//
+//go:noescape
+func addTo64AVX2(x *float64, n int, sums *float64)
+
+// addTo32AVX512 computes on AVX512
+//
+//	for i, v := range x {
+//		sums[i] += float64(v)
+//	}
+//
+//go:noescape
+func addTo32AVX512(x *float32, n int, sums *float64)
+
+// addTo32AVX2 computes on AVX2
+//
+//	for i, v := range x {
+//		sums[i] += float64(v)
+//	}
+//
+//go:noescape
+func addTo32AVX2(x *float32, n int, sums *float64)
 
 // bce64AVX2 computes on AVX2
 //

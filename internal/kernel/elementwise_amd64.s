@@ -1747,6 +1747,130 @@ DATA word0000007f<>+56(SB)/4, $0x0000007f
 DATA word0000007f<>+60(SB)/4, $0x0000007f
 GLOBL word0000007f<>(SB), RODATA|NOPTR, $64
 
+// func addTo64AVX2(x *float64, n int, sums *float64)
+// Requires: AVX
+TEXT ·addTo64AVX2(SB), NOSPLIT, $0-24
+	MOVQ x+0(FP), AX
+	MOVQ n+8(FP), CX
+	MOVQ sums+16(FP), DX
+
+whole:
+	CMPQ    CX, $0x00000004
+	JB      rest
+	VMOVUPS (AX), Y0
+	VADDPD  (DX), Y0, Y0
+	VMOVUPD Y0, (DX)
+	ADDQ    $0x00000020, DX
+	ADDQ    $0x00000020, AX
+	SUBQ    $0x00000004, CX
+	JMP     whole
+
+rest:
+	TESTQ      CX, CX
+	JZ         done
+	LEAQ       firstLanes<>+0(SB), BX
+	NEGQ       CX
+	VMOVUPS    32(BX)(CX*8), Y0
+	VMASKMOVPS (AX), Y0, Y0
+	VADDPD     (DX), Y0, Y0
+	VMOVUPD    Y0, (DX)
+	ADDQ       $0x00000020, DX
+
+done:
+	VZEROUPPER
+	RET
+
+// func addTo32AVX512(x *float32, n int, sums *float64)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·addTo32AVX512(SB), NOSPLIT, $0-24
+	MOVQ x+0(FP), AX
+	MOVQ n+8(FP), CX
+	MOVQ sums+16(FP), DX
+
+whole:
+	CMPQ          CX, $0x00000010
+	JB            rest
+	VMOVUPS       (AX), Z0
+	VEXTRACTF32X8 $0x01, Z0, Y1
+	VCVTPS2PD     Y0, Z0
+	VCVTPS2PD     Y1, Z1
+	VADDPD        (DX), Z0, Z0
+	VMOVUPD       Z0, (DX)
+	ADDQ          $0x00000040, DX
+	VADDPD        (DX), Z1, Z1
+	VMOVUPD       Z1, (DX)
+	ADDQ          $0x00000040, DX
+	ADDQ          $0x00000040, AX
+	SUBQ          $0x00000010, CX
+	JMP           whole
+
+rest:
+	TESTQ         CX, CX
+	JZ            done
+	MOVQ          $0x0000000000000001, BX
+	SHLQ          CL, BX
+	DECQ          BX
+	KMOVW         BX, K1
+	VMOVUPS.Z     (AX), K1, Z0
+	VEXTRACTF32X8 $0x01, Z0, Y1
+	VCVTPS2PD     Y0, Z0
+	VCVTPS2PD     Y1, Z1
+	VADDPD        (DX), Z0, Z0
+	VMOVUPD       Z0, (DX)
+	ADDQ          $0x00000040, DX
+	VADDPD        (DX), Z1, Z1
+	VMOVUPD       Z1, (DX)
+	ADDQ          $0x00000040, DX
+
+done:
+	VZEROUPPER
+	RET
+
+// func addTo32AVX2(x *float32, n int, sums *float64)
+// Requires: AVX
+TEXT ·addTo32AVX2(SB), NOSPLIT, $0-24
+	MOVQ x+0(FP), AX
+	MOVQ n+8(FP), CX
+	MOVQ sums+16(FP), DX
+
+whole:
+	CMPQ         CX, $0x00000008
+	JB           rest
+	VMOVUPS      (AX), Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VCVTPS2PD    X0, Y0
+	VCVTPS2PD    X1, Y1
+	VADDPD       (DX), Y0, Y0
+	VMOVUPD      Y0, (DX)
+	ADDQ         $0x00000020, DX
+	VADDPD       (DX), Y1, Y1
+	VMOVUPD      Y1, (DX)
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000020, AX
+	SUBQ         $0x00000008, CX
+	JMP          whole
+
+rest:
+	TESTQ        CX, CX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), BX
+	NEGQ         CX
+	VMOVUPS      32(BX)(CX*4), Y0
+	VMASKMOVPS   (AX), Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VCVTPS2PD    X0, Y0
+	VCVTPS2PD    X1, Y1
+	VADDPD       (DX), Y0, Y0
+	VMOVUPD      Y0, (DX)
+	ADDQ         $0x00000020, DX
+	VADDPD       (DX), Y1, Y1
+	VMOVUPD      Y1, (DX)
+	ADDQ         $0x00000020, DX
+
+done:
+	VZEROUPPER
+	RET
+
 // func bce64AVX2(dst *float64, logits *float64, targets *float64, n int) (bad uint32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·bce64AVX2(SB), NOSPLIT, $0-36

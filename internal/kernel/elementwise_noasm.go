@@ -16,6 +16,10 @@ func addSlope[T Float](sum, noise, shift []T, s *sideScalars[T]) {
 	addSlopeGo(sum, noise, shift, s)
 }
 
+func addTo[T Float](x []T, sums []float64) {
+	addToGo(x, sums)
+}
+
 func bce[T Float](dst, logits, targets []T) (bad bool) {
 	return bceGo(dst, logits, targets)
 }

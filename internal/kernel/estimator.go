@@ -46,8 +46,13 @@ const (
 
 // estimate sets dst to the gradient of an estimator.
 func (c Choice[T]) estimate(dst, grad []T, e estimator[T]) {
+	c.estimateRows(dst, func(t *tile[T]) []T { return t.read(bufferGrad, grad) }, e)
+}
+
+// estimateRows is estimate with a function that returns the gradient's rows of a tile.
+func (c Choice[T]) estimateRows(dst []T, grad func(t *tile[T]) []T, e estimator[T]) {
 	_ = eachTile(c.Dims, costOf[T](costNoise), func(t *tile[T], _ int) error {
-		in := c.inputs(t, grad)
+		in := c.inputs(t, grad(t))
 		out := t.target(bufferOut, dst)
 		if isFloat32[T]() && c.Classes <= shortRow && hasVector[T](c.Tau) {
 			estimateShortRows(any(out).([]float32), any(in).(estimatorInputs[float32]), c.Classes, e.columns)
@@ -91,9 +96,10 @@ type estimatorInputs[T Float] struct {
 	notFinite            []int // the rows that receive a gradient that is not finite
 }
 
-// inputs reads a tile. It replaces gradients that are not finite by 0.
+// inputs reads a tile, given the gradient's rows. It replaces gradients that are not
+// finite by 0.
 func (c Choice[T]) inputs(t *tile[T], grad []T) estimatorInputs[T] {
-	in := estimatorInputs[T]{logits: t.read(bufferLogits, c.Logits), grad: t.read(bufferGrad, grad), chosen: t.perRow(c.Chosen)}
+	in := estimatorInputs[T]{logits: t.read(bufferLogits, c.Logits), grad: grad, chosen: t.perRow(c.Chosen)}
 	if isFinite(dot(in.grad, in.grad, in.grad)) {
 		return in
 	}
@@ -244,9 +250,11 @@ func (c *columns) gradSoft(classes int, tau float64) {
 }
 
 // GradSoftmax is straight-through softmax, whose gradient is that of ⟨g, softmax(l/τ)⟩.
-func (c Choice[T]) GradSoftmax(dst, grad []T) {
+func (c Choice[T]) GradSoftmax(dst, grad []T) { c.estimate(dst, grad, c.gradSoftmax()) }
+
+func (c Choice[T]) gradSoftmax() estimator[T] {
 	at := newTemperature[T](c.Tau)
-	c.estimate(dst, grad, estimator[T]{
+	return estimator[T]{
 		row: func(t *tile[T], dst, logits, grad []T, _ int) {
 			soft := t.row(bufferSoft)
 			u := t.softmax(soft, logits, grad, logits[t.greatest(logits)], at)
@@ -256,7 +264,7 @@ func (c Choice[T]) GradSoftmax(dst, grad []T) {
 			w.softmax(&w.soft, classes, c.Tau)
 			w.gradSoft(classes, c.Tau)
 		},
-	})
+	}
 }
 
 // GradSoftmaxTau returns the gradient of straight-through softmax to tau.

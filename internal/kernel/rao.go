@@ -13,7 +13,7 @@ import "math"
 func (c Choice[T]) GradRao(dst, grad []T, noise Stream, samples int) {
 	// More goroutines are worth it the more samples there are.
 	_ = eachTile(c.Dims, costOf[T](costNoise)*samples, func(t *tile[T], _ int) error {
-		in := c.inputs(t, grad)
+		in := c.inputs(t, t.read(bufferGrad, grad))
 		out := t.target(bufferOut, dst)
 		clear(out)
 		if isFloat32[T]() && c.Classes <= shortRow && hasVector[T](c.Tau) {

@@ -64,16 +64,22 @@ func CeilDiv(a, b int) int { return (a + b - 1) / b }
 // eachTile calls f with every tile and its number. An element costs as many nanoseconds
 // as cost says. It returns the error of the first tile that has one.
 func eachTile[T Float](d Dims, cost int, f func(t *tile[T], number int) error) error {
+	return eachRun(d, 1, cost, f)
+}
+
+// eachRun is eachTile for runs of so many neighbouring tiles. One goroutine goes through the
+// tiles of a run, in order.
+func eachRun[T Float](d Dims, size, cost int, f func(t *tile[T], number int) error) error {
 	if d.Size() == 0 {
 		return nil
 	}
 	width, perRow, count := d.tiles()
 	var first firstError
-	split(count, width*d.Classes, cost, func(lo, hi int) {
+	split(CeilDiv(count, size), size*width*d.Classes, cost, func(lo, hi int) {
 		pool := bufferPool[T]()
 		t := tile[T]{Dims: d, buffers: pool.Get().(*[maxArrays][]T)}
 		defer pool.Put(t.buffers)
-		for n := lo; n < hi; n++ {
+		for n := lo * size; n < min(hi*size, count); n++ {
 			if d.Inner == 1 {
 				t.outer, t.inner = n*width, 0
 				t.rows = min(width, d.Outer-t.outer)

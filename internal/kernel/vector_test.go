@@ -121,6 +121,20 @@ func (c *vectorCheck[T]) elementwise() {
 			choose(plain, adamGo[T], adam[T])(state[0], c.g, state[1], state[2], &adamScalars[T]{0.9, 0.1, 0.99, 0.01, 1e-8, 1e-3, 5, 50})
 		})
 	}
+	c.equal("addTo", func(plain bool, dst []T) {
+		sums := make([]float64, c.n+addPadding)
+		for i := range sums {
+			sums[i] = 1 + float64(i)/3
+		}
+		padding := slices.Clone(sums[c.n:])
+		choose(plain, addToGo[T], addTo[T])(c.x, sums)
+		for i := range dst {
+			dst[i] = T(sums[i])
+		}
+		if !slices.Equal(sums[c.n:], padding) {
+			c.t.Fatalf("addTo changes elements after the %d", c.n)
+		}
+	})
 	nan, inf := T(math.NaN()), T(math.Inf(1))
 	for _, worse := range []func(logits, targets []T){
 		func(_, _ []T) {},

@@ -79,6 +79,24 @@ func (d Distributions) Reduced() tensor.Shape {
 	return append(shape, d.Shape[d.axis+1:]...)
 }
 
+// Blocks returns how many blocks of classes the last axis has, or 1 if the distributions
+// lie along an axis.
+func (d Distributions) Blocks() int {
+	if d.blocks {
+		return d.Shape[d.axis] / d.Classes
+	}
+	return 1
+}
+
+// PerBlock returns the shape of an array with one element per block: a vector, or a
+// scalar if the distributions lie along an axis.
+func (d Distributions) PerBlock() tensor.Shape {
+	if d.blocks {
+		return tensor.Shape{d.Blocks()}
+	}
+	return tensor.ScalarShape()
+}
+
 // Element returns the coordinates of the element at an index: [3,0].
 func (d Distributions) Element(index int) string { return Coordinates(d.Shape, index) }
 

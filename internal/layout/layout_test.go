@@ -36,6 +36,32 @@ func TestAlong(t *testing.T) {
 	}
 }
 
+func TestBlocks(t *testing.T) {
+	for _, test := range []struct {
+		shape         tensor.Shape
+		axis, classes int
+		blocks        int
+		perBlock      tensor.Shape
+	}{
+		{tensor.Shape{5}, -1, 0, 1, tensor.Shape{}},
+		{tensor.Shape{2, 3, 4}, 1, 0, 1, tensor.Shape{}},
+		{tensor.Shape{12}, -1, 4, 3, tensor.Shape{3}},
+		{tensor.Shape{2, 3, 12}, -1, 4, 3, tensor.Shape{3}},
+		{tensor.Shape{2, 4}, -1, 4, 1, tensor.Shape{1}},
+		{tensor.Shape{2, 0}, -1, 4, 0, tensor.Shape{0}},
+		{tensor.Shape{0, 8}, -1, 4, 2, tensor.Shape{2}},
+	} {
+		d, err := Along(test.shape, test.axis, test.classes)
+		if err != nil {
+			t.Errorf("%v axis %d: %v", test.shape, test.axis, err)
+			continue
+		}
+		if d.Blocks() != test.blocks || !slices.Equal(d.PerBlock(), test.perBlock) {
+			t.Errorf("%v axis %d classes %d: %d blocks, per block %v", test.shape, test.axis, test.classes, d.Blocks(), d.PerBlock())
+		}
+	}
+}
+
 func TestAlongErrors(t *testing.T) {
 	for _, test := range []struct {
 		shape         tensor.Shape

@@ -199,3 +199,99 @@ func (c klGolden) results() (value, dq, dp result) {
 	}
 	return value, dq, dp
 }
+
+type perplexityGolden struct {
+	Name             string
+	Shape            tensor.Shape
+	Axis             int
+	Groups           *int
+	Logits, Upstream floats
+	Value, DLogits   floats
+}
+
+// GoldenPerplexity returns the cases of Perplexity.
+func GoldenPerplexity(t *testing.T) (all []GoldenCase) {
+	for i, c := range readGolden[perplexityGolden](t, "perplexity.json") {
+		ds, groups, shape, opt := distributions(c.Shape, c.Axis), 1, tensor.Shape{}, ops.WithAxis(c.Axis)
+		if c.Groups != nil {
+			groups, shape = *c.Groups, tensor.Shape{*c.Groups}
+			classes := c.Shape[c.Shape.Dims()-1] / groups
+			ds, opt = Layout{Shape: c.Shape, Classes: classes}.Distributions(), ops.WithClasses(classes)
+		}
+		value, dlogits := c.results(ds, groups)
+		all = append(all, GoldenCase{
+			name:     fmt.Sprintf("%d, %s, %v axis %d", i, c.Name, c.Shape, c.Axis),
+			leaves:   []leaf{{"logits", c.Shape, c.Logits, dlogits}},
+			op:       func(in G.Nodes) (*G.Node, error) { return ops.Perplexity(in[0], opt) },
+			shape:    shape,
+			upstream: c.Upstream,
+			value:    value,
+		})
+	}
+	return all
+}
+
+// results returns what is wanted and its sizes, from PP = exp(−Σᵢ p̄ᵢ log p̄ᵢ), where p̄ is
+// the mean of B distributions, and dPP/dlᵢ = −(PP/B) pᵢ (hᵢ − Σⱼ pⱼ hⱼ) with
+// hᵢ = log p̄ᵢ − Σⱼ p̄ⱼ log p̄ⱼ. A probability is held to the same accuracy as a soft
+// sample, and a mean to the mean of theirs.
+func (c perplexityGolden) results(ds [][]int, groups int) (value, dlogits result) {
+	value, dlogits = result{want: c.Value}, result{want: c.DLogits}
+	logs, p := logSoftmax(c.Logits, 1, ds)
+	dlogits.size = make(floats, len(p))
+	batch := float64(len(ds) / groups)
+	for g := range groups {
+		m := newMeanSizes(len(ds[0]))
+		for r := g; r < len(ds); r += groups {
+			for k, i := range ds[r] {
+				m.p[k] += p[i] / batch
+				m.size[k] += p[i] * (8 + math.Abs(logs[i])) / batch
+			}
+		}
+		pp, size := m.perplexity()
+		value.size = append(value.size, size)
+		u := math.Abs(c.Upstream[g]) / batch
+		for r := g; r < len(ds); r += groups {
+			mean, meanSize := 0.0, 0.0
+			for k, i := range ds[r] {
+				mean += p[i] * m.h[k]
+				meanSize += p[i] * ((8+math.Abs(logs[i]))*math.Abs(m.h[k]) + m.hSize[k])
+			}
+			for k, i := range ds[r] {
+				centred := math.Abs(m.h[k] - mean)
+				dlogits.size[i] = u * p[i] * (pp*((8+math.Abs(logs[i]))*centred+m.hSize[k]+meanSize+math.Abs(mean)) + size*centred)
+			}
+		}
+	}
+	return value, dlogits
+}
+
+// meanSizes are a mean distribution, h of perplexityGolden.results, and their sizes.
+type meanSizes struct{ p, h, size, hSize floats }
+
+func newMeanSizes(classes int) meanSizes {
+	return meanSizes{make(floats, classes), make(floats, classes), make(floats, classes), make(floats, classes)}
+}
+
+// perplexity returns the perplexity and its size, and sets h and its size.
+func (m meanSizes) perplexity() (pp, size float64) {
+	entropy, error := 0.0, 0.0
+	for _, p := range m.p {
+		if p != 0 {
+			entropy -= p * math.Log(p)
+		}
+	}
+	for k, p := range m.p {
+		if p != 0 {
+			m.h[k] = math.Log(p) + entropy
+			error += math.Abs(m.h[k]) * m.size[k]
+		}
+	}
+	for k, p := range m.p {
+		if p != 0 {
+			m.hSize[k] = m.size[k]/p + error + math.Abs(m.h[k]) + entropy
+		}
+	}
+	pp = math.Exp(entropy)
+	return pp, pp * (error + entropy + 2)
+}

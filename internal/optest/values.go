@@ -11,10 +11,11 @@ import (
 	"github.com/gumbel-go/gumbel/ops"
 )
 
-// A Value is a node of vectors with its value, and the gradients of the sum of its
-// elements, to 12 digits.
+// A Value is a node with its value, and the gradients of the sum of its elements, to 12
+// digits.
 type Value struct {
 	Build     func(b *Builder) *G.Node
+	Shape     tensor.Shape         // of inputs; nil: they are vectors
 	Data      map[string][]float64 // of inputs
 	Want      []float64
 	Gradients map[string][]float64 // to inputs
@@ -27,13 +28,15 @@ func (r Row) testValues(t *testing.T, dt tensor.Dtype) {
 }
 
 func (v Value) test(t *testing.T, dt tensor.Dtype) {
-	b := newBuilder(G.NewGraph(), dt, Layout{}, ops.NewSource(1))
+	b := newBuilder(G.NewGraph(), dt, Layout{Axis: -1}, ops.NewSource(1))
 	for name, data := range v.Data {
-		shape := tensor.Shape{len(data)}
+		if b.Shape = v.Shape; b.Shape == nil {
+			b.Shape = tensor.Shape{len(data)}
+		}
+		shape := b.Shape
 		if name == "tau" {
 			shape = tensor.ScalarShape()
 		}
-		b.Shape = tensor.Shape{len(data)}
 		b.Input(name, shape, data)
 	}
 	y := v.Build(b)

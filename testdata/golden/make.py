@@ -26,6 +26,13 @@ categorical_kl.json
     p is null, p is uniform. PyTorch's value is infinite where a probability of p
     underflows and that of q does not, so p is extreme alone up to 255 only. With a
     masked class the gradients are null: 0 times infinity again.
+perplexity.json
+    value = exp(-sum p log p), p the mean of softmax(logits): prob_perplexity of fairseq's
+    GumbelVectorQuantizer, before its sum over groups, and without the 1e-7 inside its
+    logarithm. With groups the last axis has that many blocks of classes, and there is a
+    value per group; groups is null for one mean over all axes but the classes'. Where a
+    class is masked in the whole batch the gradient is null: PyTorch multiplies 0 by the
+    logarithm of 0.
 
 All is computed in float64. Inputs are float32 numbers (but for the noise of the
 "torch" cases), so float32 code can be held to the same values. Softmax's argument is
@@ -317,6 +324,56 @@ def categorical_kl_cases():
     yield categorical_kl("1000 classes, uniform", normal((1000, 2), 2), None, 0)
 
 
+# Perplexity of a mean distribution.
+
+
+def probabilities(logits, axis, groups):
+    """softmax(logits), as (distributions averaged, groups, classes)."""
+    if groups is None:
+        return logits.movedim(axis, -1).reshape(-1, 1, logits.shape[axis]).softmax(-1)
+    return logits.reshape(-1, groups, logits.shape[-1] // groups).softmax(-1)
+
+
+def perplexity(name, logits, axis, groups=None):
+    l = logits.clone().requires_grad_()
+    mean = probabilities(l, axis, groups).mean(0)
+    value = torch.special.entr(mean).sum(-1).exp()  # entr is -p log p, and 0 for p = 0
+    if groups is None:
+        value = value.squeeze(0)
+    up = upstream(value.shape)
+    (value * up).sum().backward()
+    return {
+        "name": name,
+        "shape": list(logits.shape),
+        "axis": axis,
+        "groups": groups,
+        "logits": text(logits),
+        "upstream": text(up),
+        "value": text(value.detach()),
+        "dlogits": text(l.grad),
+    }
+
+
+def perplexity_cases():
+    for shape, axis in axes():
+        yield perplexity("axes", normal(shape, 2), axis)
+    for shape, groups in [((6,), 2), ((3, 8), 2), ((5, 6), 3), ((2, 3, 8), 4), ((2, 2, 3, 10), 2), ((4, 3), 1), ((2, 3), 3)]:
+        yield perplexity("groups", normal(shape, 2), -1, groups)
+    for size in (88.0, 255.0, 700.0, 1e4, 1e30):
+        for shape, axis in [((6, 4), -1), ((4, 6), 0)]:
+            yield perplexity(f"±{size:g}", signs(shape, size), axis)
+        yield perplexity(f"±{size:g}, groups", signs((6, 8), size), -1, 2)
+    for (shape, axis), keep in itertools.product([((3, 4), 1), ((4, 3), 0), ((2, 3, 4), -1)], (1, 3)):
+        yield perplexity(f"masked, {keep} left", mask(normal(shape), axis, keep), axis)
+    for shape, axis in [((1,), 0), ((3, 1), -1), ((2,), 0), ((5, 2), -1)]:
+        yield perplexity(f"{shape[axis]} classes", normal(shape, 3), axis)
+    yield perplexity("1000 classes", normal((2, 1000), 2), -1)
+    yield perplexity("100 classes, groups", normal((5, 200), 2), -1, 2)
+    yield perplexity("a batch of 200", normal((200, 3)), -1)
+    yield perplexity("nearly uniform", normal((20, 5), 1 / 16), -1)
+
+
 write("gumbel_softmax.json", gumbel_softmax_cases())
 write("bce_with_logits.json", bce_with_logits_cases())
 write("categorical_kl.json", categorical_kl_cases())
+write("perplexity.json", perplexity_cases())
