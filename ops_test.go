@@ -16,7 +16,7 @@ import (
 // else in package optest.
 func TestOps(t *testing.T) {
 	optest.Run(t, "ops", []optest.Row{
-		gumbel, gumbelLike, gumbelSoftmax, relaxedBernoulli, categorical, straightThrough, bceWithLogits, categoricalKL, categoricalEntropy,
+		gumbel, gumbelLike, gumbelSoftmax, relaxedBernoulli, hardConcrete, categorical, straightThrough, bceWithLogits, categoricalKL, categoricalEntropy,
 		categoricalLogProb, stopGradient,
 	})
 }
@@ -403,7 +403,117 @@ var relaxedBernoulli = optest.Row{
 	Laws: []law{
 		obeys("frequencies", func(t *testing.T) { optest.BernoulliFrequencies(t) }),
 	},
+	Values: []value{{
+		Build: givenRelaxed, Data: data{"logits": {0.5}, "noise": {math.Log(3.0 / 7)}, "tau": {2.0 / 3}},
+		Want: []float64{0.372630869048},
+	}},
 	NoGolden: "PyTorch's log density has another form; package ops checks worked numbers",
+}
+
+// HardConcrete
+
+func hardConcreteGate(options ...ops.HardConcreteOption) func(b *builder) *G.Node {
+	return func(b *builder) *G.Node {
+		return G.Must(ops.HardConcrete(b.In("logAlpha"), b.In("tau"), append(slices.Clone(options), ops.WithSource(b.Source))...))
+	}
+}
+
+func givenGate(options ...ops.HardConcreteOption) func(b *builder) *G.Node {
+	return func(b *builder) *G.Node {
+		return G.Must(ops.HardConcrete(b.In("logAlpha"), b.In("tau"), append(slices.Clone(options), ops.WithNoise(b.In("noise")))...))
+	}
+}
+
+var hardConcrete = optest.Row{
+	Op: ops.HardConcrete,
+	Nodes: []node{
+		{Name: "gate", Build: hardConcreteGate()},
+		{Name: "noise given", Build: givenGate()},
+		{Name: "stretched", Build: hardConcreteGate(ops.WithStretch(-0.6, 3))},
+		{Name: "without noise in evaluation", Build: hardConcreteGate(ops.WithDeterministicEval())},
+	},
+	Gradients: []gradient{
+		{Name: "gate", Cost: squared(hardConcreteGate())},
+		{Name: "noise given", Cost: squared(givenGate())},
+		{Name: "stretched", Cost: squared(hardConcreteGate(ops.WithStretch(-2, 1.3)))},
+		{Name: "tau learned", Cost: func(b *builder) *G.Node {
+			return b.Weigh(G.Must(ops.HardConcrete(b.In("logAlpha"), G.Must(G.Exp(b.In("theta"))), ops.WithSource(b.Source))))
+		}},
+		{Name: "masked", Cost: func(b *builder) *G.Node {
+			return b.Weigh(G.Must(ops.HardConcrete(b.In("masked"), b.In("tau"), ops.WithSource(b.Source))))
+		}},
+	},
+	Masks: []node{{Name: "gate", Build: func(b *builder) *G.Node {
+		return G.Must(ops.HardConcrete(b.In("masked"), b.In("tau"), ops.WithSource(b.Source)))
+	}}},
+	BuildErrors: []buildError{
+		fails("nil logAlpha", func(b *builder) (*G.Node, error) { return ops.HardConcrete(nil, b.In("tau")) }, "logAlpha is nil"),
+		fails("nil tau", func(b *builder) (*G.Node, error) { return ops.HardConcrete(b.In("logAlpha"), nil) }, "tau is nil"),
+		fails("integers", func(b *builder) (*G.Node, error) {
+			return ops.HardConcrete(array(b, tensor.Int, 2, 6), b.In("tau"))
+		}, "logAlpha has dtype int"),
+		fails("tau a vector", func(b *builder) (*G.Node, error) {
+			return ops.HardConcrete(b.In("logAlpha"), array(b, tensor.Float64, 1))
+		}, `tau has shape \(1\)`),
+		fails("noise shape", func(b *builder) (*G.Node, error) {
+			return ops.HardConcrete(b.In("logAlpha"), b.In("tau"), ops.WithNoise(array(b, tensor.Float64, 6, 2)))
+		}, `noise has shape \(6, 2\) but logAlpha has \(2, 6\)`),
+		fails("noise and a source", func(b *builder) (*G.Node, error) {
+			return ops.HardConcrete(b.In("logAlpha"), b.In("tau"), ops.WithNoise(b.In("noise")), ops.WithSource(b.Source))
+		}, "WithSource has no effect beside WithNoise"),
+		fails("gamma 0", gated(ops.WithStretch(0, 1.1)), "WithStretch: gamma is 0, want a negative, finite number"),
+		fails("gamma -Inf", gated(ops.WithStretch(-inf, 1.1)), "WithStretch: gamma is -Inf, want a negative"),
+		fails("gamma NaN", gated(ops.WithStretch(nan, 1.1)), "WithStretch: gamma is NaN"),
+		fails("zeta 1", gated(ops.WithStretch(-0.1, 1)), "WithStretch: zeta is 1, want a finite number greater than 1"),
+		fails("zeta +Inf", gated(ops.WithStretch(-0.1, inf)), `WithStretch: zeta is \+Inf`),
+		fails("zeta NaN", gated(ops.WithStretch(-0.1, nan)), "WithStretch: zeta is NaN"),
+		fails("wide", gated(ops.WithStretch(-1e308, 1e308)), `WithStretch: the interval from -1e\+308 to 1e\+308 leaves the range of float64`),
+		fails("wide float32", func(b *builder) (*G.Node, error) {
+			return ops.HardConcrete(array(b, tensor.Float32, 2), G.NewScalar(b.Graph, tensor.Float32, G.WithName("tau32")), ops.WithStretch(-1, 1e39))
+		}, "leaves the range of float32"),
+	},
+	RunErrors: []runError{
+		rejects(hardConcreteGate(), data{"tau": {0}}, `tau is 0, want a positive`, "tau", 0),
+		rejects(hardConcreteGate(), data{"tau": {inf}}, `tau is \+Inf`, "tau", 0),
+		rejects(hardConcreteGate(), data{"logAlpha": with(3, nan)}, `logAlpha\[1,0\] is NaN`, "logAlpha", 3),
+		rejects(givenGate(), data{"noise": with(2, nan)}, `noise\[0,2\] is NaN`, "noise", 2),
+		rejects(givenGate(), data{"logAlpha": with(2, -inf), "noise": with(2, inf)}, `noise\[0,2\] is \+Inf`, "noise", 2),
+	},
+	Values: []value{
+		{
+			Build: givenGate(), Data: data{"logAlpha": {0.5}, "noise": {math.Log(3.0 / 7)}, "tau": {2.0 / 3}},
+			Want:      []float64{0.347157042858},
+			Gradients: data{"logAlpha": {0.420798788065}, "noise": {0.420798788065}, "tau": {0.219213778123}},
+		},
+		{ // what evaluation has without noise and tau
+			Build: givenGate(), Data: data{"logAlpha": {0.5}, "noise": {0}, "tau": {1}}, Want: []float64{0.646951197442},
+			Gradients: data{"logAlpha": {0.282004454642}},
+		},
+		{ // clamped on both sides, certain, and masked
+			Build: givenGate(), Data: data{"logAlpha": {-2, 2, 1e4, -1e4, inf, -inf}, "noise": make([]float64, 6), "tau": {2.0 / 3}},
+			Want:      []float64{0, 1, 1, 0, 1, 0},
+			Gradients: data{"logAlpha": make([]float64, 6), "noise": make([]float64, 6), "tau": {0}},
+		},
+		{ // exactly at the lower end
+			Build: givenGate(ops.WithStretch(-1.5, 1.5)), Data: data{"logAlpha": {0}, "noise": {0}, "tau": {2.0 / 3}},
+			Want: []float64{0}, Gradients: data{"logAlpha": {0}, "tau": {0}},
+		},
+		{ // exactly at the upper end
+			Build: givenGate(ops.WithStretch(-1, 3)), Data: data{"logAlpha": {0}, "noise": {0}, "tau": {2.0 / 3}},
+			Want: []float64{1}, Gradients: data{"logAlpha": {0}, "tau": {0}},
+		},
+	},
+	Evals: []eval{
+		evaluates("gate", hardConcreteGate(ops.WithDeterministicEval()), optest.Gate),
+		evaluates("noise given", givenGate(ops.WithDeterministicEval()), optest.Gate),
+	},
+	Laws:   []law{obeys("ends", optest.HardConcreteEnds)},
+	Golden: optest.GoldenHardConcrete,
+}
+
+// gated returns a constructor with options, for an error.
+func gated(options ...ops.HardConcreteOption) func(b *builder) (*G.Node, error) {
+	return func(b *builder) (*G.Node, error) { return ops.HardConcrete(b.In("logAlpha"), b.In("tau"), options...) }
 }
 
 // Categorical

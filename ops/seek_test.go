@@ -55,6 +55,9 @@ var samplers = []sampler{
 		}
 		return G.Mul(y, tau)
 	}},
+	{"HardConcrete", true, func(x, tau *G.Node, src *ops.Source, _ ops.DistributionOption) (*G.Node, error) {
+		return ops.HardConcrete(x, tau, ops.WithSource(src), ops.WithStretch(-0.3, 1.2))
+	}},
 	{"Categorical", false, func(x, _ *G.Node, src *ops.Source, l ops.DistributionOption) (*G.Node, error) {
 		return ops.Categorical(x, l, ops.WithSource(src))
 	}},

@@ -24,8 +24,16 @@ func gapSlope[T Float](dst, side, grad []T, s *sideScalars[T]) {
 	gapSlopeGo(dst, side, grad, s)
 }
 
+func gate[T Float](dst, y []T, s *gateScalars[T]) {
+	gateGo(dst, y, s)
+}
+
 func gradBCE[T Float](dst, logits, targets, grad []T) (bad bool) {
 	return gradBCEGo(dst, logits, targets, grad)
+}
+
+func gradGate[T Float](dst, y, grad []T, s *gateScalars[T]) {
+	gradGateGo(dst, y, grad, s)
 }
 
 func gradReLU[T Float](dst, y, grad []T) {

@@ -199,3 +199,55 @@ func (c klGolden) results() (value, dq, dp result) {
 	}
 	return value, dq, dp
 }
+
+type hardConcreteGolden struct {
+	Name                      string
+	Shape                     tensor.Shape
+	Tau, Gamma, Zeta, DTau    float64
+	LogAlpha, Noise, Upstream floats
+	Value, DLogAlpha          floats
+}
+
+// GoldenHardConcrete returns the cases of HardConcrete.
+func GoldenHardConcrete(t *testing.T) (all []GoldenCase) {
+	for i, c := range readGolden[hardConcreteGolden](t, "hard_concrete.json") {
+		value, dlogAlpha, dtau := c.results()
+		all = append(all, GoldenCase{
+			name: fmt.Sprintf("%d, %s, %v", i, c.Name, c.Shape),
+			leaves: []leaf{
+				{"logAlpha", c.Shape, c.LogAlpha, dlogAlpha},
+				{"tau", tensor.Shape{}, floats{c.Tau}, dtau},
+				{"noise", c.Shape, c.Noise, dlogAlpha}, // added to logAlpha: the same gradient
+			},
+			op: func(in G.Nodes) (*G.Node, error) {
+				return ops.HardConcrete(in[0], in[1], ops.WithNoise(in[2]), ops.WithStretch(c.Gamma, c.Zeta))
+			},
+			shape:    c.Shape,
+			upstream: c.Upstream,
+			value:    value,
+		})
+	}
+	return all
+}
+
+// results returns what is wanted and its sizes. With q the one of σ(±y) that is at most ½,
+// a gate between 0 and 1 is an end of the stretch and a share q of its width, and its
+// gradient is in proportion to q(1 − q). q is held to the accuracy of a soft sample.
+func (c hardConcreteGolden) results() (value, dlogAlpha, dtau result) {
+	value, dlogAlpha, dtau = result{want: c.Value}, result{want: c.DLogAlpha}, result{want: floats{c.DTau}, size: floats{0}}
+	for i, a := range c.LogAlpha {
+		y := math.Abs(a+c.Noise[i]) / c.Tau
+		share := (c.Zeta - c.Gamma) * sigmoid(-y) * (8 + y)
+		if c.Value[i] == 0 || c.Value[i] == 1 { // exactly
+			share = 0
+		}
+		end := 0.0
+		if share > 0 {
+			end = max(-c.Gamma, c.Zeta)
+		}
+		value.size = append(value.size, end+share)
+		dlogAlpha.size = append(dlogAlpha.size, math.Abs(c.Upstream[i])*share/c.Tau)
+		dtau.size[0] += y * dlogAlpha.size[i]
+	}
+	return value, dlogAlpha, dtau
+}
