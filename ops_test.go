@@ -16,7 +16,7 @@ import (
 // else in package optest.
 func TestOps(t *testing.T) {
 	optest.Run(t, "ops", []optest.Row{
-		gumbel, gumbelLike, gumbelSoftmax, relaxedBernoulli, hardConcrete, categorical, straightThrough, bceWithLogits, categoricalKL, categoricalEntropy,
+		gumbel, gumbelLike, gumbelSoftmax, relaxedBernoulli, hardConcrete, hardConcreteOpen, categorical, straightThrough, bceWithLogits, categoricalKL, categoricalEntropy,
 		categoricalLogProb, stopGradient,
 	})
 }
@@ -514,6 +514,66 @@ var hardConcrete = optest.Row{
 // gated returns a constructor with options, for an error.
 func gated(options ...ops.HardConcreteOption) func(b *builder) (*G.Node, error) {
 	return func(b *builder) (*G.Node, error) { return ops.HardConcrete(b.In("logAlpha"), b.In("tau"), options...) }
+}
+
+// HardConcreteOpen
+
+func openOf(logAlpha string, options ...ops.StretchOption) func(b *builder) *G.Node {
+	return func(b *builder) *G.Node { return G.Must(ops.HardConcreteOpen(b.In(logAlpha), b.In("tau"), options...)) }
+}
+
+var hardConcreteOpen = optest.Row{
+	Op: ops.HardConcreteOpen,
+	Nodes: []node{
+		{Name: "open", Build: openOf("logAlpha")},
+		{Name: "stretched", Build: openOf("logAlpha", ops.WithStretch(-2, 1.3))},
+	},
+	Gradients: []gradient{
+		{Name: "open", Cost: weighed(openOf("logAlpha"))},
+		{Name: "squared", Cost: squared(openOf("logAlpha", ops.WithStretch(-0.01, 3)))},
+		{Name: "masked", Cost: weighed(openOf("masked"))},
+		{Name: "tau alone", Cost: func(b *builder) *G.Node {
+			return b.Weigh(G.Must(ops.HardConcreteOpen(b.Fixed("logAlpha"), b.In("tau"))))
+		}},
+		{Name: "penalty of gates", Cost: func(b *builder) *G.Node {
+			return plus(b.WeighSquare(hardConcreteGate()(b)), b.Weigh(openOf("logAlpha")(b)))
+		}},
+	},
+	Masks: []node{{Name: "open", Build: openOf("masked")}},
+	BuildErrors: []buildError{
+		fails("nil logAlpha", func(b *builder) (*G.Node, error) { return ops.HardConcreteOpen(nil, b.In("tau")) }, "logAlpha is nil"),
+		fails("nil tau", func(b *builder) (*G.Node, error) { return ops.HardConcreteOpen(b.In("logAlpha"), nil) }, "tau is nil"),
+		fails("integers", func(b *builder) (*G.Node, error) {
+			return ops.HardConcreteOpen(array(b, tensor.Int, 2, 6), b.In("tau"))
+		}, "logAlpha has dtype int"),
+		fails("tau a vector", func(b *builder) (*G.Node, error) {
+			return ops.HardConcreteOpen(b.In("logAlpha"), array(b, tensor.Float64, 1))
+		}, `tau has shape \(1\)`),
+		fails("gamma 1", func(b *builder) (*G.Node, error) {
+			return ops.HardConcreteOpen(b.In("logAlpha"), b.In("tau"), ops.WithStretch(1, 2))
+		}, "WithStretch: gamma is 1, want a negative, finite number"),
+		fails("wide", func(b *builder) (*G.Node, error) {
+			return ops.HardConcreteOpen(b.In("logAlpha"), b.In("tau"), ops.WithStretch(-1e308, 1e308))
+		}, "leaves the range of float64"),
+	},
+	RunErrors: []runError{
+		rejects(openOf("logAlpha"), data{"tau": {-1}}, `tau is -1, want a positive`, "tau", 0),
+		rejects(openOf("logAlpha"), data{"logAlpha": with(3, nan)}, `logAlpha\[1,0\] is NaN`, "logAlpha", 3),
+	},
+	Values: []value{
+		{
+			Build: openOf("logAlpha"), Data: data{"logAlpha": {0.5}, "tau": {2.0 / 3}}, Want: []float64{0.89076672509},
+			Gradients: data{"logAlpha": {0.0973013665627}, "tau": {0.233318486917}},
+		},
+		{ // the gate above is 1 with the probability 0.250002895037, 1 less that of an open gate of -logAlpha
+			Build: openOf("logAlpha"), Data: data{"logAlpha": {-0.5}, "tau": {2.0 / 3}}, Want: []float64{1 - 0.250002895037},
+		},
+		{
+			Build: openOf("logAlpha"), Data: data{"logAlpha": {1e4, -1e4, inf, -inf}, "tau": {100}}, Want: []float64{1, 0, 1, 0},
+			Gradients: data{"logAlpha": {0, 0, 0, 0}, "tau": {0}},
+		},
+	},
+	Golden: optest.GoldenHardConcreteOpen,
 }
 
 // Categorical

@@ -302,6 +302,18 @@ func ExampleHardConcrete() {
 	// [0.850 1.000 1.000 0.557 0.000]
 }
 
+func ExampleHardConcreteOpen() {
+	g := G.NewGraph()
+	logAlpha := matrix(g, "logAlpha", 1, 4, 0, 4, -4, math.Inf(-1))
+	tau := G.NewScalar(g, tensor.Float64, G.WithName("tau"), G.WithValue(2.0/3))
+	open := must(ops.HardConcreteOpen(logAlpha, tau))
+	penalty := G.Must(G.Sum(open)) // the expected number of open gates
+	run(g)
+	fmt.Printf("%.3f %.3f\n", open.Value().Data(), penalty.Value().Data())
+	// Output:
+	// [0.832 0.996 0.083 0.000] 1.911
+}
+
 func ExampleWithStretch() {
 	g := G.NewGraph()
 	logAlpha := matrix(g, "logAlpha", 1, 3, -1, 0.5, 1)

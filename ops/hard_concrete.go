@@ -23,6 +23,8 @@ import (
 //	P(z = 0) = sigmoid(tau·log(−γ/ζ) − logAlpha)
 //	P(z = 1) = sigmoid(logAlpha − tau·log((1 − γ)/(ζ − 1)))
 //
+// HardConcreteOpen is P(z ≠ 0), for the L0 penalty.
+//
 // The gradients are
 //
 //	dz/dlogAlpha = (ζ − γ)·s(1 − s)/τ    dz/dτ = −y(ζ − γ)·s(1 − s)/τ

@@ -88,4 +88,7 @@ func TestHardConcreteOptions(t *testing.T) {
 			t.Errorf("WithStretch is a %v", other)
 		}
 	}
+	if o := reflect.TypeOf(ops.HardConcreteOpen).In(2).Elem(); o != reflect.TypeFor[ops.StretchOption]() {
+		t.Errorf("the options of HardConcreteOpen are %v", o)
+	}
 }

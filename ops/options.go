@@ -54,7 +54,8 @@ type HardConcreteOption interface {
 	hardConcrete()
 }
 
-// A StretchOption says how far gates are stretched. HardConcrete takes it.
+// A StretchOption says how far gates are stretched. HardConcrete and HardConcreteOpen
+// take it.
 type StretchOption interface {
 	HardConcreteOption
 	stretch()

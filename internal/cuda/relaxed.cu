@@ -214,3 +214,38 @@ TAU_KERNELS(tau_soft)
 TAU_KERNELS(tau_logit)
 TAU_KERNELS(tau_softmax)
 TAU_KERNELS(tau_gate)
+
+// An Opening is an element of the probability that a gate is not 0.
+struct Opening {
+  double logit;
+  double shift;
+  double grad;
+
+  // shifted is infinite only if the logit is.
+  __device__ double shifted() const { return Element<double>::finite(logit - shift, isinf(logit)); }
+};
+
+__device__ inline double open(const Opening& o) { return sigmoid(o.shifted()); }
+
+__device__ inline double grad_open(const Opening& o) { return isinf(o.logit) ? 0 : slope(o.shifted()) * o.grad; }
+
+// A share of the gradient to tau, times -tau.
+__device__ inline double tau_open(const Opening& o) { return o.shift * grad_open(o); }
+
+#define OPEN_KERNEL(name, T, type, Out)                                                                      \
+  extern "C" __global__ void relaxed_##name##_##type(Out* out, const T* logits, const T* tau, const T* grad, \
+                                                     double bound, Int n, int* status) {                     \
+    const Int i = global_thread();                                                                           \
+    if (i >= n) return;                                                                                      \
+    const double logit = logits[i], t = *tau;                                                                \
+    if (!(t > 0 && t < INFINITY) || isnan(logit)) *status = 1;                                               \
+    const double shift = Element<double>::finite(t * bound, false);                                          \
+    out[i] = static_cast<Out>(name(Opening{logit, shift, grad == nullptr ? 0 : grad[i]}));                   \
+  }
+
+OPEN_KERNEL(open, float, f32, float)
+OPEN_KERNEL(open, double, f64, double)
+OPEN_KERNEL(grad_open, float, f32, float)
+OPEN_KERNEL(grad_open, double, f64, double)
+OPEN_KERNEL(tau_open, float, f32, double)
+OPEN_KERNEL(tau_open, double, f64, double)

@@ -187,6 +187,23 @@ func reinMaxSlope[T Float](dst, side, grad []T, s *sideScalars[T]) {
 	}
 }
 
+// shifted is shiftedGo at the level in use.
+func shifted[T Float](dst, x []T, s *shiftScalars[T]) (bad bool) {
+	x = x[:len(dst)]
+	var flags uint32
+	switch {
+	case level == levelGo:
+		return shiftedGo(dst, x, s)
+	case unsafe.Sizeof(T(0)) == 8:
+		flags = shifted64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(x))), len(dst), (*shiftScalars[float64])(unsafe.Pointer(s)))
+	case level == levelAVX512:
+		flags = shifted32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(x))), len(dst), (*shiftScalars[float32])(unsafe.Pointer(s)))
+	default:
+		flags = shifted32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(x))), len(dst), (*shiftScalars[float32])(unsafe.Pointer(s)))
+	}
+	return flags != 0
+}
+
 // sigmoid is sigmoidGo at the level in use.
 func sigmoid[T Float](dst, y []T) {
 	y = y[:len(dst)]
@@ -681,6 +698,39 @@ func reinMaxSlope32AVX512(dst, side, grad *float32, n int, s *sideScalars[float3
 //
 //go:noescape
 func reinMaxSlope32AVX2(dst, side, grad *float32, n int, s *sideScalars[float32])
+
+// shifted64AVX2 computes on AVX2
+//
+//	for i, v := range x {
+//		bad = bad || !isFinite(v)
+//		dst[i] = min(max((v-s.high)-s.low, -s.most), s.most)
+//	}
+//	return bad
+//
+//go:noescape
+func shifted64AVX2(dst, x *float64, n int, s *shiftScalars[float64]) (bad uint32)
+
+// shifted32AVX512 computes on AVX512
+//
+//	for i, v := range x {
+//		bad = bad || !isFinite(v)
+//		dst[i] = min(max((v-s.high)-s.low, -s.most), s.most)
+//	}
+//	return bad
+//
+//go:noescape
+func shifted32AVX512(dst, x *float32, n int, s *shiftScalars[float32]) (bad uint32)
+
+// shifted32AVX2 computes on AVX2
+//
+//	for i, v := range x {
+//		bad = bad || !isFinite(v)
+//		dst[i] = min(max((v-s.high)-s.low, -s.most), s.most)
+//	}
+//	return bad
+//
+//go:noescape
+func shifted32AVX2(dst, x *float32, n int, s *shiftScalars[float32]) (bad uint32)
 
 // sigmoid64AVX2 computes on AVX2
 //

@@ -4756,6 +4756,166 @@ done:
 	VZEROUPPER
 	RET
 
+// func shifted64AVX2(dst *float64, x *float64, n int, s *shiftScalars[float64]) (bad uint32)
+// Requires: AVX, AVX2
+TEXT ·shifted64AVX2(SB), NOSPLIT, $0-36
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         s+24(FP), BX
+	VBROADCASTSD (BX), Y0
+	VBROADCASTSD 8(BX), Y1
+	VBROADCASTSD 16(BX), Y2
+	VPXOR        Y3, Y3, Y3
+	VPXOR        Y4, Y4, Y4
+	VSUBPD       Y2, Y4, Y4
+
+whole:
+	CMPQ    DX, $0x00000004
+	JB      rest
+	VMOVUPS (CX), Y5
+	VSUBPD  Y5, Y5, Y6
+	VCMPPD  $0x03, Y6, Y6, Y6
+	VORPS   Y6, Y3, Y3
+	VSUBPD  Y0, Y5, Y5
+	VSUBPD  Y1, Y5, Y5
+	VMAXPD  Y4, Y5, Y5
+	VMINPD  Y2, Y5, Y5
+	VMOVUPS Y5, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	SUBQ    $0x00000004, DX
+	JMP     whole
+
+rest:
+	TESTQ      DX, DX
+	JZ         done
+	LEAQ       firstLanes<>+0(SB), BX
+	NEGQ       DX
+	VMOVUPS    32(BX)(DX*8), Y5
+	VMASKMOVPS (CX), Y5, Y6
+	VSUBPD     Y6, Y6, Y7
+	VCMPPD     $0x03, Y7, Y7, Y7
+	VORPS      Y7, Y3, Y3
+	VSUBPD     Y0, Y6, Y6
+	VSUBPD     Y1, Y6, Y6
+	VMAXPD     Y4, Y6, Y6
+	VMINPD     Y2, Y6, Y6
+	VMASKMOVPS Y6, Y5, (AX)
+
+done:
+	VMOVMSKPD Y3, AX
+	VZEROUPPER
+	MOVL      AX, bad+32(FP)
+	RET
+
+// func shifted32AVX512(dst *float32, x *float32, n int, s *shiftScalars[float32]) (bad uint32)
+// Requires: AVX, AVX512F
+TEXT ·shifted32AVX512(SB), NOSPLIT, $0-36
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), DX
+	MOVQ         n+16(FP), CX
+	MOVQ         s+24(FP), BX
+	VBROADCASTSS (BX), Z0
+	VBROADCASTSS 4(BX), Z1
+	VBROADCASTSS 8(BX), Z2
+	KXORW        K1, K1, K1
+	VPXORD       Z3, Z3, Z3
+	VSUBPS       Z2, Z3, Z3
+
+whole:
+	CMPQ    CX, $0x00000010
+	JB      rest
+	VMOVUPS (DX), Z4
+	VSUBPS  Z4, Z4, Z5
+	VCMPPS  $0x03, Z5, Z5, K2
+	KORW    K2, K1, K1
+	VSUBPS  Z0, Z4, Z4
+	VSUBPS  Z1, Z4, Z4
+	VMAXPS  Z3, Z4, Z4
+	VMINPS  Z2, Z4, Z4
+	VMOVUPS Z4, (AX)
+	ADDQ    $0x00000040, AX
+	ADDQ    $0x00000040, DX
+	SUBQ    $0x00000010, CX
+	JMP     whole
+
+rest:
+	TESTQ     CX, CX
+	JZ        done
+	MOVQ      $0x0000000000000001, BX
+	SHLQ      CL, BX
+	DECQ      BX
+	KMOVW     BX, K2
+	VMOVUPS.Z (DX), K2, Z4
+	VSUBPS    Z4, Z4, Z5
+	VCMPPS    $0x03, Z5, Z5, K3
+	KORW      K3, K1, K1
+	VSUBPS    Z0, Z4, Z4
+	VSUBPS    Z1, Z4, Z4
+	VMAXPS    Z3, Z4, Z4
+	VMINPS    Z2, Z4, Z4
+	VMOVUPS   Z4, K2, (AX)
+
+done:
+	KMOVW K1, AX
+	VZEROUPPER
+	MOVL  AX, bad+32(FP)
+	RET
+
+// func shifted32AVX2(dst *float32, x *float32, n int, s *shiftScalars[float32]) (bad uint32)
+// Requires: AVX, AVX2
+TEXT ·shifted32AVX2(SB), NOSPLIT, $0-36
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         s+24(FP), BX
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS 4(BX), Y1
+	VBROADCASTSS 8(BX), Y2
+	VPXOR        Y3, Y3, Y3
+	VPXOR        Y4, Y4, Y4
+	VSUBPS       Y2, Y4, Y4
+
+whole:
+	CMPQ    DX, $0x00000008
+	JB      rest
+	VMOVUPS (CX), Y5
+	VSUBPS  Y5, Y5, Y6
+	VCMPPS  $0x03, Y6, Y6, Y6
+	VORPS   Y6, Y3, Y3
+	VSUBPS  Y0, Y5, Y5
+	VSUBPS  Y1, Y5, Y5
+	VMAXPS  Y4, Y5, Y5
+	VMINPS  Y2, Y5, Y5
+	VMOVUPS Y5, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	SUBQ    $0x00000008, DX
+	JMP     whole
+
+rest:
+	TESTQ      DX, DX
+	JZ         done
+	LEAQ       firstLanes<>+0(SB), BX
+	NEGQ       DX
+	VMOVUPS    32(BX)(DX*4), Y5
+	VMASKMOVPS (CX), Y5, Y6
+	VSUBPS     Y6, Y6, Y7
+	VCMPPS     $0x03, Y7, Y7, Y7
+	VORPS      Y7, Y3, Y3
+	VSUBPS     Y0, Y6, Y6
+	VSUBPS     Y1, Y6, Y6
+	VMAXPS     Y4, Y6, Y6
+	VMINPS     Y2, Y6, Y6
+	VMASKMOVPS Y6, Y5, (AX)
+
+done:
+	VMOVMSKPS Y3, AX
+	VZEROUPPER
+	MOVL      AX, bad+32(FP)
+	RET
+
 // func sigmoid64AVX2(dst *float64, y *float64, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·sigmoid64AVX2(SB), NOSPLIT, $0-24

@@ -48,6 +48,10 @@ func reinMaxSlope[T Float](dst, side, grad []T, s *sideScalars[T]) {
 	reinMaxSlopeGo(dst, side, grad, s)
 }
 
+func shifted[T Float](dst, x []T, s *shiftScalars[T]) (bad bool) {
+	return shiftedGo(dst, x, s)
+}
+
 func sigmoid[T Float](dst, y []T) {
 	sigmoidGo(dst, y)
 }

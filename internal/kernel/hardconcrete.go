@@ -87,3 +87,86 @@ func (b Bernoulli[T]) GradGateTau(y, grad []T, s Stretch) float64 {
 	})
 	return total / b.Tau
 }
+
+// Bound returns log(−γ/ζ), the logit of the relaxed sample above which a gate is not 0.
+// The quotient may underflow, but not the difference of logarithms.
+func (s Stretch) Bound() float64 { return math.Log(-s.Gamma) - math.Log(s.Zeta) }
+
+// An Opening is the event that a hard concrete gate is not 0.
+type Opening[T Float] struct {
+	LogAlpha []T
+	Tau      float64
+	Stretch
+}
+
+// shiftScalars are a shift in two parts, and the greatest finite number.
+type shiftScalars[T Float] struct{ high, low, most T }
+
+// Probability sets dst to the probability that a gate is not 0, σ(logAlpha − τ·log(−γ/ζ)).
+func (o Opening[T]) Probability(dst []T) error {
+	return o.each(func(t *tile[T], y []T) { sigmoid(t.direct(dst), y) })
+}
+
+// Grad sets dst to the gradient to logAlpha, p(1 − p) times that to the probability p.
+func (o Opening[T]) Grad(dst, grad []T) error {
+	return o.each(func(t *tile[T], y []T) { gradSigmoid(t.direct(dst), y, t.direct(grad), &slopeScalars[T]{1}) })
+}
+
+// GradTau returns the gradient to tau: −log(−γ/ζ) Σ p(1 − p)·g.
+func (o Opening[T]) GradTau(grad []T) (float64, error) {
+	total, err := sumTiles(Dims{len(grad), 1, 1}, costOf[T](costNoise), func(t *tile[T], sum *float64) error {
+		y, slopes := t.buffer(1), t.buffer(2)
+		if err := o.logits(t, y); err != nil {
+			return err
+		}
+		gradSigmoid(slopes, y, t.direct(grad), &slopeScalars[T]{1})
+		for _, v := range slopes {
+			*sum += float64(v)
+		}
+		return nil
+	})
+	return -o.Bound() * total, err
+}
+
+// each computes the logits of the probabilities, and hands them to f.
+func (o Opening[T]) each(f func(t *tile[T], y []T)) error {
+	return eachTile(Dims{len(o.LogAlpha), 1, 1}, costOf[T](costNoise), func(t *tile[T], _ int) error {
+		y := t.buffer(1)
+		if err := o.logits(t, y); err != nil {
+			return err
+		}
+		f(t, y)
+		return nil
+	})
+}
+
+// logits sets y to logAlpha − tau·log(−γ/ζ), which is infinite only if logAlpha is.
+func (o Opening[T]) logits(t *tile[T], y []T) error {
+	most := float64(-least[T]())
+	shift := min(max(o.Tau*o.Bound(), -most), most)
+	s := shiftScalars[T]{high: T(shift), most: T(most)}
+	s.low = T(shift - float64(s.high))
+	logAlpha := t.direct(o.LogAlpha)
+	if !shifted(y, logAlpha, &s) {
+		return nil
+	}
+	for i, a := range logAlpha {
+		switch {
+		case a != a:
+			return &InputError{t.index(i, 0), BadFirst, float64(a)}
+		case !isFinite(a):
+			y[i] = a
+		}
+	}
+	return nil
+}
+
+// shiftedGo sets dst to x less the shift, at most the greatest number. It reports whether
+// an x is not finite; its element is then undefined.
+func shiftedGo[T Float](dst, x []T, s *shiftScalars[T]) (bad bool) {
+	for i, v := range x {
+		bad = bad || !isFinite(v)
+		dst[i] = min(max((v-s.high)-s.low, -s.most), s.most)
+	}
+	return bad
+}

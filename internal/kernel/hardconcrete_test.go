@@ -119,6 +119,75 @@ func TestGateAtBounds(t *testing.T) {
 	})
 }
 
+// The numbers were computed independently, of the logits 0.5 and -0.5 at tau 2/3.
+func TestOpeningNumbers(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		o := Opening[float64]{[]float64{0.5, -0.5}, 2.0 / 3, usual}
+		p, gradient, g := []float64{0, 0}, []float64{0, 0}, []float64{1, -1}
+		if err := errors.Join(o.Probability(p), o.Grad(gradient, g)); err != nil {
+			t.Fatal(err)
+		}
+		tau, err := o.GradTau(g)
+		got := append(append(p, gradient...), tau)
+		want := []float64{0.89076672509, 0.749997104963, 0.0973013665627, -0.187501447514, -0.216290347710}
+		for i := range want {
+			if math.Abs(got[i]-want[i]) > 1e-11 || err != nil {
+				t.Errorf("the numbers are %v, want %v (error %v)", got, want, err)
+				break
+			}
+		}
+	})
+}
+
+// Probabilities and gradients are finite and accurate for all finite logits, temperatures
+// and stretches, and exact for infinite logits, whatever gradient reaches them.
+func TestOpeningExtremes(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		t.Run("float32", func(t *testing.T) { testOpeningExtremes[float32](t, 1e-6) })
+		t.Run("float64", func(t *testing.T) { testOpeningExtremes[float64](t, 1e-13) })
+	})
+}
+
+func testOpeningExtremes[T Float](t *testing.T, tolerance float64) {
+	inf, most := math.Inf(1), float64(-least[T]())
+	for _, s := range []Stretch{usual, {-1e-300, 1e300}, {-5e-324, most}, {-most / 2, 1.5}} {
+		for _, tau := range []float64{1e-12, 2.0 / 3, 100, 1e30, most} {
+			tau = float64(T(tau))
+			shift := min(max(tau*s.Bound(), -most), most)
+			logits := []T{T(shift), T(shift * (1 + 0x1p-20)), -T(shift), T(most), T(-most), 0, T(inf), T(-inf)}
+			o := Opening[T]{logits, tau, s}
+			p, gradient := make([]T, len(logits)), make([]T, len(logits))
+			upstream := []T{1, 1, 1, 1, 1, 1, T(inf), T(math.NaN())}
+			if err := errors.Join(o.Probability(p), o.Grad(gradient, upstream)); err != nil {
+				t.Fatal(err)
+			}
+			for i, a := range logits[:6] {
+				y := min(max(float64(a)-shift, -most), most)
+				want := [2]float64{sigmoidOf(y), slope(y)}
+				for j, got := range []T{p[i], gradient[i]} {
+					if !(math.Abs(float64(got)-want[j]) <= tolerance*(1+min(math.Abs(y), 1000))*want[j]+float64(T(0x1p-120))) {
+						t.Errorf("%v, tau %v: logit %v has %v, want %v", s, tau, a, got, want[j])
+					}
+				}
+			}
+			if p[6] != 1 || p[7] != 0 || gradient[6] != 0 || gradient[7] != 0 {
+				t.Errorf("%v, tau %v: infinite logits have the probabilities %v and the gradients %v", s, tau, p[6:], gradient[6:])
+			}
+			if v, err := o.GradTau(make([]T, len(logits))); v != 0 || err != nil {
+				t.Errorf("%v, tau %v: the gradient to tau is %v, %v", s, tau, v, err)
+			}
+		}
+	}
+	o := Opening[T]{[]T{0, 0, T(math.NaN())}, 1, usual}
+	_, err := o.GradTau(make([]T, 3))
+	for _, err := range []error{err, o.Probability(make([]T, 3)), o.Grad(make([]T, 3), make([]T, 3))} {
+		var bad *InputError
+		if !errors.As(err, &bad) || bad.Index != 2 || bad.Problem != BadFirst {
+			t.Errorf("error %v", err)
+		}
+	}
+}
+
 // gates compares the vector code with plain Go.
 func (c *vectorCheck[T]) gates() {
 	for _, x := range [][]T{c.x, c.infinite} {
@@ -133,5 +202,10 @@ func (c *vectorCheck[T]) gates() {
 				return 0, false
 			})
 		}
+	}
+	for _, x := range [][]T{c.x, c.infinite} {
+		c.near("shifted", func(plain bool, dst []T) (float64, bool) {
+			return 0, clearIf(choose(plain, shiftedGo[T], shifted[T])(dst, x, &shiftScalars[T]{0.3, low, 2}), dst)
+		})
 	}
 }

@@ -203,9 +203,12 @@ func (c klGolden) results() (value, dq, dp result) {
 type hardConcreteGolden struct {
 	Name                      string
 	Shape                     tensor.Shape
-	Tau, Gamma, Zeta, DTau    float64
+	Tau, Gamma, Zeta          float64
 	LogAlpha, Noise, Upstream floats
 	Value, DLogAlpha          floats
+	DTau                      float64
+	Open, DOpen               floats
+	DOpenTau                  float64
 }
 
 // GoldenHardConcrete returns the cases of HardConcrete.
@@ -248,6 +251,43 @@ func (c hardConcreteGolden) results() (value, dlogAlpha, dtau result) {
 		value.size = append(value.size, end+share)
 		dlogAlpha.size = append(dlogAlpha.size, math.Abs(c.Upstream[i])*share/c.Tau)
 		dtau.size[0] += y * dlogAlpha.size[i]
+	}
+	return value, dlogAlpha, dtau
+}
+
+// GoldenHardConcreteOpen returns the cases of HardConcreteOpen.
+func GoldenHardConcreteOpen(t *testing.T) (all []GoldenCase) {
+	for i, c := range readGolden[hardConcreteGolden](t, "hard_concrete.json") {
+		value, dlogAlpha, dtau := c.open()
+		all = append(all, GoldenCase{
+			name:   fmt.Sprintf("%d, %s, %v", i, c.Name, c.Shape),
+			leaves: []leaf{{"logAlpha", c.Shape, c.LogAlpha, dlogAlpha}, {"tau", tensor.Shape{}, floats{c.Tau}, dtau}},
+			op: func(in G.Nodes) (*G.Node, error) {
+				return ops.HardConcreteOpen(in[0], in[1], ops.WithStretch(c.Gamma, c.Zeta))
+			},
+			shape:    c.Shape,
+			upstream: c.Upstream,
+			value:    value,
+		})
+	}
+	return all
+}
+
+// open is results for the probability p of a value other than 0, which is held to the
+// accuracy of a soft sample. PyTorch rounds the logit of p, of two terms that cancel, and
+// 1 − p in the gradient.
+func (c hardConcreteGolden) open() (value, dlogAlpha, dtau result) {
+	value, dlogAlpha = result{want: c.Open}, result{want: c.DOpen}
+	dtau = result{want: floats{c.DOpenTau}, size: floats{0}, torch: floats{0}}
+	bound := math.Log(-c.Gamma / c.Zeta)
+	for i, a := range c.LogAlpha {
+		y := a - c.Tau*bound
+		slope := sigmoid(y) * sigmoid(-y)
+		torch, u := 0x1p-51*(math.Abs(c.Tau*bound)+math.Abs(y))*slope, math.Abs(c.Upstream[i])
+		value.size, value.torch = append(value.size, sigmoid(y)*(8+math.Abs(y))), append(value.torch, torch)
+		dlogAlpha.size, dlogAlpha.torch = append(dlogAlpha.size, u*slope*(8+math.Abs(y))), append(dlogAlpha.torch, u*(torch+0x1p-52))
+		dtau.size[0] += math.Abs(bound) * dlogAlpha.size[i]
+		dtau.torch[0] += math.Abs(bound) * dlogAlpha.torch[i]
 	}
 	return value, dlogAlpha, dtau
 }

@@ -368,7 +368,8 @@ func BernoulliFrequencies(t *testing.T) {
 }
 
 // HardConcreteEnds tests that gates are exactly 0 and exactly 1 with the probabilities of
-// the closed form, and otherwise between.
+// the closed form, and otherwise between, and that HardConcreteOpen is the mean of the
+// gates that are not 0.
 func HardConcreteEnds(t *testing.T) {
 	const rows = 200_000
 	row := []float64{-3, -0.5, 0, 1, 4}
@@ -377,9 +378,11 @@ func HardConcreteEnds(t *testing.T) {
 			for _, end := range [][2]float64{{-0.1, 1.1}, {-1, 1.5}} {
 				b := lawBuilder(dt, 8, rows, len(row))
 				stretch := ops.WithStretch(end[0], end[1])
-				gates := G.Must(ops.HardConcrete(b.logits(repeat(row, rows)), b.tau(tau), stretch, ops.WithSource(b.Source)))
+				logAlpha, temperature := b.logits(repeat(row, rows)), b.tau(tau)
+				gates := G.Must(ops.HardConcrete(logAlpha, temperature, stretch, ops.WithSource(b.Source)))
+				all := drawing(t, b, gates, G.Must(ops.HardConcreteOpen(logAlpha, temperature, stretch)))()
 				zeros, ones := make([]int, len(row)), make([]int, len(row))
-				for i, z := range drawing(t, b, gates)()[0] {
+				for i, z := range all[0] {
 					switch {
 					case z == 0:
 						zeros[i%len(row)]++
@@ -392,6 +395,7 @@ func HardConcreteEnds(t *testing.T) {
 				for i, a := range row {
 					name := fmt.Sprintf("%v, tau %v, stretched to %v, log alpha %v: gates of ", dt, tau, end, a)
 					CountWithin(t, name+"0", 7, zeros[i], rows, sigmoid(tau*math.Log(-end[0]/end[1])-a))
+					CountWithin(t, name+"other numbers", 7, rows-zeros[i], rows, all[1][i])
 					CountWithin(t, name+"1", 7, ones[i], rows, sigmoid(a-tau*math.Log((1-end[0])/(end[1]-1))))
 				}
 			}

@@ -50,14 +50,26 @@ func (r Relaxed) GradRao() Launch     { return r.launch("grad_rao", r.Out) }
 // TauSoft sets Out, of one element, to the gradient to the temperature of Soft, TauLogit
 // of Logit, TauSoftmax of straight-through softmax, and TauGate of Gate, which is 0 in a
 // run without noise. Scratch must have eight bytes per element.
-func (r Relaxed) TauSoft() []Launch    { return r.tau("tau_soft") }
-func (r Relaxed) TauLogit() []Launch   { return r.tau("tau_logit") }
-func (r Relaxed) TauSoftmax() []Launch { return r.tau("tau_softmax") }
-func (r Relaxed) TauGate() []Launch    { return r.tau("tau_gate") }
+func (r Relaxed) TauSoft() []Launch    { return r.tau(r.launch("tau_soft", r.Scratch)) }
+func (r Relaxed) TauLogit() []Launch   { return r.tau(r.launch("tau_logit", r.Scratch)) }
+func (r Relaxed) TauSoftmax() []Launch { return r.tau(r.launch("tau_softmax", r.Scratch)) }
+func (r Relaxed) TauGate() []Launch    { return r.tau(r.launch("tau_gate", r.Scratch)) }
 
-func (r Relaxed) tau(name string) []Launch {
+func (r Relaxed) tau(shares Launch) []Launch {
 	s := Sample{Float: r.Float, Out: r.Out, Scratch: r.Scratch, Tau: r.Tau}
-	return []Launch{r.launch(name, r.Scratch), s.addTau(r.N)}
+	return []Launch{shares, s.addTau(r.N)}
+}
+
+// Open sets Out to the probability that a gate is not 0, GradOpen to the gradient to the
+// logits, given that to the probability, and TauOpen to that to the temperature, as
+// TauGate does. They need no noise.
+func (r Relaxed) Open() Launch      { return r.open("open", r.Out) }
+func (r Relaxed) GradOpen() Launch  { return r.open("grad_open", r.Out) }
+func (r Relaxed) TauOpen() []Launch { return r.tau(r.open("tau_open", r.Scratch)) }
+
+func (r Relaxed) open(name string, out Pointer) Launch {
+	return elementwise(relaxedModule+"relaxed_"+name+"_"+string(r.Float), r.N,
+		Pointers(out, r.Logits, r.Tau, r.Grad).Doubles(r.Bound()).Ints(r.N).Pointers(r.Status))
 }
 
 func (r Relaxed) launch(name string, out Pointer) Launch {

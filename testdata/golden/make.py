@@ -29,6 +29,8 @@ categorical_kl.json
 hard_concrete.json
     value = clamp(sigmoid((logalpha + noise) / tau) * (zeta - gamma) + gamma, 0, 1). PyTorch
     has no hard concrete distribution, so this is the formula, with autograd's gradients.
+    open = sigmoid(logalpha - tau * log(-gamma / zeta)), the probability of a value other
+    than 0, with gradients of sum(upstream * open).
 
 All is computed in float64. Inputs are float32 numbers (but for the noise of the
 "torch" cases), so float32 code can be held to the same values. Softmax's argument is
@@ -340,6 +342,9 @@ def hard_concrete(name, log_alpha, tau, gamma=-0.1, zeta=1.1):
     a, t = log_alpha.clone().requires_grad_(), tau.clone().requires_grad_()
     value = (((a + noise) / t).sigmoid() * (zeta - gamma) + gamma).clamp(0, 1)
     (value * up).sum().backward()
+    b, s = log_alpha.clone().requires_grad_(), tau.clone().requires_grad_()
+    opened = (b - s * math.log(-gamma / zeta)).sigmoid()
+    (opened * up).sum().backward()
     return {
         "name": name,
         "shape": list(log_alpha.shape),
@@ -352,6 +357,9 @@ def hard_concrete(name, log_alpha, tau, gamma=-0.1, zeta=1.1):
         "value": text(value.detach()),
         "dlogalpha": text(a.grad),
         "dtau": t.grad.item(),
+        "open": text(opened.detach()),
+        "dopen": text(b.grad),
+        "dopentau": s.grad.item(),
     }
 
 

@@ -5,6 +5,7 @@ import "github.com/mmcloughlin/avo/reg"
 func init() {
 	elementwise.implement("gate", emitGate)
 	elementwise.implement("gradGate", emitGradGate)
+	elementwise.implement("shifted", emitShifted)
 }
 
 func emitGate(a *assembler) {
@@ -49,4 +50,21 @@ func emitGradGate(a *assembler) {
 		at[0].put(slope)
 	})
 	a.ret()
+}
+
+func emitShifted(a *assembler) {
+	a.begin()
+	high, low, most, bad := a.scalar("s.high"), a.scalar("s.low"), a.scalar("s.most"), a.noLanes()
+	lowest := a.zero()
+	a.sub(most, lowest, lowest)
+	a.each(func(at []span, _ *mask) {
+		x := at[1].get()
+		a.notFinite(x, bad)
+		a.sub(high, x, x)
+		a.sub(low, x, x)
+		a.max(lowest, x, x)
+		a.min(most, x, x)
+		at[0].put(x)
+	})
+	a.returnBad(bad)
 }
