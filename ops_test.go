@@ -16,8 +16,8 @@ import (
 // else in package optest.
 func TestOps(t *testing.T) {
 	optest.Run(t, "ops", []optest.Row{
-		gumbel, gumbelLike, gumbelSoftmax, relaxedBernoulli, categorical, straightThrough, bceWithLogits, categoricalKL, categoricalEntropy,
-		categoricalLogProb, perplexity, stopGradient,
+		gumbel, gumbelLike, gumbelSoftmax, relaxedBernoulli, hardConcrete, hardConcreteOpen, categorical, straightThrough,
+		bceWithLogits, categoricalKL, categoricalEntropy, categoricalLogProb, perplexity, stopGradient,
 	})
 }
 
@@ -420,7 +420,177 @@ var relaxedBernoulli = optest.Row{
 	}, finiteGradients(func(b *builder, logits, tau *G.Node, e ops.Estimator) *G.Node {
 		return b.Relaxed(logits, tau, ops.WithEstimator(e))
 	})...),
+	Values: []value{{
+		Build: givenRelaxed, Data: data{"logits": {0.5}, "noise": {math.Log(3.0 / 7)}, "tau": {2.0 / 3}},
+		Want: []float64{0.372630869048},
+	}},
 	NoGolden: "PyTorch's log density has another form; package ops checks worked numbers",
+}
+
+// HardConcrete
+
+func hardConcreteGate(options ...ops.HardConcreteOption) func(b *builder) *G.Node {
+	return func(b *builder) *G.Node {
+		return G.Must(ops.HardConcrete(b.In("logAlpha"), b.In("tau"), append(slices.Clone(options), ops.WithSource(b.Source))...))
+	}
+}
+
+func givenGate(options ...ops.HardConcreteOption) func(b *builder) *G.Node {
+	return func(b *builder) *G.Node {
+		return G.Must(ops.HardConcrete(b.In("logAlpha"), b.In("tau"), append(slices.Clone(options), ops.WithNoise(b.In("noise")))...))
+	}
+}
+
+var hardConcrete = optest.Row{
+	Op: ops.HardConcrete,
+	Nodes: []node{
+		{Name: "gate", Build: hardConcreteGate()},
+		{Name: "noise given", Build: givenGate()},
+		{Name: "stretched", Build: hardConcreteGate(ops.WithStretch(-0.6, 3))},
+		{Name: "without noise in evaluation", Build: hardConcreteGate(ops.WithDeterministicEval())},
+	},
+	Gradients: []gradient{
+		{Name: "gate", Cost: squared(hardConcreteGate())},
+		{Name: "noise given", Cost: squared(givenGate())},
+		{Name: "stretched", Cost: squared(hardConcreteGate(ops.WithStretch(-2, 1.3)))},
+		{Name: "tau learned", Cost: func(b *builder) *G.Node {
+			return b.Weigh(G.Must(ops.HardConcrete(b.In("logAlpha"), G.Must(G.Exp(b.In("theta"))), ops.WithSource(b.Source))))
+		}},
+		{Name: "masked", Cost: func(b *builder) *G.Node {
+			return b.Weigh(G.Must(ops.HardConcrete(b.In("masked"), b.In("tau"), ops.WithSource(b.Source))))
+		}},
+	},
+	Masks: []node{{Name: "gate", Build: func(b *builder) *G.Node {
+		return G.Must(ops.HardConcrete(b.In("masked"), b.In("tau"), ops.WithSource(b.Source)))
+	}}},
+	BuildErrors: []buildError{
+		fails("nil logAlpha", func(b *builder) (*G.Node, error) { return ops.HardConcrete(nil, b.In("tau")) }, "logAlpha is nil"),
+		fails("nil tau", func(b *builder) (*G.Node, error) { return ops.HardConcrete(b.In("logAlpha"), nil) }, "tau is nil"),
+		fails("integers", func(b *builder) (*G.Node, error) {
+			return ops.HardConcrete(array(b, tensor.Int, 2, 6), b.In("tau"))
+		}, "logAlpha has dtype int"),
+		fails("tau a vector", func(b *builder) (*G.Node, error) {
+			return ops.HardConcrete(b.In("logAlpha"), array(b, tensor.Float64, 1))
+		}, `tau has shape \(1\)`),
+		fails("noise shape", func(b *builder) (*G.Node, error) {
+			return ops.HardConcrete(b.In("logAlpha"), b.In("tau"), ops.WithNoise(array(b, tensor.Float64, 6, 2)))
+		}, `noise has shape \(6, 2\) but logAlpha has \(2, 6\)`),
+		fails("noise and a source", func(b *builder) (*G.Node, error) {
+			return ops.HardConcrete(b.In("logAlpha"), b.In("tau"), ops.WithNoise(b.In("noise")), ops.WithSource(b.Source))
+		}, "WithSource has no effect beside WithNoise"),
+		fails("gamma 0", gated(ops.WithStretch(0, 1.1)), "WithStretch: gamma is 0, want a negative, finite number"),
+		fails("gamma -Inf", gated(ops.WithStretch(-inf, 1.1)), "WithStretch: gamma is -Inf, want a negative"),
+		fails("gamma NaN", gated(ops.WithStretch(nan, 1.1)), "WithStretch: gamma is NaN"),
+		fails("zeta 1", gated(ops.WithStretch(-0.1, 1)), "WithStretch: zeta is 1, want a finite number greater than 1"),
+		fails("zeta +Inf", gated(ops.WithStretch(-0.1, inf)), `WithStretch: zeta is \+Inf`),
+		fails("zeta NaN", gated(ops.WithStretch(-0.1, nan)), "WithStretch: zeta is NaN"),
+		fails("wide", gated(ops.WithStretch(-1e308, 1e308)), `WithStretch: the interval from -1e\+308 to 1e\+308 leaves the range of float64`),
+		fails("wide float32", func(b *builder) (*G.Node, error) {
+			return ops.HardConcrete(array(b, tensor.Float32, 2), G.NewScalar(b.Graph, tensor.Float32, G.WithName("tau32")), ops.WithStretch(-1, 1e39))
+		}, "leaves the range of float32"),
+	},
+	RunErrors: []runError{
+		rejects(hardConcreteGate(), data{"tau": {0}}, `tau is 0, want a positive`, "tau", 0),
+		rejects(hardConcreteGate(), data{"tau": {inf}}, `tau is \+Inf`, "tau", 0),
+		rejects(hardConcreteGate(), data{"logAlpha": with(3, nan)}, `logAlpha\[1,0\] is NaN`, "logAlpha", 3),
+		rejects(givenGate(), data{"noise": with(2, nan)}, `noise\[0,2\] is NaN`, "noise", 2),
+		rejects(givenGate(), data{"logAlpha": with(2, -inf), "noise": with(2, inf)}, `noise\[0,2\] is \+Inf`, "noise", 2),
+	},
+	Values: []value{
+		{
+			Build: givenGate(), Data: data{"logAlpha": {0.5}, "noise": {math.Log(3.0 / 7)}, "tau": {2.0 / 3}},
+			Want:      []float64{0.347157042858},
+			Gradients: data{"logAlpha": {0.420798788065}, "noise": {0.420798788065}, "tau": {0.219213778123}},
+		},
+		{ // what evaluation has without noise and tau
+			Build: givenGate(), Data: data{"logAlpha": {0.5}, "noise": {0}, "tau": {1}}, Want: []float64{0.646951197442},
+			Gradients: data{"logAlpha": {0.282004454642}},
+		},
+		{ // clamped on both sides, certain, and masked
+			Build: givenGate(), Data: data{"logAlpha": {-2, 2, 1e4, -1e4, inf, -inf}, "noise": make([]float64, 6), "tau": {2.0 / 3}},
+			Want:      []float64{0, 1, 1, 0, 1, 0},
+			Gradients: data{"logAlpha": make([]float64, 6), "noise": make([]float64, 6), "tau": {0}},
+		},
+		{ // exactly at the lower end
+			Build: givenGate(ops.WithStretch(-1.5, 1.5)), Data: data{"logAlpha": {0}, "noise": {0}, "tau": {2.0 / 3}},
+			Want: []float64{0}, Gradients: data{"logAlpha": {0}, "tau": {0}},
+		},
+		{ // exactly at the upper end
+			Build: givenGate(ops.WithStretch(-1, 3)), Data: data{"logAlpha": {0}, "noise": {0}, "tau": {2.0 / 3}},
+			Want: []float64{1}, Gradients: data{"logAlpha": {0}, "tau": {0}},
+		},
+	},
+	Evals: []eval{
+		evaluates("gate", hardConcreteGate(ops.WithDeterministicEval()), optest.Gate),
+		evaluates("noise given", givenGate(ops.WithDeterministicEval()), optest.Gate),
+	},
+	Laws:   []law{obeys("ends", optest.HardConcreteEnds)},
+	Golden: optest.GoldenHardConcrete,
+}
+
+// gated returns a constructor with options, for an error.
+func gated(options ...ops.HardConcreteOption) func(b *builder) (*G.Node, error) {
+	return func(b *builder) (*G.Node, error) { return ops.HardConcrete(b.In("logAlpha"), b.In("tau"), options...) }
+}
+
+// HardConcreteOpen
+
+func openOf(logAlpha string, options ...ops.StretchOption) func(b *builder) *G.Node {
+	return func(b *builder) *G.Node { return G.Must(ops.HardConcreteOpen(b.In(logAlpha), b.In("tau"), options...)) }
+}
+
+var hardConcreteOpen = optest.Row{
+	Op: ops.HardConcreteOpen,
+	Nodes: []node{
+		{Name: "open", Build: openOf("logAlpha")},
+		{Name: "stretched", Build: openOf("logAlpha", ops.WithStretch(-2, 1.3))},
+	},
+	Gradients: []gradient{
+		{Name: "open", Cost: weighed(openOf("logAlpha"))},
+		{Name: "squared", Cost: squared(openOf("logAlpha", ops.WithStretch(-0.01, 3)))},
+		{Name: "masked", Cost: weighed(openOf("masked"))},
+		{Name: "tau alone", Cost: func(b *builder) *G.Node {
+			return b.Weigh(G.Must(ops.HardConcreteOpen(b.Fixed("logAlpha"), b.In("tau"))))
+		}},
+		{Name: "penalty of gates", Cost: func(b *builder) *G.Node {
+			return plus(b.WeighSquare(hardConcreteGate()(b)), b.Weigh(openOf("logAlpha")(b)))
+		}},
+	},
+	Masks: []node{{Name: "open", Build: openOf("masked")}},
+	BuildErrors: []buildError{
+		fails("nil logAlpha", func(b *builder) (*G.Node, error) { return ops.HardConcreteOpen(nil, b.In("tau")) }, "logAlpha is nil"),
+		fails("nil tau", func(b *builder) (*G.Node, error) { return ops.HardConcreteOpen(b.In("logAlpha"), nil) }, "tau is nil"),
+		fails("integers", func(b *builder) (*G.Node, error) {
+			return ops.HardConcreteOpen(array(b, tensor.Int, 2, 6), b.In("tau"))
+		}, "logAlpha has dtype int"),
+		fails("tau a vector", func(b *builder) (*G.Node, error) {
+			return ops.HardConcreteOpen(b.In("logAlpha"), array(b, tensor.Float64, 1))
+		}, `tau has shape \(1\)`),
+		fails("gamma 1", func(b *builder) (*G.Node, error) {
+			return ops.HardConcreteOpen(b.In("logAlpha"), b.In("tau"), ops.WithStretch(1, 2))
+		}, "WithStretch: gamma is 1, want a negative, finite number"),
+		fails("wide", func(b *builder) (*G.Node, error) {
+			return ops.HardConcreteOpen(b.In("logAlpha"), b.In("tau"), ops.WithStretch(-1e308, 1e308))
+		}, "leaves the range of float64"),
+	},
+	RunErrors: []runError{
+		rejects(openOf("logAlpha"), data{"tau": {-1}}, `tau is -1, want a positive`, "tau", 0),
+		rejects(openOf("logAlpha"), data{"logAlpha": with(3, nan)}, `logAlpha\[1,0\] is NaN`, "logAlpha", 3),
+	},
+	Values: []value{
+		{
+			Build: openOf("logAlpha"), Data: data{"logAlpha": {0.5}, "tau": {2.0 / 3}}, Want: []float64{0.89076672509},
+			Gradients: data{"logAlpha": {0.0973013665627}, "tau": {0.233318486917}},
+		},
+		{ // the gate above is 1 with the probability 0.250002895037, 1 less that of an open gate of -logAlpha
+			Build: openOf("logAlpha"), Data: data{"logAlpha": {-0.5}, "tau": {2.0 / 3}}, Want: []float64{1 - 0.250002895037},
+		},
+		{
+			Build: openOf("logAlpha"), Data: data{"logAlpha": {1e4, -1e4, inf, -inf}, "tau": {100}}, Want: []float64{1, 0, 1, 0},
+			Gradients: data{"logAlpha": {0, 0, 0, 0}, "tau": {0}},
+		},
+	},
+	Golden: optest.GoldenHardConcreteOpen,
 }
 
 // Categorical

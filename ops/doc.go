@@ -1,6 +1,7 @@
 // Package ops has the graph nodes of differentiable discrete sampling: Gumbel
-// noise, Gumbel-softmax and relaxed Bernoulli samples, straight-through samples with a
-// choice of estimators, exact categorical samples, and the losses that go with them.
+// noise, Gumbel-softmax and relaxed Bernoulli samples, hard concrete gates,
+// straight-through samples with a choice of estimators, exact categorical samples, and
+// the losses that go with them.
 //
 // The nodes run on Gorgonia's TapeMachine and LispMachine, in float32 and float64.
 // A constructor returns an error for everything that is known when the graph is

@@ -291,6 +291,42 @@ func ExampleRelaxedBernoulli() {
 	// [0.856 1.000 0.659 0.000] [1 1 1 0]
 }
 
+func ExampleHardConcrete() {
+	g := G.NewGraph()
+	logAlpha := matrix(g, "logAlpha", 1, 5, 0, 0, 4, -4, math.Inf(-1))
+	tau := G.NewScalar(g, tensor.Float64, G.WithName("tau"), G.WithValue(2.0/3))
+	gates := must(ops.HardConcrete(logAlpha, tau, ops.WithSource(ops.NewSource(1))))
+	run(g)
+	fmt.Printf("%.3f\n", gates.Value().Data())
+	// Output:
+	// [0.850 1.000 1.000 0.557 0.000]
+}
+
+func ExampleHardConcreteOpen() {
+	g := G.NewGraph()
+	logAlpha := matrix(g, "logAlpha", 1, 4, 0, 4, -4, math.Inf(-1))
+	tau := G.NewScalar(g, tensor.Float64, G.WithName("tau"), G.WithValue(2.0/3))
+	open := must(ops.HardConcreteOpen(logAlpha, tau))
+	penalty := G.Must(G.Sum(open)) // the expected number of open gates
+	run(g)
+	fmt.Printf("%.3f %.3f\n", open.Value().Data(), penalty.Value().Data())
+	// Output:
+	// [0.832 0.996 0.083 0.000] 1.911
+}
+
+func ExampleWithStretch() {
+	g := G.NewGraph()
+	logAlpha := matrix(g, "logAlpha", 1, 3, -1, 0.5, 1)
+	tau := G.NewScalar(g, tensor.Float64, G.WithName("tau"), G.WithValue(2.0/3))
+	noise := matrix(g, "noise", 1, 3, 0, 0, 0)
+	usual := must(ops.HardConcrete(logAlpha, tau, ops.WithNoise(noise)))
+	wide := must(ops.HardConcrete(logAlpha, tau, ops.WithNoise(noise), ops.WithStretch(-1, 1.5)))
+	run(g)
+	fmt.Printf("%.3f %.3f\n", usual.Value().Data(), wide.Value().Data())
+	// Output:
+	// [0.119 0.715 0.881] [0.000 0.698 1.000]
+}
+
 func ExampleBCEWithLogits() {
 	g := G.NewGraph()
 	logits, targets := matrix(g, "logits", 1, 3, 0, 2, -1000), matrix(g, "targets", 1, 3, 1, 1, 1)

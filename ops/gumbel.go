@@ -60,11 +60,7 @@ func GumbelLike(x *G.Node, opts ...NoiseOption) (*G.Node, error) {
 }
 
 func (c config) gumbel(anchor *G.Node, dt tensor.Dtype, shape tensor.Shape) (*G.Node, error) {
-	most := math.MaxFloat64
-	if dt == tensor.Float32 {
-		most = math.MaxFloat32
-	}
-	if reach := math.Abs(c.loc) + 23*c.scale; reach > most {
+	if reach := math.Abs(c.loc) + 23*c.scale; reach > greatest(dt) {
 		return nil, c.errorf("noise of location %v and scale %v leaves the range of %v", c.loc, c.scale, dt)
 	}
 	s := node.Spec{Name: c.op, Dtype: dt, Shape: shape, Anchor: anchor}

@@ -94,7 +94,7 @@ func runOnce(t *testing.T, nodes []*G.Node, opts ...G.VMOpt) [][]float64 {
 	}
 	var all [][]float64
 	for _, v := range values {
-		all = append(all, v.Data().([]float64))
+		all = append(all, elements[float64](v))
 	}
 	return all
 }

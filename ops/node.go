@@ -35,13 +35,13 @@ func add(s node.Spec, f32 node.Op[float32], f64 node.Op[float64]) (*G.Node, erro
 }
 
 // addNoise adds the inputs that a sampler draws with, and returns the stream of
-// its noise, or nil if the noise is given. gradient is the number of the gradient
-// that given noise receives.
+// its noise, or nil if the noise is given. The logits are the first input of s.
+// gradient is the number of the gradient that given noise receives.
 func (c config) addNoise(s *node.Spec, logits *G.Node, gradient int) (*stream, error) {
 	if c.noise == nil {
 		return c.addStream(s), nil
 	}
-	if err := node.SameArray(c.noise, "noise", logits, "logits"); err != nil {
+	if err := node.SameArray(c.noise, "noise", logits, s.Inputs[0].Name); err != nil {
 		return nil, c.errorf("%w", err)
 	}
 	s.Inputs = append(s.Inputs, node.In("noise", c.noise, gradient))

@@ -8,6 +8,7 @@ import (
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
+	"github.com/gumbel-go/gumbel/internal/kernel"
 	"github.com/gumbel-go/gumbel/internal/layout"
 )
 
@@ -44,6 +45,20 @@ type SampleOption interface {
 type DrawOption interface {
 	SampleOption
 	CategoricalOption
+	HardConcreteOption
+}
+
+// A HardConcreteOption is an option of HardConcrete: any DrawOption or StretchOption.
+type HardConcreteOption interface {
+	option() option
+	hardConcrete()
+}
+
+// A StretchOption says how far gates are stretched. HardConcrete and HardConcreteOpen
+// take it.
+type StretchOption interface {
+	HardConcreteOption
+	stretch()
 }
 
 // A SourceOption selects the source of random numbers. Every random op takes it.
@@ -71,6 +86,8 @@ func (option) gumbelSoftmax()   {}
 func (option) categorical()     {}
 func (option) distribution()    {}
 func (option) sample()          {}
+func (option) hardConcrete()    {}
+func (option) stretch()         {}
 func (option) noise()           {}
 
 // config holds the options of a constructor.
@@ -85,6 +102,7 @@ type config struct {
 	noise             *G.Node
 	deterministicEval bool
 	loc, scale        float64
+	stretch           kernel.Stretch
 }
 
 // WithSource takes the node's random numbers from a source. By default they come
@@ -177,6 +195,22 @@ func WithDeterministicEval() DrawOption {
 	}}
 }
 
+// WithStretch stretches gates to the interval from gamma to zeta before they are clamped
+// to [0, 1]. A wider interval has more gates of exactly 0 and 1. The default is -0.1 to
+// 1.1. gamma must be negative and zeta greater than 1.
+func WithStretch(gamma, zeta float64) StretchOption {
+	return option{"WithStretch", func(c *config) error {
+		if !(gamma < 0) || math.IsInf(gamma, 0) {
+			return fmt.Errorf("gamma is %v, want a negative, finite number", gamma)
+		}
+		if !(zeta > 1) || math.IsInf(zeta, 0) {
+			return fmt.Errorf("zeta is %v, want a finite number greater than 1", zeta)
+		}
+		c.stretch = kernel.Stretch{Gamma: gamma, Zeta: zeta}
+		return nil
+	}}
+}
+
 // WithLoc adds a location to the noise. The default is 0.
 func WithLoc(loc float64) NoiseOption {
 	return option{"WithLoc", func(c *config) error {
@@ -201,7 +235,7 @@ func WithScale(scale float64) NoiseOption {
 
 // configure applies the options of an op.
 func configure[O interface{ option() option }](op string, opts []O) (config, error) {
-	c := config{op: op, axis: -1, scale: 1}
+	c := config{op: op, axis: -1, scale: 1, stretch: kernel.Stretch{Gamma: -0.1, Zeta: 1.1}}
 	for i, o := range opts {
 		if any(o) == nil {
 			return c, c.errorf("option %d is nil", i)
@@ -234,6 +268,22 @@ func (c config) drawsMore() bool { return c.estimator != nil && c.estimator.kind
 // errorf returns an error of the constructor.
 func (c config) errorf(format string, args ...any) error {
 	return fmt.Errorf("ops: "+c.op+": "+format, args...)
+}
+
+// checkStretch returns an error if the width of the stretch is not a number of dt.
+func (c config) checkStretch(dt tensor.Dtype) error {
+	if c.stretch.Zeta-c.stretch.Gamma > greatest(dt) {
+		return c.errorf("WithStretch: the interval from %v to %v leaves the range of %v", c.stretch.Gamma, c.stretch.Zeta, dt)
+	}
+	return nil
+}
+
+// greatest returns the greatest number of a dtype.
+func greatest(dt tensor.Dtype) float64 {
+	if dt == tensor.Float32 {
+		return math.MaxFloat32
+	}
+	return math.MaxFloat64
 }
 
 // distributions says where the distributions lie in an array.

@@ -45,6 +45,19 @@ var samplers = []sampler{
 	{"RelaxedBernoulli", true, func(x, tau *G.Node, src *ops.Source, _ ops.DistributionOption) (*G.Node, error) {
 		return ops.RelaxedBernoulli(x, tau, ops.WithSource(src))
 	}},
+	{"RelaxedBernoulli, log space", true, func(x, tau *G.Node, src *ops.Source, _ ops.DistributionOption) (*G.Node, error) {
+		return ops.RelaxedBernoulli(x, tau, ops.WithSource(src), ops.WithLogSpace())
+	}},
+	{"RelaxedBernoulli, Gumbel-Rao", true, func(x, tau *G.Node, src *ops.Source, _ ops.DistributionOption) (*G.Node, error) {
+		y, err := ops.RelaxedBernoulli(x, tau, ops.WithSource(src), ops.WithEstimator(ops.GumbelRao(2)))
+		if err != nil {
+			return nil, err
+		}
+		return G.Mul(y, tau)
+	}},
+	{"HardConcrete", true, func(x, tau *G.Node, src *ops.Source, _ ops.DistributionOption) (*G.Node, error) {
+		return ops.HardConcrete(x, tau, ops.WithSource(src), ops.WithStretch(-0.3, 1.2))
+	}},
 	{"Categorical", false, func(x, _ *G.Node, src *ops.Source, l ops.DistributionOption) (*G.Node, error) {
 		return ops.Categorical(x, l, ops.WithSource(src))
 	}},

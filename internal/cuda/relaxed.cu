@@ -1,6 +1,6 @@
-// Relaxed Bernoulli samples and their gradients, as internal/kernel computes them on the
-// CPU: bernoulli.go there has the formulas. A thread has one element, and computes in
-// double.
+// Relaxed Bernoulli samples, hard concrete gates and their gradients, as internal/kernel
+// computes them on the CPU: bernoulli.go and hardconcrete.go there have the formulas. A
+// thread has one element, and computes in double.
 #include "input.cuh"
 
 // An Element is an input with what is given for it.
@@ -13,6 +13,7 @@ struct Element {
   double grad;
   bool noiseless;
   double gap;  // 0 if it depends on the probability
+  double gamma, zeta;  // the ends that a gate is stretched to
   Int samples;
   Stream stream;  // of an estimator's noise
 
@@ -25,6 +26,9 @@ struct Element {
   __device__ double tempered() const { return finite(static_cast<double>(sum) / tau, isinf(sum)); }
   // noise is left out.
   __device__ double softmax() const { return finite(logit / tau, isinf(logit)); }
+  // In a run without noise, a gate has the temperature 1.
+  __device__ double gate_tau() const { return noiseless ? 1 : tau; }
+  __device__ double gate_logit() const { return finite(static_cast<double>(sum) / gate_tau(), isinf(sum)); }
 
   static __device__ double finite(double y, bool infinite) {
     const double most = sizeof(T) == 4 ? 3.4028234663852886e38 : 1.7976931348623157e308;
@@ -66,6 +70,25 @@ __device__ double logit(const Element<T>& e) {
   return e.tempered();
 }
 
+// stretched is the gate before it is clamped. The sigmoid of -|y| loses no digits.
+template <typename T>
+__device__ double stretched(const Element<T>& e) {
+  const double y = e.gate_logit(), part = (e.zeta - e.gamma) * sigmoid(-fabs(y));
+  return y > 0 ? e.zeta - part : e.gamma + part;
+}
+
+template <typename T>
+__device__ double gate(const Element<T>& e) {
+  return fmin(fmax(stretched(e), 0.0), 1.0);
+}
+
+// between reports whether the gate, as rounded, is neither 0 nor 1.
+template <typename T>
+__device__ bool between(const Element<T>& e) {
+  const T z = static_cast<T>(stretched(e));
+  return z > 0 && z < 1;
+}
+
 // The gradients to the logit. A certain outcome has none, whatever gradient reaches it.
 
 template <typename T>
@@ -76,6 +99,11 @@ __device__ double grad_soft(const Element<T>& e) {
 template <typename T>
 __device__ double grad_logit(const Element<T>& e) {
   return isinf(e.sum) ? 0 : e.grad / e.tau;
+}
+
+template <typename T>
+__device__ double grad_gate(const Element<T>& e) {
+  return between(e) ? (e.zeta - e.gamma) * slope(e.gate_logit()) * e.grad / e.gate_tau() : 0;
 }
 
 template <typename T>
@@ -134,28 +162,34 @@ __device__ double tau_softmax(const Element<T>& e) {
   return isinf(e.logit) ? 0 : y * slope(y) * e.grad;
 }
 
-#define RELAXED_KERNEL(name, T, type, Out)                                                                              \
-  extern "C" __global__ void relaxed_##name##_##type(                                                                   \
-      Out* out, const T* logits, const T* noise, const T* tau, const Int* draw, const T* grad, double gap, Int samples, \
-      Word64 key, Word64 further, Int n, int* status) {                                                                 \
-    const Int i = global_thread();                                                                                      \
-    if (i >= n) return;                                                                                                 \
-    const bool noiseless = draw != nullptr && *draw < 0;                                                                \
-    const Word64 number = draw == nullptr ? 0 : static_cast<Word64>(draw[0]);                                           \
-    const Int place = draw == nullptr ? i : draw[1] + i; /* in the draw */                                              \
-    T added = 0;                                                                                                        \
-    if (!noiseless && noise != nullptr) {                                                                               \
-      added = noise[i];                                                                                                 \
-    } else if (!noiseless && draw != nullptr) {                                                                         \
-      added = logistic<T>(Stream(key, number).word(place));                                                             \
-    }                                                                                                                   \
-    const T sum = logits[i] + added, t = *tau;                                                                          \
-    const bool certain = isinf(logits[i]) || isinf(added);                                                              \
-    if (!(t > 0 && t < INFINITY) || isnan(sum) || (isinf(sum) && !certain)) *status = 1;                                \
-    const double upstream = grad == nullptr ? 0 : grad[i];                                                              \
-    const Stream stream(further, number);                                                                               \
-    const Element<T> element = {place, logits[i], sum, t, upstream, noiseless, gap, samples, stream};                   \
-    out[i] = static_cast<Out>(name<T>(element));                                                                        \
+template <typename T>
+__device__ double tau_gate(const Element<T>& e) {
+  const double y = e.gate_logit();
+  return between(e) && !e.noiseless ? y * (e.zeta - e.gamma) * slope(y) * e.grad : 0;
+}
+
+#define RELAXED_KERNEL(name, T, type, Out)                                                                         \
+  extern "C" __global__ void relaxed_##name##_##type(                                                              \
+      Out* out, const T* logits, const T* noise, const T* tau, const Int* draw, const T* grad, double gap,         \
+      double gamma, double zeta, Int samples, Word64 key, Word64 further, Int n, int* status) {                    \
+    const Int i = global_thread();                                                                                 \
+    if (i >= n) return;                                                                                            \
+    const bool noiseless = draw != nullptr && *draw < 0;                                                           \
+    const Word64 number = draw == nullptr ? 0 : static_cast<Word64>(draw[0]);                                      \
+    const Int place = draw == nullptr ? i : draw[1] + i; /* in the draw */                                         \
+    T added = 0;                                                                                                   \
+    if (!noiseless && noise != nullptr) {                                                                          \
+      added = noise[i];                                                                                            \
+    } else if (!noiseless && draw != nullptr) {                                                                    \
+      added = logistic<T>(Stream(key, number).word(place));                                                        \
+    }                                                                                                              \
+    const T sum = logits[i] + added, t = *tau;                                                                     \
+    const bool certain = isinf(logits[i]) || isinf(added);                                                         \
+    if (!(t > 0 && t < INFINITY) || isnan(sum) || (isinf(sum) && !certain)) *status = 1;                           \
+    const double upstream = grad == nullptr ? 0 : grad[i];                                                         \
+    const Stream stream(further, number);                                                                          \
+    const Element<T> element = {place, logits[i], sum, t, upstream, noiseless, gap, gamma, zeta, samples, stream}; \
+    out[i] = static_cast<Out>(name<T>(element));                                                                   \
   }
 
 #define RELAXED_KERNELS(name)             \
@@ -168,8 +202,10 @@ __device__ double tau_softmax(const Element<T>& e) {
 RELAXED_KERNELS(soft)
 RELAXED_KERNELS(hard)
 RELAXED_KERNELS(logit)
+RELAXED_KERNELS(gate)
 RELAXED_KERNELS(grad_soft)
 RELAXED_KERNELS(grad_logit)
+RELAXED_KERNELS(grad_gate)
 RELAXED_KERNELS(grad_softmax)
 RELAXED_KERNELS(grad_reinmax)
 RELAXED_KERNELS(grad_gapped)
@@ -177,3 +213,39 @@ RELAXED_KERNELS(grad_rao)
 TAU_KERNELS(tau_soft)
 TAU_KERNELS(tau_logit)
 TAU_KERNELS(tau_softmax)
+TAU_KERNELS(tau_gate)
+
+// An Opening is an element of the probability that a gate is not 0.
+struct Opening {
+  double logit;
+  double shift;
+  double grad;
+
+  // shifted is infinite only if the logit is.
+  __device__ double shifted() const { return Element<double>::finite(logit - shift, isinf(logit)); }
+};
+
+__device__ inline double open(const Opening& o) { return sigmoid(o.shifted()); }
+
+__device__ inline double grad_open(const Opening& o) { return isinf(o.logit) ? 0 : slope(o.shifted()) * o.grad; }
+
+// A share of the gradient to tau, times -tau.
+__device__ inline double tau_open(const Opening& o) { return o.shift * grad_open(o); }
+
+#define OPEN_KERNEL(name, T, type, Out)                                                                      \
+  extern "C" __global__ void relaxed_##name##_##type(Out* out, const T* logits, const T* tau, const T* grad, \
+                                                     double bound, Int n, int* status) {                     \
+    const Int i = global_thread();                                                                           \
+    if (i >= n) return;                                                                                      \
+    const double logit = logits[i], t = *tau;                                                                \
+    if (!(t > 0 && t < INFINITY) || isnan(logit)) *status = 1;                                               \
+    const double shift = Element<double>::finite(t * bound, false);                                          \
+    out[i] = static_cast<Out>(name(Opening{logit, shift, grad == nullptr ? 0 : grad[i]}));                   \
+  }
+
+OPEN_KERNEL(open, float, f32, float)
+OPEN_KERNEL(open, double, f64, double)
+OPEN_KERNEL(grad_open, float, f32, float)
+OPEN_KERNEL(grad_open, double, f64, double)
+OPEN_KERNEL(tau_open, float, f32, double)
+OPEN_KERNEL(tau_open, double, f64, double)

@@ -58,7 +58,8 @@ func (b Bernoulli[T]) sample(logit []T, f func(t *tile[T], y []T)) error {
 func (b Bernoulli[T]) logits(t *tile[T], y []T) error {
 	logits, noise := t.direct(b.Logits), t.logistic(1, b.Noise)
 	s := temperedScalars[T]{T(1 / b.Tau), -least[T]()}
-	if hasVector[T](b.Tau) && !tempered(y, logits, noise, &s) {
+	vector := hasVector[T](b.Tau)
+	if vector && !tempered(y, logits, noise, &s) {
 		return nil
 	}
 	for i, logit := range logits {
@@ -72,6 +73,7 @@ func (b Bernoulli[T]) logits(t *tile[T], y []T) error {
 			y[i] = sum
 		case !isFinite(sum):
 			return &InputError{t.index(i, 0), Overflow, float64(sum)}
+		case vector: // tempered has set y[i], and no other element may change its bits
 		default:
 			most := float64(s.most)
 			y[i] = T(min(max(float64(sum)/b.Tau, -most), most))

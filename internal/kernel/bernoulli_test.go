@@ -207,6 +207,28 @@ func testBernoulliExtremes[T Float](t *testing.T) {
 	}
 }
 
+// An infinite logit changes no bit of other samples.
+func TestBernoulliBesideInfinity(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		t.Run("float32", testBernoulliBesideInfinity[float32])
+		t.Run("float64", testBernoulliBesideInfinity[float64])
+	})
+}
+
+func testBernoulliBesideInfinity[T Float](t *testing.T) {
+	const n = 1000
+	logits := finite[T](n, 1)
+	b := Bernoulli[T]{logits, Noise[T]{Stream: &testedStream}, 0.7}
+	want, got := make([]T, n), make([]T, n)
+	if err := b.Logit(want); err != nil {
+		t.Fatal(err)
+	}
+	logits[500], want[500] = T(math.Inf(-1)), T(math.Inf(-1))
+	if err := b.Logit(got); err != nil || !slices.Equal(got, want) {
+		t.Errorf("an infinite logit changes other samples (error %v)", err)
+	}
+}
+
 // bernoulli compares its vector code with plain Go.
 func (c *vectorCheck[T]) bernoulli() {
 	for _, x := range [][]T{c.x, c.infinite} {

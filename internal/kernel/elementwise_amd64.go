@@ -103,6 +103,21 @@ func gapSlope[T Float](dst, side, grad []T, s *sideScalars[T]) {
 	}
 }
 
+// gate is gateGo at the level in use.
+func gate[T Float](dst, y []T, s *gateScalars[T]) {
+	y = y[:len(dst)]
+	switch {
+	case level == levelGo:
+		gateGo(dst, y, s)
+	case unsafe.Sizeof(T(0)) == 8:
+		gate64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(y))), len(dst), (*gateScalars[float64])(unsafe.Pointer(s)))
+	case level == levelAVX512:
+		gate32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(y))), len(dst), (*gateScalars[float32])(unsafe.Pointer(s)))
+	default:
+		gate32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(y))), len(dst), (*gateScalars[float32])(unsafe.Pointer(s)))
+	}
+}
+
 // gradBCE is gradBCEGo at the level in use.
 func gradBCE[T Float](dst, logits, targets, grad []T) (bad bool) {
 	logits = logits[:len(dst)]
@@ -120,6 +135,22 @@ func gradBCE[T Float](dst, logits, targets, grad []T) (bad bool) {
 		flags = gradBCE32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), (*float32)(unsafe.Pointer(unsafe.SliceData(targets))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst))
 	}
 	return flags != 0
+}
+
+// gradGate is gradGateGo at the level in use.
+func gradGate[T Float](dst, y, grad []T, s *gateScalars[T]) {
+	y = y[:len(dst)]
+	grad = grad[:len(dst)]
+	switch {
+	case level == levelGo:
+		gradGateGo(dst, y, grad, s)
+	case unsafe.Sizeof(T(0)) == 8:
+		gradGate64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(y))), (*float64)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*gateScalars[float64])(unsafe.Pointer(s)))
+	case level == levelAVX512:
+		gradGate32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(y))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*gateScalars[float32])(unsafe.Pointer(s)))
+	default:
+		gradGate32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(y))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*gateScalars[float32])(unsafe.Pointer(s)))
+	}
 }
 
 // gradReLU is gradReLUGo at the level in use.
@@ -168,6 +199,23 @@ func reinMaxSlope[T Float](dst, side, grad []T, s *sideScalars[T]) {
 	default:
 		reinMaxSlope32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(side))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*sideScalars[float32])(unsafe.Pointer(s)))
 	}
+}
+
+// shifted is shiftedGo at the level in use.
+func shifted[T Float](dst, x []T, s *shiftScalars[T]) (bad bool) {
+	x = x[:len(dst)]
+	var flags uint32
+	switch {
+	case level == levelGo:
+		return shiftedGo(dst, x, s)
+	case unsafe.Sizeof(T(0)) == 8:
+		flags = shifted64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(x))), len(dst), (*shiftScalars[float64])(unsafe.Pointer(s)))
+	case level == levelAVX512:
+		flags = shifted32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(x))), len(dst), (*shiftScalars[float32])(unsafe.Pointer(s)))
+	default:
+		flags = shifted32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(x))), len(dst), (*shiftScalars[float32])(unsafe.Pointer(s)))
+	}
+	return flags != 0
 }
 
 // sigmoid is sigmoidGo at the level in use.
@@ -434,6 +482,36 @@ func gapSlope32AVX512(dst, side, grad *float32, n int, s *sideScalars[float32])
 //go:noescape
 func gapSlope32AVX2(dst, side, grad *float32, n int, s *sideScalars[float32])
 
+// gate64AVX2 computes on AVX2
+//
+//	for i, v := range y {
+//		z, _ := s.stretch(v)
+//		dst[i] = min(max(z, 0), 1)
+//	}
+//
+//go:noescape
+func gate64AVX2(dst, y *float64, n int, s *gateScalars[float64])
+
+// gate32AVX512 computes on AVX512
+//
+//	for i, v := range y {
+//		z, _ := s.stretch(v)
+//		dst[i] = min(max(z, 0), 1)
+//	}
+//
+//go:noescape
+func gate32AVX512(dst, y *float32, n int, s *gateScalars[float32])
+
+// gate32AVX2 computes on AVX2
+//
+//	for i, v := range y {
+//		z, _ := s.stretch(v)
+//		dst[i] = min(max(z, 0), 1)
+//	}
+//
+//go:noescape
+func gate32AVX2(dst, y *float32, n int, s *gateScalars[float32])
+
 // gradBCE64AVX2 computes on AVX2
 //
 //	for i, x := range logits {
@@ -481,6 +559,42 @@ func gradBCE32AVX512(dst, logits, targets, grad *float32, n int) (bad uint32)
 //
 //go:noescape
 func gradBCE32AVX2(dst, logits, targets, grad *float32, n int) (bad uint32)
+
+// gradGate64AVX2 computes on AVX2
+//
+//	for i, v := range y {
+//		dst[i] = 0
+//		if z, slope := s.stretch(v); z > 0 && z < 1 {
+//			dst[i] = slope * s.width * grad[i] * s.inverse
+//		}
+//	}
+//
+//go:noescape
+func gradGate64AVX2(dst, y, grad *float64, n int, s *gateScalars[float64])
+
+// gradGate32AVX512 computes on AVX512
+//
+//	for i, v := range y {
+//		dst[i] = 0
+//		if z, slope := s.stretch(v); z > 0 && z < 1 {
+//			dst[i] = slope * s.width * grad[i] * s.inverse
+//		}
+//	}
+//
+//go:noescape
+func gradGate32AVX512(dst, y, grad *float32, n int, s *gateScalars[float32])
+
+// gradGate32AVX2 computes on AVX2
+//
+//	for i, v := range y {
+//		dst[i] = 0
+//		if z, slope := s.stretch(v); z > 0 && z < 1 {
+//			dst[i] = slope * s.width * grad[i] * s.inverse
+//		}
+//	}
+//
+//go:noescape
+func gradGate32AVX2(dst, y, grad *float32, n int, s *gateScalars[float32])
 
 // gradReLU64AVX2 computes on AVX2
 //
@@ -625,6 +739,39 @@ func reinMaxSlope32AVX512(dst, side, grad *float32, n int, s *sideScalars[float3
 //
 //go:noescape
 func reinMaxSlope32AVX2(dst, side, grad *float32, n int, s *sideScalars[float32])
+
+// shifted64AVX2 computes on AVX2
+//
+//	for i, v := range x {
+//		bad = bad || !isFinite(v)
+//		dst[i] = min(max((v-s.high)-s.low, -s.most), s.most)
+//	}
+//	return bad
+//
+//go:noescape
+func shifted64AVX2(dst, x *float64, n int, s *shiftScalars[float64]) (bad uint32)
+
+// shifted32AVX512 computes on AVX512
+//
+//	for i, v := range x {
+//		bad = bad || !isFinite(v)
+//		dst[i] = min(max((v-s.high)-s.low, -s.most), s.most)
+//	}
+//	return bad
+//
+//go:noescape
+func shifted32AVX512(dst, x *float32, n int, s *shiftScalars[float32]) (bad uint32)
+
+// shifted32AVX2 computes on AVX2
+//
+//	for i, v := range x {
+//		bad = bad || !isFinite(v)
+//		dst[i] = min(max((v-s.high)-s.low, -s.most), s.most)
+//	}
+//	return bad
+//
+//go:noescape
+func shifted32AVX2(dst, x *float32, n int, s *shiftScalars[float32]) (bad uint32)
 
 // sigmoid64AVX2 computes on AVX2
 //

@@ -2765,6 +2765,336 @@ done:
 	VZEROUPPER
 	RET
 
+// func gate64AVX2(dst *float64, y *float64, n int, s *gateScalars[float64])
+// Requires: AVX, AVX2, FMA3
+TEXT ·gate64AVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ y+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ s+24(FP), BX
+
+whole:
+	CMPQ         DX, $0x00000004
+	JB           rest
+	VMOVUPS      (CX), Y0
+	VPAND        quad7fffffffffffffff<>+0(SB), Y0, Y1
+	VPOR         quad8000000000000000<>+0(SB), Y0, Y1
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y1, Y2
+	VROUNDPD     $0x00, Y2, Y2
+	VMOVAPS      Y1, Y3
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y2, Y3
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y2, Y3
+	VMULPD       Y3, Y3, Y4
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y5
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y4, Y5
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y4, Y5
+	VMULPD       Y3, Y5, Y5
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y3
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y4, Y3
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y4, Y3
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y4, Y3
+	VSUBPD       Y5, Y3, Y3
+	VDIVPD       Y3, Y5, Y5
+	VADDPD       Y5, Y5, Y5
+	VADDPD       quad3ff0000000000000<>+0(SB), Y5, Y5
+	VCVTPD2DQY   Y2, X2
+	VPSRAD       $0x01, X2, X3
+	VPSUBD       X3, X2, X2
+	VPADDD       word000003ff<>+0(SB), X2, X2
+	VPMOVSXDQ    X2, Y2
+	VPSLLQ       $0x34, Y2, Y2
+	VMULPD       Y2, Y5, Y5
+	VPADDD       word000003ff<>+0(SB), X3, X3
+	VPMOVSXDQ    X3, Y2
+	VPSLLQ       $0x34, Y2, Y2
+	VMULPD       Y2, Y5, Y5
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y5, Y5
+	VADDPD       quad3ff0000000000000<>+0(SB), Y5, Y1
+	VDIVPD       Y1, Y5, Y1
+	VBROADCASTSD 16(BX), Y2
+	VBROADCASTSD (BX), Y3
+	VBROADCASTSD 8(BX), Y4
+	VFMADD231PD  Y2, Y1, Y3
+	VFNMADD231PD Y2, Y1, Y4
+	VPXOR        Y1, Y1, Y1
+	VCMPPD       $0x1e, Y1, Y0, Y0
+	VBLENDVPS    Y0, Y4, Y3, Y3
+	VPXOR        Y0, Y0, Y0
+	VMAXPD       Y0, Y3, Y3
+	VMINPD       quad3ff0000000000000<>+0(SB), Y3, Y3
+	VMOVUPS      Y3, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	SUBQ         $0x00000004, DX
+	JMP          whole
+
+rest:
+	TESTQ        DX, DX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), SI
+	NEGQ         DX
+	VMOVUPS      32(SI)(DX*8), Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VPAND        quad7fffffffffffffff<>+0(SB), Y1, Y2
+	VPOR         quad8000000000000000<>+0(SB), Y1, Y2
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y2, Y3
+	VROUNDPD     $0x00, Y3, Y3
+	VMOVAPS      Y2, Y4
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y3, Y4
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y3, Y4
+	VMULPD       Y4, Y4, Y5
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y6
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y5, Y6
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y5, Y6
+	VMULPD       Y4, Y6, Y6
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y4
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y5, Y4
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y5, Y4
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y5, Y4
+	VSUBPD       Y6, Y4, Y4
+	VDIVPD       Y4, Y6, Y6
+	VADDPD       Y6, Y6, Y6
+	VADDPD       quad3ff0000000000000<>+0(SB), Y6, Y6
+	VCVTPD2DQY   Y3, X3
+	VPSRAD       $0x01, X3, X4
+	VPSUBD       X4, X3, X3
+	VPADDD       word000003ff<>+0(SB), X3, X3
+	VPMOVSXDQ    X3, Y3
+	VPSLLQ       $0x34, Y3, Y3
+	VMULPD       Y3, Y6, Y6
+	VPADDD       word000003ff<>+0(SB), X4, X4
+	VPMOVSXDQ    X4, Y3
+	VPSLLQ       $0x34, Y3, Y3
+	VMULPD       Y3, Y6, Y6
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y2, Y2
+	VANDPS       Y2, Y6, Y6
+	VADDPD       quad3ff0000000000000<>+0(SB), Y6, Y2
+	VDIVPD       Y2, Y6, Y2
+	VBROADCASTSD 16(BX), Y3
+	VBROADCASTSD (BX), Y4
+	VBROADCASTSD 8(BX), Y5
+	VFMADD231PD  Y3, Y2, Y4
+	VFNMADD231PD Y3, Y2, Y5
+	VPXOR        Y2, Y2, Y2
+	VCMPPD       $0x1e, Y2, Y1, Y1
+	VBLENDVPS    Y1, Y5, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	VMAXPD       Y1, Y4, Y4
+	VMINPD       quad3ff0000000000000<>+0(SB), Y4, Y4
+	VMASKMOVPS   Y4, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func gate32AVX512(dst *float32, y *float32, n int, s *gateScalars[float32])
+// Requires: AVX, AVX512F
+TEXT ·gate32AVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ y+8(FP), DX
+	MOVQ n+16(FP), CX
+	MOVQ s+24(FP), BX
+
+whole:
+	CMPQ         CX, $0x00000010
+	JB           rest
+	VMOVUPS      (DX), Z0
+	VPANDD       word7fffffff<>+0(SB), Z0, Z1
+	VPORD        word80000000<>+0(SB), Z0, Z1
+	VMULPS       word3fb8aa3b<>+0(SB), Z1, Z2
+	VRNDSCALEPS  $0x00, Z2, Z2
+	VMOVAPS      Z1, Z3
+	VFNMADD231PS word3f318000<>+0(SB), Z2, Z3
+	VFNMADD231PS wordb95e8083<>+0(SB), Z2, Z3
+	VMULPS       Z3, Z3, Z4
+	VMOVUPS      word39506967<>+0(SB), Z5
+	VFMADD213PS  word3ab743ce<>+0(SB), Z3, Z5
+	VFMADD213PS  word3c088908<>+0(SB), Z3, Z5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Z3, Z5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Z3, Z5
+	VFMADD213PS  word3f000000<>+0(SB), Z3, Z5
+	VFMADD213PS  Z3, Z4, Z5
+	VADDPS       word3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS    Z2, Z5, Z5
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z1, K1
+	VMOVAPS.Z    Z5, K1, Z5
+	VADDPS       word3f800000<>+0(SB), Z5, Z1
+	VDIVPS       Z1, Z5, Z1
+	VBROADCASTSS 8(BX), Z2
+	VBROADCASTSS (BX), Z3
+	VBROADCASTSS 4(BX), Z4
+	VFMADD231PS  Z2, Z1, Z3
+	VFNMADD231PS Z2, Z1, Z4
+	VPXORD       Z6, Z6, Z6
+	VCMPPS       $0x1e, Z6, Z0, K1
+	VBLENDMPS    Z4, Z3, K1, Z3
+	VPXORD       Z7, Z7, Z7
+	VMAXPS       Z7, Z3, Z3
+	VMINPS       word3f800000<>+0(SB), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, DX
+	SUBQ         $0x00000010, CX
+	JMP          whole
+
+rest:
+	TESTQ        CX, CX
+	JZ           done
+	MOVQ         $0x0000000000000001, SI
+	SHLQ         CL, SI
+	DECQ         SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (DX), K1, Z0
+	VPANDD       word7fffffff<>+0(SB), Z0, Z1
+	VPORD        word80000000<>+0(SB), Z0, Z1
+	VMULPS       word3fb8aa3b<>+0(SB), Z1, Z2
+	VRNDSCALEPS  $0x00, Z2, Z2
+	VMOVAPS      Z1, Z3
+	VFNMADD231PS word3f318000<>+0(SB), Z2, Z3
+	VFNMADD231PS wordb95e8083<>+0(SB), Z2, Z3
+	VMULPS       Z3, Z3, Z4
+	VMOVUPS      word39506967<>+0(SB), Z5
+	VFMADD213PS  word3ab743ce<>+0(SB), Z3, Z5
+	VFMADD213PS  word3c088908<>+0(SB), Z3, Z5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Z3, Z5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Z3, Z5
+	VFMADD213PS  word3f000000<>+0(SB), Z3, Z5
+	VFMADD213PS  Z3, Z4, Z5
+	VADDPS       word3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS    Z2, Z5, Z5
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z1, K2
+	VMOVAPS.Z    Z5, K2, Z5
+	VADDPS       word3f800000<>+0(SB), Z5, Z1
+	VDIVPS       Z1, Z5, Z1
+	VBROADCASTSS 8(BX), Z2
+	VBROADCASTSS (BX), Z3
+	VBROADCASTSS 4(BX), Z4
+	VFMADD231PS  Z2, Z1, Z3
+	VFNMADD231PS Z2, Z1, Z4
+	VPXORD       Z8, Z8, Z8
+	VCMPPS       $0x1e, Z8, Z0, K2
+	VBLENDMPS    Z4, Z3, K2, Z3
+	VPXORD       Z9, Z9, Z9
+	VMAXPS       Z9, Z3, Z3
+	VMINPS       word3f800000<>+0(SB), Z3, Z3
+	VMOVUPS      Z3, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func gate32AVX2(dst *float32, y *float32, n int, s *gateScalars[float32])
+// Requires: AVX, AVX2, FMA3
+TEXT ·gate32AVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ y+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ s+24(FP), BX
+
+whole:
+	CMPQ         DX, $0x00000008
+	JB           rest
+	VMOVUPS      (CX), Y0
+	VPAND        word7fffffff<>+0(SB), Y0, Y1
+	VPOR         word80000000<>+0(SB), Y0, Y1
+	VMULPS       word3fb8aa3b<>+0(SB), Y1, Y2
+	VROUNDPS     $0x00, Y2, Y2
+	VMOVAPS      Y1, Y3
+	VFNMADD231PS word3f318000<>+0(SB), Y2, Y3
+	VFNMADD231PS wordb95e8083<>+0(SB), Y2, Y3
+	VMULPS       Y3, Y3, Y4
+	VMOVUPS      word39506967<>+0(SB), Y5
+	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y5
+	VFMADD213PS  word3c088908<>+0(SB), Y3, Y5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y5
+	VFMADD213PS  word3f000000<>+0(SB), Y3, Y5
+	VFMADD213PS  Y3, Y4, Y5
+	VADDPS       word3f800000<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y2, Y2
+	VPSRAD       $0x01, Y2, Y3
+	VPSUBD       Y3, Y2, Y2
+	VPADDD       word0000007f<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y2, Y5, Y5
+	VPADDD       word0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y5
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y5, Y5
+	VADDPS       word3f800000<>+0(SB), Y5, Y1
+	VDIVPS       Y1, Y5, Y1
+	VBROADCASTSS 8(BX), Y2
+	VBROADCASTSS (BX), Y3
+	VBROADCASTSS 4(BX), Y4
+	VFMADD231PS  Y2, Y1, Y3
+	VFNMADD231PS Y2, Y1, Y4
+	VPXOR        Y1, Y1, Y1
+	VCMPPS       $0x1e, Y1, Y0, Y0
+	VBLENDVPS    Y0, Y4, Y3, Y3
+	VPXOR        Y0, Y0, Y0
+	VMAXPS       Y0, Y3, Y3
+	VMINPS       word3f800000<>+0(SB), Y3, Y3
+	VMOVUPS      Y3, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	SUBQ         $0x00000008, DX
+	JMP          whole
+
+rest:
+	TESTQ        DX, DX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), SI
+	NEGQ         DX
+	VMOVUPS      32(SI)(DX*4), Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VPAND        word7fffffff<>+0(SB), Y1, Y2
+	VPOR         word80000000<>+0(SB), Y1, Y2
+	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VMOVAPS      Y2, Y4
+	VFNMADD231PS word3f318000<>+0(SB), Y3, Y4
+	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y4
+	VMULPS       Y4, Y4, Y5
+	VMOVUPS      word39506967<>+0(SB), Y6
+	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y6
+	VFMADD213PS  word3c088908<>+0(SB), Y4, Y6
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y6
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y6
+	VFMADD213PS  word3f000000<>+0(SB), Y4, Y6
+	VFMADD213PS  Y4, Y5, Y6
+	VADDPS       word3f800000<>+0(SB), Y6, Y6
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y3, Y4
+	VPSUBD       Y4, Y3, Y3
+	VPADDD       word0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y6, Y6
+	VPADDD       word0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y6, Y6
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y2, Y2
+	VANDPS       Y2, Y6, Y6
+	VADDPS       word3f800000<>+0(SB), Y6, Y2
+	VDIVPS       Y2, Y6, Y2
+	VBROADCASTSS 8(BX), Y3
+	VBROADCASTSS (BX), Y4
+	VBROADCASTSS 4(BX), Y5
+	VFMADD231PS  Y3, Y2, Y4
+	VFNMADD231PS Y3, Y2, Y5
+	VPXOR        Y2, Y2, Y2
+	VCMPPS       $0x1e, Y2, Y1, Y1
+	VBLENDVPS    Y1, Y5, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	VMAXPS       Y1, Y4, Y4
+	VMINPS       word3f800000<>+0(SB), Y4, Y4
+	VMASKMOVPS   Y4, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
 // func gradBCE64AVX2(dst *float64, logits *float64, targets *float64, grad *float64, n int) (bad uint32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·gradBCE64AVX2(SB), NOSPLIT, $0-44
@@ -3165,6 +3495,402 @@ done:
 	VMOVMSKPS Y0, AX
 	VZEROUPPER
 	MOVL      AX, bad+40(FP)
+	RET
+
+// func gradGate64AVX2(dst *float64, y *float64, grad *float64, n int, s *gateScalars[float64])
+// Requires: AVX, AVX2, FMA3
+TEXT ·gradGate64AVX2(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ y+8(FP), CX
+	MOVQ grad+16(FP), DX
+	MOVQ n+24(FP), BX
+	MOVQ s+32(FP), SI
+
+whole:
+	CMPQ         BX, $0x00000004
+	JB           rest
+	VMOVUPS      (CX), Y0
+	VPAND        quad7fffffffffffffff<>+0(SB), Y0, Y1
+	VPOR         quad8000000000000000<>+0(SB), Y0, Y1
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y1, Y2
+	VROUNDPD     $0x00, Y2, Y2
+	VMOVAPS      Y1, Y3
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y2, Y3
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y2, Y3
+	VMULPD       Y3, Y3, Y4
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y5
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y4, Y5
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y4, Y5
+	VMULPD       Y3, Y5, Y5
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y3
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y4, Y3
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y4, Y3
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y4, Y3
+	VSUBPD       Y5, Y3, Y3
+	VDIVPD       Y3, Y5, Y5
+	VADDPD       Y5, Y5, Y5
+	VADDPD       quad3ff0000000000000<>+0(SB), Y5, Y5
+	VCVTPD2DQY   Y2, X2
+	VPSRAD       $0x01, X2, X3
+	VPSUBD       X3, X2, X2
+	VPADDD       word000003ff<>+0(SB), X2, X2
+	VPMOVSXDQ    X2, Y2
+	VPSLLQ       $0x34, Y2, Y2
+	VMULPD       Y2, Y5, Y5
+	VPADDD       word000003ff<>+0(SB), X3, X3
+	VPMOVSXDQ    X3, Y2
+	VPSLLQ       $0x34, Y2, Y2
+	VMULPD       Y2, Y5, Y5
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y5, Y5
+	VADDPD       quad3ff0000000000000<>+0(SB), Y5, Y1
+	VDIVPD       Y1, Y5, Y1
+	VBROADCASTSD 16(SI), Y2
+	VBROADCASTSD (SI), Y3
+	VBROADCASTSD 8(SI), Y4
+	VFMADD231PD  Y2, Y1, Y3
+	VFNMADD231PD Y2, Y1, Y4
+	VPXOR        Y2, Y2, Y2
+	VCMPPD       $0x1e, Y2, Y0, Y0
+	VBLENDVPS    Y0, Y4, Y3, Y3
+	VMOVAPS      Y1, Y0
+	VFNMADD231PD Y1, Y1, Y0
+	VBROADCASTSD 16(SI), Y1
+	VMULPD       Y1, Y0, Y0
+	VMOVUPS      (DX), Y1
+	VMULPD       Y1, Y0, Y0
+	VBROADCASTSD 24(SI), Y1
+	VMULPD       Y1, Y0, Y0
+	VPXOR        Y1, Y1, Y1
+	VCMPPD       $0x1e, Y1, Y3, Y1
+	VCMPPD       $0x11, quad3ff0000000000000<>+0(SB), Y3, Y2
+	VANDPS       Y2, Y1, Y1
+	VANDPS       Y1, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000004, BX
+	JMP          whole
+
+rest:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), DI
+	NEGQ         BX
+	VMOVUPS      32(DI)(BX*8), Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VPAND        quad7fffffffffffffff<>+0(SB), Y1, Y2
+	VPOR         quad8000000000000000<>+0(SB), Y1, Y2
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y2, Y3
+	VROUNDPD     $0x00, Y3, Y3
+	VMOVAPS      Y2, Y4
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y3, Y4
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y3, Y4
+	VMULPD       Y4, Y4, Y5
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y6
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y5, Y6
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y5, Y6
+	VMULPD       Y4, Y6, Y6
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y4
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y5, Y4
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y5, Y4
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y5, Y4
+	VSUBPD       Y6, Y4, Y4
+	VDIVPD       Y4, Y6, Y6
+	VADDPD       Y6, Y6, Y6
+	VADDPD       quad3ff0000000000000<>+0(SB), Y6, Y6
+	VCVTPD2DQY   Y3, X3
+	VPSRAD       $0x01, X3, X4
+	VPSUBD       X4, X3, X3
+	VPADDD       word000003ff<>+0(SB), X3, X3
+	VPMOVSXDQ    X3, Y3
+	VPSLLQ       $0x34, Y3, Y3
+	VMULPD       Y3, Y6, Y6
+	VPADDD       word000003ff<>+0(SB), X4, X4
+	VPMOVSXDQ    X4, Y3
+	VPSLLQ       $0x34, Y3, Y3
+	VMULPD       Y3, Y6, Y6
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y2, Y2
+	VANDPS       Y2, Y6, Y6
+	VADDPD       quad3ff0000000000000<>+0(SB), Y6, Y2
+	VDIVPD       Y2, Y6, Y2
+	VBROADCASTSD 16(SI), Y3
+	VBROADCASTSD (SI), Y4
+	VBROADCASTSD 8(SI), Y5
+	VFMADD231PD  Y3, Y2, Y4
+	VFNMADD231PD Y3, Y2, Y5
+	VPXOR        Y3, Y3, Y3
+	VCMPPD       $0x1e, Y3, Y1, Y1
+	VBLENDVPS    Y1, Y5, Y4, Y4
+	VMOVAPS      Y2, Y1
+	VFNMADD231PD Y2, Y2, Y1
+	VBROADCASTSD 16(SI), Y2
+	VMULPD       Y2, Y1, Y1
+	VMASKMOVPS   (DX), Y0, Y2
+	VMULPD       Y2, Y1, Y1
+	VBROADCASTSD 24(SI), Y2
+	VMULPD       Y2, Y1, Y1
+	VPXOR        Y2, Y2, Y2
+	VCMPPD       $0x1e, Y2, Y4, Y2
+	VCMPPD       $0x11, quad3ff0000000000000<>+0(SB), Y4, Y3
+	VANDPS       Y3, Y2, Y2
+	VANDPS       Y2, Y1, Y1
+	VMASKMOVPS   Y1, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func gradGate32AVX512(dst *float32, y *float32, grad *float32, n int, s *gateScalars[float32])
+// Requires: AVX, AVX512F
+TEXT ·gradGate32AVX512(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ y+8(FP), DX
+	MOVQ grad+16(FP), BX
+	MOVQ n+24(FP), CX
+	MOVQ s+32(FP), SI
+
+whole:
+	CMPQ         CX, $0x00000010
+	JB           rest
+	VMOVUPS      (DX), Z0
+	VPANDD       word7fffffff<>+0(SB), Z0, Z1
+	VPORD        word80000000<>+0(SB), Z0, Z1
+	VMULPS       word3fb8aa3b<>+0(SB), Z1, Z2
+	VRNDSCALEPS  $0x00, Z2, Z2
+	VMOVAPS      Z1, Z3
+	VFNMADD231PS word3f318000<>+0(SB), Z2, Z3
+	VFNMADD231PS wordb95e8083<>+0(SB), Z2, Z3
+	VMULPS       Z3, Z3, Z4
+	VMOVUPS      word39506967<>+0(SB), Z5
+	VFMADD213PS  word3ab743ce<>+0(SB), Z3, Z5
+	VFMADD213PS  word3c088908<>+0(SB), Z3, Z5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Z3, Z5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Z3, Z5
+	VFMADD213PS  word3f000000<>+0(SB), Z3, Z5
+	VFMADD213PS  Z3, Z4, Z5
+	VADDPS       word3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS    Z2, Z5, Z5
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z1, K1
+	VMOVAPS.Z    Z5, K1, Z5
+	VADDPS       word3f800000<>+0(SB), Z5, Z1
+	VDIVPS       Z1, Z5, Z1
+	VBROADCASTSS 8(SI), Z2
+	VBROADCASTSS (SI), Z3
+	VBROADCASTSS 4(SI), Z4
+	VFMADD231PS  Z2, Z1, Z3
+	VFNMADD231PS Z2, Z1, Z4
+	VPXORD       Z6, Z6, Z6
+	VCMPPS       $0x1e, Z6, Z0, K1
+	VBLENDMPS    Z4, Z3, K1, Z3
+	VMOVAPS      Z1, Z0
+	VFNMADD231PS Z1, Z1, Z0
+	VBROADCASTSS 8(SI), Z1
+	VMULPS       Z1, Z0, Z0
+	VMOVUPS      (BX), Z1
+	VMULPS       Z1, Z0, Z0
+	VBROADCASTSS 12(SI), Z1
+	VMULPS       Z1, Z0, Z0
+	VPXORD       Z7, Z7, Z7
+	VCMPPS       $0x1e, Z7, Z3, K1
+	VCMPPS       $0x11, word3f800000<>+0(SB), Z3, K2
+	KANDW        K2, K1, K1
+	VMOVAPS.Z    Z0, K1, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000040, BX
+	SUBQ         $0x00000010, CX
+	JMP          whole
+
+rest:
+	TESTQ        CX, CX
+	JZ           done
+	MOVQ         $0x0000000000000001, DI
+	SHLQ         CL, DI
+	DECQ         DI
+	KMOVW        DI, K1
+	VMOVUPS.Z    (DX), K1, Z0
+	VPANDD       word7fffffff<>+0(SB), Z0, Z1
+	VPORD        word80000000<>+0(SB), Z0, Z1
+	VMULPS       word3fb8aa3b<>+0(SB), Z1, Z2
+	VRNDSCALEPS  $0x00, Z2, Z2
+	VMOVAPS      Z1, Z3
+	VFNMADD231PS word3f318000<>+0(SB), Z2, Z3
+	VFNMADD231PS wordb95e8083<>+0(SB), Z2, Z3
+	VMULPS       Z3, Z3, Z4
+	VMOVUPS      word39506967<>+0(SB), Z5
+	VFMADD213PS  word3ab743ce<>+0(SB), Z3, Z5
+	VFMADD213PS  word3c088908<>+0(SB), Z3, Z5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Z3, Z5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Z3, Z5
+	VFMADD213PS  word3f000000<>+0(SB), Z3, Z5
+	VFMADD213PS  Z3, Z4, Z5
+	VADDPS       word3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS    Z2, Z5, Z5
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z1, K2
+	VMOVAPS.Z    Z5, K2, Z5
+	VADDPS       word3f800000<>+0(SB), Z5, Z1
+	VDIVPS       Z1, Z5, Z1
+	VBROADCASTSS 8(SI), Z2
+	VBROADCASTSS (SI), Z3
+	VBROADCASTSS 4(SI), Z4
+	VFMADD231PS  Z2, Z1, Z3
+	VFNMADD231PS Z2, Z1, Z4
+	VPXORD       Z8, Z8, Z8
+	VCMPPS       $0x1e, Z8, Z0, K2
+	VBLENDMPS    Z4, Z3, K2, Z3
+	VMOVAPS      Z1, Z0
+	VFNMADD231PS Z1, Z1, Z0
+	VBROADCASTSS 8(SI), Z1
+	VMULPS       Z1, Z0, Z0
+	VMOVUPS.Z    (BX), K1, Z1
+	VMULPS       Z1, Z0, Z0
+	VBROADCASTSS 12(SI), Z1
+	VMULPS       Z1, Z0, Z0
+	VPXORD       Z9, Z9, Z9
+	VCMPPS       $0x1e, Z9, Z3, K2
+	VCMPPS       $0x11, word3f800000<>+0(SB), Z3, K3
+	KANDW        K3, K2, K2
+	VMOVAPS.Z    Z0, K2, Z0
+	VMOVUPS      Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func gradGate32AVX2(dst *float32, y *float32, grad *float32, n int, s *gateScalars[float32])
+// Requires: AVX, AVX2, FMA3
+TEXT ·gradGate32AVX2(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ y+8(FP), CX
+	MOVQ grad+16(FP), DX
+	MOVQ n+24(FP), BX
+	MOVQ s+32(FP), SI
+
+whole:
+	CMPQ         BX, $0x00000008
+	JB           rest
+	VMOVUPS      (CX), Y0
+	VPAND        word7fffffff<>+0(SB), Y0, Y1
+	VPOR         word80000000<>+0(SB), Y0, Y1
+	VMULPS       word3fb8aa3b<>+0(SB), Y1, Y2
+	VROUNDPS     $0x00, Y2, Y2
+	VMOVAPS      Y1, Y3
+	VFNMADD231PS word3f318000<>+0(SB), Y2, Y3
+	VFNMADD231PS wordb95e8083<>+0(SB), Y2, Y3
+	VMULPS       Y3, Y3, Y4
+	VMOVUPS      word39506967<>+0(SB), Y5
+	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y5
+	VFMADD213PS  word3c088908<>+0(SB), Y3, Y5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y5
+	VFMADD213PS  word3f000000<>+0(SB), Y3, Y5
+	VFMADD213PS  Y3, Y4, Y5
+	VADDPS       word3f800000<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y2, Y2
+	VPSRAD       $0x01, Y2, Y3
+	VPSUBD       Y3, Y2, Y2
+	VPADDD       word0000007f<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y2, Y5, Y5
+	VPADDD       word0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y5
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y5, Y5
+	VADDPS       word3f800000<>+0(SB), Y5, Y1
+	VDIVPS       Y1, Y5, Y1
+	VBROADCASTSS 8(SI), Y2
+	VBROADCASTSS (SI), Y3
+	VBROADCASTSS 4(SI), Y4
+	VFMADD231PS  Y2, Y1, Y3
+	VFNMADD231PS Y2, Y1, Y4
+	VPXOR        Y2, Y2, Y2
+	VCMPPS       $0x1e, Y2, Y0, Y0
+	VBLENDVPS    Y0, Y4, Y3, Y3
+	VMOVAPS      Y1, Y0
+	VFNMADD231PS Y1, Y1, Y0
+	VBROADCASTSS 8(SI), Y1
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      (DX), Y1
+	VMULPS       Y1, Y0, Y0
+	VBROADCASTSS 12(SI), Y1
+	VMULPS       Y1, Y0, Y0
+	VPXOR        Y1, Y1, Y1
+	VCMPPS       $0x1e, Y1, Y3, Y1
+	VCMPPS       $0x11, word3f800000<>+0(SB), Y3, Y2
+	VANDPS       Y2, Y1, Y1
+	VANDPS       Y1, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000008, BX
+	JMP          whole
+
+rest:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), DI
+	NEGQ         BX
+	VMOVUPS      32(DI)(BX*4), Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VPAND        word7fffffff<>+0(SB), Y1, Y2
+	VPOR         word80000000<>+0(SB), Y1, Y2
+	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VMOVAPS      Y2, Y4
+	VFNMADD231PS word3f318000<>+0(SB), Y3, Y4
+	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y4
+	VMULPS       Y4, Y4, Y5
+	VMOVUPS      word39506967<>+0(SB), Y6
+	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y6
+	VFMADD213PS  word3c088908<>+0(SB), Y4, Y6
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y6
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y6
+	VFMADD213PS  word3f000000<>+0(SB), Y4, Y6
+	VFMADD213PS  Y4, Y5, Y6
+	VADDPS       word3f800000<>+0(SB), Y6, Y6
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y3, Y4
+	VPSUBD       Y4, Y3, Y3
+	VPADDD       word0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y6, Y6
+	VPADDD       word0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y6, Y6
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y2, Y2
+	VANDPS       Y2, Y6, Y6
+	VADDPS       word3f800000<>+0(SB), Y6, Y2
+	VDIVPS       Y2, Y6, Y2
+	VBROADCASTSS 8(SI), Y3
+	VBROADCASTSS (SI), Y4
+	VBROADCASTSS 4(SI), Y5
+	VFMADD231PS  Y3, Y2, Y4
+	VFNMADD231PS Y3, Y2, Y5
+	VPXOR        Y3, Y3, Y3
+	VCMPPS       $0x1e, Y3, Y1, Y1
+	VBLENDVPS    Y1, Y5, Y4, Y4
+	VMOVAPS      Y2, Y1
+	VFNMADD231PS Y2, Y2, Y1
+	VBROADCASTSS 8(SI), Y2
+	VMULPS       Y2, Y1, Y1
+	VMASKMOVPS   (DX), Y0, Y2
+	VMULPS       Y2, Y1, Y1
+	VBROADCASTSS 12(SI), Y2
+	VMULPS       Y2, Y1, Y1
+	VPXOR        Y2, Y2, Y2
+	VCMPPS       $0x1e, Y2, Y4, Y2
+	VCMPPS       $0x11, word3f800000<>+0(SB), Y4, Y3
+	VANDPS       Y3, Y2, Y2
+	VANDPS       Y2, Y1, Y1
+	VMASKMOVPS   Y1, Y0, (AX)
+
+done:
+	VZEROUPPER
 	RET
 
 // func gradReLU64AVX2(dst *float64, y *float64, grad *float64, n int)
@@ -4152,6 +4878,166 @@ rest:
 
 done:
 	VZEROUPPER
+	RET
+
+// func shifted64AVX2(dst *float64, x *float64, n int, s *shiftScalars[float64]) (bad uint32)
+// Requires: AVX, AVX2
+TEXT ·shifted64AVX2(SB), NOSPLIT, $0-36
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         s+24(FP), BX
+	VBROADCASTSD (BX), Y0
+	VBROADCASTSD 8(BX), Y1
+	VBROADCASTSD 16(BX), Y2
+	VPXOR        Y3, Y3, Y3
+	VPXOR        Y4, Y4, Y4
+	VSUBPD       Y2, Y4, Y4
+
+whole:
+	CMPQ    DX, $0x00000004
+	JB      rest
+	VMOVUPS (CX), Y5
+	VSUBPD  Y5, Y5, Y6
+	VCMPPD  $0x03, Y6, Y6, Y6
+	VORPS   Y6, Y3, Y3
+	VSUBPD  Y0, Y5, Y5
+	VSUBPD  Y1, Y5, Y5
+	VMAXPD  Y4, Y5, Y5
+	VMINPD  Y2, Y5, Y5
+	VMOVUPS Y5, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	SUBQ    $0x00000004, DX
+	JMP     whole
+
+rest:
+	TESTQ      DX, DX
+	JZ         done
+	LEAQ       firstLanes<>+0(SB), BX
+	NEGQ       DX
+	VMOVUPS    32(BX)(DX*8), Y5
+	VMASKMOVPS (CX), Y5, Y6
+	VSUBPD     Y6, Y6, Y7
+	VCMPPD     $0x03, Y7, Y7, Y7
+	VORPS      Y7, Y3, Y3
+	VSUBPD     Y0, Y6, Y6
+	VSUBPD     Y1, Y6, Y6
+	VMAXPD     Y4, Y6, Y6
+	VMINPD     Y2, Y6, Y6
+	VMASKMOVPS Y6, Y5, (AX)
+
+done:
+	VMOVMSKPD Y3, AX
+	VZEROUPPER
+	MOVL      AX, bad+32(FP)
+	RET
+
+// func shifted32AVX512(dst *float32, x *float32, n int, s *shiftScalars[float32]) (bad uint32)
+// Requires: AVX, AVX512F
+TEXT ·shifted32AVX512(SB), NOSPLIT, $0-36
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), DX
+	MOVQ         n+16(FP), CX
+	MOVQ         s+24(FP), BX
+	VBROADCASTSS (BX), Z0
+	VBROADCASTSS 4(BX), Z1
+	VBROADCASTSS 8(BX), Z2
+	KXORW        K1, K1, K1
+	VPXORD       Z3, Z3, Z3
+	VSUBPS       Z2, Z3, Z3
+
+whole:
+	CMPQ    CX, $0x00000010
+	JB      rest
+	VMOVUPS (DX), Z4
+	VSUBPS  Z4, Z4, Z5
+	VCMPPS  $0x03, Z5, Z5, K2
+	KORW    K2, K1, K1
+	VSUBPS  Z0, Z4, Z4
+	VSUBPS  Z1, Z4, Z4
+	VMAXPS  Z3, Z4, Z4
+	VMINPS  Z2, Z4, Z4
+	VMOVUPS Z4, (AX)
+	ADDQ    $0x00000040, AX
+	ADDQ    $0x00000040, DX
+	SUBQ    $0x00000010, CX
+	JMP     whole
+
+rest:
+	TESTQ     CX, CX
+	JZ        done
+	MOVQ      $0x0000000000000001, BX
+	SHLQ      CL, BX
+	DECQ      BX
+	KMOVW     BX, K2
+	VMOVUPS.Z (DX), K2, Z4
+	VSUBPS    Z4, Z4, Z5
+	VCMPPS    $0x03, Z5, Z5, K3
+	KORW      K3, K1, K1
+	VSUBPS    Z0, Z4, Z4
+	VSUBPS    Z1, Z4, Z4
+	VMAXPS    Z3, Z4, Z4
+	VMINPS    Z2, Z4, Z4
+	VMOVUPS   Z4, K2, (AX)
+
+done:
+	KMOVW K1, AX
+	VZEROUPPER
+	MOVL  AX, bad+32(FP)
+	RET
+
+// func shifted32AVX2(dst *float32, x *float32, n int, s *shiftScalars[float32]) (bad uint32)
+// Requires: AVX, AVX2
+TEXT ·shifted32AVX2(SB), NOSPLIT, $0-36
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         s+24(FP), BX
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS 4(BX), Y1
+	VBROADCASTSS 8(BX), Y2
+	VPXOR        Y3, Y3, Y3
+	VPXOR        Y4, Y4, Y4
+	VSUBPS       Y2, Y4, Y4
+
+whole:
+	CMPQ    DX, $0x00000008
+	JB      rest
+	VMOVUPS (CX), Y5
+	VSUBPS  Y5, Y5, Y6
+	VCMPPS  $0x03, Y6, Y6, Y6
+	VORPS   Y6, Y3, Y3
+	VSUBPS  Y0, Y5, Y5
+	VSUBPS  Y1, Y5, Y5
+	VMAXPS  Y4, Y5, Y5
+	VMINPS  Y2, Y5, Y5
+	VMOVUPS Y5, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	SUBQ    $0x00000008, DX
+	JMP     whole
+
+rest:
+	TESTQ      DX, DX
+	JZ         done
+	LEAQ       firstLanes<>+0(SB), BX
+	NEGQ       DX
+	VMOVUPS    32(BX)(DX*4), Y5
+	VMASKMOVPS (CX), Y5, Y6
+	VSUBPS     Y6, Y6, Y7
+	VCMPPS     $0x03, Y7, Y7, Y7
+	VORPS      Y7, Y3, Y3
+	VSUBPS     Y0, Y6, Y6
+	VSUBPS     Y1, Y6, Y6
+	VMAXPS     Y4, Y6, Y6
+	VMINPS     Y2, Y6, Y6
+	VMASKMOVPS Y6, Y5, (AX)
+
+done:
+	VMOVMSKPS Y3, AX
+	VZEROUPPER
+	MOVL      AX, bad+32(FP)
 	RET
 
 // func sigmoid64AVX2(dst *float64, y *float64, n int)

@@ -28,8 +28,16 @@ func gapSlope[T Float](dst, side, grad []T, s *sideScalars[T]) {
 	gapSlopeGo(dst, side, grad, s)
 }
 
+func gate[T Float](dst, y []T, s *gateScalars[T]) {
+	gateGo(dst, y, s)
+}
+
 func gradBCE[T Float](dst, logits, targets, grad []T) (bad bool) {
 	return gradBCEGo(dst, logits, targets, grad)
+}
+
+func gradGate[T Float](dst, y, grad []T, s *gateScalars[T]) {
+	gradGateGo(dst, y, grad, s)
 }
 
 func gradReLU[T Float](dst, y, grad []T) {
@@ -42,6 +50,10 @@ func gradSigmoid[T Float](dst, y, grad []T, s *slopeScalars[T]) {
 
 func reinMaxSlope[T Float](dst, side, grad []T, s *sideScalars[T]) {
 	reinMaxSlopeGo(dst, side, grad, s)
+}
+
+func shifted[T Float](dst, x []T, s *shiftScalars[T]) (bad bool) {
+	return shiftedGo(dst, x, s)
 }
 
 func sigmoid[T Float](dst, y []T) {

@@ -53,6 +53,7 @@ func testVectorCode[T Float](t *testing.T, tolerance float64, checked map[string
 		c.estimators()
 		c.logSpace()
 		c.bernoulli()
+		c.gates()
 	}
 	checked["findPeaks"] = true
 }

@@ -26,7 +26,19 @@ func Mode(b *Builder) []float64 {
 func Sigmoid(b *Builder) []float64 {
 	x := b.data("logits")
 	for i := range x {
-		x[i] = 1 / (1 + math.Exp(-x[i]/b.data("tau")[0]))
+		x[i] = sigmoid(x[i] / b.data("tau")[0])
 	}
 	return x
 }
+
+// Gate returns the hard concrete gate without noise and temperature, stretched to -0.1
+// to 1.1.
+func Gate(b *Builder) []float64 {
+	z := b.data("logAlpha")
+	for i, a := range z {
+		z[i] = min(max(1.2*sigmoid(a)-0.1, 0), 1)
+	}
+	return z
+}
+
+func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }

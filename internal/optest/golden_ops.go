@@ -295,3 +295,95 @@ func (m meanSizes) perplexity() (pp, size float64) {
 	pp = math.Exp(entropy)
 	return pp, pp * (error + entropy + 2)
 }
+
+type hardConcreteGolden struct {
+	Name                      string
+	Shape                     tensor.Shape
+	Tau, Gamma, Zeta          float64
+	LogAlpha, Noise, Upstream floats
+	Value, DLogAlpha          floats
+	DTau                      float64
+	Open, DOpen               floats
+	DOpenTau                  float64
+}
+
+// GoldenHardConcrete returns the cases of HardConcrete.
+func GoldenHardConcrete(t *testing.T) (all []GoldenCase) {
+	for i, c := range readGolden[hardConcreteGolden](t, "hard_concrete.json") {
+		value, dlogAlpha, dtau := c.results()
+		all = append(all, GoldenCase{
+			name: fmt.Sprintf("%d, %s, %v", i, c.Name, c.Shape),
+			leaves: []leaf{
+				{"logAlpha", c.Shape, c.LogAlpha, dlogAlpha},
+				{"tau", tensor.Shape{}, floats{c.Tau}, dtau},
+				{"noise", c.Shape, c.Noise, dlogAlpha}, // added to logAlpha: the same gradient
+			},
+			op: func(in G.Nodes) (*G.Node, error) {
+				return ops.HardConcrete(in[0], in[1], ops.WithNoise(in[2]), ops.WithStretch(c.Gamma, c.Zeta))
+			},
+			shape:    c.Shape,
+			upstream: c.Upstream,
+			value:    value,
+		})
+	}
+	return all
+}
+
+// results returns what is wanted and its sizes. With q the one of σ(±y) that is at most ½,
+// a gate between 0 and 1 is an end of the stretch and a share q of its width, and its
+// gradient is in proportion to q(1 − q). q is held to the accuracy of a soft sample.
+func (c hardConcreteGolden) results() (value, dlogAlpha, dtau result) {
+	value, dlogAlpha, dtau = result{want: c.Value}, result{want: c.DLogAlpha}, result{want: floats{c.DTau}, size: floats{0}}
+	for i, a := range c.LogAlpha {
+		y := math.Abs(a+c.Noise[i]) / c.Tau
+		share := (c.Zeta - c.Gamma) * sigmoid(-y) * (8 + y)
+		if c.Value[i] == 0 || c.Value[i] == 1 { // exactly
+			share = 0
+		}
+		end := 0.0
+		if share > 0 {
+			end = max(-c.Gamma, c.Zeta)
+		}
+		value.size = append(value.size, end+share)
+		dlogAlpha.size = append(dlogAlpha.size, math.Abs(c.Upstream[i])*share/c.Tau)
+		dtau.size[0] += y * dlogAlpha.size[i]
+	}
+	return value, dlogAlpha, dtau
+}
+
+// GoldenHardConcreteOpen returns the cases of HardConcreteOpen.
+func GoldenHardConcreteOpen(t *testing.T) (all []GoldenCase) {
+	for i, c := range readGolden[hardConcreteGolden](t, "hard_concrete.json") {
+		value, dlogAlpha, dtau := c.open()
+		all = append(all, GoldenCase{
+			name:   fmt.Sprintf("%d, %s, %v", i, c.Name, c.Shape),
+			leaves: []leaf{{"logAlpha", c.Shape, c.LogAlpha, dlogAlpha}, {"tau", tensor.Shape{}, floats{c.Tau}, dtau}},
+			op: func(in G.Nodes) (*G.Node, error) {
+				return ops.HardConcreteOpen(in[0], in[1], ops.WithStretch(c.Gamma, c.Zeta))
+			},
+			shape:    c.Shape,
+			upstream: c.Upstream,
+			value:    value,
+		})
+	}
+	return all
+}
+
+// open is results for the probability p of a value other than 0, which is held to the
+// accuracy of a soft sample. PyTorch rounds the logit of p, of two terms that cancel, and
+// 1 − p in the gradient.
+func (c hardConcreteGolden) open() (value, dlogAlpha, dtau result) {
+	value, dlogAlpha = result{want: c.Open}, result{want: c.DOpen}
+	dtau = result{want: floats{c.DOpenTau}, size: floats{0}, torch: floats{0}}
+	bound := math.Log(-c.Gamma / c.Zeta)
+	for i, a := range c.LogAlpha {
+		y := a - c.Tau*bound
+		slope := sigmoid(y) * sigmoid(-y)
+		torch, u := 0x1p-51*(math.Abs(c.Tau*bound)+math.Abs(y))*slope, math.Abs(c.Upstream[i])
+		value.size, value.torch = append(value.size, sigmoid(y)*(8+math.Abs(y))), append(value.torch, torch)
+		dlogAlpha.size, dlogAlpha.torch = append(dlogAlpha.size, u*slope*(8+math.Abs(y))), append(dlogAlpha.torch, u*(torch+0x1p-52))
+		dtau.size[0] += math.Abs(bound) * dlogAlpha.size[i]
+		dtau.torch[0] += math.Abs(bound) * dlogAlpha.torch[i]
+	}
+	return value, dlogAlpha, dtau
+}

@@ -211,7 +211,7 @@ func (r Row) testIdentity(t *testing.T) {
 				b.given = map[string][]float64{}
 				b.prefix = n.Name + "."
 				b.byName = map[string]*G.Node{}
-				for _, name := range []string{"x", "logits", "noise", "masked"} {
+				for _, name := range []string{"x", "logits", "logAlpha", "noise", "masked"} {
 					b.given[name] = alongLast(300, 40).data(name)[:rows*40]
 				}
 				nodes = append(nodes, n.Build(b))
@@ -411,7 +411,43 @@ func BernoulliFrequencies(t *testing.T) {
 					}
 				}
 				for i, l := range row {
-					Count(t, fmt.Sprintf("node %d, %v, tau %v, logit %v", node, dt, tau, l), counts[i], rows, 1/(1+math.Exp(-l)))
+					Count(t, fmt.Sprintf("node %d, %v, tau %v, logit %v", node, dt, tau, l), counts[i], rows, sigmoid(l))
+				}
+			}
+		}
+	}
+}
+
+// HardConcreteEnds tests that gates are exactly 0 and exactly 1 with the probabilities of
+// the closed form, and otherwise between, and that HardConcreteOpen is the mean of the
+// gates that are not 0.
+func HardConcreteEnds(t *testing.T) {
+	const rows = 200_000
+	row := []float64{-3, -0.5, 0, 1, 4}
+	for _, dt := range dtypes {
+		for _, tau := range []float64{0.1, 2.0 / 3, 3} {
+			for _, end := range [][2]float64{{-0.1, 1.1}, {-1, 1.5}} {
+				b := lawBuilder(dt, 8, rows, len(row))
+				stretch := ops.WithStretch(end[0], end[1])
+				logAlpha, temperature := b.logits(repeat(row, rows)), b.tau(tau)
+				gates := G.Must(ops.HardConcrete(logAlpha, temperature, stretch, ops.WithSource(b.Source)))
+				all := drawing(t, b, gates, G.Must(ops.HardConcreteOpen(logAlpha, temperature, stretch)))()
+				zeros, ones := make([]int, len(row)), make([]int, len(row))
+				for i, z := range all[0] {
+					switch {
+					case z == 0:
+						zeros[i%len(row)]++
+					case z == 1:
+						ones[i%len(row)]++
+					case !(z > 0 && z < 1):
+						t.Fatalf("element %d is %v", i, z)
+					}
+				}
+				for i, a := range row {
+					name := fmt.Sprintf("%v, tau %v, stretched to %v, log alpha %v: gates of ", dt, tau, end, a)
+					CountWithin(t, name+"0", 7, zeros[i], rows, sigmoid(tau*math.Log(-end[0]/end[1])-a))
+					CountWithin(t, name+"other numbers", 7, rows-zeros[i], rows, all[1][i])
+					CountWithin(t, name+"1", 7, ones[i], rows, sigmoid(a-tau*math.Log((1-end[0])/(end[1]-1))))
 				}
 			}
 		}

@@ -32,8 +32,15 @@ func KS(t *testing.T, name string, sample []float64, cdf func(float64) float64) 
 // Count compares a number of events with its expectation.
 func Count(t *testing.T, name string, got, trials int, p float64) {
 	t.Helper()
+	CountWithin(t, name, 5, got, trials, p)
+}
+
+// CountWithin is Count with a bound in standard deviations. With 7, a correct sampler
+// misses one bound in 4e11.
+func CountWithin(t *testing.T, name string, deviations float64, got, trials int, p float64) {
+	t.Helper()
 	mean := float64(trials) * p
-	if math.Abs(float64(got)-mean) > 5*math.Sqrt(mean*(1-p))+1 {
+	if math.Abs(float64(got)-mean) > deviations*math.Sqrt(mean*(1-p))+1 {
 		t.Errorf("%s: %d of %d, want about %.1f", name, got, trials, mean)
 	}
 }

@@ -33,6 +33,11 @@ perplexity.json
     value per group; groups is null for one mean over all axes but the classes'. Where a
     class is masked in the whole batch the gradient is null: PyTorch multiplies 0 by the
     logarithm of 0.
+hard_concrete.json
+    value = clamp(sigmoid((logalpha + noise) / tau) * (zeta - gamma) + gamma, 0, 1). PyTorch
+    has no hard concrete distribution, so this is the formula, with autograd's gradients.
+    open = sigmoid(logalpha - tau * log(-gamma / zeta)), the probability of a value other
+    than 0, with gradients of sum(upstream * open).
 
 All is computed in float64. Inputs are float32 numbers (but for the noise of the
 "torch" cases), so float32 code can be held to the same values. Softmax's argument is
@@ -373,7 +378,64 @@ def perplexity_cases():
     yield perplexity("nearly uniform", normal((20, 5), 1 / 16), -1)
 
 
+# Hard concrete gates.
+
+
+def logistic(shape):
+    """Logistic noise, of numbers that do not depend on the cases above."""
+    return float32(torch.rand(shape, dtype=torch.float64, generator=GATES).clamp(1e-12).logit())
+
+
+def hard_concrete(name, log_alpha, tau, gamma=-0.1, zeta=1.1):
+    """One case. Noise is drawn until no rounding can put a gate on the other side of an end."""
+    tau = float32(torch.tensor(tau, dtype=torch.float64))
+    while True:
+        noise = logistic(log_alpha.shape)
+        stretched = ((log_alpha + noise) / tau).sigmoid() * (zeta - gamma) + gamma
+        if min(stretched.abs().min(), (stretched - 1).abs().min()) > 1e-4:
+            break
+    up = torch.randint(-16, 17, log_alpha.shape, generator=GATES).double() / 8
+    a, t = log_alpha.clone().requires_grad_(), tau.clone().requires_grad_()
+    value = (((a + noise) / t).sigmoid() * (zeta - gamma) + gamma).clamp(0, 1)
+    (value * up).sum().backward()
+    b, s = log_alpha.clone().requires_grad_(), tau.clone().requires_grad_()
+    opened = (b - s * math.log(-gamma / zeta)).sigmoid()
+    (opened * up).sum().backward()
+    return {
+        "name": name,
+        "shape": list(log_alpha.shape),
+        "tau": tau.item(),
+        "gamma": gamma,
+        "zeta": zeta,
+        "logalpha": text(log_alpha),
+        "noise": text(noise),
+        "upstream": text(up),
+        "value": text(value.detach()),
+        "dlogalpha": text(a.grad),
+        "dtau": t.grad.item(),
+        "open": text(opened.detach()),
+        "dopen": text(b.grad),
+        "dopentau": s.grad.item(),
+    }
+
+
+def hard_concrete_cases():
+    def normal(shape, scale):
+        return (torch.randn(shape, dtype=torch.float64, generator=GATES) * scale * 64).round() / 64
+
+    for shape, tau in itertools.product(SHAPES, (0.1, 2 / 3, 1.0, 10.0)):
+        yield hard_concrete(f"tau {tau:.3g}", normal(shape, 1), tau)
+    for gamma, zeta in ((-1.0, 1.5), (-0.001, 1.001), (-5.0, 1.1), (-0.1, 20.0)):
+        yield hard_concrete(f"from {gamma} to {zeta}", normal((40,), 2), 2 / 3, gamma, zeta)
+    extreme = float32(torch.tensor([-1e4, -104, -88, -20, 0, 20, 88, 104, 1e4], dtype=torch.float64))
+    for tau in (0.05, 2 / 3, 20.0):
+        yield hard_concrete(f"extreme, tau {tau:.3g}", extreme, tau)
+
+
+GATES = torch.Generator().manual_seed(20240301)
+
 write("gumbel_softmax.json", gumbel_softmax_cases())
 write("bce_with_logits.json", bce_with_logits_cases())
 write("categorical_kl.json", categorical_kl_cases())
 write("perplexity.json", perplexity_cases())
+write("hard_concrete.json", hard_concrete_cases())
