@@ -2,13 +2,14 @@
 // with the build tag cuda, on an NVIDIA GPU. A program that opens its machines
 // with [New] and reads its gradients with [ReadGradients] runs in both builds.
 //
-// A [Machine] is a gorgonia.VM that differs from NewTapeMachine's in three
-// ways:
+// A [Machine] is a gorgonia.VM that differs from NewTapeMachine's in four ways:
 //
 //   - New, RunAll and Close return errors where Gorgonia panics: for a graph
 //     that does not compile, a device that does not answer, or a kernel that
 //     does not load. An error of RunAll unwraps to the error of the node that
 //     failed, and a failure of the GPU or its driver is a [DeviceError].
+//   - New returns an error if two nodes have the same hash, because Gorgonia would
+//     compute only one of them.
 //   - With the tag cuda, machines are opened and closed on one OS thread, at
 //     times when Gorgonia's engine does not hang, and within a time limit.
 //   - With the tag cuda, New and RunAll return an error for graphs and inputs

@@ -1,6 +1,7 @@
 package vm_test
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -288,4 +289,28 @@ func TestNewRefuses(t *testing.T) {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}
+}
+
+// Names of two inputs with the same hash, which Gorgonia computes from the name and the
+// type, are found by trying.
+func TestNewSameHash(t *testing.T) {
+	input := func(g *G.ExprGraph, i int) *G.Node {
+		return G.NewScalar(g, tensor.Float64, G.WithName(fmt.Sprint("input ", i)), G.WithValue(float64(i)))
+	}
+	names := map[uint32]int{}
+	for i := range 1_000_000 {
+		hash := input(G.NewGraph(), i).Hashcode()
+		first, ok := names[hash]
+		if !ok {
+			names[hash] = i
+			continue
+		}
+		g := G.NewGraph()
+		G.Must(G.Add(input(g, first), input(g, i)))
+		if _, err := vm.New(g); err == nil || !strings.Contains(err.Error(), "have the same hash by chance") {
+			t.Errorf("inputs %d and %d: error %v", first, i, err)
+		}
+		return
+	}
+	t.Fatal("no two names have the same hash")
 }
