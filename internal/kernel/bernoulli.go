@@ -171,28 +171,40 @@ func (b Bernoulli[T]) GradLogit(dst, y, grad []T) {
 }
 
 // GradTau returns the gradient to tau: −(1/τ) Σ y·x(1−x)·g.
-func (b Bernoulli[T]) GradTau(y, grad []T) float64 { return b.gradTau(y, grad, slope) }
-
-// GradLogitTau is GradTau for Logit: −(1/τ) Σ y·g.
-func (b Bernoulli[T]) GradLogitTau(y, grad []T) float64 {
-	return b.gradTau(y, grad, func(float64) float64 { return 1 })
-}
-
-func (b Bernoulli[T]) gradTau(y, grad []T, slope func(float64) float64) float64 {
-	d := Dims{len(y), 1, 1}
-	if d.Size() == 0 {
-		return 0
-	}
-	total, _ := sumTiles(d, costNoise, func(t *tile[T], sum *float64) error {
-		g := t.direct(grad)
-		for i, v := range t.direct(y) {
-			if isFinite(v) {
-				*sum -= float64(v) * slope(float64(v)) * float64(g[i])
+func (b Bernoulli[T]) GradTau(y, grad []T) float64 {
+	vector := hasVector[T](b.Tau)
+	total, _ := sumTiles(Dims{len(y), 1, 1}, costOf[T](costNoise), func(t *tile[T], sum *float64) error {
+		slopes, y, g := t.buffer(1), t.direct(y), t.direct(grad)
+		if vector {
+			gradSigmoid(slopes, y, g, &slopeScalars[T]{1})
+		} else {
+			for i, v := range y {
+				slopes[i] = T(slope(float64(v)) * float64(g[i]))
 			}
 		}
+		*sum -= dotFinite(y, slopes)
 		return nil
 	})
 	return total / b.Tau
+}
+
+// GradLogitTau is GradTau for Logit: −(1/τ) Σ y·g.
+func (b Bernoulli[T]) GradLogitTau(y, grad []T) float64 {
+	total, _ := sumTiles(Dims{len(y), 1, 1}, costOf[T](costLight), func(t *tile[T], sum *float64) error {
+		*sum -= dotFinite(t.direct(y), t.direct(grad))
+		return nil
+	})
+	return total / b.Tau
+}
+
+// dotFinite returns Σ y·g over the elements whose y is finite.
+func dotFinite[T Float](y, g []T) (sum float64) {
+	for i, v := range y {
+		if isFinite(v) {
+			sum += float64(v) * float64(g[i])
+		}
+	}
+	return sum
 }
 
 // The estimators of a hard sample are those of a Choice between the logit and 0. With

@@ -78,11 +78,7 @@ func (b Bernoulli[T]) GradGateTau(y, grad []T, s Stretch) float64 {
 	total, _ := sumTiles(Dims{len(y), 1, 1}, costOf[T](costNoise), func(t *tile[T], sum *float64) error {
 		slopes, y := t.buffer(1), t.direct(y)
 		gradGate(slopes, y, t.direct(grad), scalars)
-		for i, v := range y {
-			if isFinite(v) { // beside a slope of 0 otherwise
-				*sum -= float64(v) * float64(slopes[i])
-			}
-		}
+		*sum -= dotFinite(y, slopes)
 		return nil
 	})
 	return total / b.Tau
