@@ -275,10 +275,13 @@ func gradTauGo[T Float](logits, noise, soft, grad []T, s *softmaxScalars[T]) (su
 func (s Sampler[T]) Grad(dst, soft, grad []T) {
 	_ = eachTile(s.Dims, costOf[T](costLight), func(t *tile[T], _ int) error {
 		y, g, out := t.read(0, soft), t.read(1, grad), t.target(2, dst)
+		var logits, noise []T
 		gradRows(out, y, g, s.Classes, s.Tau, func(row int) {
 			lo, hi := row*s.Classes, (row+1)*s.Classes
-			// Drawn noise is finite and masks nothing.
-			logits, noise := t.read(3, s.Logits), t.noise(4, Noise[T]{Given: s.Noise.Given}, prefetch[T]{})
+			if logits == nil { // in the first such row of a tile, because packing takes long
+				// Drawn noise is finite and masks nothing.
+				logits, noise = t.read(3, s.Logits), t.noise(4, Noise[T]{Given: s.Noise.Given}, prefetch[T]{})
+			}
 			gradUnmaskedRow(out[lo:hi], y[lo:hi], g[lo:hi], logits[lo:hi], noise[lo:hi], s.Tau)
 		})
 		t.flush(2, dst)

@@ -489,12 +489,13 @@ func TestEmpty(t *testing.T) {
 
 func BenchmarkSampler(b *testing.B) {
 	for _, d := range []Dims{{2000, 10, 1}, {4096, 10, 1}, {1024, 1000, 1}, {64, 32000, 1}, {1, 100, 10000}} {
-		logits, dst, back := normals[float32](d.Size(), 1, 1), make([]float32, d.Size()), make([]float32, d.Size())
+		logits, upstream := normals[float32](d.Size(), 1, 1), finite[float32](d.Size(), 2)
+		dst, back := make([]float32, d.Size()), make([]float32, d.Size())
 		s := Sampler[float32]{d, logits, Noise[float32]{Stream: &Stream{}}, 0.7}
 		for name, f := range map[string]func(){
 			"soft": func() { _ = s.Soft(dst) },
 			"hard": func() { _ = s.Hard(dst, nil) },
-			"grad": func() { s.Grad(back, dst, logits) },
+			"grad": func() { s.Grad(back, dst, upstream) },
 		} {
 			b.Run(fmt.Sprintf("%s/%dx%dx%d", name, d.Outer, d.Classes, d.Inner), func(b *testing.B) {
 				for b.Loop() {
