@@ -5,7 +5,10 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -67,6 +70,46 @@ func TestRanks(t *testing.T) {
 		if off := r.nelbo()/history[i].nelbo() - 1; off > 1e-6 || off < -1e-6 {
 			t.Errorf("step %d on 3 ranks: -ELBO %v, want %v", i+1, r.nelbo(), history[i].nelbo())
 		}
+	}
+}
+
+// The ranks are killed at random moments, and go on from the last checkpoint on another
+// number of ranks. No checkpoint is lost, and the losses and weights are those of a run
+// that nobody interrupts.
+func TestKilledOnRanks(t *testing.T) {
+	const args = "-batch 8 -pieces 4 -quiet -checkpoint-every 20ms -steps 1000"
+	history, weights := trained(t, 1, args, t.TempDir())
+	out, r := t.TempDir(), rand.New(rand.NewPCG(1, 1))
+	checkpoint, saved := filepath.Join(out, "checkpoint"), 0
+	resume := func() string {
+		if saved == 0 {
+			return args
+		}
+		return args + " -resume"
+	}
+	for i := range 10 {
+		t.Setenv("KILL_AFTER", fmt.Sprint(time.Duration(20+r.IntN(300))*time.Millisecond))
+		ranks := []int{1, 2, 4}[i%3]
+		code, output := onRanks(t, ranks, resume(), out)
+		if code == exitDone && i < 5 {
+			t.Fatalf("run %d ended before it was killed:\n%s", i, output)
+		}
+		c, err := readCheckpoint(checkpoint)
+		if errors.Is(err, fs.ErrNotExist) && saved == 0 {
+			continue
+		}
+		if err != nil || len(c.History) < saved {
+			t.Fatalf("run %d: the checkpoint has %d steps, %d before (error %v)\n%s", i, len(c.History), saved, err, output)
+		}
+		saved = len(c.History)
+	}
+	if saved == 0 || saved == len(history) {
+		t.Fatalf("%d of %d steps are saved: no run was killed after a checkpoint", saved, len(history))
+	}
+	t.Setenv("KILL_AFTER", "")
+	gotHistory, gotWeights := trained(t, 2, resume(), out)
+	if !reflect.DeepEqual(gotHistory, history) || !reflect.DeepEqual(gotWeights, weights) {
+		t.Error("losses or weights differ from those of a run that nobody interrupts")
 	}
 }
 

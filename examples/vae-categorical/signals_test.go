@@ -17,7 +17,8 @@ import (
 )
 
 // TestProgram is the program in a process, with small hidden layers and fakeImages,
-// for the tests that send signals or start several ranks.
+// for the tests that send signals or start several ranks. With KILL_AFTER, it
+// kills itself so long after it has found the other ranks.
 func TestProgram(t *testing.T) {
 	args, ok := os.LookupEnv("RUN_PROGRAM")
 	if !ok {
@@ -30,7 +31,21 @@ func TestProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Hidden = [2]int{8, 5}
-	os.Exit(asRank(os.Stderr, func(*team) error { return newSession(ctx, c, os.Stdout, os.Stderr).run(fakeImages) }))
+	os.Exit(asRank(os.Stderr, func(*team) error {
+		if after, err := time.ParseDuration(os.Getenv("KILL_AFTER")); err == nil {
+			time.AfterFunc(after, func() { _ = kill(os.Getpid()) })
+		}
+		return newSession(ctx, c, os.Stdout, os.Stderr).run(fakeImages)
+	}))
+}
+
+// kill kills a process, which has no time to clean up.
+func kill(pid int) error {
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		return err
+	}
+	return p.Kill()
 }
 
 func TestSignals(t *testing.T) {
