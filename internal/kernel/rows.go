@@ -11,8 +11,11 @@ import (
 type distributionKernel[T Float] struct {
 	// vector does it in vector code. It returns false where it cannot.
 	vector func(w *rowWork[T], q, p []T, distribution int, out []T) bool
-	// plain is given log softmax(q) and log softmax(p), or the uniform distribution.
-	plain func(logQ, logP []float64, distribution int, out []T)
+	// second sets what plain is given of p, and returns an error if p is not allowed
+	// beside log softmax(q). Without p, plain is given the uniform distribution.
+	second func(r tileRow[T], logQ, dst []float64) error
+	// plain is given log softmax(q), and what second makes of p.
+	plain func(logQ, p []float64, distribution int, out []T)
 }
 
 // eachDistribution runs a kernel for every distribution of q and, unless it is nil, p.
@@ -30,40 +33,54 @@ func eachDistribution[T Float](q, p []T, d Dims, dst []T, kernel distributionKer
 		pool := rowWorkPool[T]()
 		w := pool.Get().(*rowWork[T])
 		defer pool.Put(w)
-		for r := range t.rows {
-			lo, hi := r*d.Classes, (r+1)*d.Classes
-			var rowP, rowOut []T
+		for n := range t.rows {
+			lo, hi := n*d.Classes, (n+1)*d.Classes
+			r := tileRow[T]{tile: t, number: n, q: rowsQ[lo:hi]}
 			if p != nil {
-				rowP = rowsP[lo:hi]
+				r.p = rowsP[lo:hi]
 			}
 			if dst != nil {
-				rowOut = out[lo:hi]
+				r.out = out[lo:hi]
 			}
-			if kernel.vector(w, rowsQ[lo:hi], rowP, t.distribution(r), rowOut) {
-				continue
-			}
-			logQ, logP := sized(&w.logQ, d.Classes), sized(&w.logP, d.Classes)
-			if p == nil {
-				fillUniform(logP)
-			}
-			if err := logSoftmax(t, logQ, rowsQ[lo:hi], r, BadFirst); err != nil {
+			if err := kernel.run(w, r); err != nil {
 				return err
 			}
-			if p != nil {
-				if err := logSoftmax(t, logP, rowP, r, BadSecond); err != nil {
-					return err
-				}
-				if c := unbounded(logQ, logP); c >= 0 {
-					return &InputError{t.index(r, c), Infinite, float64(rowP[c])}
-				}
-			}
-			kernel.plain(logQ, logP, t.distribution(r), rowOut)
 		}
 		if dst != nil {
 			t.flush(2, dst)
 		}
 		return nil
 	})
+}
+
+// A tileRow is a distribution in a tile.
+type tileRow[T Float] struct {
+	tile      *tile[T]
+	number    int
+	q, p, out []T
+}
+
+// problem returns an error about a class of p.
+func (r tileRow[T]) problem(class int, problem Problem) error {
+	return &InputError{r.tile.index(r.number, class), problem, float64(r.p[class])}
+}
+
+func (k distributionKernel[T]) run(w *rowWork[T], r tileRow[T]) error {
+	distribution := r.tile.distribution(r.number)
+	if k.vector(w, r.q, r.p, distribution, r.out) {
+		return nil
+	}
+	logQ, p := sized(&w.logQ, len(r.q)), sized(&w.logP, len(r.q))
+	if err := logSoftmax(r.tile, logQ, r.q, r.number, BadFirst); err != nil {
+		return err
+	}
+	if r.p == nil {
+		fillUniform(p)
+	} else if err := k.second(r, logQ, p); err != nil {
+		return err
+	}
+	k.plain(logQ, p, distribution, r.out)
+	return nil
 }
 
 // rowWork has memory for one distribution after another.
