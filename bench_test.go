@@ -16,13 +16,6 @@ import (
 // RunAll of a graph. "backward" is forward and backward together, as in a
 // training step.
 func BenchmarkGumbelSoftmax(b *testing.B) {
-	shapes := []struct {
-		name  string
-		shape tensor.Shape
-	}{
-		{"100x20x10", tensor.Shape{100, 20, 10}}, {"4096x10", tensor.Shape{4096, 10}},
-		{"1024x1000", tensor.Shape{1024, 1000}}, {"64x32000", tensor.Shape{64, 32000}},
-	}
 	for _, level := range []struct {
 		name string
 		step func(b *testing.B, shape tensor.Shape, hard, backward bool) func() error
@@ -32,24 +25,80 @@ func BenchmarkGumbelSoftmax(b *testing.B) {
 				b.Run(map[bool]string{false: "soft", true: "hard"}[hard], func(b *testing.B) {
 					for _, backward := range []bool{false, true} {
 						b.Run(map[bool]string{false: "forward", true: "backward"}[backward], func(b *testing.B) {
-							for _, s := range shapes {
-								b.Run(s.name, func(b *testing.B) {
-									step := level.step(b, s.shape, hard, backward)
-									for b.Loop() {
-										if err := step(); err != nil {
-											b.Fatal(err)
-										}
-									}
-									elements := float64(s.shape.TotalSize())
-									b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/elements, "ns/element")
-								})
-							}
+							eachShape(b, func(b *testing.B, shape tensor.Shape) func() error {
+								return level.step(b, shape, hard, backward)
+							})
 						})
 					}
 				})
 			}
 		})
 	}
+}
+
+// eachShape times a step for each shape.
+func eachShape(b *testing.B, newStep func(b *testing.B, shape tensor.Shape) func() error) {
+	for _, s := range []struct {
+		name  string
+		shape tensor.Shape
+	}{
+		{"100x20x10", tensor.Shape{100, 20, 10}}, {"4096x10", tensor.Shape{4096, 10}},
+		{"1024x1000", tensor.Shape{1024, 1000}}, {"64x32000", tensor.Shape{64, 32000}},
+	} {
+		b.Run(s.name, func(b *testing.B) {
+			step := newStep(b, s.shape)
+			for b.Loop() {
+				if err := step(); err != nil {
+					b.Fatal(err)
+				}
+			}
+			elements := float64(s.shape.TotalSize())
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/elements, "ns/element")
+		})
+	}
+}
+
+// BenchmarkConcreteLogProb times the float32 density of samples in log space and its
+// gradients. "forward" computes the density alone, "training" also what the gradients to
+// logits, value and tau start from.
+func BenchmarkConcreteLogProb(b *testing.B) {
+	for _, name := range []string{"forward", "training", "logits", "value", "tau"} {
+		b.Run(name, func(b *testing.B) {
+			eachShape(b, func(b *testing.B, shape tensor.Shape) func() error { return concreteStep(b, shape, name) })
+		})
+	}
+}
+
+func concreteStep(b *testing.B, shape tensor.Shape, name string) func() error {
+	n, k := shape.TotalSize(), shape[len(shape)-1]
+	d := kernel.Dims{Outer: n / k, Classes: k, Inner: 1}
+	logits, value, noise := normals(n), make([]float32, n), normals(n)
+	s := kernel.Sampler[float32]{Dims: d, Logits: logits, Tau: 0.7, Noise: kernel.Noise[float32]{Given: noise}}
+	if err := s.Log(value); err != nil {
+		b.Fatal(err)
+	}
+	c := kernel.Concrete[float32]{Dims: d, Logits: logits, Value: value, Tau: 0.7}
+	density, toTau, upstream := make([]float32, n/k), make([]float32, n/k), normals(n/k)
+	slopes, grad := make([]float32, n), make([]float32, n)
+	if err := c.LogProb(density, slopes, toTau); err != nil {
+		b.Fatal(err)
+	}
+	return map[string]func() error{
+		"forward":  func() error { return c.LogProb(density, nil, nil) },
+		"training": func() error { return c.LogProb(density, slopes, toTau) },
+		"logits": func() error {
+			c.GradLogits(grad, slopes, upstream)
+			return nil
+		},
+		"value": func() error {
+			c.GradValue(grad, slopes, upstream)
+			return nil
+		},
+		"tau": func() error {
+			_ = c.GradTau(toTau, upstream)
+			return nil
+		},
+	}[name]
 }
 
 func normals(n int) []float32 {

@@ -17,7 +17,7 @@ import (
 func TestOps(t *testing.T) {
 	optest.Run(t, "ops", []optest.Row{
 		gumbel, gumbelLike, gumbelSoftmax, relaxedBernoulli, hardConcrete, hardConcreteOpen, categorical, straightThrough,
-		bceWithLogits, categoricalKL, categoricalEntropy, categoricalLogProb, perplexity, stopGradient,
+		bceWithLogits, categoricalKL, categoricalEntropy, categoricalLogProb, concreteLogProb, perplexity, stopGradient,
 	})
 }
 
@@ -884,12 +884,7 @@ var categoricalLogProb = optest.Row{
 		{
 			Build: logProbOf("value"), Want: []float64{0},
 			Data:      data{"logits": {1e4, -1e4, -inf}, "value": {1, 0, 0}},
-			Gradients: data{"logits": {0, 0, 0}},
-		},
-		{
-			Build: logProbOf("value"), Want: []float64{0},
-			Data:      data{"logits": {1e4, -1e4, -inf}, "value": {1, 0, 0}},
-			Gradients: data{"value": {0, -2e4, 0}},
+			Gradients: data{"logits": {0, 0, 0}, "value": {0, -2e4, 0}},
 		},
 		{ // the probability underflows
 			Build: logProbOf("value"), Want: []float64{-4e4},
@@ -995,6 +990,123 @@ var perplexity = optest.Row{
 		},
 	},
 	Golden: optest.GoldenPerplexity,
+}
+
+// ConcreteLogProb
+
+func concrete(value, logits, tau *G.Node, b *builder) *G.Node {
+	return G.Must(ops.ConcreteLogProb(value, logits, tau, optest.Options[ops.DistributionOption](b)...))
+}
+
+func concreteOfValue(b *builder) *G.Node {
+	return concrete(b.In("value"), b.In("logits"), b.In("tau"), b)
+}
+
+// concreteOfSample is that of a sample, which is -Inf where the logits are masked, at
+// another temperature than the sample's.
+func concreteOfSample(logits string) func(b *builder) *G.Node {
+	return func(b *builder) *G.Node {
+		l := b.In(logits)
+		return concrete(b.Soft(l, b.In("tau"), ops.WithLogSpace()), l, G.Must(G.Exp(b.In("theta"))), b)
+	}
+}
+
+var concreteLogProb = optest.Row{
+	Op: ops.ConcreteLogProb,
+	Nodes: []node{
+		{Name: "value", Build: concreteOfValue},
+		{Name: "tau constant", Build: func(b *builder) *G.Node { return concrete(b.In("value"), b.In("logits"), b.Constant(0.7), b) }},
+	},
+	Gradients: []gradient{
+		{Name: "value", Cost: weighed(concreteOfValue)},
+		{Name: "squared", Cost: squared(concreteOfValue)},
+		{Name: "value alone", Cost: func(b *builder) *G.Node {
+			return b.Weigh(concrete(b.In("value"), b.Fixed("logits"), b.Fixed("tau"), b))
+		}},
+		{Name: "logits alone", Cost: func(b *builder) *G.Node {
+			return b.Weigh(concrete(b.Fixed("value"), b.In("logits"), b.Fixed("tau"), b))
+		}},
+		{Name: "tau alone", Cost: func(b *builder) *G.Node {
+			return b.Weigh(concrete(b.Fixed("value"), b.Fixed("logits"), b.In("tau"), b))
+		}},
+		{Name: "one node twice", Cost: func(b *builder) *G.Node {
+			return b.Weigh(concrete(b.In("logits"), b.In("logits"), b.In("tau"), b))
+		}},
+		{Name: "of a sample", Cost: weighed(concreteOfSample("logits"))},
+		{Name: "of a masked sample", Cost: weighed(concreteOfSample("masked"))},
+		{Name: "divergence of two temperatures", Cost: func(b *builder) *G.Node {
+			tau := b.In("tau")
+			y := b.Soft(b.In("logits"), tau, ops.WithLogSpace())
+			posterior, prior := concrete(y, b.In("logits"), tau, b), concrete(y, b.In("p"), b.Constant(0.5), b)
+			return b.Weigh(G.Must(G.Sub(posterior, prior)))
+		}},
+	},
+	Masks: []node{{Name: "of a sample", Build: concreteOfSample("masked")}},
+	BuildErrors: []buildError{
+		fails("nil logits", func(b *builder) (*G.Node, error) { return ops.ConcreteLogProb(b.In("value"), nil, b.In("tau")) }, "logits is nil"),
+		fails("nil value", func(b *builder) (*G.Node, error) { return ops.ConcreteLogProb(nil, b.In("logits"), b.In("tau")) }, "value is nil"),
+		fails("nil tau", func(b *builder) (*G.Node, error) { return ops.ConcreteLogProb(b.In("value"), b.In("logits"), nil) }, "tau is nil"),
+		fails("integers", func(b *builder) (*G.Node, error) {
+			return ops.ConcreteLogProb(b.In("value"), array(b, tensor.Int, 2, 6), b.In("tau"))
+		}, "dtype int"),
+		fails("shapes", func(b *builder) (*G.Node, error) {
+			return ops.ConcreteLogProb(array(b, tensor.Float64, 6, 2), b.In("logits"), b.In("tau"))
+		}, `value has shape \(6, 2\)`),
+		fails("tau a vector", func(b *builder) (*G.Node, error) {
+			return ops.ConcreteLogProb(b.In("value"), b.In("logits"), array(b, tensor.Float64, 1))
+		}, `tau has shape \(1\)`),
+		fails("axis 2", func(b *builder) (*G.Node, error) {
+			return ops.ConcreteLogProb(b.In("value"), b.In("logits"), b.In("tau"), ops.WithAxis(2))
+		}, "axis 2 is out of range"),
+		fails("no class", func(b *builder) (*G.Node, error) {
+			return ops.ConcreteLogProb(array(b, tensor.Float64, 2, 0), array(b, tensor.Float64, 2, 0), b.In("tau"))
+		}, "at least one class"),
+	},
+	RunErrors: []runError{
+		rejects(concreteOfValue, data{"tau": {0}}, `tau is 0, want a positive`, "tau", 0),
+		rejects(concreteOfValue, data{"tau": {-1}}, `tau is -1`, "tau", 0),
+		rejects(concreteOfValue, data{"tau": {nan}}, `tau is NaN`, "tau", 0),
+		rejects(concreteOfValue, data{"tau": {inf}}, `tau is \+Inf`, "tau", 0),
+		rejects(concreteOfValue, data{"logits": with(1, nan)}, `logits\[0,1\] is NaN`, "logits", 1),
+		rejects(concreteOfValue, data{"logits": with(4, inf)}, `logits\[1,1\] is \+Inf`, "logits", 4),
+		rejects(concreteOfValue, data{"logits": {1, 2, 3, -inf, -inf, -inf}}, `logits\[1,:\] are all -Inf`, "logits", 3),
+		rejects(concreteOfValue, data{"value": with(2, nan)}, `value\[0,2\] is NaN`, "value", 2),
+		rejects(concreteOfValue, data{"value": with(3, inf)}, `value\[1,0\] is \+Inf`, "value", 3),
+		rejects(concreteOfValue, data{"logits": with(4, -inf), "value": good},
+			`value\[1,1\] is 5 but logits\[1,1\] is -Inf, so the density is 0: set the value to -Inf or unmask the class`, "value", 4),
+		rejects(concreteOfValue, data{"value": with(4, -inf)},
+			`value\[1,1\] is -Inf but logits\[1,1\] is not, so the density is undefined: draw the sample in log space`, "value", 4),
+	},
+	Values: []value{
+		{ // a sample, whose exponential noise is 0.7, 1.9, 0.2
+			Build: concreteOfValue, Want: []float64{-4.433319929061433},
+			Data: data{"logits": {0.5, -1, 2}, "tau": {0.7}, "value": {-3.952464600612348, -7.521791500771101, -0.019946074190393404}},
+			Gradients: data{
+				"logits": {0.25, -29. / 28, 11. / 14}, "value": {-0.175, 0.725, -0.55}, "tau": {-3.9294959887816643},
+			},
+		},
+		{
+			Build: concreteOfValue, Want: []float64{-4.433319929061433},
+			Data: data{"logits": {0.5, -inf, -1, 2}, "tau": {0.7}, "value": {-3.952464600612348, -inf, -7.521791500771101, -0.019946074190393404}},
+			Gradients: data{
+				"logits": {0.25, 0, -29. / 28, 11. / 14}, "value": {-0.175, 0, 0.725, -0.55}, "tau": {-3.9294959887816643},
+			},
+		},
+		{ // large terms that cancel
+			Build: concreteOfValue, Want: []float64{-4.800090586763892},
+			Data: data{"logits": {1e4, -1e4, 0}, "tau": {0.5}, "value": {2e4, -2e4, -3}},
+			Gradients: data{
+				"logits": {0.5371576810543414, 0.5371576810543414, -1.074315362108683},
+				"value":  {-0.2685788405271707, -0.2685788405271707, 0.5371576810543415}, "tau": {0.7770539136739512},
+			},
+		},
+		{ // one class
+			Build: concreteOfValue, Want: []float64{0},
+			Data:      data{"logits": {-inf, 1e4, -inf}, "tau": {0.1}, "value": {-inf, -0.3, -inf}},
+			Gradients: data{"logits": {0, 0, 0}, "value": {0, 0, 0}, "tau": {0}},
+		},
+	},
+	Golden: optest.GoldenConcreteLogProb,
 }
 
 // StopGradient

@@ -407,6 +407,43 @@ func ExampleCategoricalLogProb_reinforce() {
 	// enumeration [0.050 -0.040 -0.011]
 }
 
+func ExampleConcreteLogProb() {
+	g := G.NewGraph()
+	logits := matrix(g, "logits", 2, 3, 0.5, -1, 2, 1, 0, math.Inf(-1))
+	tau := G.NewScalar(g, tensor.Float64, G.WithName("tau"), G.WithValue(0.7))
+	y := must(ops.GumbelSoftmax(logits, tau, ops.WithLogSpace(), ops.WithSource(ops.NewSource(1))))
+	logProb := must(ops.ConcreteLogProb(y, logits, tau))
+	run(g)
+	fmt.Printf("%.3f\n", logProb.Value().Data())
+	// Output:
+	// [-3.902 -2.774]
+}
+
+// The divergence of a relaxed posterior from a relaxed prior at another temperature,
+// estimated by samples of the posterior: its mean here, and its gradient to the logits.
+func ExampleConcreteLogProb_divergence() {
+	const samples = 100_000
+	g := G.NewGraph()
+	l := matrix(g, "l", 1, 3, 0.5, -1, 2)
+	ones := matrix(g, "ones", samples, 1, slices.Repeat([]float64{1}, samples)...)
+	zeros := matrix(g, "zeros", samples, 3, make([]float64, 3*samples)...)
+	logits := must(G.Mul(ones, l))
+	tau := G.NewScalar(g, tensor.Float64, G.WithName("tau"), G.WithValue(0.7))
+	tauOfPrior := G.NewScalar(g, tensor.Float64, G.WithName("tauOfPrior"), G.WithValue(0.5))
+
+	y := must(ops.GumbelSoftmax(logits, tau, ops.WithLogSpace(), ops.WithSource(ops.NewSource(1))))
+	posterior, prior := must(ops.ConcreteLogProb(y, logits, tau)), must(ops.ConcreteLogProb(y, zeros, tauOfPrior))
+	kl := must(G.Mean(must(G.Sub(posterior, prior))))
+	grads, err := G.Grad(kl, l)
+	if err != nil {
+		log.Fatal(err)
+	}
+	run(g)
+	fmt.Printf("%.2f %.2f\n", kl.Value().Data(), grads[0].Value().Data())
+	// Output:
+	// 1.06 [0.14 -0.64 0.50]
+}
+
 // The derivative of stop(x)·x is x, and not 2x.
 func ExampleStopGradient() {
 	g := G.NewGraph()

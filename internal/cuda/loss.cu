@@ -354,6 +354,83 @@ VALUE_KERNELS(log_prob, LogProb)
 GRADIENT_KERNELS(grad_log_prob_logits, GradLogProbLogits)
 GRADIENT_KERNELS(grad_log_prob_value, GradLogProbValue)
 
+// Density of samples in log space
+
+// Concrete is the logarithm of the density. With r = logits - tau * value over the m
+// classes that are not masked, and s = softmax(r), it is log Gamma(m) + (m-1) log tau +
+// the sum of log s.
+template <typename T>
+struct Concrete {
+  const T* logits;  // of the thread's first class
+  const T* value_;
+  const Int step;
+  const double tau;
+  double classes, top, shift;
+
+  __device__ Concrete(const Team& team, const Sizes&, const T* logits_, const T* value, int* status, const T* tau_)
+      : logits(logits_ + team.first), value_(value + team.first), step(team.step), tau(*tau_), classes(0), top(-INFINITY) {
+    bool bad = !(tau > 0 && tau < INFINITY);
+#pragma unroll 1
+    for (int k = 0; k < team.count; k++) {
+      if (masked(k) && value_[k * step] == -INFINITY) continue;
+      // Differences have to be finite, too. score is NaN or infinite if an input is.
+      if (!isfinite(2 * score(k))) bad = true;
+      top = fmax(top, score(k));
+      classes++;
+    }
+    classes = team.sum(classes);
+    top = team.maximum(top);
+    if (bad || (team.active && classes == 0)) *status = 1;
+    double sum = 0;
+#pragma unroll 1
+    for (int k = 0; k < team.count; k++) sum += masked(k) ? 0 : exp(score(k) - top);
+    shift = log(team.sum(sum));
+  }
+
+  __device__ bool masked(int k) const { return logits[k * step] == -INFINITY; }
+  __device__ double score(int k) const { return logits[k * step] - tau * value_[k * step]; }
+  __device__ double logarithm(int k) const { return score(k) - top - shift; }
+  __device__ double slope(int k) const { return masked(k) ? 0 : 1 - classes * exp(logarithm(k)); }
+
+  __device__ double value(const Team& team) const {
+    double sum = 0;
+#pragma unroll 1
+    for (int k = 0; k < team.count; k++) sum += masked(k) ? 0 : logarithm(k);
+    return lgamma(classes) + (classes - 1) * log(tau) + team.sum(sum);
+  }
+};
+
+template <typename T>
+struct GradConcreteLogits : Concrete<T> {
+  using Concrete<T>::Concrete;
+
+  __device__ double gradient(int k, double grad) const { return grad * this->slope(k); }
+};
+
+template <typename T>
+struct GradConcreteValue : Concrete<T> {
+  using Concrete<T>::Concrete;
+
+  __device__ double gradient(int k, double grad) const { return -this->tau * grad * this->slope(k); }
+};
+
+template <typename T>
+struct GradConcreteTau : Concrete<T> {
+  using Concrete<T>::Concrete;
+
+  __device__ double value(const Team& team) const {
+    double sum = 0;
+#pragma unroll 1
+    for (int k = 0; k < team.count; k++) sum += this->masked(k) ? 0 : this->value_[k * this->step] * this->slope(k);
+    return this->tau * team.sum(sum) - (this->classes - 1);
+  }
+};
+
+TEMPERED_VALUE_KERNELS(concrete, Concrete)
+TEMPERED_GRADIENT_KERNELS(grad_concrete_logits, GradConcreteLogits)
+TEMPERED_GRADIENT_KERNELS(grad_concrete_value, GradConcreteValue)
+TAU_SHARE_KERNELS(grad_concrete_tau, GradConcreteTau)
+
 // Copies, of a node that stops the gradient
 
 template <typename T>

@@ -363,3 +363,92 @@ func TestKLKernelSmall(t *testing.T) {
 		}
 	}
 }
+
+// The log density of samples in log space and its gradients are those of the host, with
+// any number of classes, some of them masked.
+func TestConcreteKernels(t *testing.T) {
+	t.Run("float32", testConcreteKernels[float32])
+	t.Run("float64", testConcreteKernels[float64])
+}
+
+func testConcreteKernels[T kernel.Float](t *testing.T) {
+	for _, dims := range []kernel.Dims{
+		{Outer: 3, Classes: 1, Inner: 1}, {Outer: 300, Classes: 2, Inner: 1}, {Outer: 5, Classes: 7, Inner: 3},
+		{Outer: 5, Classes: 33, Inner: 1}, {Outer: 1, Classes: 1000, Inner: 2}, {Outer: 1, Classes: 65536, Inner: 1},
+	} {
+		for _, tau := range []T{0.01, 0.7, 100} {
+			in := masked[T](dims, 3, 1)
+			for i, l := range in.q {
+				if in.p[i] /= tau; math.IsInf(float64(l), -1) {
+					in.p[i] = l
+				}
+			}
+			t.Run(fmt.Sprintf("%v/%v", dims, tau), func(t *testing.T) { checkConcrete(t, in, tau) })
+		}
+	}
+}
+
+func checkConcrete[T kernel.Float](t *testing.T, in klCase[T], tau T) {
+	d, f := device.Open(t), plan.FloatOf[T]()
+	p := plan.Concrete{
+		Dims: in.Dims, Float: f, Logits: device.Upload(d, in.q), Value: device.Upload(d, in.p), Tau: device.Upload(d, []T{tau}),
+		Scratch: device.Alloc[float64](d, in.Rows()),
+	}
+	with := func(launch func(plan.Concrete) plan.Launch, grad plan.Pointer) func(out, status plan.Pointer) plan.Launch {
+		return func(out, status plan.Pointer) plan.Launch {
+			p := p
+			p.Out, p.Status, p.Grad = out, status, grad
+			return launch(p)
+		}
+	}
+	grad := device.Upload(d, in.grad)
+	log, bad := runs[T](d, in.Rows(), with(plan.Concrete.LogProb, 0))
+	toLogits, badLogits := runs[T](d, in.Size(), with(plan.Concrete.GradLogits, grad))
+	toValue, badValue := runs[T](d, in.Size(), with(plan.Concrete.GradValue, grad))
+	shares, badTau := runs[float64](d, in.Rows(), func(out, status plan.Pointer) plan.Launch {
+		p := p
+		p.Scratch, p.Status, p.Grad = out, status, grad
+		return p.GradTau()[0]
+	})
+	if bad != 0 || badLogits != 0 || badValue != 0 || badTau != 0 {
+		t.Fatalf("statuses %d, %d, %d, %d", bad, badLogits, badValue, badTau)
+	}
+	c := kernel.Concrete[float64]{Dims: in.Dims, Logits: widened(in.q), Value: widened(in.p), Tau: float64(tau)}
+	want, slopes, toTau := make([]float64, in.Rows()), make([]float64, in.Size()), make([]float64, in.Rows())
+	if err := c.LogProb(want, slopes, toTau); err != nil {
+		t.Fatal(err)
+	}
+	// Sums of as many terms as there are classes, of scores that are rounded.
+	noise := 0x1p-52 * (100 + math.Sqrt(float64(in.Classes)))
+	classes := float64(in.Classes)
+	for r, x := range log {
+		if size := math.Abs(want[r]) + classes*(10+math.Abs(math.Log(c.Tau))); !near(x, want[r], epsilon[T]()/2*math.Abs(want[r])+noise*size) {
+			t.Fatalf("log density %d is %v, want %v", r, x, want[r])
+		}
+	}
+	var sum, wantSum, size float64
+	for i, slope := range slopes {
+		r := i/(in.Classes*in.Inner)*in.Inner + i%in.Inner
+		g := float64(in.grad[r])
+		allowed := func(want float64) float64 {
+			return epsilon[T]()*math.Abs(want) + noise*math.Abs(g)*classes*max(1, c.Tau)
+		}
+		if !near(toLogits[i], g*slope, allowed(g*slope)) || !near(toValue[i], -c.Tau*g*slope, allowed(c.Tau*g*slope)) {
+			t.Fatalf("gradients %d are %v, %v, want %v, %v", i, toLogits[i], toValue[i], g*slope, -c.Tau*g*slope)
+		}
+		if math.IsInf(float64(in.q[i]), -1) {
+			if toLogits[i] != 0 || toValue[i] != 0 {
+				t.Fatalf("masked element %d has gradients %v, %v", i, toLogits[i], toValue[i])
+			}
+			continue
+		}
+		size += math.Abs(g) * (math.Abs(c.Value[i])*classes + 1/c.Tau)
+	}
+	for r, share := range shares {
+		sum -= share / c.Tau
+		wantSum += toTau[r] * float64(in.grad[r])
+	}
+	if math.Abs(sum-wantSum) > noise*size {
+		t.Errorf("the gradient to tau is %v, want %v", sum, wantSum)
+	}
+}

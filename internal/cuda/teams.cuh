@@ -6,7 +6,8 @@
 //
 //   F(const Team& team, const Sizes& s, const T* q, const T* p, int* status)
 //
-// from one or two arrays, of which q has logits. It then has
+// from one or two arrays, of which q has logits; TEMPERED_VALUE_KERNELS and others pass the
+// address of a temperature as well. It then has
 //
 //   double value(const Team& team) const        for VALUE_KERNELS, or
 //   double gradient(int k, double grad) const   for GRADIENT_KERNELS
@@ -128,36 +129,43 @@ struct LogSoftmax {
   }
 };
 
-template <typename F, typename T>
-__device__ void write_values(T* out, const T* q, const T* p, const Sizes& s, int* status) {
+// write_values writes f.value(team), times the upstream gradient if there is one.
+template <typename F, typename Out, typename T, typename... Further>
+__device__ void write_values(Out* out, const T* q, const T* p, const T* grad, const Sizes& s, int* status,
+                             Further... further) {
   const Team team(s);
-  const F f(team, s, q, p, status);
-  const double value = f.value(team);
-  if (team.leader) out[team.row] = static_cast<T>(value);
+  const F f(team, s, q, p, status, further...);
+  double value = f.value(team);
+  if (!team.leader) return;
+  if (grad != nullptr) {
+    if (!isfinite(grad[team.row])) *status = 1;
+    value *= grad[team.row];
+  }
+  out[team.row] = static_cast<Out>(value);
 }
 
-template <typename F, typename T>
-__device__ void write_gradients(T* out, const T* q, const T* p, const T* grad, const Sizes& s, int* status) {
+template <typename F, typename T, typename... Further>
+__device__ void write_gradients(T* out, const T* q, const T* p, const T* grad, const Sizes& s, int* status,
+                                Further... further) {
   const Team team(s);
-  const F f(team, s, q, p, status);
+  const F f(team, s, q, p, status, further...);
   const double g = team.active ? grad[team.row] : 0;
   if (!isfinite(g)) *status = 1;
 #pragma unroll 1
   for (int k = 0; k < team.count; k++) out[team.first + k * team.step] = static_cast<T>(f.gradient(k, g));
 }
 
-#define DISTRIBUTION_KERNEL(name, type)                                                                            \
-  extern "C" __global__ void __launch_bounds__(kMaxTeam)                                                           \
-      name(type* out, const type* q, const type* p, const type* grad, Int rows, Int classes, Int inner, Int width, \
-           Int slots, int* status)
+// The last argument is empty, or a comma and further parameters.
+#define DISTRIBUTION_KERNEL(name, Out, type, ...)                                                                 \
+  extern "C" __global__ void __launch_bounds__(kMaxTeam)                                                          \
+      name(Out* out, const type* q, const type* p, const type* grad, Int rows, Int classes, Int inner, Int width, \
+           Int slots, int* status __VA_ARGS__)
+#define SIZES {rows, classes, inner, width, slots}
 
 #define VALUE_KERNEL(name, F, type) \
-  DISTRIBUTION_KERNEL(name, type) { write_values<F<type>>(out, q, p, {rows, classes, inner, width, slots}, status); }
-
-#define GRADIENT_KERNEL(name, F, type)                                                       \
-  DISTRIBUTION_KERNEL(name, type) {                                                          \
-    write_gradients<F<type>>(out, q, p, grad, {rows, classes, inner, width, slots}, status); \
-  }
+  DISTRIBUTION_KERNEL(name, type, type, ) { write_values<F<type>>(out, q, p, grad, SIZES, status); }
+#define GRADIENT_KERNEL(name, F, type) \
+  DISTRIBUTION_KERNEL(name, type, type, ) { write_gradients<F<type>>(out, q, p, grad, SIZES, status); }
 
 // The kernels name_f32 and name_f64 of a functor.
 #define VALUE_KERNELS(name, F)       \
@@ -166,3 +174,26 @@ __device__ void write_gradients(T* out, const T* q, const T* p, const T* grad, c
 #define GRADIENT_KERNELS(name, F)       \
   GRADIENT_KERNEL(name##_f32, F, float) \
   GRADIENT_KERNEL(name##_f64, F, double)
+
+// A functor that depends on a temperature gets its address as a last argument.
+
+#define TEMPERED_VALUE_KERNEL(name, F, Out, type)               \
+  DISTRIBUTION_KERNEL(name, Out, type, , const type* tau) {     \
+    write_values<F<type>>(out, q, p, grad, SIZES, status, tau); \
+  }
+#define TEMPERED_GRADIENT_KERNEL(name, F, type)                    \
+  DISTRIBUTION_KERNEL(name, type, type, , const type* tau) {       \
+    write_gradients<F<type>>(out, q, p, grad, SIZES, status, tau); \
+  }
+
+#define TEMPERED_VALUE_KERNELS(name, F)              \
+  TEMPERED_VALUE_KERNEL(name##_f32, F, float, float) \
+  TEMPERED_VALUE_KERNEL(name##_f64, F, double, double)
+#define TEMPERED_GRADIENT_KERNELS(name, F)       \
+  TEMPERED_GRADIENT_KERNEL(name##_f32, F, float) \
+  TEMPERED_GRADIENT_KERNEL(name##_f64, F, double)
+
+// Of a functor whose value is the gradient to the temperature, times -tau, in double.
+#define TAU_SHARE_KERNELS(name, F)                    \
+  TEMPERED_VALUE_KERNEL(name##_f32, F, double, float) \
+  TEMPERED_VALUE_KERNEL(name##_f64, F, double, double)

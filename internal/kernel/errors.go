@@ -17,6 +17,9 @@ const (
 	AllMaskedSecond                // every logit of p's distribution is -Inf
 	Infinite                       // q allows a class that p does not
 	MaskedValue                    // the value is not 0 where the logits mask the class
+	MaskedSample                   // the sample in log space is not -Inf where the logits mask the class
+	UnmaskedSample                 // it is -Inf where they do not
+	OutOfRange                     // the logit less tau times the sample is out of range
 	InfiniteLoss                   // the logit is infinite and the target is another probability
 )
 

@@ -19,6 +19,7 @@ func KL[T Float](dst, q, p []T, d Dims) error {
 			dst[distribution] = T(kl)
 			return kl > smallKL[T]()
 		},
+		second: logitsBeside[T],
 		plain: func(logQ, logP []float64, distribution int, _ []T) {
 			dst[distribution] = T(divergence(logQ, logP))
 		},
@@ -47,6 +48,7 @@ func GradKLQ[T Float](dst, q, p, grad []T, d Dims) error {
 			}
 			return ok
 		},
+		second: logitsBeside[T],
 		plain: func(logQ, logP []float64, distribution int, out []T) {
 			g, kl := float64(grad[distribution]), divergence(logQ, logP)
 			for i, lq := range logQ {
@@ -70,6 +72,7 @@ func GradKLP[T Float](dst, q, p, grad []T, d Dims) error {
 			}
 			return ok
 		},
+		second: logitsBeside[T],
 		plain: func(logQ, logP []float64, distribution int, out []T) {
 			g := float64(grad[distribution])
 			for i, lq := range logQ {
@@ -142,6 +145,17 @@ func axpbyGo[T Float](dst, x, y []T, s *axpbyScalars[T]) {
 	for i, v := range x {
 		dst[i] = s.alpha*v - s.minusBeta*y[i]
 	}
+}
+
+// logitsBeside sets dst to log softmax(p), which may mask only what q masks.
+func logitsBeside[T Float](r tileRow[T], logQ, dst []float64) error {
+	if err := logSoftmax(r.tile, dst, r.p, r.number, BadSecond); err != nil {
+		return err
+	}
+	if c := unbounded(logQ, dst); c >= 0 {
+		return r.problem(c, Infinite)
+	}
+	return nil
 }
 
 // unbounded returns the first class that q allows and p masks, or -1.

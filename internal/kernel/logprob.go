@@ -9,17 +9,22 @@ import "math"
 //
 // A masked class whose value is 0 adds nothing. Another value there is an error.
 func LogProb[T Float](dst, logits, value []T, d Dims) error {
-	return eachLogProb(logits, value, nil, d, nil, logProbKernel[T]{
-		vector: func(x exponentials[T], logits, value, _ []T, distribution int) bool {
+	return eachDistribution(logits, value, d, nil, distributionKernel[T]{
+		vector: func(w *rowWork[T], logits, value []T, distribution int, _ []T) bool {
+			x, ok := w.exponentials(&w.expQ, logits)
+			if !ok {
+				return false
+			}
 			h := dotEntropy(value, logits, &entropyScalars[T]{top: x.top}) - total(value)*math.Log(x.sum)
 			dst[distribution] = T(h)
 			return isFinite(T(h)) && math.Abs(h) > smallKL[T]()
 		},
-		plain: func(logP []float64, value, _ []T, distribution int) {
+		second: weightsBeside[T],
+		plain: func(logP, value []float64, distribution int, _ []T) {
 			var sum float64
 			for i, v := range value {
 				if v != 0 {
-					sum += float64(v) * logP[i]
+					sum += v * logP[i]
 				}
 			}
 			dst[distribution] = T(sum)
@@ -29,19 +34,24 @@ func LogProb[T Float](dst, logits, value []T, d Dims) error {
 
 // GradLogProbLogits sets dst to the gradient to the logits: g (vᵢ − pᵢ Σⱼ vⱼ).
 func GradLogProbLogits[T Float](dst, logits, value, grad []T, d Dims) error {
-	return eachLogProb(logits, value, grad, d, dst, logProbKernel[T]{
-		vector: func(x exponentials[T], _, value, out []T, distribution int) bool {
+	return eachDistribution(logits, value, d, dst, distributionKernel[T]{
+		vector: func(w *rowWork[T], logits, value []T, distribution int, out []T) bool {
+			x, ok := w.exponentials(&w.expQ, logits)
+			if ok = ok && isFinite(grad[distribution]); !ok {
+				return false
+			}
 			g := float64(grad[distribution])
 			share := T(g * total(value) / x.sum)
 			axpby(out, value, x.e, &axpbyScalars[T]{T(g), share})
 			return isFinite(share)
 		},
-		plain: func(logP []float64, value, out []T, distribution int) {
+		second: weightsBeside[T],
+		plain: func(logP, value []float64, distribution int, out []T) {
 			g, sum := float64(grad[distribution]), total(value)
 			for i, lp := range logP {
 				out[i] = 0
 				if !isMasked(lp) {
-					out[i] = T(g * (float64(value[i]) - sum*math.Exp(lp)))
+					out[i] = T(g * (value[i] - sum*math.Exp(lp)))
 				}
 			}
 		},
@@ -50,8 +60,12 @@ func GradLogProbLogits[T Float](dst, logits, value, grad []T, d Dims) error {
 
 // GradLogProbValue sets dst to the gradient to the value: g log pᵢ, 0 where masked.
 func GradLogProbValue[T Float](dst, logits, value, grad []T, d Dims) error {
-	return eachLogProb(logits, value, grad, d, dst, logProbKernel[T]{
-		vector: func(x exponentials[T], logits, _, out []T, distribution int) bool {
+	return eachDistribution(logits, value, d, dst, distributionKernel[T]{
+		vector: func(w *rowWork[T], logits, _ []T, distribution int, out []T) bool {
+			x, ok := w.exponentials(&w.expQ, logits)
+			if ok = ok && isFinite(grad[distribution]); !ok {
+				return false
+			}
 			g, shift := float64(grad[distribution]), math.Log(x.sum)
 			for i, l := range logits {
 				out[i] = 0
@@ -61,7 +75,8 @@ func GradLogProbValue[T Float](dst, logits, value, grad []T, d Dims) error {
 			}
 			return shift > smallKL[T]()
 		},
-		plain: func(logP []float64, _, out []T, distribution int) {
+		second: weightsBeside[T],
+		plain: func(logP, _ []float64, distribution int, out []T) {
 			g := float64(grad[distribution])
 			for i, lp := range logP {
 				out[i] = 0
@@ -81,56 +96,16 @@ func total[T Float](value []T) (sum float64) {
 	return sum
 }
 
-// A logProbKernel works on one distribution and its value at a time. out is the
-// distribution's row of the array that the op computes, if it computes one element per
-// class.
-type logProbKernel[T Float] struct {
-	// vector does it in vector code. It returns false where it cannot.
-	vector func(x exponentials[T], logits, value, out []T, distribution int) bool
-	// plain is given log softmax(logits).
-	plain func(logP []float64, value, out []T, distribution int)
-}
-
-// eachLogProb runs a kernel for every distribution. dst is the array that the kernel
-// computes row by row, or nil. grad is nil or has one element per distribution.
-func eachLogProb[T Float](logits, value, grad []T, d Dims, dst []T, kernel logProbKernel[T]) error {
-	return eachTile(d, costOf[T](costNoise), func(t *tile[T], _ int) error {
-		rows, values := t.read(0, logits), t.read(1, value)
-		var out, rowOut []T
-		if dst != nil {
-			out = t.target(2, dst)
+// weightsBeside copies the value to dst. It has to be finite, and 0 where masked.
+func weightsBeside[T Float](r tileRow[T], logP, dst []float64) error {
+	for c, v := range r.p {
+		switch {
+		case !isFinite(v):
+			return r.problem(c, BadSecond)
+		case v != 0 && isMasked(logP[c]):
+			return r.problem(c, MaskedValue)
 		}
-		pool := rowWorkPool[T]()
-		w := pool.Get().(*rowWork[T])
-		defer pool.Put(w)
-		for r := range t.rows {
-			lo, hi := r*d.Classes, (r+1)*d.Classes
-			if dst != nil {
-				rowOut = out[lo:hi]
-			}
-			row, v, n := rows[lo:hi], values[lo:hi], t.distribution(r)
-			if grad == nil || isFinite(grad[n]) {
-				if x, ok := w.exponentials(&w.expQ, row); ok && kernel.vector(x, row, v, rowOut, n) {
-					continue
-				}
-			}
-			logP := sized(&w.logQ, d.Classes)
-			if err := logSoftmax(t, logP, row, r, BadFirst); err != nil {
-				return err
-			}
-			for c, x := range v {
-				switch {
-				case !isFinite(x):
-					return &InputError{t.index(r, c), BadSecond, float64(x)}
-				case x != 0 && isMasked(logP[c]):
-					return &InputError{t.index(r, c), MaskedValue, float64(x)}
-				}
-			}
-			kernel.plain(logP, v, rowOut, n)
-		}
-		if dst != nil {
-			t.flush(2, dst)
-		}
-		return nil
-	})
+		dst[c] = float64(v)
+	}
+	return nil
 }

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"math"
+	"math/bits"
 	"sync"
 )
 
@@ -11,59 +12,115 @@ import (
 type distributionKernel[T Float] struct {
 	// vector does it in vector code. It returns false where it cannot.
 	vector func(w *rowWork[T], q, p []T, distribution int, out []T) bool
-	// plain is given log softmax(q) and log softmax(p), or the uniform distribution.
-	plain func(logQ, logP []float64, distribution int, out []T)
+	// columns does it for transposed short rows, of q in w.a and of p in w.b, and sets w.c
+	// in place of out. It returns the bits of the lanes where it cannot. An op of one array
+	// has no columns, another may do without.
+	columns func(w *columns, first, rows int, out bool) (failed uint32)
+	// second sets what plain is given of p, and returns an error if p is not allowed
+	// beside log softmax(q). Without p, plain is given the uniform distribution.
+	second func(r tileRow[T], logQ, dst []float64) error
+	// plain is given log softmax(q), and what second makes of p.
+	plain func(logQ, p []float64, distribution int, out []T)
 }
 
 // eachDistribution runs a kernel for every distribution of q and, unless it is nil, p.
 // dst is the array that the kernel computes row by row, or nil.
 func eachDistribution[T Float](q, p []T, d Dims, dst []T, kernel distributionKernel[T]) error {
 	return eachTile(d, costOf[T](costNoise), func(t *tile[T], _ int) error {
-		rowsQ := t.read(0, q)
-		var rowsP, out []T
+		rows := tileRow[T]{tile: t, q: t.read(0, q)}
 		if p != nil {
-			rowsP = t.read(1, p)
+			rows.p = t.read(1, p)
 		}
 		if dst != nil {
-			out = t.target(2, dst)
+			rows.out = t.target(2, dst)
 		}
-		pool := rowWorkPool[T]()
-		w := pool.Get().(*rowWork[T])
-		defer pool.Put(w)
-		for r := range t.rows {
-			lo, hi := r*d.Classes, (r+1)*d.Classes
-			var rowP, rowOut []T
-			if p != nil {
-				rowP = rowsP[lo:hi]
-			}
-			if dst != nil {
-				rowOut = out[lo:hi]
-			}
-			if kernel.vector(w, rowsQ[lo:hi], rowP, t.distribution(r), rowOut) {
-				continue
-			}
-			logQ, logP := sized(&w.logQ, d.Classes), sized(&w.logP, d.Classes)
-			if p == nil {
-				fillUniform(logP)
-			}
-			if err := logSoftmax(t, logQ, rowsQ[lo:hi], r, BadFirst); err != nil {
-				return err
-			}
-			if p != nil {
-				if err := logSoftmax(t, logP, rowP, r, BadSecond); err != nil {
-					return err
-				}
-				if c := unbounded(logQ, logP); c >= 0 {
-					return &InputError{t.index(r, c), Infinite, float64(rowP[c])}
-				}
-			}
-			kernel.plain(logQ, logP, t.distribution(r), rowOut)
+		if err := kernel.run(rows); err != nil {
+			return err
 		}
 		if dst != nil {
 			t.flush(2, dst)
 		}
 		return nil
 	})
+}
+
+// A tileRow is a distribution in a tile, or all of them.
+type tileRow[T Float] struct {
+	tile      *tile[T]
+	number    int
+	q, p, out []T
+}
+
+// row returns a distribution of all.
+func (r tileRow[T]) row(number int) tileRow[T] {
+	lo, hi := number*r.tile.Classes, (number+1)*r.tile.Classes
+	r.number, r.q = number, r.q[lo:hi]
+	if r.p != nil {
+		r.p = r.p[lo:hi]
+	}
+	if r.out != nil {
+		r.out = r.out[lo:hi]
+	}
+	return r
+}
+
+// problem returns an error about a class of p.
+func (r tileRow[T]) problem(class int, problem Problem) error {
+	return &InputError{r.tile.index(r.number, class), problem, float64(r.p[class])}
+}
+
+// run runs the kernel for the distributions of a tile.
+func (k distributionKernel[T]) run(rows tileRow[T]) error {
+	pool := rowWorkPool[T]()
+	w := pool.Get().(*rowWork[T])
+	defer pool.Put(w)
+	if classes := rows.tile.Classes; k.columns != nil && level != levelGo && isFloat32[T]() && classes > 1 && classes <= shortRow {
+		for _, number := range k.runColumns(rows) {
+			if err := k.runPlain(w, rows.row(number)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for number := range rows.tile.rows {
+		r := rows.row(number)
+		if k.vector(w, r.q, r.p, rows.tile.distribution(number), r.out) {
+			continue
+		}
+		if err := k.runPlain(w, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// runColumns runs the kernel for short rows. It returns those where it cannot.
+func (k distributionKernel[T]) runColumns(rows tileRow[T]) (failed []int) {
+	w := columnsPool.Get().(*columns)
+	defer columnsPool.Put(w)
+	w.each(rows.tile.Classes, any(rows.q).([]float32), any(rows.p).([]float32), any(rows.out).([]float32), func(first, n int) bool {
+		lanes := k.columns(w, rows.tile.distribution(first), n, rows.out != nil)
+		for ; lanes != 0; lanes &= lanes - 1 {
+			failed = append(failed, first+bits.TrailingZeros32(lanes))
+		}
+		return true
+	})
+	return failed
+}
+
+// runPlain runs the kernel for a distribution in plain Go.
+func (k distributionKernel[T]) runPlain(w *rowWork[T], r tileRow[T]) error {
+	logQ, p := sized(&w.logQ, len(r.q)), sized(&w.logP, len(r.q))
+	if err := logSoftmax(r.tile, logQ, r.q, r.number, BadFirst); err != nil {
+		return err
+	}
+	if r.p == nil {
+		fillUniform(p)
+	} else if err := k.second(r, logQ, p); err != nil {
+		return err
+	}
+	k.plain(logQ, p, r.tile.distribution(r.number), r.out)
+	return nil
 }
 
 // rowWork has memory for one distribution after another.

@@ -38,6 +38,51 @@ func axpby[T Float](dst, x, y []T, s *axpbyScalars[T]) {
 	}
 }
 
+// concreteColumns is concreteColumnsGo at the level in use.
+func concreteColumns(dst, logits, value []float32, classes int, s *columnScalars, found *concreteLanes) {
+	switch {
+	case level == levelGo:
+		concreteColumnsGo(dst, logits, value, classes, s, found)
+	case level == levelAVX512:
+		concreteColumns32AVX512(unsafe.SliceData(dst), unsafe.SliceData(logits), unsafe.SliceData(value), classes, s, found)
+	default:
+		concreteColumns32AVX2(unsafe.SliceData(dst), unsafe.SliceData(logits), unsafe.SliceData(value), classes, s, found)
+	}
+}
+
+// concreteExp is concreteExpGo at the level in use.
+func concreteExp[T Float](dst, logits, value []T, s *concreteScalars[T], sums *concreteSums) {
+	logits = logits[:len(dst)]
+	value = value[:len(dst)]
+	switch {
+	case level == levelGo:
+		concreteExpGo(dst, logits, value, s, sums)
+	case unsafe.Sizeof(T(0)) == 8:
+		concreteExp64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(logits))), (*float64)(unsafe.Pointer(unsafe.SliceData(value))), len(dst), (*concreteScalars[float64])(unsafe.Pointer(s)), sums)
+	case level == levelAVX512:
+		concreteExp32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), (*float32)(unsafe.Pointer(unsafe.SliceData(value))), len(dst), (*concreteScalars[float32])(unsafe.Pointer(s)), sums)
+	default:
+		concreteExp32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), (*float32)(unsafe.Pointer(unsafe.SliceData(value))), len(dst), (*concreteScalars[float32])(unsafe.Pointer(s)), sums)
+	}
+}
+
+// concretePeak is concretePeakGo at the level in use.
+func concretePeak[T Float](logits, value []T, tau T, tops *[16]T) (bad bool) {
+	value = value[:len(logits)]
+	var flags uint32
+	switch {
+	case level == levelGo:
+		return concretePeakGo(logits, value, tau, tops)
+	case unsafe.Sizeof(T(0)) == 8:
+		flags = concretePeak64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(logits))), (*float64)(unsafe.Pointer(unsafe.SliceData(value))), len(logits), float64(tau), (*[16]float64)(unsafe.Pointer(tops)))
+	case level == levelAVX512:
+		flags = concretePeak32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(logits))), (*float32)(unsafe.Pointer(unsafe.SliceData(value))), len(logits), float32(tau), (*[16]float32)(unsafe.Pointer(tops)))
+	default:
+		flags = concretePeak32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(logits))), (*float32)(unsafe.Pointer(unsafe.SliceData(value))), len(logits), float32(tau), (*[16]float32)(unsafe.Pointer(tops)))
+	}
+	return flags != 0
+}
+
 // conditionalSoft is conditionalSoftGo at the level in use.
 func conditionalSoft[T Float](dst, logProbs, probs, noise []T, s *raoScalars[T]) (sum float64) {
 	logProbs = logProbs[:len(dst)]
@@ -72,6 +117,18 @@ func dot[T Float](x, y, ahead []T) (sum float64) {
 		dot32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(x))), (*float32)(unsafe.Pointer(unsafe.SliceData(y))), len(x), &sums, (*float32)(unsafe.Pointer(unsafe.SliceData(ahead))))
 	}
 	return addLanes(&sums)
+}
+
+// dotColumns is dotColumnsGo at the level in use.
+func dotColumns(x, y []float32, classes int, dots *[16]float64) {
+	switch {
+	case level == levelGo:
+		dotColumnsGo(x, y, classes, dots)
+	case level == levelAVX512:
+		dotColumns32AVX512(unsafe.SliceData(x), unsafe.SliceData(y), classes, dots)
+	default:
+		dotColumns32AVX2(unsafe.SliceData(x), unsafe.SliceData(y), classes, dots)
+	}
 }
 
 // dotEntropy is dotEntropyGo at the level in use.
@@ -366,6 +423,47 @@ func scale[T Float](dst []T, by T) {
 	}
 }
 
+// scaleRows is scaleRowsGo at the level in use.
+func scaleRows[T Float](dst, x, by []T, factor T, classes, rows int) {
+	switch {
+	case level == levelGo:
+		scaleRowsGo(dst, x, by, factor, classes, rows)
+	case unsafe.Sizeof(T(0)) == 8:
+		scaleRows64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(x))), (*float64)(unsafe.Pointer(unsafe.SliceData(by))), float64(factor), classes, rows)
+	case level == levelAVX512:
+		scaleRows32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(x))), (*float32)(unsafe.Pointer(unsafe.SliceData(by))), float32(factor), classes, rows)
+	default:
+		scaleRows32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(x))), (*float32)(unsafe.Pointer(unsafe.SliceData(by))), float32(factor), classes, rows)
+	}
+}
+
+// slopeColumns is slopeColumnsGo at the level in use.
+func slopeColumns(dst, logits []float32, classes int, share *[16]float32) {
+	switch {
+	case level == levelGo:
+		slopeColumnsGo(dst, logits, classes, share)
+	case level == levelAVX512:
+		slopeColumns32AVX512(unsafe.SliceData(dst), unsafe.SliceData(logits), classes, share)
+	default:
+		slopeColumns32AVX2(unsafe.SliceData(dst), unsafe.SliceData(logits), classes, share)
+	}
+}
+
+// slopesOf is slopesOfGo at the level in use.
+func slopesOf[T Float](dst, logits []T, share T) {
+	logits = logits[:len(dst)]
+	switch {
+	case level == levelGo:
+		slopesOfGo(dst, logits, share)
+	case unsafe.Sizeof(T(0)) == 8:
+		slopesOf64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(logits))), len(dst), float64(share))
+	case level == levelAVX512:
+		slopesOf32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), len(dst), float32(share))
+	default:
+		slopesOf32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), len(dst), float32(share))
+	}
+}
+
 // softmaxColumns is softmaxColumnsGo at the level in use.
 func softmaxColumns(dst, logits []float32, classes int, s *softmaxScalars[float32]) {
 	switch {
@@ -473,6 +571,161 @@ func axpby32AVX512(dst, x, y *float32, n int, s *axpbyScalars[float32])
 //go:noescape
 func axpby32AVX2(dst, x, y *float32, n int, s *axpbyScalars[float32])
 
+// concreteColumns32AVX512 computes on AVX512
+//
+//	lanes := lanes[float32]()
+//	for lane := range lanes {
+//		top, finite := float32(math.Inf(-1)), true
+//		for i := lane; i < classes*lanes; i += lanes {
+//			finite = finite && isFinite(logits[i]+value[i])
+//			if r := logits[i] - s.tau*value[i]; r > top {
+//				top = r
+//			}
+//		}
+//		for i := lane; i < classes*lanes; i += lanes {
+//			dst[i] = 0
+//			if !isMasked(logits[i]) {
+//				below := float32(float64(logits[i]) - float64(s.tau)*float64(value[i]) - float64(top))
+//				dst[i] = float32(math.Exp(float64(below)))
+//				found.total[lane] += float64(dst[i])
+//				found.below[lane] += float64(below)
+//			}
+//		}
+//		found.top[lane] = top
+//		found.share[lane] = s.classes / float32(found.total[lane])
+//		found.log[lane] = float32(found.below[lane]) - s.classes*float32(math.Log(found.total[lane])) + s.constant
+//		if !finite || !fitsPeak(top) || !isFinite(found.log[lane]) {
+//			found.missing |= 1 << lane
+//		}
+//	}
+//
+//go:noescape
+func concreteColumns32AVX512(dst, logits, value *float32, classes int, s *columnScalars, found *concreteLanes)
+
+// concreteColumns32AVX2 computes on AVX2
+//
+//	lanes := lanes[float32]()
+//	for lane := range lanes {
+//		top, finite := float32(math.Inf(-1)), true
+//		for i := lane; i < classes*lanes; i += lanes {
+//			finite = finite && isFinite(logits[i]+value[i])
+//			if r := logits[i] - s.tau*value[i]; r > top {
+//				top = r
+//			}
+//		}
+//		for i := lane; i < classes*lanes; i += lanes {
+//			dst[i] = 0
+//			if !isMasked(logits[i]) {
+//				below := float32(float64(logits[i]) - float64(s.tau)*float64(value[i]) - float64(top))
+//				dst[i] = float32(math.Exp(float64(below)))
+//				found.total[lane] += float64(dst[i])
+//				found.below[lane] += float64(below)
+//			}
+//		}
+//		found.top[lane] = top
+//		found.share[lane] = s.classes / float32(found.total[lane])
+//		found.log[lane] = float32(found.below[lane]) - s.classes*float32(math.Log(found.total[lane])) + s.constant
+//		if !finite || !fitsPeak(top) || !isFinite(found.log[lane]) {
+//			found.missing |= 1 << lane
+//		}
+//	}
+//
+//go:noescape
+func concreteColumns32AVX2(dst, logits, value *float32, classes int, s *columnScalars, found *concreteLanes)
+
+// concreteExp64AVX2 computes on AVX2
+//
+//	for i, l := range logits {
+//		dst[i] = 0
+//		if !isMasked(l) {
+//			below := T(float64(l) - float64(s.tau)*float64(value[i]) - float64(s.top))
+//			dst[i] = T(math.Exp(float64(below)))
+//			sums.total[0] += float64(dst[i])
+//			sums.below[0] += float64(below)
+//		}
+//	}
+//
+//go:noescape
+func concreteExp64AVX2(dst, logits, value *float64, n int, s *concreteScalars[float64], sums *concreteSums)
+
+// concreteExp32AVX512 computes on AVX512
+//
+//	for i, l := range logits {
+//		dst[i] = 0
+//		if !isMasked(l) {
+//			below := T(float64(l) - float64(s.tau)*float64(value[i]) - float64(s.top))
+//			dst[i] = T(math.Exp(float64(below)))
+//			sums.total[0] += float64(dst[i])
+//			sums.below[0] += float64(below)
+//		}
+//	}
+//
+//go:noescape
+func concreteExp32AVX512(dst, logits, value *float32, n int, s *concreteScalars[float32], sums *concreteSums)
+
+// concreteExp32AVX2 computes on AVX2
+//
+//	for i, l := range logits {
+//		dst[i] = 0
+//		if !isMasked(l) {
+//			below := T(float64(l) - float64(s.tau)*float64(value[i]) - float64(s.top))
+//			dst[i] = T(math.Exp(float64(below)))
+//			sums.total[0] += float64(dst[i])
+//			sums.below[0] += float64(below)
+//		}
+//	}
+//
+//go:noescape
+func concreteExp32AVX2(dst, logits, value *float32, n int, s *concreteScalars[float32], sums *concreteSums)
+
+// concretePeak64AVX2 computes on AVX2
+//
+//	for lane := range tops {
+//		tops[lane] = T(math.Inf(-1))
+//	}
+//	for i, l := range logits {
+//		r := l - tau*value[i]
+//		if bad = bad || !isFinite(l+value[i]); r > tops[0] {
+//			tops[0] = r
+//		}
+//	}
+//	return bad
+//
+//go:noescape
+func concretePeak64AVX2(logits, value *float64, n int, tau float64, tops *[16]float64) (bad uint32)
+
+// concretePeak32AVX512 computes on AVX512
+//
+//	for lane := range tops {
+//		tops[lane] = T(math.Inf(-1))
+//	}
+//	for i, l := range logits {
+//		r := l - tau*value[i]
+//		if bad = bad || !isFinite(l+value[i]); r > tops[0] {
+//			tops[0] = r
+//		}
+//	}
+//	return bad
+//
+//go:noescape
+func concretePeak32AVX512(logits, value *float32, n int, tau float32, tops *[16]float32) (bad uint32)
+
+// concretePeak32AVX2 computes on AVX2
+//
+//	for lane := range tops {
+//		tops[lane] = T(math.Inf(-1))
+//	}
+//	for i, l := range logits {
+//		r := l - tau*value[i]
+//		if bad = bad || !isFinite(l+value[i]); r > tops[0] {
+//			tops[0] = r
+//		}
+//	}
+//	return bad
+//
+//go:noescape
+func concretePeak32AVX2(logits, value *float32, n int, tau float32, tops *[16]float32) (bad uint32)
+
 // conditionalSoft64AVX2 computes on AVX2, with a sum for each lane,
 //
 //	for i, p := range probs {
@@ -538,6 +791,30 @@ func dot32AVX512(x, y *float32, n int, sum *[16]float64, ahead *float32)
 //
 //go:noescape
 func dot32AVX2(x, y *float32, n int, sum *[16]float64, ahead *float32)
+
+// dotColumns32AVX512 computes on AVX512
+//
+//	lanes := lanes[float32]()
+//	for i, v := range y[:classes*lanes] {
+//		if !isMasked(v) {
+//			dots[i%lanes] += float64(x[i]) * float64(v)
+//		}
+//	}
+//
+//go:noescape
+func dotColumns32AVX512(x, y *float32, classes int, dots *[16]float64)
+
+// dotColumns32AVX2 computes on AVX2
+//
+//	lanes := lanes[float32]()
+//	for i, v := range y[:classes*lanes] {
+//		if !isMasked(v) {
+//			dots[i%lanes] += float64(x[i]) * float64(v)
+//		}
+//	}
+//
+//go:noescape
+func dotColumns32AVX2(x, y *float32, classes int, dots *[16]float64)
 
 // dotEntropy64AVX2 computes on AVX2, with a sum for each lane,
 //
@@ -1277,6 +1554,106 @@ func scale32AVX512(dst *float32, n int, by float32)
 //
 //go:noescape
 func scale32AVX2(dst *float32, n int, by float32)
+
+// scaleRows64AVX2 computes on AVX2
+//
+//	for r, v := range by[:rows] {
+//		v *= factor
+//		for i := r * classes; i < (r+1)*classes; i++ {
+//			dst[i] = v * x[i]
+//		}
+//	}
+//
+//go:noescape
+func scaleRows64AVX2(dst, x, by *float64, factor float64, classes, rows int)
+
+// scaleRows32AVX512 computes on AVX512
+//
+//	for r, v := range by[:rows] {
+//		v *= factor
+//		for i := r * classes; i < (r+1)*classes; i++ {
+//			dst[i] = v * x[i]
+//		}
+//	}
+//
+//go:noescape
+func scaleRows32AVX512(dst, x, by *float32, factor float32, classes, rows int)
+
+// scaleRows32AVX2 computes on AVX2
+//
+//	for r, v := range by[:rows] {
+//		v *= factor
+//		for i := r * classes; i < (r+1)*classes; i++ {
+//			dst[i] = v * x[i]
+//		}
+//	}
+//
+//go:noescape
+func scaleRows32AVX2(dst, x, by *float32, factor float32, classes, rows int)
+
+// slopeColumns32AVX512 computes on AVX512
+//
+//	lanes := lanes[float32]()
+//	for i := range classes * lanes {
+//		e := dst[i]
+//		dst[i] = 0
+//		if !isMasked(logits[i]) {
+//			dst[i] = 1 - share[i%lanes]*e
+//		}
+//	}
+//
+//go:noescape
+func slopeColumns32AVX512(dst, logits *float32, classes int, share *[16]float32)
+
+// slopeColumns32AVX2 computes on AVX2
+//
+//	lanes := lanes[float32]()
+//	for i := range classes * lanes {
+//		e := dst[i]
+//		dst[i] = 0
+//		if !isMasked(logits[i]) {
+//			dst[i] = 1 - share[i%lanes]*e
+//		}
+//	}
+//
+//go:noescape
+func slopeColumns32AVX2(dst, logits *float32, classes int, share *[16]float32)
+
+// slopesOf64AVX2 computes on AVX2
+//
+//	for i, e := range dst {
+//		dst[i] = 0
+//		if !isMasked(logits[i]) {
+//			dst[i] = 1 - share*e
+//		}
+//	}
+//
+//go:noescape
+func slopesOf64AVX2(dst, logits *float64, n int, share float64)
+
+// slopesOf32AVX512 computes on AVX512
+//
+//	for i, e := range dst {
+//		dst[i] = 0
+//		if !isMasked(logits[i]) {
+//			dst[i] = 1 - share*e
+//		}
+//	}
+//
+//go:noescape
+func slopesOf32AVX512(dst, logits *float32, n int, share float32)
+
+// slopesOf32AVX2 computes on AVX2
+//
+//	for i, e := range dst {
+//		dst[i] = 0
+//		if !isMasked(logits[i]) {
+//			dst[i] = 1 - share*e
+//		}
+//	}
+//
+//go:noescape
+func slopesOf32AVX2(dst, logits *float32, n int, share float32)
 
 // softmaxColumns32AVX512 computes on AVX512
 //

@@ -309,6 +309,1495 @@ done:
 	VZEROUPPER
 	RET
 
+// func concreteColumns32AVX512(dst *float32, logits *float32, value *float32, classes int, s *columnScalars, found *concreteLanes)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·concreteColumns32AVX512(SB), NOSPLIT, $0-48
+	MOVL         $0x00005555, AX
+	KMOVW        AX, K1
+	VMOVUPS      word3f000000<>+0(SB), Z0
+	VMOVUPS      word2f800000<>+0(SB), Z1
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         value+16(FP), DX
+	MOVQ         classes+24(FP), BX
+	MOVQ         s+32(FP), SI
+	MOVQ         found+40(FP), DI
+	VBROADCASTSS (SI), Z1
+	KXORW        K2, K2, K2
+	VMOVUPS      wordff800000<>+0(SB), Z9
+	MOVQ         BX, R8
+	MOVQ         CX, R9
+	MOVQ         DX, R10
+
+peak:
+	VMOVUPS      (R9), Z10
+	VMOVUPS      (R10), Z11
+	VADDPS       Z10, Z11, Z12
+	VSUBPS       Z12, Z12, Z12
+	VCMPPS       $0x03, Z12, Z12, K1
+	KORW         K1, K2, K2
+	VFNMADD231PS Z1, Z11, Z10
+	VMAXPS       Z9, Z10, Z9
+	ADDQ         $0x00000040, R9
+	ADDQ         $0x00000040, R10
+	DECQ         R8
+	JNZ          peak
+	VMOVUPS      Z9, 128(DI)
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+	VPXORD       Z5, Z5, Z5
+	MOVQ         AX, AX
+	MOVQ         DX, DX
+
+exponentials:
+	VMOVUPS       (CX), Z10
+	VMOVUPS       (DX), Z11
+	VPXORD        Z6, Z6, Z6
+	VMULPS        Z1, Z11, Z12
+	VFMSUB213PS   Z12, Z1, Z11
+	VSUBPS        Z12, Z6, Z12
+	VADDPS        Z12, Z10, Z13
+	VSUBPS        Z10, Z13, Z14
+	VSUBPS        Z14, Z13, Z15
+	VSUBPS        Z15, Z10, Z16
+	VSUBPS        Z14, Z12, Z15
+	VADDPS        Z15, Z16, Z16
+	VSUBPS        Z11, Z16, Z16
+	VSUBPS        Z9, Z13, Z13
+	VADDPS        Z16, Z13, Z13
+	VMULPS        word3fb8aa3b<>+0(SB), Z13, Z11
+	VRNDSCALEPS   $0x00, Z11, Z11
+	VMOVAPS       Z13, Z12
+	VFNMADD231PS  word3f318000<>+0(SB), Z11, Z12
+	VFNMADD231PS  wordb95e8083<>+0(SB), Z11, Z12
+	VMULPS        Z12, Z12, Z14
+	VMOVUPS       word39506967<>+0(SB), Z15
+	VFMADD213PS   word3ab743ce<>+0(SB), Z12, Z15
+	VFMADD213PS   word3c088908<>+0(SB), Z12, Z15
+	VFMADD213PS   word3d2aa9c1<>+0(SB), Z12, Z15
+	VFMADD213PS   word3e2aaaaa<>+0(SB), Z12, Z15
+	VFMADD213PS   word3f000000<>+0(SB), Z12, Z15
+	VFMADD213PS   Z12, Z14, Z15
+	VADDPS        word3f800000<>+0(SB), Z15, Z15
+	VSCALEFPS     Z11, Z15, Z15
+	VCMPPS        $0x1d, wordc2d00000<>+0(SB), Z13, K1
+	VMOVAPS.Z     Z15, K1, Z15
+	VMOVUPS       wordff800000<>+0(SB), Z11
+	VCMPPS        $0x04, Z11, Z10, K1
+	VMOVAPS.Z     Z13, K1, Z13
+	VMOVUPS       Z15, (AX)
+	VEXTRACTF32X8 $0x01, Z15, Y7
+	VCVTPS2PD     Y15, Z10
+	VCVTPS2PD     Y7, Z11
+	VADDPD        Z10, Z2, Z2
+	VADDPD        Z11, Z3, Z3
+	VEXTRACTF32X8 $0x01, Z13, Y7
+	VCVTPS2PD     Y13, Z10
+	VCVTPS2PD     Y7, Z11
+	VADDPD        Z10, Z4, Z4
+	VADDPD        Z11, Z5, Z5
+	ADDQ          $0x00000040, AX
+	ADDQ          $0x00000040, CX
+	ADDQ          $0x00000040, DX
+	DECQ          BX
+	JNZ           exponentials
+	VMOVUPD       Z2, 192(DI)
+	VMOVUPD       Z3, 256(DI)
+	VMOVUPD       Z4, 320(DI)
+	VMOVUPD       Z5, 384(DI)
+	VPANDD        word7fffffff<>+0(SB), Z9, Z9
+	VCMPPS        $0x1d, word49800000<>+0(SB), Z9, K1
+	KORW          K1, K2, K2
+	VBROADCASTSS  4(SI), Z1
+	VCVTPD2PS     Z2, Y7
+	VCVTPD2PS     Z3, Y2
+	VINSERTF32X8  $0x01, Y2, Z7, Z7
+	VDIVPS        Z7, Z1, Z2
+	VMOVUPS       Z2, 64(DI)
+	VCVTPD2PS     Z4, Y8
+	VCVTPD2PS     Z5, Y2
+	VINSERTF32X8  $0x01, Y2, Z8, Z8
+	VPSUBD        word3f400000<>+0(SB), Z7, Z2
+	VGETMANTPS    $0x03, Z7, Z3
+	VPSRAD        $0x17, Z2, Z2
+	VSUBPS        word3f800000<>+0(SB), Z3, Z3
+	VCVTDQ2PS     Z2, Z2
+	VMULPS        Z3, Z3, Z4
+	VMULPS        wordbe7ff676<>+0(SB), Z3, Z6
+	VADDPS        word3eaaaad9<>+0(SB), Z6, Z6
+	VMULPS        wordbe2beae1<>+0(SB), Z3, Z5
+	VADDPS        word3e4c9e74<>+0(SB), Z5, Z5
+	VMULPS        wordbdf818f6<>+0(SB), Z3, Z7
+	VADDPS        word3e189f19<>+0(SB), Z7, Z7
+	VMULPS        Z4, Z5, Z5
+	VADDPS        Z5, Z6, Z6
+	VMULPS        word3d63b9ef<>+0(SB), Z4, Z5
+	VADDPS        Z5, Z7, Z7
+	VMULPS        Z4, Z4, Z5
+	VMULPS        Z5, Z7, Z7
+	VADDPS        Z7, Z6, Z6
+	VMULPS        Z6, Z3, Z6
+	VSUBPS        Z6, Z0, Z6
+	VMULPS        Z4, Z6, Z6
+	VSUBPS        Z3, Z6, Z6
+	VMULPS        word3f317218<>+0(SB), Z2, Z2
+	VSUBPS        Z2, Z6, Z6
+	VFMADD231PS   Z1, Z6, Z8
+	VBROADCASTSS  8(SI), Z0
+	VADDPS        Z0, Z8, Z8
+	VSUBPS        Z8, Z8, Z0
+	VCMPPS        $0x03, Z0, Z0, K1
+	KORW          K1, K2, K2
+	VMOVUPS       Z8, (DI)
+	KMOVW         K2, AX
+	MOVL          AX, 576(DI)
+	VZEROUPPER
+	RET
+
+DATA word3f000000<>+0(SB)/4, $0x3f000000
+DATA word3f000000<>+4(SB)/4, $0x3f000000
+DATA word3f000000<>+8(SB)/4, $0x3f000000
+DATA word3f000000<>+12(SB)/4, $0x3f000000
+DATA word3f000000<>+16(SB)/4, $0x3f000000
+DATA word3f000000<>+20(SB)/4, $0x3f000000
+DATA word3f000000<>+24(SB)/4, $0x3f000000
+DATA word3f000000<>+28(SB)/4, $0x3f000000
+DATA word3f000000<>+32(SB)/4, $0x3f000000
+DATA word3f000000<>+36(SB)/4, $0x3f000000
+DATA word3f000000<>+40(SB)/4, $0x3f000000
+DATA word3f000000<>+44(SB)/4, $0x3f000000
+DATA word3f000000<>+48(SB)/4, $0x3f000000
+DATA word3f000000<>+52(SB)/4, $0x3f000000
+DATA word3f000000<>+56(SB)/4, $0x3f000000
+DATA word3f000000<>+60(SB)/4, $0x3f000000
+GLOBL word3f000000<>(SB), RODATA|NOPTR, $64
+
+DATA word2f800000<>+0(SB)/4, $0x2f800000
+DATA word2f800000<>+4(SB)/4, $0x2f800000
+DATA word2f800000<>+8(SB)/4, $0x2f800000
+DATA word2f800000<>+12(SB)/4, $0x2f800000
+DATA word2f800000<>+16(SB)/4, $0x2f800000
+DATA word2f800000<>+20(SB)/4, $0x2f800000
+DATA word2f800000<>+24(SB)/4, $0x2f800000
+DATA word2f800000<>+28(SB)/4, $0x2f800000
+DATA word2f800000<>+32(SB)/4, $0x2f800000
+DATA word2f800000<>+36(SB)/4, $0x2f800000
+DATA word2f800000<>+40(SB)/4, $0x2f800000
+DATA word2f800000<>+44(SB)/4, $0x2f800000
+DATA word2f800000<>+48(SB)/4, $0x2f800000
+DATA word2f800000<>+52(SB)/4, $0x2f800000
+DATA word2f800000<>+56(SB)/4, $0x2f800000
+DATA word2f800000<>+60(SB)/4, $0x2f800000
+GLOBL word2f800000<>(SB), RODATA|NOPTR, $64
+
+DATA wordff800000<>+0(SB)/4, $0xff800000
+DATA wordff800000<>+4(SB)/4, $0xff800000
+DATA wordff800000<>+8(SB)/4, $0xff800000
+DATA wordff800000<>+12(SB)/4, $0xff800000
+DATA wordff800000<>+16(SB)/4, $0xff800000
+DATA wordff800000<>+20(SB)/4, $0xff800000
+DATA wordff800000<>+24(SB)/4, $0xff800000
+DATA wordff800000<>+28(SB)/4, $0xff800000
+DATA wordff800000<>+32(SB)/4, $0xff800000
+DATA wordff800000<>+36(SB)/4, $0xff800000
+DATA wordff800000<>+40(SB)/4, $0xff800000
+DATA wordff800000<>+44(SB)/4, $0xff800000
+DATA wordff800000<>+48(SB)/4, $0xff800000
+DATA wordff800000<>+52(SB)/4, $0xff800000
+DATA wordff800000<>+56(SB)/4, $0xff800000
+DATA wordff800000<>+60(SB)/4, $0xff800000
+GLOBL wordff800000<>(SB), RODATA|NOPTR, $64
+
+DATA word3fb8aa3b<>+0(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+4(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+8(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+12(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+16(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+20(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+24(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+28(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+32(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+36(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+40(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+44(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+48(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+52(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+56(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+60(SB)/4, $0x3fb8aa3b
+GLOBL word3fb8aa3b<>(SB), RODATA|NOPTR, $64
+
+DATA word3f318000<>+0(SB)/4, $0x3f318000
+DATA word3f318000<>+4(SB)/4, $0x3f318000
+DATA word3f318000<>+8(SB)/4, $0x3f318000
+DATA word3f318000<>+12(SB)/4, $0x3f318000
+DATA word3f318000<>+16(SB)/4, $0x3f318000
+DATA word3f318000<>+20(SB)/4, $0x3f318000
+DATA word3f318000<>+24(SB)/4, $0x3f318000
+DATA word3f318000<>+28(SB)/4, $0x3f318000
+DATA word3f318000<>+32(SB)/4, $0x3f318000
+DATA word3f318000<>+36(SB)/4, $0x3f318000
+DATA word3f318000<>+40(SB)/4, $0x3f318000
+DATA word3f318000<>+44(SB)/4, $0x3f318000
+DATA word3f318000<>+48(SB)/4, $0x3f318000
+DATA word3f318000<>+52(SB)/4, $0x3f318000
+DATA word3f318000<>+56(SB)/4, $0x3f318000
+DATA word3f318000<>+60(SB)/4, $0x3f318000
+GLOBL word3f318000<>(SB), RODATA|NOPTR, $64
+
+DATA wordb95e8083<>+0(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+4(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+8(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+12(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+16(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+20(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+24(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+28(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+32(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+36(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+40(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+44(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+48(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+52(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+56(SB)/4, $0xb95e8083
+DATA wordb95e8083<>+60(SB)/4, $0xb95e8083
+GLOBL wordb95e8083<>(SB), RODATA|NOPTR, $64
+
+DATA word39506967<>+0(SB)/4, $0x39506967
+DATA word39506967<>+4(SB)/4, $0x39506967
+DATA word39506967<>+8(SB)/4, $0x39506967
+DATA word39506967<>+12(SB)/4, $0x39506967
+DATA word39506967<>+16(SB)/4, $0x39506967
+DATA word39506967<>+20(SB)/4, $0x39506967
+DATA word39506967<>+24(SB)/4, $0x39506967
+DATA word39506967<>+28(SB)/4, $0x39506967
+DATA word39506967<>+32(SB)/4, $0x39506967
+DATA word39506967<>+36(SB)/4, $0x39506967
+DATA word39506967<>+40(SB)/4, $0x39506967
+DATA word39506967<>+44(SB)/4, $0x39506967
+DATA word39506967<>+48(SB)/4, $0x39506967
+DATA word39506967<>+52(SB)/4, $0x39506967
+DATA word39506967<>+56(SB)/4, $0x39506967
+DATA word39506967<>+60(SB)/4, $0x39506967
+GLOBL word39506967<>(SB), RODATA|NOPTR, $64
+
+DATA word3ab743ce<>+0(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+4(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+8(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+12(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+16(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+20(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+24(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+28(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+32(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+36(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+40(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+44(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+48(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+52(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+56(SB)/4, $0x3ab743ce
+DATA word3ab743ce<>+60(SB)/4, $0x3ab743ce
+GLOBL word3ab743ce<>(SB), RODATA|NOPTR, $64
+
+DATA word3c088908<>+0(SB)/4, $0x3c088908
+DATA word3c088908<>+4(SB)/4, $0x3c088908
+DATA word3c088908<>+8(SB)/4, $0x3c088908
+DATA word3c088908<>+12(SB)/4, $0x3c088908
+DATA word3c088908<>+16(SB)/4, $0x3c088908
+DATA word3c088908<>+20(SB)/4, $0x3c088908
+DATA word3c088908<>+24(SB)/4, $0x3c088908
+DATA word3c088908<>+28(SB)/4, $0x3c088908
+DATA word3c088908<>+32(SB)/4, $0x3c088908
+DATA word3c088908<>+36(SB)/4, $0x3c088908
+DATA word3c088908<>+40(SB)/4, $0x3c088908
+DATA word3c088908<>+44(SB)/4, $0x3c088908
+DATA word3c088908<>+48(SB)/4, $0x3c088908
+DATA word3c088908<>+52(SB)/4, $0x3c088908
+DATA word3c088908<>+56(SB)/4, $0x3c088908
+DATA word3c088908<>+60(SB)/4, $0x3c088908
+GLOBL word3c088908<>(SB), RODATA|NOPTR, $64
+
+DATA word3d2aa9c1<>+0(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+4(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+8(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+12(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+16(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+20(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+24(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+28(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+32(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+36(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+40(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+44(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+48(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+52(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+56(SB)/4, $0x3d2aa9c1
+DATA word3d2aa9c1<>+60(SB)/4, $0x3d2aa9c1
+GLOBL word3d2aa9c1<>(SB), RODATA|NOPTR, $64
+
+DATA word3e2aaaaa<>+0(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+4(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+8(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+12(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+16(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+20(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+24(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+28(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+32(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+36(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+40(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+44(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+48(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+52(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+56(SB)/4, $0x3e2aaaaa
+DATA word3e2aaaaa<>+60(SB)/4, $0x3e2aaaaa
+GLOBL word3e2aaaaa<>(SB), RODATA|NOPTR, $64
+
+DATA word3f800000<>+0(SB)/4, $0x3f800000
+DATA word3f800000<>+4(SB)/4, $0x3f800000
+DATA word3f800000<>+8(SB)/4, $0x3f800000
+DATA word3f800000<>+12(SB)/4, $0x3f800000
+DATA word3f800000<>+16(SB)/4, $0x3f800000
+DATA word3f800000<>+20(SB)/4, $0x3f800000
+DATA word3f800000<>+24(SB)/4, $0x3f800000
+DATA word3f800000<>+28(SB)/4, $0x3f800000
+DATA word3f800000<>+32(SB)/4, $0x3f800000
+DATA word3f800000<>+36(SB)/4, $0x3f800000
+DATA word3f800000<>+40(SB)/4, $0x3f800000
+DATA word3f800000<>+44(SB)/4, $0x3f800000
+DATA word3f800000<>+48(SB)/4, $0x3f800000
+DATA word3f800000<>+52(SB)/4, $0x3f800000
+DATA word3f800000<>+56(SB)/4, $0x3f800000
+DATA word3f800000<>+60(SB)/4, $0x3f800000
+GLOBL word3f800000<>(SB), RODATA|NOPTR, $64
+
+DATA wordc2d00000<>+0(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+4(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+8(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+12(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+16(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+20(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+24(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+28(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+32(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+36(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+40(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+44(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+48(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+52(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+56(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+60(SB)/4, $0xc2d00000
+GLOBL wordc2d00000<>(SB), RODATA|NOPTR, $64
+
+DATA word7fffffff<>+0(SB)/4, $0x7fffffff
+DATA word7fffffff<>+4(SB)/4, $0x7fffffff
+DATA word7fffffff<>+8(SB)/4, $0x7fffffff
+DATA word7fffffff<>+12(SB)/4, $0x7fffffff
+DATA word7fffffff<>+16(SB)/4, $0x7fffffff
+DATA word7fffffff<>+20(SB)/4, $0x7fffffff
+DATA word7fffffff<>+24(SB)/4, $0x7fffffff
+DATA word7fffffff<>+28(SB)/4, $0x7fffffff
+DATA word7fffffff<>+32(SB)/4, $0x7fffffff
+DATA word7fffffff<>+36(SB)/4, $0x7fffffff
+DATA word7fffffff<>+40(SB)/4, $0x7fffffff
+DATA word7fffffff<>+44(SB)/4, $0x7fffffff
+DATA word7fffffff<>+48(SB)/4, $0x7fffffff
+DATA word7fffffff<>+52(SB)/4, $0x7fffffff
+DATA word7fffffff<>+56(SB)/4, $0x7fffffff
+DATA word7fffffff<>+60(SB)/4, $0x7fffffff
+GLOBL word7fffffff<>(SB), RODATA|NOPTR, $64
+
+DATA word49800000<>+0(SB)/4, $0x49800000
+DATA word49800000<>+4(SB)/4, $0x49800000
+DATA word49800000<>+8(SB)/4, $0x49800000
+DATA word49800000<>+12(SB)/4, $0x49800000
+DATA word49800000<>+16(SB)/4, $0x49800000
+DATA word49800000<>+20(SB)/4, $0x49800000
+DATA word49800000<>+24(SB)/4, $0x49800000
+DATA word49800000<>+28(SB)/4, $0x49800000
+DATA word49800000<>+32(SB)/4, $0x49800000
+DATA word49800000<>+36(SB)/4, $0x49800000
+DATA word49800000<>+40(SB)/4, $0x49800000
+DATA word49800000<>+44(SB)/4, $0x49800000
+DATA word49800000<>+48(SB)/4, $0x49800000
+DATA word49800000<>+52(SB)/4, $0x49800000
+DATA word49800000<>+56(SB)/4, $0x49800000
+DATA word49800000<>+60(SB)/4, $0x49800000
+GLOBL word49800000<>(SB), RODATA|NOPTR, $64
+
+DATA word3f400000<>+0(SB)/4, $0x3f400000
+DATA word3f400000<>+4(SB)/4, $0x3f400000
+DATA word3f400000<>+8(SB)/4, $0x3f400000
+DATA word3f400000<>+12(SB)/4, $0x3f400000
+DATA word3f400000<>+16(SB)/4, $0x3f400000
+DATA word3f400000<>+20(SB)/4, $0x3f400000
+DATA word3f400000<>+24(SB)/4, $0x3f400000
+DATA word3f400000<>+28(SB)/4, $0x3f400000
+DATA word3f400000<>+32(SB)/4, $0x3f400000
+DATA word3f400000<>+36(SB)/4, $0x3f400000
+DATA word3f400000<>+40(SB)/4, $0x3f400000
+DATA word3f400000<>+44(SB)/4, $0x3f400000
+DATA word3f400000<>+48(SB)/4, $0x3f400000
+DATA word3f400000<>+52(SB)/4, $0x3f400000
+DATA word3f400000<>+56(SB)/4, $0x3f400000
+DATA word3f400000<>+60(SB)/4, $0x3f400000
+GLOBL word3f400000<>(SB), RODATA|NOPTR, $64
+
+DATA wordbe7ff676<>+0(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+4(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+8(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+12(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+16(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+20(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+24(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+28(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+32(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+36(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+40(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+44(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+48(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+52(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+56(SB)/4, $0xbe7ff676
+DATA wordbe7ff676<>+60(SB)/4, $0xbe7ff676
+GLOBL wordbe7ff676<>(SB), RODATA|NOPTR, $64
+
+DATA word3eaaaad9<>+0(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+4(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+8(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+12(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+16(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+20(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+24(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+28(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+32(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+36(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+40(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+44(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+48(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+52(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+56(SB)/4, $0x3eaaaad9
+DATA word3eaaaad9<>+60(SB)/4, $0x3eaaaad9
+GLOBL word3eaaaad9<>(SB), RODATA|NOPTR, $64
+
+DATA wordbe2beae1<>+0(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+4(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+8(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+12(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+16(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+20(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+24(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+28(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+32(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+36(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+40(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+44(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+48(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+52(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+56(SB)/4, $0xbe2beae1
+DATA wordbe2beae1<>+60(SB)/4, $0xbe2beae1
+GLOBL wordbe2beae1<>(SB), RODATA|NOPTR, $64
+
+DATA word3e4c9e74<>+0(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+4(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+8(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+12(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+16(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+20(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+24(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+28(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+32(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+36(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+40(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+44(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+48(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+52(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+56(SB)/4, $0x3e4c9e74
+DATA word3e4c9e74<>+60(SB)/4, $0x3e4c9e74
+GLOBL word3e4c9e74<>(SB), RODATA|NOPTR, $64
+
+DATA wordbdf818f6<>+0(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+4(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+8(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+12(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+16(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+20(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+24(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+28(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+32(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+36(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+40(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+44(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+48(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+52(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+56(SB)/4, $0xbdf818f6
+DATA wordbdf818f6<>+60(SB)/4, $0xbdf818f6
+GLOBL wordbdf818f6<>(SB), RODATA|NOPTR, $64
+
+DATA word3e189f19<>+0(SB)/4, $0x3e189f19
+DATA word3e189f19<>+4(SB)/4, $0x3e189f19
+DATA word3e189f19<>+8(SB)/4, $0x3e189f19
+DATA word3e189f19<>+12(SB)/4, $0x3e189f19
+DATA word3e189f19<>+16(SB)/4, $0x3e189f19
+DATA word3e189f19<>+20(SB)/4, $0x3e189f19
+DATA word3e189f19<>+24(SB)/4, $0x3e189f19
+DATA word3e189f19<>+28(SB)/4, $0x3e189f19
+DATA word3e189f19<>+32(SB)/4, $0x3e189f19
+DATA word3e189f19<>+36(SB)/4, $0x3e189f19
+DATA word3e189f19<>+40(SB)/4, $0x3e189f19
+DATA word3e189f19<>+44(SB)/4, $0x3e189f19
+DATA word3e189f19<>+48(SB)/4, $0x3e189f19
+DATA word3e189f19<>+52(SB)/4, $0x3e189f19
+DATA word3e189f19<>+56(SB)/4, $0x3e189f19
+DATA word3e189f19<>+60(SB)/4, $0x3e189f19
+GLOBL word3e189f19<>(SB), RODATA|NOPTR, $64
+
+DATA word3d63b9ef<>+0(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+4(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+8(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+12(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+16(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+20(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+24(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+28(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+32(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+36(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+40(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+44(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+48(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+52(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+56(SB)/4, $0x3d63b9ef
+DATA word3d63b9ef<>+60(SB)/4, $0x3d63b9ef
+GLOBL word3d63b9ef<>(SB), RODATA|NOPTR, $64
+
+DATA word3f317218<>+0(SB)/4, $0x3f317218
+DATA word3f317218<>+4(SB)/4, $0x3f317218
+DATA word3f317218<>+8(SB)/4, $0x3f317218
+DATA word3f317218<>+12(SB)/4, $0x3f317218
+DATA word3f317218<>+16(SB)/4, $0x3f317218
+DATA word3f317218<>+20(SB)/4, $0x3f317218
+DATA word3f317218<>+24(SB)/4, $0x3f317218
+DATA word3f317218<>+28(SB)/4, $0x3f317218
+DATA word3f317218<>+32(SB)/4, $0x3f317218
+DATA word3f317218<>+36(SB)/4, $0x3f317218
+DATA word3f317218<>+40(SB)/4, $0x3f317218
+DATA word3f317218<>+44(SB)/4, $0x3f317218
+DATA word3f317218<>+48(SB)/4, $0x3f317218
+DATA word3f317218<>+52(SB)/4, $0x3f317218
+DATA word3f317218<>+56(SB)/4, $0x3f317218
+DATA word3f317218<>+60(SB)/4, $0x3f317218
+GLOBL word3f317218<>(SB), RODATA|NOPTR, $64
+
+// func concreteColumns32AVX2(dst *float32, logits *float32, value *float32, classes int, s *columnScalars, found *concreteLanes)
+// Requires: AVX, AVX2, FMA3
+TEXT ·concreteColumns32AVX2(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         value+16(FP), DX
+	MOVQ         classes+24(FP), BX
+	MOVQ         s+32(FP), SI
+	MOVQ         found+40(FP), DI
+	VBROADCASTSS (SI), Y0
+	VPXOR        Y2, Y2, Y2
+	VMOVUPS      wordff800000<>+0(SB), Y1
+	MOVQ         BX, R8
+	MOVQ         CX, R9
+	MOVQ         DX, R10
+
+peak:
+	VMOVUPS      (R9), Y3
+	VMOVUPS      (R10), Y4
+	VADDPS       Y3, Y4, Y5
+	VSUBPS       Y5, Y5, Y5
+	VCMPPS       $0x03, Y5, Y5, Y5
+	VORPS        Y5, Y2, Y2
+	VFNMADD231PS Y0, Y4, Y3
+	VMAXPS       Y1, Y3, Y1
+	ADDQ         $0x00000020, R9
+	ADDQ         $0x00000020, R10
+	DECQ         R8
+	JNZ          peak
+	VMOVUPS      Y1, 128(DI)
+	VPXOR        Y3, Y3, Y3
+	VPXOR        Y4, Y4, Y4
+	VPXOR        Y5, Y5, Y5
+	VPXOR        Y8, Y8, Y8
+	MOVQ         AX, AX
+	MOVQ         DX, DX
+
+exponentials:
+	VMOVUPS      (CX), Y9
+	VMOVUPS      (DX), Y10
+	VPXOR        Y12, Y12, Y12
+	VMULPS       Y0, Y10, Y11
+	VFMSUB213PS  Y11, Y0, Y10
+	VSUBPS       Y11, Y12, Y11
+	VADDPS       Y11, Y9, Y12
+	VSUBPS       Y9, Y12, Y13
+	VSUBPS       Y13, Y12, Y14
+	VSUBPS       Y14, Y9, Y15
+	VSUBPS       Y13, Y11, Y14
+	VADDPS       Y14, Y15, Y15
+	VSUBPS       Y10, Y15, Y15
+	VSUBPS       Y1, Y12, Y12
+	VADDPS       Y15, Y12, Y12
+	VMULPS       word3fb8aa3b<>+0(SB), Y12, Y10
+	VROUNDPS     $0x00, Y10, Y10
+	VMOVAPS      Y12, Y11
+	VFNMADD231PS word3f318000<>+0(SB), Y10, Y11
+	VFNMADD231PS wordb95e8083<>+0(SB), Y10, Y11
+	VMULPS       Y11, Y11, Y13
+	VMOVUPS      word39506967<>+0(SB), Y14
+	VFMADD213PS  word3ab743ce<>+0(SB), Y11, Y14
+	VFMADD213PS  word3c088908<>+0(SB), Y11, Y14
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y11, Y14
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y11, Y14
+	VFMADD213PS  word3f000000<>+0(SB), Y11, Y14
+	VFMADD213PS  Y11, Y13, Y14
+	VADDPS       word3f800000<>+0(SB), Y14, Y14
+	VCVTPS2DQ    Y10, Y10
+	VPSRAD       $0x01, Y10, Y11
+	VPSUBD       Y11, Y10, Y10
+	VPADDD       word0000007f<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y10, Y14, Y14
+	VPADDD       word0000007f<>+0(SB), Y11, Y11
+	VPSLLD       $0x17, Y11, Y11
+	VMULPS       Y11, Y14, Y14
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y12, Y10
+	VANDPS       Y10, Y14, Y14
+	VMOVUPS      wordff800000<>+0(SB), Y10
+	VCMPPS       $0x04, Y10, Y9, Y9
+	VANDPS       Y9, Y12, Y12
+	VMOVUPS      Y14, (AX)
+	VEXTRACTF128 $0x01, Y14, X6
+	VCVTPS2PD    X14, Y9
+	VCVTPS2PD    X6, Y10
+	VADDPD       Y9, Y3, Y3
+	VADDPD       Y10, Y4, Y4
+	VEXTRACTF128 $0x01, Y12, X6
+	VCVTPS2PD    X12, Y9
+	VCVTPS2PD    X6, Y10
+	VADDPD       Y9, Y5, Y5
+	VADDPD       Y10, Y8, Y8
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	DECQ         BX
+	JNZ          exponentials
+	VMOVUPD      Y3, 192(DI)
+	VMOVUPD      Y4, 224(DI)
+	VMOVUPD      Y5, 320(DI)
+	VMOVUPD      Y8, 352(DI)
+	VPAND        word7fffffff<>+0(SB), Y1, Y1
+	VCMPPS       $0x1d, word49800000<>+0(SB), Y1, Y0
+	VORPS        Y0, Y2, Y2
+	VBROADCASTSS 4(SI), Y0
+	VCVTPD2PSY   Y3, X6
+	VCVTPD2PSY   Y4, X1
+	VINSERTF128  $0x01, X1, Y6, Y6
+	VDIVPS       Y6, Y0, Y1
+	VMOVUPS      Y1, 64(DI)
+	VCVTPD2PSY   Y5, X7
+	VCVTPD2PSY   Y8, X1
+	VINSERTF128  $0x01, X1, Y7, Y7
+	VPSUBD       word3f400000<>+0(SB), Y6, Y3
+	VPAND        word007fffff<>+0(SB), Y3, Y1
+	VPADDD       word3f400000<>+0(SB), Y1, Y1
+	VPSRAD       $0x17, Y3, Y3
+	VSUBPS       word3f800000<>+0(SB), Y1, Y1
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y1, Y1, Y4
+	VMULPS       wordbe7ff676<>+0(SB), Y1, Y6
+	VADDPS       word3eaaaad9<>+0(SB), Y6, Y6
+	VMULPS       wordbe2beae1<>+0(SB), Y1, Y5
+	VADDPS       word3e4c9e74<>+0(SB), Y5, Y5
+	VMULPS       wordbdf818f6<>+0(SB), Y1, Y8
+	VADDPS       word3e189f19<>+0(SB), Y8, Y8
+	VMULPS       Y4, Y5, Y5
+	VADDPS       Y5, Y6, Y6
+	VMULPS       word3d63b9ef<>+0(SB), Y4, Y5
+	VADDPS       Y5, Y8, Y8
+	VMULPS       Y4, Y4, Y5
+	VMULPS       Y5, Y8, Y8
+	VADDPS       Y8, Y6, Y6
+	VMOVUPS      word3f000000<>+0(SB), Y5
+	VMULPS       Y6, Y1, Y6
+	VSUBPS       Y6, Y5, Y6
+	VMULPS       Y4, Y6, Y6
+	VSUBPS       Y1, Y6, Y6
+	VMULPS       word3f317218<>+0(SB), Y3, Y3
+	VSUBPS       Y3, Y6, Y6
+	VFMADD231PS  Y0, Y6, Y7
+	VBROADCASTSS 8(SI), Y0
+	VADDPS       Y0, Y7, Y7
+	VSUBPS       Y7, Y7, Y0
+	VCMPPS       $0x03, Y0, Y0, Y0
+	VORPS        Y0, Y2, Y2
+	VMOVUPS      Y7, (DI)
+	VMOVMSKPS    Y2, AX
+	MOVL         AX, 576(DI)
+	VZEROUPPER
+	RET
+
+DATA word0000007f<>+0(SB)/4, $0x0000007f
+DATA word0000007f<>+4(SB)/4, $0x0000007f
+DATA word0000007f<>+8(SB)/4, $0x0000007f
+DATA word0000007f<>+12(SB)/4, $0x0000007f
+DATA word0000007f<>+16(SB)/4, $0x0000007f
+DATA word0000007f<>+20(SB)/4, $0x0000007f
+DATA word0000007f<>+24(SB)/4, $0x0000007f
+DATA word0000007f<>+28(SB)/4, $0x0000007f
+DATA word0000007f<>+32(SB)/4, $0x0000007f
+DATA word0000007f<>+36(SB)/4, $0x0000007f
+DATA word0000007f<>+40(SB)/4, $0x0000007f
+DATA word0000007f<>+44(SB)/4, $0x0000007f
+DATA word0000007f<>+48(SB)/4, $0x0000007f
+DATA word0000007f<>+52(SB)/4, $0x0000007f
+DATA word0000007f<>+56(SB)/4, $0x0000007f
+DATA word0000007f<>+60(SB)/4, $0x0000007f
+GLOBL word0000007f<>(SB), RODATA|NOPTR, $64
+
+DATA word007fffff<>+0(SB)/4, $0x007fffff
+DATA word007fffff<>+4(SB)/4, $0x007fffff
+DATA word007fffff<>+8(SB)/4, $0x007fffff
+DATA word007fffff<>+12(SB)/4, $0x007fffff
+DATA word007fffff<>+16(SB)/4, $0x007fffff
+DATA word007fffff<>+20(SB)/4, $0x007fffff
+DATA word007fffff<>+24(SB)/4, $0x007fffff
+DATA word007fffff<>+28(SB)/4, $0x007fffff
+DATA word007fffff<>+32(SB)/4, $0x007fffff
+DATA word007fffff<>+36(SB)/4, $0x007fffff
+DATA word007fffff<>+40(SB)/4, $0x007fffff
+DATA word007fffff<>+44(SB)/4, $0x007fffff
+DATA word007fffff<>+48(SB)/4, $0x007fffff
+DATA word007fffff<>+52(SB)/4, $0x007fffff
+DATA word007fffff<>+56(SB)/4, $0x007fffff
+DATA word007fffff<>+60(SB)/4, $0x007fffff
+GLOBL word007fffff<>(SB), RODATA|NOPTR, $64
+
+// func concreteExp64AVX2(dst *float64, logits *float64, value *float64, n int, s *concreteScalars[float64], sums *concreteSums)
+// Requires: AVX, AVX2, FMA3
+TEXT ·concreteExp64AVX2(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         value+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         s+32(FP), SI
+	MOVQ         sums+40(FP), DI
+	VBROADCASTSD (SI), Y0
+	VBROADCASTSD 8(SI), Y1
+	VPXOR        Y2, Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	VPXOR        Y4, Y4, Y4
+	VPXOR        Y5, Y5, Y5
+
+whole:
+	CMPQ         BX, $0x00000004
+	JB           rest
+	VMOVUPS      (CX), Y6
+	VMOVUPS      (DX), Y7
+	VPXOR        Y9, Y9, Y9
+	VMULPD       Y0, Y7, Y8
+	VFMSUB213PD  Y8, Y0, Y7
+	VSUBPD       Y8, Y9, Y8
+	VADDPD       Y8, Y6, Y9
+	VSUBPD       Y6, Y9, Y10
+	VSUBPD       Y10, Y9, Y11
+	VSUBPD       Y11, Y6, Y12
+	VSUBPD       Y10, Y8, Y11
+	VADDPD       Y11, Y12, Y12
+	VSUBPD       Y7, Y12, Y12
+	VSUBPD       Y1, Y9, Y9
+	VADDPD       Y12, Y9, Y9
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y9, Y7
+	VROUNDPD     $0x00, Y7, Y7
+	VMOVAPS      Y9, Y8
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y7, Y8
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y7, Y8
+	VMULPD       Y8, Y8, Y10
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y11
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y10, Y11
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y10, Y11
+	VMULPD       Y8, Y11, Y11
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y8
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y10, Y8
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y10, Y8
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y10, Y8
+	VSUBPD       Y11, Y8, Y8
+	VDIVPD       Y8, Y11, Y11
+	VADDPD       Y11, Y11, Y11
+	VADDPD       quad3ff0000000000000<>+0(SB), Y11, Y11
+	VCVTPD2DQY   Y7, X7
+	VPSRAD       $0x01, X7, X8
+	VPSUBD       X8, X7, X7
+	VPADDD       word000003ff<>+0(SB), X7, X7
+	VPMOVSXDQ    X7, Y7
+	VPSLLQ       $0x34, Y7, Y7
+	VMULPD       Y7, Y11, Y11
+	VPADDD       word000003ff<>+0(SB), X8, X8
+	VPMOVSXDQ    X8, Y7
+	VPSLLQ       $0x34, Y7, Y7
+	VMULPD       Y7, Y11, Y11
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y9, Y7
+	VANDPS       Y7, Y11, Y11
+	VMOVUPS      quadfff0000000000000<>+0(SB), Y7
+	VCMPPD       $0x04, Y7, Y6, Y6
+	VANDPS       Y6, Y9, Y9
+	VMOVUPS      Y11, (AX)
+	VADDPD       Y11, Y2, Y2
+	VADDPD       Y9, Y4, Y4
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000004, BX
+	JMP          whole
+
+rest:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), SI
+	NEGQ         BX
+	VMOVUPS      32(SI)(BX*8), Y6
+	VMASKMOVPS   (CX), Y6, Y7
+	VMASKMOVPS   (DX), Y6, Y8
+	VPXOR        Y10, Y10, Y10
+	VMULPD       Y0, Y8, Y9
+	VFMSUB213PD  Y9, Y0, Y8
+	VSUBPD       Y9, Y10, Y9
+	VADDPD       Y9, Y7, Y0
+	VSUBPD       Y7, Y0, Y10
+	VSUBPD       Y10, Y0, Y11
+	VSUBPD       Y11, Y7, Y12
+	VSUBPD       Y10, Y9, Y11
+	VADDPD       Y11, Y12, Y12
+	VSUBPD       Y8, Y12, Y12
+	VSUBPD       Y1, Y0, Y0
+	VADDPD       Y12, Y0, Y0
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y0, Y1
+	VROUNDPD     $0x00, Y1, Y1
+	VMOVAPS      Y0, Y8
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y1, Y8
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y1, Y8
+	VMULPD       Y8, Y8, Y9
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y10
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y9, Y10
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y9, Y10
+	VMULPD       Y8, Y10, Y10
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y8
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y9, Y8
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y9, Y8
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y9, Y8
+	VSUBPD       Y10, Y8, Y8
+	VDIVPD       Y8, Y10, Y10
+	VADDPD       Y10, Y10, Y10
+	VADDPD       quad3ff0000000000000<>+0(SB), Y10, Y10
+	VCVTPD2DQY   Y1, X1
+	VPSRAD       $0x01, X1, X8
+	VPSUBD       X8, X1, X1
+	VPADDD       word000003ff<>+0(SB), X1, X1
+	VPMOVSXDQ    X1, Y1
+	VPSLLQ       $0x34, Y1, Y1
+	VMULPD       Y1, Y10, Y10
+	VPADDD       word000003ff<>+0(SB), X8, X8
+	VPMOVSXDQ    X8, Y1
+	VPSLLQ       $0x34, Y1, Y1
+	VMULPD       Y1, Y10, Y10
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y0, Y1
+	VANDPS       Y1, Y10, Y10
+	VMOVUPS      quadfff0000000000000<>+0(SB), Y1
+	VCMPPD       $0x04, Y1, Y7, Y1
+	VANDPS       Y1, Y0, Y0
+	VANDPS       Y6, Y0, Y0
+	VANDPS       Y6, Y10, Y10
+	VMASKMOVPS   Y10, Y6, (AX)
+	VADDPD       Y10, Y2, Y2
+	VADDPD       Y0, Y4, Y4
+
+done:
+	VMOVUPD Y2, (DI)
+	VMOVUPD Y3, 32(DI)
+	VMOVUPD Y4, 128(DI)
+	VMOVUPD Y5, 160(DI)
+	VZEROUPPER
+	RET
+
+DATA quad3ff71547652b82fe<>+0(SB)/8, $0x3ff71547652b82fe
+DATA quad3ff71547652b82fe<>+8(SB)/8, $0x3ff71547652b82fe
+DATA quad3ff71547652b82fe<>+16(SB)/8, $0x3ff71547652b82fe
+DATA quad3ff71547652b82fe<>+24(SB)/8, $0x3ff71547652b82fe
+DATA quad3ff71547652b82fe<>+32(SB)/8, $0x3ff71547652b82fe
+DATA quad3ff71547652b82fe<>+40(SB)/8, $0x3ff71547652b82fe
+DATA quad3ff71547652b82fe<>+48(SB)/8, $0x3ff71547652b82fe
+DATA quad3ff71547652b82fe<>+56(SB)/8, $0x3ff71547652b82fe
+GLOBL quad3ff71547652b82fe<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fe62e4000000000<>+0(SB)/8, $0x3fe62e4000000000
+DATA quad3fe62e4000000000<>+8(SB)/8, $0x3fe62e4000000000
+DATA quad3fe62e4000000000<>+16(SB)/8, $0x3fe62e4000000000
+DATA quad3fe62e4000000000<>+24(SB)/8, $0x3fe62e4000000000
+DATA quad3fe62e4000000000<>+32(SB)/8, $0x3fe62e4000000000
+DATA quad3fe62e4000000000<>+40(SB)/8, $0x3fe62e4000000000
+DATA quad3fe62e4000000000<>+48(SB)/8, $0x3fe62e4000000000
+DATA quad3fe62e4000000000<>+56(SB)/8, $0x3fe62e4000000000
+GLOBL quad3fe62e4000000000<>(SB), RODATA|NOPTR, $64
+
+DATA quad3eb7f7d1cf79abca<>+0(SB)/8, $0x3eb7f7d1cf79abca
+DATA quad3eb7f7d1cf79abca<>+8(SB)/8, $0x3eb7f7d1cf79abca
+DATA quad3eb7f7d1cf79abca<>+16(SB)/8, $0x3eb7f7d1cf79abca
+DATA quad3eb7f7d1cf79abca<>+24(SB)/8, $0x3eb7f7d1cf79abca
+DATA quad3eb7f7d1cf79abca<>+32(SB)/8, $0x3eb7f7d1cf79abca
+DATA quad3eb7f7d1cf79abca<>+40(SB)/8, $0x3eb7f7d1cf79abca
+DATA quad3eb7f7d1cf79abca<>+48(SB)/8, $0x3eb7f7d1cf79abca
+DATA quad3eb7f7d1cf79abca<>+56(SB)/8, $0x3eb7f7d1cf79abca
+GLOBL quad3eb7f7d1cf79abca<>(SB), RODATA|NOPTR, $64
+
+DATA quad3f2089cdd5e44be8<>+0(SB)/8, $0x3f2089cdd5e44be8
+DATA quad3f2089cdd5e44be8<>+8(SB)/8, $0x3f2089cdd5e44be8
+DATA quad3f2089cdd5e44be8<>+16(SB)/8, $0x3f2089cdd5e44be8
+DATA quad3f2089cdd5e44be8<>+24(SB)/8, $0x3f2089cdd5e44be8
+DATA quad3f2089cdd5e44be8<>+32(SB)/8, $0x3f2089cdd5e44be8
+DATA quad3f2089cdd5e44be8<>+40(SB)/8, $0x3f2089cdd5e44be8
+DATA quad3f2089cdd5e44be8<>+48(SB)/8, $0x3f2089cdd5e44be8
+DATA quad3f2089cdd5e44be8<>+56(SB)/8, $0x3f2089cdd5e44be8
+GLOBL quad3f2089cdd5e44be8<>(SB), RODATA|NOPTR, $64
+
+DATA quad3f9f06d10cca2c7e<>+0(SB)/8, $0x3f9f06d10cca2c7e
+DATA quad3f9f06d10cca2c7e<>+8(SB)/8, $0x3f9f06d10cca2c7e
+DATA quad3f9f06d10cca2c7e<>+16(SB)/8, $0x3f9f06d10cca2c7e
+DATA quad3f9f06d10cca2c7e<>+24(SB)/8, $0x3f9f06d10cca2c7e
+DATA quad3f9f06d10cca2c7e<>+32(SB)/8, $0x3f9f06d10cca2c7e
+DATA quad3f9f06d10cca2c7e<>+40(SB)/8, $0x3f9f06d10cca2c7e
+DATA quad3f9f06d10cca2c7e<>+48(SB)/8, $0x3f9f06d10cca2c7e
+DATA quad3f9f06d10cca2c7e<>+56(SB)/8, $0x3f9f06d10cca2c7e
+GLOBL quad3f9f06d10cca2c7e<>(SB), RODATA|NOPTR, $64
+
+DATA quad3ff0000000000000<>+0(SB)/8, $0x3ff0000000000000
+DATA quad3ff0000000000000<>+8(SB)/8, $0x3ff0000000000000
+DATA quad3ff0000000000000<>+16(SB)/8, $0x3ff0000000000000
+DATA quad3ff0000000000000<>+24(SB)/8, $0x3ff0000000000000
+DATA quad3ff0000000000000<>+32(SB)/8, $0x3ff0000000000000
+DATA quad3ff0000000000000<>+40(SB)/8, $0x3ff0000000000000
+DATA quad3ff0000000000000<>+48(SB)/8, $0x3ff0000000000000
+DATA quad3ff0000000000000<>+56(SB)/8, $0x3ff0000000000000
+GLOBL quad3ff0000000000000<>(SB), RODATA|NOPTR, $64
+
+DATA quad3ec92eb6bc365fa0<>+0(SB)/8, $0x3ec92eb6bc365fa0
+DATA quad3ec92eb6bc365fa0<>+8(SB)/8, $0x3ec92eb6bc365fa0
+DATA quad3ec92eb6bc365fa0<>+16(SB)/8, $0x3ec92eb6bc365fa0
+DATA quad3ec92eb6bc365fa0<>+24(SB)/8, $0x3ec92eb6bc365fa0
+DATA quad3ec92eb6bc365fa0<>+32(SB)/8, $0x3ec92eb6bc365fa0
+DATA quad3ec92eb6bc365fa0<>+40(SB)/8, $0x3ec92eb6bc365fa0
+DATA quad3ec92eb6bc365fa0<>+48(SB)/8, $0x3ec92eb6bc365fa0
+DATA quad3ec92eb6bc365fa0<>+56(SB)/8, $0x3ec92eb6bc365fa0
+GLOBL quad3ec92eb6bc365fa0<>(SB), RODATA|NOPTR, $64
+
+DATA quad3f64ae39b508b6c0<>+0(SB)/8, $0x3f64ae39b508b6c0
+DATA quad3f64ae39b508b6c0<>+8(SB)/8, $0x3f64ae39b508b6c0
+DATA quad3f64ae39b508b6c0<>+16(SB)/8, $0x3f64ae39b508b6c0
+DATA quad3f64ae39b508b6c0<>+24(SB)/8, $0x3f64ae39b508b6c0
+DATA quad3f64ae39b508b6c0<>+32(SB)/8, $0x3f64ae39b508b6c0
+DATA quad3f64ae39b508b6c0<>+40(SB)/8, $0x3f64ae39b508b6c0
+DATA quad3f64ae39b508b6c0<>+48(SB)/8, $0x3f64ae39b508b6c0
+DATA quad3f64ae39b508b6c0<>+56(SB)/8, $0x3f64ae39b508b6c0
+GLOBL quad3f64ae39b508b6c0<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fcd17099887e074<>+0(SB)/8, $0x3fcd17099887e074
+DATA quad3fcd17099887e074<>+8(SB)/8, $0x3fcd17099887e074
+DATA quad3fcd17099887e074<>+16(SB)/8, $0x3fcd17099887e074
+DATA quad3fcd17099887e074<>+24(SB)/8, $0x3fcd17099887e074
+DATA quad3fcd17099887e074<>+32(SB)/8, $0x3fcd17099887e074
+DATA quad3fcd17099887e074<>+40(SB)/8, $0x3fcd17099887e074
+DATA quad3fcd17099887e074<>+48(SB)/8, $0x3fcd17099887e074
+DATA quad3fcd17099887e074<>+56(SB)/8, $0x3fcd17099887e074
+GLOBL quad3fcd17099887e074<>(SB), RODATA|NOPTR, $64
+
+DATA quad4000000000000000<>+0(SB)/8, $0x4000000000000000
+DATA quad4000000000000000<>+8(SB)/8, $0x4000000000000000
+DATA quad4000000000000000<>+16(SB)/8, $0x4000000000000000
+DATA quad4000000000000000<>+24(SB)/8, $0x4000000000000000
+DATA quad4000000000000000<>+32(SB)/8, $0x4000000000000000
+DATA quad4000000000000000<>+40(SB)/8, $0x4000000000000000
+DATA quad4000000000000000<>+48(SB)/8, $0x4000000000000000
+DATA quad4000000000000000<>+56(SB)/8, $0x4000000000000000
+GLOBL quad4000000000000000<>(SB), RODATA|NOPTR, $64
+
+DATA word000003ff<>+0(SB)/4, $0x000003ff
+DATA word000003ff<>+4(SB)/4, $0x000003ff
+DATA word000003ff<>+8(SB)/4, $0x000003ff
+DATA word000003ff<>+12(SB)/4, $0x000003ff
+DATA word000003ff<>+16(SB)/4, $0x000003ff
+DATA word000003ff<>+20(SB)/4, $0x000003ff
+DATA word000003ff<>+24(SB)/4, $0x000003ff
+DATA word000003ff<>+28(SB)/4, $0x000003ff
+DATA word000003ff<>+32(SB)/4, $0x000003ff
+DATA word000003ff<>+36(SB)/4, $0x000003ff
+DATA word000003ff<>+40(SB)/4, $0x000003ff
+DATA word000003ff<>+44(SB)/4, $0x000003ff
+DATA word000003ff<>+48(SB)/4, $0x000003ff
+DATA word000003ff<>+52(SB)/4, $0x000003ff
+DATA word000003ff<>+56(SB)/4, $0x000003ff
+DATA word000003ff<>+60(SB)/4, $0x000003ff
+GLOBL word000003ff<>(SB), RODATA|NOPTR, $64
+
+DATA quadc087500000000000<>+0(SB)/8, $0xc087500000000000
+DATA quadc087500000000000<>+8(SB)/8, $0xc087500000000000
+DATA quadc087500000000000<>+16(SB)/8, $0xc087500000000000
+DATA quadc087500000000000<>+24(SB)/8, $0xc087500000000000
+DATA quadc087500000000000<>+32(SB)/8, $0xc087500000000000
+DATA quadc087500000000000<>+40(SB)/8, $0xc087500000000000
+DATA quadc087500000000000<>+48(SB)/8, $0xc087500000000000
+DATA quadc087500000000000<>+56(SB)/8, $0xc087500000000000
+GLOBL quadc087500000000000<>(SB), RODATA|NOPTR, $64
+
+DATA quadfff0000000000000<>+0(SB)/8, $0xfff0000000000000
+DATA quadfff0000000000000<>+8(SB)/8, $0xfff0000000000000
+DATA quadfff0000000000000<>+16(SB)/8, $0xfff0000000000000
+DATA quadfff0000000000000<>+24(SB)/8, $0xfff0000000000000
+DATA quadfff0000000000000<>+32(SB)/8, $0xfff0000000000000
+DATA quadfff0000000000000<>+40(SB)/8, $0xfff0000000000000
+DATA quadfff0000000000000<>+48(SB)/8, $0xfff0000000000000
+DATA quadfff0000000000000<>+56(SB)/8, $0xfff0000000000000
+GLOBL quadfff0000000000000<>(SB), RODATA|NOPTR, $64
+
+// func concreteExp32AVX512(dst *float32, logits *float32, value *float32, n int, s *concreteScalars[float32], sums *concreteSums)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·concreteExp32AVX512(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), DX
+	MOVQ         value+16(FP), BX
+	MOVQ         n+24(FP), CX
+	MOVQ         s+32(FP), DI
+	MOVQ         sums+40(FP), SI
+	VBROADCASTSS (DI), Z0
+	VBROADCASTSS 4(DI), Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+	VPXORD       Z5, Z5, Z5
+
+whole:
+	CMPQ          CX, $0x00000010
+	JB            rest
+	VMOVUPS       (DX), Z6
+	VMOVUPS       (BX), Z7
+	VPXORD        Z9, Z9, Z9
+	VMULPS        Z0, Z7, Z8
+	VFMSUB213PS   Z8, Z0, Z7
+	VSUBPS        Z8, Z9, Z8
+	VADDPS        Z8, Z6, Z10
+	VSUBPS        Z6, Z10, Z11
+	VSUBPS        Z11, Z10, Z12
+	VSUBPS        Z12, Z6, Z13
+	VSUBPS        Z11, Z8, Z12
+	VADDPS        Z12, Z13, Z13
+	VSUBPS        Z7, Z13, Z13
+	VSUBPS        Z1, Z10, Z10
+	VADDPS        Z13, Z10, Z10
+	VMULPS        word3fb8aa3b<>+0(SB), Z10, Z7
+	VRNDSCALEPS   $0x00, Z7, Z7
+	VMOVAPS       Z10, Z8
+	VFNMADD231PS  word3f318000<>+0(SB), Z7, Z8
+	VFNMADD231PS  wordb95e8083<>+0(SB), Z7, Z8
+	VMULPS        Z8, Z8, Z11
+	VMOVUPS       word39506967<>+0(SB), Z12
+	VFMADD213PS   word3ab743ce<>+0(SB), Z8, Z12
+	VFMADD213PS   word3c088908<>+0(SB), Z8, Z12
+	VFMADD213PS   word3d2aa9c1<>+0(SB), Z8, Z12
+	VFMADD213PS   word3e2aaaaa<>+0(SB), Z8, Z12
+	VFMADD213PS   word3f000000<>+0(SB), Z8, Z12
+	VFMADD213PS   Z8, Z11, Z12
+	VADDPS        word3f800000<>+0(SB), Z12, Z12
+	VSCALEFPS     Z7, Z12, Z12
+	VCMPPS        $0x1d, wordc2d00000<>+0(SB), Z10, K1
+	VMOVAPS.Z     Z12, K1, Z12
+	VMOVUPS       wordff800000<>+0(SB), Z7
+	VCMPPS        $0x04, Z7, Z6, K1
+	VMOVAPS.Z     Z10, K1, Z10
+	VMOVUPS       Z12, (AX)
+	VEXTRACTF32X8 $0x01, Z12, Y6
+	VCVTPS2PD     Y12, Z7
+	VCVTPS2PD     Y6, Z6
+	VADDPD        Z7, Z2, Z2
+	VADDPD        Z6, Z3, Z3
+	VEXTRACTF32X8 $0x01, Z10, Y6
+	VCVTPS2PD     Y10, Z7
+	VCVTPS2PD     Y6, Z6
+	VADDPD        Z7, Z4, Z4
+	VADDPD        Z6, Z5, Z5
+	ADDQ          $0x00000040, AX
+	ADDQ          $0x00000040, DX
+	ADDQ          $0x00000040, BX
+	SUBQ          $0x00000010, CX
+	JMP           whole
+
+rest:
+	TESTQ         CX, CX
+	JZ            done
+	MOVQ          $0x0000000000000001, DI
+	SHLQ          CL, DI
+	DECQ          DI
+	KMOVW         DI, K1
+	VMOVUPS.Z     (DX), K1, Z6
+	VMOVUPS.Z     (BX), K1, Z7
+	VPXORD        Z14, Z14, Z14
+	VMULPS        Z0, Z7, Z8
+	VFMSUB213PS   Z8, Z0, Z7
+	VSUBPS        Z8, Z14, Z8
+	VADDPS        Z8, Z6, Z0
+	VSUBPS        Z6, Z0, Z9
+	VSUBPS        Z9, Z0, Z10
+	VSUBPS        Z10, Z6, Z11
+	VSUBPS        Z9, Z8, Z10
+	VADDPS        Z10, Z11, Z11
+	VSUBPS        Z7, Z11, Z11
+	VSUBPS        Z1, Z0, Z0
+	VADDPS        Z11, Z0, Z0
+	VMULPS        word3fb8aa3b<>+0(SB), Z0, Z1
+	VRNDSCALEPS   $0x00, Z1, Z1
+	VMOVAPS       Z0, Z7
+	VFNMADD231PS  word3f318000<>+0(SB), Z1, Z7
+	VFNMADD231PS  wordb95e8083<>+0(SB), Z1, Z7
+	VMULPS        Z7, Z7, Z8
+	VMOVUPS       word39506967<>+0(SB), Z9
+	VFMADD213PS   word3ab743ce<>+0(SB), Z7, Z9
+	VFMADD213PS   word3c088908<>+0(SB), Z7, Z9
+	VFMADD213PS   word3d2aa9c1<>+0(SB), Z7, Z9
+	VFMADD213PS   word3e2aaaaa<>+0(SB), Z7, Z9
+	VFMADD213PS   word3f000000<>+0(SB), Z7, Z9
+	VFMADD213PS   Z7, Z8, Z9
+	VADDPS        word3f800000<>+0(SB), Z9, Z9
+	VSCALEFPS     Z1, Z9, Z9
+	VCMPPS        $0x1d, wordc2d00000<>+0(SB), Z0, K2
+	VMOVAPS.Z     Z9, K2, Z9
+	VMOVUPS       wordff800000<>+0(SB), Z1
+	VCMPPS        $0x04, Z1, Z6, K2
+	VMOVAPS.Z     Z0, K2, Z0
+	VMOVAPS.Z     Z0, K1, Z0
+	VMOVAPS.Z     Z9, K1, Z9
+	VMOVUPS       Z9, K1, (AX)
+	VEXTRACTF32X8 $0x01, Z9, Y1
+	VCVTPS2PD     Y9, Z6
+	VCVTPS2PD     Y1, Z1
+	VADDPD        Z6, Z2, Z2
+	VADDPD        Z1, Z3, Z3
+	VEXTRACTF32X8 $0x01, Z0, Y1
+	VCVTPS2PD     Y0, Z0
+	VCVTPS2PD     Y1, Z1
+	VADDPD        Z0, Z4, Z4
+	VADDPD        Z1, Z5, Z5
+
+done:
+	VMOVUPD Z2, (SI)
+	VMOVUPD Z3, 64(SI)
+	VMOVUPD Z4, 128(SI)
+	VMOVUPD Z5, 192(SI)
+	VZEROUPPER
+	RET
+
+// func concreteExp32AVX2(dst *float32, logits *float32, value *float32, n int, s *concreteScalars[float32], sums *concreteSums)
+// Requires: AVX, AVX2, FMA3
+TEXT ·concreteExp32AVX2(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         value+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         s+32(FP), SI
+	MOVQ         sums+40(FP), DI
+	VBROADCASTSS (SI), Y0
+	VBROADCASTSS 4(SI), Y1
+	VPXOR        Y2, Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	VPXOR        Y4, Y4, Y4
+	VPXOR        Y5, Y5, Y5
+
+whole:
+	CMPQ         BX, $0x00000008
+	JB           rest
+	VMOVUPS      (CX), Y6
+	VMOVUPS      (DX), Y7
+	VPXOR        Y9, Y9, Y9
+	VMULPS       Y0, Y7, Y8
+	VFMSUB213PS  Y8, Y0, Y7
+	VSUBPS       Y8, Y9, Y8
+	VADDPS       Y8, Y6, Y9
+	VSUBPS       Y6, Y9, Y10
+	VSUBPS       Y10, Y9, Y11
+	VSUBPS       Y11, Y6, Y12
+	VSUBPS       Y10, Y8, Y11
+	VADDPS       Y11, Y12, Y12
+	VSUBPS       Y7, Y12, Y12
+	VSUBPS       Y1, Y9, Y9
+	VADDPS       Y12, Y9, Y9
+	VMULPS       word3fb8aa3b<>+0(SB), Y9, Y7
+	VROUNDPS     $0x00, Y7, Y7
+	VMOVAPS      Y9, Y8
+	VFNMADD231PS word3f318000<>+0(SB), Y7, Y8
+	VFNMADD231PS wordb95e8083<>+0(SB), Y7, Y8
+	VMULPS       Y8, Y8, Y10
+	VMOVUPS      word39506967<>+0(SB), Y11
+	VFMADD213PS  word3ab743ce<>+0(SB), Y8, Y11
+	VFMADD213PS  word3c088908<>+0(SB), Y8, Y11
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y8, Y11
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y8, Y11
+	VFMADD213PS  word3f000000<>+0(SB), Y8, Y11
+	VFMADD213PS  Y8, Y10, Y11
+	VADDPS       word3f800000<>+0(SB), Y11, Y11
+	VCVTPS2DQ    Y7, Y7
+	VPSRAD       $0x01, Y7, Y8
+	VPSUBD       Y8, Y7, Y7
+	VPADDD       word0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y11, Y11
+	VPADDD       word0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y8, Y11, Y11
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y9, Y7
+	VANDPS       Y7, Y11, Y11
+	VMOVUPS      wordff800000<>+0(SB), Y7
+	VCMPPS       $0x04, Y7, Y6, Y6
+	VANDPS       Y6, Y9, Y9
+	VMOVUPS      Y11, (AX)
+	VEXTRACTF128 $0x01, Y11, X6
+	VCVTPS2PD    X11, Y7
+	VCVTPS2PD    X6, Y6
+	VADDPD       Y7, Y2, Y2
+	VADDPD       Y6, Y3, Y3
+	VEXTRACTF128 $0x01, Y9, X6
+	VCVTPS2PD    X9, Y7
+	VCVTPS2PD    X6, Y6
+	VADDPD       Y7, Y4, Y4
+	VADDPD       Y6, Y5, Y5
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000008, BX
+	JMP          whole
+
+rest:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), SI
+	NEGQ         BX
+	VMOVUPS      32(SI)(BX*4), Y6
+	VMASKMOVPS   (CX), Y6, Y7
+	VMASKMOVPS   (DX), Y6, Y8
+	VPXOR        Y10, Y10, Y10
+	VMULPS       Y0, Y8, Y9
+	VFMSUB213PS  Y9, Y0, Y8
+	VSUBPS       Y9, Y10, Y9
+	VADDPS       Y9, Y7, Y0
+	VSUBPS       Y7, Y0, Y10
+	VSUBPS       Y10, Y0, Y11
+	VSUBPS       Y11, Y7, Y12
+	VSUBPS       Y10, Y9, Y11
+	VADDPS       Y11, Y12, Y12
+	VSUBPS       Y8, Y12, Y12
+	VSUBPS       Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VMULPS       word3fb8aa3b<>+0(SB), Y0, Y1
+	VROUNDPS     $0x00, Y1, Y1
+	VMOVAPS      Y0, Y8
+	VFNMADD231PS word3f318000<>+0(SB), Y1, Y8
+	VFNMADD231PS wordb95e8083<>+0(SB), Y1, Y8
+	VMULPS       Y8, Y8, Y9
+	VMOVUPS      word39506967<>+0(SB), Y10
+	VFMADD213PS  word3ab743ce<>+0(SB), Y8, Y10
+	VFMADD213PS  word3c088908<>+0(SB), Y8, Y10
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y8, Y10
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y8, Y10
+	VFMADD213PS  word3f000000<>+0(SB), Y8, Y10
+	VFMADD213PS  Y8, Y9, Y10
+	VADDPS       word3f800000<>+0(SB), Y10, Y10
+	VCVTPS2DQ    Y1, Y1
+	VPSRAD       $0x01, Y1, Y8
+	VPSUBD       Y8, Y1, Y1
+	VPADDD       word0000007f<>+0(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VMULPS       Y1, Y10, Y10
+	VPADDD       word0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y8, Y10, Y10
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y0, Y1
+	VANDPS       Y1, Y10, Y10
+	VMOVUPS      wordff800000<>+0(SB), Y1
+	VCMPPS       $0x04, Y1, Y7, Y1
+	VANDPS       Y1, Y0, Y0
+	VANDPS       Y6, Y0, Y0
+	VANDPS       Y6, Y10, Y10
+	VMASKMOVPS   Y10, Y6, (AX)
+	VEXTRACTF128 $0x01, Y10, X1
+	VCVTPS2PD    X10, Y6
+	VCVTPS2PD    X1, Y1
+	VADDPD       Y6, Y2, Y2
+	VADDPD       Y1, Y3, Y3
+	VEXTRACTF128 $0x01, Y0, X1
+	VCVTPS2PD    X0, Y0
+	VCVTPS2PD    X1, Y1
+	VADDPD       Y0, Y4, Y4
+	VADDPD       Y1, Y5, Y5
+
+done:
+	VMOVUPD Y2, (DI)
+	VMOVUPD Y3, 32(DI)
+	VMOVUPD Y4, 128(DI)
+	VMOVUPD Y5, 160(DI)
+	VZEROUPPER
+	RET
+
+// func concretePeak64AVX2(logits *float64, value *float64, n int, tau float64, tops *[16]float64) (bad uint32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·concretePeak64AVX2(SB), NOSPLIT, $0-44
+	MOVQ         logits+0(FP), AX
+	MOVQ         value+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         tops+32(FP), BX
+	VBROADCASTSD tau+24(FP), Y0
+	VPXOR        Y3, Y3, Y3
+	VMOVUPS      quadfff0000000000000<>+0(SB), Y2
+	VMOVAPS      Y2, Y1
+
+whole:
+	CMPQ         DX, $0x00000004
+	JB           rest
+	VMOVUPS      (AX), Y4
+	VMOVUPS      (CX), Y5
+	VADDPD       Y4, Y5, Y6
+	VSUBPD       Y6, Y6, Y6
+	VCMPPD       $0x03, Y6, Y6, Y6
+	VORPS        Y6, Y3, Y3
+	VFNMADD231PD Y0, Y5, Y4
+	VMAXPD       Y1, Y4, Y1
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	SUBQ         $0x00000004, DX
+	JMP          whole
+
+rest:
+	TESTQ        DX, DX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), SI
+	NEGQ         DX
+	VMOVUPS      32(SI)(DX*8), Y4
+	VMASKMOVPS   (AX), Y4, Y5
+	VMASKMOVPS   (CX), Y4, Y6
+	VADDPD       Y5, Y6, Y7
+	VSUBPD       Y7, Y7, Y7
+	VCMPPD       $0x03, Y7, Y7, Y7
+	VORPS        Y7, Y3, Y3
+	VBLENDVPS    Y4, Y5, Y2, Y5
+	VFNMADD231PD Y0, Y6, Y5
+	VMAXPD       Y1, Y5, Y1
+
+done:
+	VMOVUPS   Y1, (BX)
+	VMOVMSKPD Y3, AX
+	VZEROUPPER
+	MOVL      AX, bad+40(FP)
+	RET
+
+// func concretePeak32AVX512(logits *float32, value *float32, n int, tau float32, tops *[16]float32) (bad uint32)
+// Requires: AVX, AVX512F
+TEXT ·concretePeak32AVX512(SB), NOSPLIT, $0-44
+	MOVQ         logits+0(FP), AX
+	MOVQ         value+8(FP), DX
+	MOVQ         n+16(FP), CX
+	MOVQ         tops+32(FP), BX
+	VBROADCASTSS tau+24(FP), Z0
+	KXORW        K1, K1, K1
+	VMOVUPS      wordff800000<>+0(SB), Z2
+	VMOVAPS      Z2, Z1
+
+whole:
+	CMPQ         CX, $0x00000010
+	JB           rest
+	VMOVUPS      (AX), Z3
+	VMOVUPS      (DX), Z4
+	VADDPS       Z3, Z4, Z5
+	VSUBPS       Z5, Z5, Z5
+	VCMPPS       $0x03, Z5, Z5, K2
+	KORW         K2, K1, K1
+	VFNMADD231PS Z0, Z4, Z3
+	VMAXPS       Z1, Z3, Z1
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, DX
+	SUBQ         $0x00000010, CX
+	JMP          whole
+
+rest:
+	TESTQ        CX, CX
+	JZ           done
+	MOVQ         $0x0000000000000001, SI
+	SHLQ         CL, SI
+	DECQ         SI
+	KMOVW        SI, K2
+	VMOVUPS.Z    (AX), K2, Z3
+	VMOVUPS.Z    (DX), K2, Z4
+	VADDPS       Z3, Z4, Z5
+	VSUBPS       Z5, Z5, Z5
+	VCMPPS       $0x03, Z5, Z5, K3
+	KORW         K3, K1, K1
+	VBLENDMPS    Z3, Z2, K2, Z3
+	VFNMADD231PS Z0, Z4, Z3
+	VMAXPS       Z1, Z3, Z1
+
+done:
+	VMOVUPS Z1, (BX)
+	KMOVW   K1, AX
+	VZEROUPPER
+	MOVL    AX, bad+40(FP)
+	RET
+
+// func concretePeak32AVX2(logits *float32, value *float32, n int, tau float32, tops *[16]float32) (bad uint32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·concretePeak32AVX2(SB), NOSPLIT, $0-44
+	MOVQ         logits+0(FP), AX
+	MOVQ         value+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         tops+32(FP), BX
+	VBROADCASTSS tau+24(FP), Y0
+	VPXOR        Y3, Y3, Y3
+	VMOVUPS      wordff800000<>+0(SB), Y2
+	VMOVAPS      Y2, Y1
+
+whole:
+	CMPQ         DX, $0x00000008
+	JB           rest
+	VMOVUPS      (AX), Y4
+	VMOVUPS      (CX), Y5
+	VADDPS       Y4, Y5, Y6
+	VSUBPS       Y6, Y6, Y6
+	VCMPPS       $0x03, Y6, Y6, Y6
+	VORPS        Y6, Y3, Y3
+	VFNMADD231PS Y0, Y5, Y4
+	VMAXPS       Y1, Y4, Y1
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	SUBQ         $0x00000008, DX
+	JMP          whole
+
+rest:
+	TESTQ        DX, DX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), SI
+	NEGQ         DX
+	VMOVUPS      32(SI)(DX*4), Y4
+	VMASKMOVPS   (AX), Y4, Y5
+	VMASKMOVPS   (CX), Y4, Y6
+	VADDPS       Y5, Y6, Y7
+	VSUBPS       Y7, Y7, Y7
+	VCMPPS       $0x03, Y7, Y7, Y7
+	VORPS        Y7, Y3, Y3
+	VBLENDVPS    Y4, Y5, Y2, Y5
+	VFNMADD231PS Y0, Y6, Y5
+	VMAXPS       Y1, Y5, Y1
+
+done:
+	VMOVUPS   Y1, (BX)
+	VMOVMSKPS Y3, AX
+	VZEROUPPER
+	MOVL      AX, bad+40(FP)
+	RET
+
 // func conditionalSoft64AVX2(dst *float64, logProbs *float64, probs *float64, noise *float64, n int, s *raoScalars[float64], sum *[16]float64)
 // Requires: AVX, AVX2, FMA3
 TEXT ·conditionalSoft64AVX2(SB), NOSPLIT, $0-56
@@ -526,26 +2015,6 @@ DATA quad000fffffffffffff<>+48(SB)/8, $0x000fffffffffffff
 DATA quad000fffffffffffff<>+56(SB)/8, $0x000fffffffffffff
 GLOBL quad000fffffffffffff<>(SB), RODATA|NOPTR, $64
 
-DATA quad3ff0000000000000<>+0(SB)/8, $0x3ff0000000000000
-DATA quad3ff0000000000000<>+8(SB)/8, $0x3ff0000000000000
-DATA quad3ff0000000000000<>+16(SB)/8, $0x3ff0000000000000
-DATA quad3ff0000000000000<>+24(SB)/8, $0x3ff0000000000000
-DATA quad3ff0000000000000<>+32(SB)/8, $0x3ff0000000000000
-DATA quad3ff0000000000000<>+40(SB)/8, $0x3ff0000000000000
-DATA quad3ff0000000000000<>+48(SB)/8, $0x3ff0000000000000
-DATA quad3ff0000000000000<>+56(SB)/8, $0x3ff0000000000000
-GLOBL quad3ff0000000000000<>(SB), RODATA|NOPTR, $64
-
-DATA quad4000000000000000<>+0(SB)/8, $0x4000000000000000
-DATA quad4000000000000000<>+8(SB)/8, $0x4000000000000000
-DATA quad4000000000000000<>+16(SB)/8, $0x4000000000000000
-DATA quad4000000000000000<>+24(SB)/8, $0x4000000000000000
-DATA quad4000000000000000<>+32(SB)/8, $0x4000000000000000
-DATA quad4000000000000000<>+40(SB)/8, $0x4000000000000000
-DATA quad4000000000000000<>+48(SB)/8, $0x4000000000000000
-DATA quad4000000000000000<>+56(SB)/8, $0x4000000000000000
-GLOBL quad4000000000000000<>(SB), RODATA|NOPTR, $64
-
 DATA quad3fc2f112df3e5244<>+0(SB)/8, $0x3fc2f112df3e5244
 DATA quad3fc2f112df3e5244<>+8(SB)/8, $0x3fc2f112df3e5244
 DATA quad3fc2f112df3e5244<>+16(SB)/8, $0x3fc2f112df3e5244
@@ -645,132 +2114,6 @@ DATA quad3fe62e42fee00000<>+40(SB)/8, $0x3fe62e42fee00000
 DATA quad3fe62e42fee00000<>+48(SB)/8, $0x3fe62e42fee00000
 DATA quad3fe62e42fee00000<>+56(SB)/8, $0x3fe62e42fee00000
 GLOBL quad3fe62e42fee00000<>(SB), RODATA|NOPTR, $64
-
-DATA quad3ff71547652b82fe<>+0(SB)/8, $0x3ff71547652b82fe
-DATA quad3ff71547652b82fe<>+8(SB)/8, $0x3ff71547652b82fe
-DATA quad3ff71547652b82fe<>+16(SB)/8, $0x3ff71547652b82fe
-DATA quad3ff71547652b82fe<>+24(SB)/8, $0x3ff71547652b82fe
-DATA quad3ff71547652b82fe<>+32(SB)/8, $0x3ff71547652b82fe
-DATA quad3ff71547652b82fe<>+40(SB)/8, $0x3ff71547652b82fe
-DATA quad3ff71547652b82fe<>+48(SB)/8, $0x3ff71547652b82fe
-DATA quad3ff71547652b82fe<>+56(SB)/8, $0x3ff71547652b82fe
-GLOBL quad3ff71547652b82fe<>(SB), RODATA|NOPTR, $64
-
-DATA quad3fe62e4000000000<>+0(SB)/8, $0x3fe62e4000000000
-DATA quad3fe62e4000000000<>+8(SB)/8, $0x3fe62e4000000000
-DATA quad3fe62e4000000000<>+16(SB)/8, $0x3fe62e4000000000
-DATA quad3fe62e4000000000<>+24(SB)/8, $0x3fe62e4000000000
-DATA quad3fe62e4000000000<>+32(SB)/8, $0x3fe62e4000000000
-DATA quad3fe62e4000000000<>+40(SB)/8, $0x3fe62e4000000000
-DATA quad3fe62e4000000000<>+48(SB)/8, $0x3fe62e4000000000
-DATA quad3fe62e4000000000<>+56(SB)/8, $0x3fe62e4000000000
-GLOBL quad3fe62e4000000000<>(SB), RODATA|NOPTR, $64
-
-DATA quad3eb7f7d1cf79abca<>+0(SB)/8, $0x3eb7f7d1cf79abca
-DATA quad3eb7f7d1cf79abca<>+8(SB)/8, $0x3eb7f7d1cf79abca
-DATA quad3eb7f7d1cf79abca<>+16(SB)/8, $0x3eb7f7d1cf79abca
-DATA quad3eb7f7d1cf79abca<>+24(SB)/8, $0x3eb7f7d1cf79abca
-DATA quad3eb7f7d1cf79abca<>+32(SB)/8, $0x3eb7f7d1cf79abca
-DATA quad3eb7f7d1cf79abca<>+40(SB)/8, $0x3eb7f7d1cf79abca
-DATA quad3eb7f7d1cf79abca<>+48(SB)/8, $0x3eb7f7d1cf79abca
-DATA quad3eb7f7d1cf79abca<>+56(SB)/8, $0x3eb7f7d1cf79abca
-GLOBL quad3eb7f7d1cf79abca<>(SB), RODATA|NOPTR, $64
-
-DATA quad3f2089cdd5e44be8<>+0(SB)/8, $0x3f2089cdd5e44be8
-DATA quad3f2089cdd5e44be8<>+8(SB)/8, $0x3f2089cdd5e44be8
-DATA quad3f2089cdd5e44be8<>+16(SB)/8, $0x3f2089cdd5e44be8
-DATA quad3f2089cdd5e44be8<>+24(SB)/8, $0x3f2089cdd5e44be8
-DATA quad3f2089cdd5e44be8<>+32(SB)/8, $0x3f2089cdd5e44be8
-DATA quad3f2089cdd5e44be8<>+40(SB)/8, $0x3f2089cdd5e44be8
-DATA quad3f2089cdd5e44be8<>+48(SB)/8, $0x3f2089cdd5e44be8
-DATA quad3f2089cdd5e44be8<>+56(SB)/8, $0x3f2089cdd5e44be8
-GLOBL quad3f2089cdd5e44be8<>(SB), RODATA|NOPTR, $64
-
-DATA quad3f9f06d10cca2c7e<>+0(SB)/8, $0x3f9f06d10cca2c7e
-DATA quad3f9f06d10cca2c7e<>+8(SB)/8, $0x3f9f06d10cca2c7e
-DATA quad3f9f06d10cca2c7e<>+16(SB)/8, $0x3f9f06d10cca2c7e
-DATA quad3f9f06d10cca2c7e<>+24(SB)/8, $0x3f9f06d10cca2c7e
-DATA quad3f9f06d10cca2c7e<>+32(SB)/8, $0x3f9f06d10cca2c7e
-DATA quad3f9f06d10cca2c7e<>+40(SB)/8, $0x3f9f06d10cca2c7e
-DATA quad3f9f06d10cca2c7e<>+48(SB)/8, $0x3f9f06d10cca2c7e
-DATA quad3f9f06d10cca2c7e<>+56(SB)/8, $0x3f9f06d10cca2c7e
-GLOBL quad3f9f06d10cca2c7e<>(SB), RODATA|NOPTR, $64
-
-DATA quad3ec92eb6bc365fa0<>+0(SB)/8, $0x3ec92eb6bc365fa0
-DATA quad3ec92eb6bc365fa0<>+8(SB)/8, $0x3ec92eb6bc365fa0
-DATA quad3ec92eb6bc365fa0<>+16(SB)/8, $0x3ec92eb6bc365fa0
-DATA quad3ec92eb6bc365fa0<>+24(SB)/8, $0x3ec92eb6bc365fa0
-DATA quad3ec92eb6bc365fa0<>+32(SB)/8, $0x3ec92eb6bc365fa0
-DATA quad3ec92eb6bc365fa0<>+40(SB)/8, $0x3ec92eb6bc365fa0
-DATA quad3ec92eb6bc365fa0<>+48(SB)/8, $0x3ec92eb6bc365fa0
-DATA quad3ec92eb6bc365fa0<>+56(SB)/8, $0x3ec92eb6bc365fa0
-GLOBL quad3ec92eb6bc365fa0<>(SB), RODATA|NOPTR, $64
-
-DATA quad3f64ae39b508b6c0<>+0(SB)/8, $0x3f64ae39b508b6c0
-DATA quad3f64ae39b508b6c0<>+8(SB)/8, $0x3f64ae39b508b6c0
-DATA quad3f64ae39b508b6c0<>+16(SB)/8, $0x3f64ae39b508b6c0
-DATA quad3f64ae39b508b6c0<>+24(SB)/8, $0x3f64ae39b508b6c0
-DATA quad3f64ae39b508b6c0<>+32(SB)/8, $0x3f64ae39b508b6c0
-DATA quad3f64ae39b508b6c0<>+40(SB)/8, $0x3f64ae39b508b6c0
-DATA quad3f64ae39b508b6c0<>+48(SB)/8, $0x3f64ae39b508b6c0
-DATA quad3f64ae39b508b6c0<>+56(SB)/8, $0x3f64ae39b508b6c0
-GLOBL quad3f64ae39b508b6c0<>(SB), RODATA|NOPTR, $64
-
-DATA quad3fcd17099887e074<>+0(SB)/8, $0x3fcd17099887e074
-DATA quad3fcd17099887e074<>+8(SB)/8, $0x3fcd17099887e074
-DATA quad3fcd17099887e074<>+16(SB)/8, $0x3fcd17099887e074
-DATA quad3fcd17099887e074<>+24(SB)/8, $0x3fcd17099887e074
-DATA quad3fcd17099887e074<>+32(SB)/8, $0x3fcd17099887e074
-DATA quad3fcd17099887e074<>+40(SB)/8, $0x3fcd17099887e074
-DATA quad3fcd17099887e074<>+48(SB)/8, $0x3fcd17099887e074
-DATA quad3fcd17099887e074<>+56(SB)/8, $0x3fcd17099887e074
-GLOBL quad3fcd17099887e074<>(SB), RODATA|NOPTR, $64
-
-DATA word000003ff<>+0(SB)/4, $0x000003ff
-DATA word000003ff<>+4(SB)/4, $0x000003ff
-DATA word000003ff<>+8(SB)/4, $0x000003ff
-DATA word000003ff<>+12(SB)/4, $0x000003ff
-DATA word000003ff<>+16(SB)/4, $0x000003ff
-DATA word000003ff<>+20(SB)/4, $0x000003ff
-DATA word000003ff<>+24(SB)/4, $0x000003ff
-DATA word000003ff<>+28(SB)/4, $0x000003ff
-DATA word000003ff<>+32(SB)/4, $0x000003ff
-DATA word000003ff<>+36(SB)/4, $0x000003ff
-DATA word000003ff<>+40(SB)/4, $0x000003ff
-DATA word000003ff<>+44(SB)/4, $0x000003ff
-DATA word000003ff<>+48(SB)/4, $0x000003ff
-DATA word000003ff<>+52(SB)/4, $0x000003ff
-DATA word000003ff<>+56(SB)/4, $0x000003ff
-DATA word000003ff<>+60(SB)/4, $0x000003ff
-GLOBL word000003ff<>(SB), RODATA|NOPTR, $64
-
-DATA wordc2d00000<>+0(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+4(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+8(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+12(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+16(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+20(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+24(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+28(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+32(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+36(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+40(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+44(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+48(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+52(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+56(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+60(SB)/4, $0xc2d00000
-GLOBL wordc2d00000<>(SB), RODATA|NOPTR, $64
-
-DATA quadc087500000000000<>+0(SB)/8, $0xc087500000000000
-DATA quadc087500000000000<>+8(SB)/8, $0xc087500000000000
-DATA quadc087500000000000<>+16(SB)/8, $0xc087500000000000
-DATA quadc087500000000000<>+24(SB)/8, $0xc087500000000000
-DATA quadc087500000000000<>+32(SB)/8, $0xc087500000000000
-DATA quadc087500000000000<>+40(SB)/8, $0xc087500000000000
-DATA quadc087500000000000<>+48(SB)/8, $0xc087500000000000
-DATA quadc087500000000000<>+56(SB)/8, $0xc087500000000000
-GLOBL quadc087500000000000<>(SB), RODATA|NOPTR, $64
 
 // func conditionalSoft32AVX512(dst *float32, logProbs *float32, probs *float32, noise *float32, n int, s *raoScalars[float32], sum *[16]float64)
 // Requires: AVX, AVX512DQ, AVX512F
@@ -933,366 +2276,6 @@ done:
 	VMOVUPD Z3, 64(AX)
 	VZEROUPPER
 	RET
-
-DATA word3f000000<>+0(SB)/4, $0x3f000000
-DATA word3f000000<>+4(SB)/4, $0x3f000000
-DATA word3f000000<>+8(SB)/4, $0x3f000000
-DATA word3f000000<>+12(SB)/4, $0x3f000000
-DATA word3f000000<>+16(SB)/4, $0x3f000000
-DATA word3f000000<>+20(SB)/4, $0x3f000000
-DATA word3f000000<>+24(SB)/4, $0x3f000000
-DATA word3f000000<>+28(SB)/4, $0x3f000000
-DATA word3f000000<>+32(SB)/4, $0x3f000000
-DATA word3f000000<>+36(SB)/4, $0x3f000000
-DATA word3f000000<>+40(SB)/4, $0x3f000000
-DATA word3f000000<>+44(SB)/4, $0x3f000000
-DATA word3f000000<>+48(SB)/4, $0x3f000000
-DATA word3f000000<>+52(SB)/4, $0x3f000000
-DATA word3f000000<>+56(SB)/4, $0x3f000000
-DATA word3f000000<>+60(SB)/4, $0x3f000000
-GLOBL word3f000000<>(SB), RODATA|NOPTR, $64
-
-DATA word2f800000<>+0(SB)/4, $0x2f800000
-DATA word2f800000<>+4(SB)/4, $0x2f800000
-DATA word2f800000<>+8(SB)/4, $0x2f800000
-DATA word2f800000<>+12(SB)/4, $0x2f800000
-DATA word2f800000<>+16(SB)/4, $0x2f800000
-DATA word2f800000<>+20(SB)/4, $0x2f800000
-DATA word2f800000<>+24(SB)/4, $0x2f800000
-DATA word2f800000<>+28(SB)/4, $0x2f800000
-DATA word2f800000<>+32(SB)/4, $0x2f800000
-DATA word2f800000<>+36(SB)/4, $0x2f800000
-DATA word2f800000<>+40(SB)/4, $0x2f800000
-DATA word2f800000<>+44(SB)/4, $0x2f800000
-DATA word2f800000<>+48(SB)/4, $0x2f800000
-DATA word2f800000<>+52(SB)/4, $0x2f800000
-DATA word2f800000<>+56(SB)/4, $0x2f800000
-DATA word2f800000<>+60(SB)/4, $0x2f800000
-GLOBL word2f800000<>(SB), RODATA|NOPTR, $64
-
-DATA word3f400000<>+0(SB)/4, $0x3f400000
-DATA word3f400000<>+4(SB)/4, $0x3f400000
-DATA word3f400000<>+8(SB)/4, $0x3f400000
-DATA word3f400000<>+12(SB)/4, $0x3f400000
-DATA word3f400000<>+16(SB)/4, $0x3f400000
-DATA word3f400000<>+20(SB)/4, $0x3f400000
-DATA word3f400000<>+24(SB)/4, $0x3f400000
-DATA word3f400000<>+28(SB)/4, $0x3f400000
-DATA word3f400000<>+32(SB)/4, $0x3f400000
-DATA word3f400000<>+36(SB)/4, $0x3f400000
-DATA word3f400000<>+40(SB)/4, $0x3f400000
-DATA word3f400000<>+44(SB)/4, $0x3f400000
-DATA word3f400000<>+48(SB)/4, $0x3f400000
-DATA word3f400000<>+52(SB)/4, $0x3f400000
-DATA word3f400000<>+56(SB)/4, $0x3f400000
-DATA word3f400000<>+60(SB)/4, $0x3f400000
-GLOBL word3f400000<>(SB), RODATA|NOPTR, $64
-
-DATA word3f800000<>+0(SB)/4, $0x3f800000
-DATA word3f800000<>+4(SB)/4, $0x3f800000
-DATA word3f800000<>+8(SB)/4, $0x3f800000
-DATA word3f800000<>+12(SB)/4, $0x3f800000
-DATA word3f800000<>+16(SB)/4, $0x3f800000
-DATA word3f800000<>+20(SB)/4, $0x3f800000
-DATA word3f800000<>+24(SB)/4, $0x3f800000
-DATA word3f800000<>+28(SB)/4, $0x3f800000
-DATA word3f800000<>+32(SB)/4, $0x3f800000
-DATA word3f800000<>+36(SB)/4, $0x3f800000
-DATA word3f800000<>+40(SB)/4, $0x3f800000
-DATA word3f800000<>+44(SB)/4, $0x3f800000
-DATA word3f800000<>+48(SB)/4, $0x3f800000
-DATA word3f800000<>+52(SB)/4, $0x3f800000
-DATA word3f800000<>+56(SB)/4, $0x3f800000
-DATA word3f800000<>+60(SB)/4, $0x3f800000
-GLOBL word3f800000<>(SB), RODATA|NOPTR, $64
-
-DATA wordbe7ff676<>+0(SB)/4, $0xbe7ff676
-DATA wordbe7ff676<>+4(SB)/4, $0xbe7ff676
-DATA wordbe7ff676<>+8(SB)/4, $0xbe7ff676
-DATA wordbe7ff676<>+12(SB)/4, $0xbe7ff676
-DATA wordbe7ff676<>+16(SB)/4, $0xbe7ff676
-DATA wordbe7ff676<>+20(SB)/4, $0xbe7ff676
-DATA wordbe7ff676<>+24(SB)/4, $0xbe7ff676
-DATA wordbe7ff676<>+28(SB)/4, $0xbe7ff676
-DATA wordbe7ff676<>+32(SB)/4, $0xbe7ff676
-DATA wordbe7ff676<>+36(SB)/4, $0xbe7ff676
-DATA wordbe7ff676<>+40(SB)/4, $0xbe7ff676
-DATA wordbe7ff676<>+44(SB)/4, $0xbe7ff676
-DATA wordbe7ff676<>+48(SB)/4, $0xbe7ff676
-DATA wordbe7ff676<>+52(SB)/4, $0xbe7ff676
-DATA wordbe7ff676<>+56(SB)/4, $0xbe7ff676
-DATA wordbe7ff676<>+60(SB)/4, $0xbe7ff676
-GLOBL wordbe7ff676<>(SB), RODATA|NOPTR, $64
-
-DATA word3eaaaad9<>+0(SB)/4, $0x3eaaaad9
-DATA word3eaaaad9<>+4(SB)/4, $0x3eaaaad9
-DATA word3eaaaad9<>+8(SB)/4, $0x3eaaaad9
-DATA word3eaaaad9<>+12(SB)/4, $0x3eaaaad9
-DATA word3eaaaad9<>+16(SB)/4, $0x3eaaaad9
-DATA word3eaaaad9<>+20(SB)/4, $0x3eaaaad9
-DATA word3eaaaad9<>+24(SB)/4, $0x3eaaaad9
-DATA word3eaaaad9<>+28(SB)/4, $0x3eaaaad9
-DATA word3eaaaad9<>+32(SB)/4, $0x3eaaaad9
-DATA word3eaaaad9<>+36(SB)/4, $0x3eaaaad9
-DATA word3eaaaad9<>+40(SB)/4, $0x3eaaaad9
-DATA word3eaaaad9<>+44(SB)/4, $0x3eaaaad9
-DATA word3eaaaad9<>+48(SB)/4, $0x3eaaaad9
-DATA word3eaaaad9<>+52(SB)/4, $0x3eaaaad9
-DATA word3eaaaad9<>+56(SB)/4, $0x3eaaaad9
-DATA word3eaaaad9<>+60(SB)/4, $0x3eaaaad9
-GLOBL word3eaaaad9<>(SB), RODATA|NOPTR, $64
-
-DATA wordbe2beae1<>+0(SB)/4, $0xbe2beae1
-DATA wordbe2beae1<>+4(SB)/4, $0xbe2beae1
-DATA wordbe2beae1<>+8(SB)/4, $0xbe2beae1
-DATA wordbe2beae1<>+12(SB)/4, $0xbe2beae1
-DATA wordbe2beae1<>+16(SB)/4, $0xbe2beae1
-DATA wordbe2beae1<>+20(SB)/4, $0xbe2beae1
-DATA wordbe2beae1<>+24(SB)/4, $0xbe2beae1
-DATA wordbe2beae1<>+28(SB)/4, $0xbe2beae1
-DATA wordbe2beae1<>+32(SB)/4, $0xbe2beae1
-DATA wordbe2beae1<>+36(SB)/4, $0xbe2beae1
-DATA wordbe2beae1<>+40(SB)/4, $0xbe2beae1
-DATA wordbe2beae1<>+44(SB)/4, $0xbe2beae1
-DATA wordbe2beae1<>+48(SB)/4, $0xbe2beae1
-DATA wordbe2beae1<>+52(SB)/4, $0xbe2beae1
-DATA wordbe2beae1<>+56(SB)/4, $0xbe2beae1
-DATA wordbe2beae1<>+60(SB)/4, $0xbe2beae1
-GLOBL wordbe2beae1<>(SB), RODATA|NOPTR, $64
-
-DATA word3e4c9e74<>+0(SB)/4, $0x3e4c9e74
-DATA word3e4c9e74<>+4(SB)/4, $0x3e4c9e74
-DATA word3e4c9e74<>+8(SB)/4, $0x3e4c9e74
-DATA word3e4c9e74<>+12(SB)/4, $0x3e4c9e74
-DATA word3e4c9e74<>+16(SB)/4, $0x3e4c9e74
-DATA word3e4c9e74<>+20(SB)/4, $0x3e4c9e74
-DATA word3e4c9e74<>+24(SB)/4, $0x3e4c9e74
-DATA word3e4c9e74<>+28(SB)/4, $0x3e4c9e74
-DATA word3e4c9e74<>+32(SB)/4, $0x3e4c9e74
-DATA word3e4c9e74<>+36(SB)/4, $0x3e4c9e74
-DATA word3e4c9e74<>+40(SB)/4, $0x3e4c9e74
-DATA word3e4c9e74<>+44(SB)/4, $0x3e4c9e74
-DATA word3e4c9e74<>+48(SB)/4, $0x3e4c9e74
-DATA word3e4c9e74<>+52(SB)/4, $0x3e4c9e74
-DATA word3e4c9e74<>+56(SB)/4, $0x3e4c9e74
-DATA word3e4c9e74<>+60(SB)/4, $0x3e4c9e74
-GLOBL word3e4c9e74<>(SB), RODATA|NOPTR, $64
-
-DATA wordbdf818f6<>+0(SB)/4, $0xbdf818f6
-DATA wordbdf818f6<>+4(SB)/4, $0xbdf818f6
-DATA wordbdf818f6<>+8(SB)/4, $0xbdf818f6
-DATA wordbdf818f6<>+12(SB)/4, $0xbdf818f6
-DATA wordbdf818f6<>+16(SB)/4, $0xbdf818f6
-DATA wordbdf818f6<>+20(SB)/4, $0xbdf818f6
-DATA wordbdf818f6<>+24(SB)/4, $0xbdf818f6
-DATA wordbdf818f6<>+28(SB)/4, $0xbdf818f6
-DATA wordbdf818f6<>+32(SB)/4, $0xbdf818f6
-DATA wordbdf818f6<>+36(SB)/4, $0xbdf818f6
-DATA wordbdf818f6<>+40(SB)/4, $0xbdf818f6
-DATA wordbdf818f6<>+44(SB)/4, $0xbdf818f6
-DATA wordbdf818f6<>+48(SB)/4, $0xbdf818f6
-DATA wordbdf818f6<>+52(SB)/4, $0xbdf818f6
-DATA wordbdf818f6<>+56(SB)/4, $0xbdf818f6
-DATA wordbdf818f6<>+60(SB)/4, $0xbdf818f6
-GLOBL wordbdf818f6<>(SB), RODATA|NOPTR, $64
-
-DATA word3e189f19<>+0(SB)/4, $0x3e189f19
-DATA word3e189f19<>+4(SB)/4, $0x3e189f19
-DATA word3e189f19<>+8(SB)/4, $0x3e189f19
-DATA word3e189f19<>+12(SB)/4, $0x3e189f19
-DATA word3e189f19<>+16(SB)/4, $0x3e189f19
-DATA word3e189f19<>+20(SB)/4, $0x3e189f19
-DATA word3e189f19<>+24(SB)/4, $0x3e189f19
-DATA word3e189f19<>+28(SB)/4, $0x3e189f19
-DATA word3e189f19<>+32(SB)/4, $0x3e189f19
-DATA word3e189f19<>+36(SB)/4, $0x3e189f19
-DATA word3e189f19<>+40(SB)/4, $0x3e189f19
-DATA word3e189f19<>+44(SB)/4, $0x3e189f19
-DATA word3e189f19<>+48(SB)/4, $0x3e189f19
-DATA word3e189f19<>+52(SB)/4, $0x3e189f19
-DATA word3e189f19<>+56(SB)/4, $0x3e189f19
-DATA word3e189f19<>+60(SB)/4, $0x3e189f19
-GLOBL word3e189f19<>(SB), RODATA|NOPTR, $64
-
-DATA word3d63b9ef<>+0(SB)/4, $0x3d63b9ef
-DATA word3d63b9ef<>+4(SB)/4, $0x3d63b9ef
-DATA word3d63b9ef<>+8(SB)/4, $0x3d63b9ef
-DATA word3d63b9ef<>+12(SB)/4, $0x3d63b9ef
-DATA word3d63b9ef<>+16(SB)/4, $0x3d63b9ef
-DATA word3d63b9ef<>+20(SB)/4, $0x3d63b9ef
-DATA word3d63b9ef<>+24(SB)/4, $0x3d63b9ef
-DATA word3d63b9ef<>+28(SB)/4, $0x3d63b9ef
-DATA word3d63b9ef<>+32(SB)/4, $0x3d63b9ef
-DATA word3d63b9ef<>+36(SB)/4, $0x3d63b9ef
-DATA word3d63b9ef<>+40(SB)/4, $0x3d63b9ef
-DATA word3d63b9ef<>+44(SB)/4, $0x3d63b9ef
-DATA word3d63b9ef<>+48(SB)/4, $0x3d63b9ef
-DATA word3d63b9ef<>+52(SB)/4, $0x3d63b9ef
-DATA word3d63b9ef<>+56(SB)/4, $0x3d63b9ef
-DATA word3d63b9ef<>+60(SB)/4, $0x3d63b9ef
-GLOBL word3d63b9ef<>(SB), RODATA|NOPTR, $64
-
-DATA word3f317218<>+0(SB)/4, $0x3f317218
-DATA word3f317218<>+4(SB)/4, $0x3f317218
-DATA word3f317218<>+8(SB)/4, $0x3f317218
-DATA word3f317218<>+12(SB)/4, $0x3f317218
-DATA word3f317218<>+16(SB)/4, $0x3f317218
-DATA word3f317218<>+20(SB)/4, $0x3f317218
-DATA word3f317218<>+24(SB)/4, $0x3f317218
-DATA word3f317218<>+28(SB)/4, $0x3f317218
-DATA word3f317218<>+32(SB)/4, $0x3f317218
-DATA word3f317218<>+36(SB)/4, $0x3f317218
-DATA word3f317218<>+40(SB)/4, $0x3f317218
-DATA word3f317218<>+44(SB)/4, $0x3f317218
-DATA word3f317218<>+48(SB)/4, $0x3f317218
-DATA word3f317218<>+52(SB)/4, $0x3f317218
-DATA word3f317218<>+56(SB)/4, $0x3f317218
-DATA word3f317218<>+60(SB)/4, $0x3f317218
-GLOBL word3f317218<>(SB), RODATA|NOPTR, $64
-
-DATA word3fb8aa3b<>+0(SB)/4, $0x3fb8aa3b
-DATA word3fb8aa3b<>+4(SB)/4, $0x3fb8aa3b
-DATA word3fb8aa3b<>+8(SB)/4, $0x3fb8aa3b
-DATA word3fb8aa3b<>+12(SB)/4, $0x3fb8aa3b
-DATA word3fb8aa3b<>+16(SB)/4, $0x3fb8aa3b
-DATA word3fb8aa3b<>+20(SB)/4, $0x3fb8aa3b
-DATA word3fb8aa3b<>+24(SB)/4, $0x3fb8aa3b
-DATA word3fb8aa3b<>+28(SB)/4, $0x3fb8aa3b
-DATA word3fb8aa3b<>+32(SB)/4, $0x3fb8aa3b
-DATA word3fb8aa3b<>+36(SB)/4, $0x3fb8aa3b
-DATA word3fb8aa3b<>+40(SB)/4, $0x3fb8aa3b
-DATA word3fb8aa3b<>+44(SB)/4, $0x3fb8aa3b
-DATA word3fb8aa3b<>+48(SB)/4, $0x3fb8aa3b
-DATA word3fb8aa3b<>+52(SB)/4, $0x3fb8aa3b
-DATA word3fb8aa3b<>+56(SB)/4, $0x3fb8aa3b
-DATA word3fb8aa3b<>+60(SB)/4, $0x3fb8aa3b
-GLOBL word3fb8aa3b<>(SB), RODATA|NOPTR, $64
-
-DATA word3f318000<>+0(SB)/4, $0x3f318000
-DATA word3f318000<>+4(SB)/4, $0x3f318000
-DATA word3f318000<>+8(SB)/4, $0x3f318000
-DATA word3f318000<>+12(SB)/4, $0x3f318000
-DATA word3f318000<>+16(SB)/4, $0x3f318000
-DATA word3f318000<>+20(SB)/4, $0x3f318000
-DATA word3f318000<>+24(SB)/4, $0x3f318000
-DATA word3f318000<>+28(SB)/4, $0x3f318000
-DATA word3f318000<>+32(SB)/4, $0x3f318000
-DATA word3f318000<>+36(SB)/4, $0x3f318000
-DATA word3f318000<>+40(SB)/4, $0x3f318000
-DATA word3f318000<>+44(SB)/4, $0x3f318000
-DATA word3f318000<>+48(SB)/4, $0x3f318000
-DATA word3f318000<>+52(SB)/4, $0x3f318000
-DATA word3f318000<>+56(SB)/4, $0x3f318000
-DATA word3f318000<>+60(SB)/4, $0x3f318000
-GLOBL word3f318000<>(SB), RODATA|NOPTR, $64
-
-DATA wordb95e8083<>+0(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+4(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+8(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+12(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+16(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+20(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+24(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+28(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+32(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+36(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+40(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+44(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+48(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+52(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+56(SB)/4, $0xb95e8083
-DATA wordb95e8083<>+60(SB)/4, $0xb95e8083
-GLOBL wordb95e8083<>(SB), RODATA|NOPTR, $64
-
-DATA word39506967<>+0(SB)/4, $0x39506967
-DATA word39506967<>+4(SB)/4, $0x39506967
-DATA word39506967<>+8(SB)/4, $0x39506967
-DATA word39506967<>+12(SB)/4, $0x39506967
-DATA word39506967<>+16(SB)/4, $0x39506967
-DATA word39506967<>+20(SB)/4, $0x39506967
-DATA word39506967<>+24(SB)/4, $0x39506967
-DATA word39506967<>+28(SB)/4, $0x39506967
-DATA word39506967<>+32(SB)/4, $0x39506967
-DATA word39506967<>+36(SB)/4, $0x39506967
-DATA word39506967<>+40(SB)/4, $0x39506967
-DATA word39506967<>+44(SB)/4, $0x39506967
-DATA word39506967<>+48(SB)/4, $0x39506967
-DATA word39506967<>+52(SB)/4, $0x39506967
-DATA word39506967<>+56(SB)/4, $0x39506967
-DATA word39506967<>+60(SB)/4, $0x39506967
-GLOBL word39506967<>(SB), RODATA|NOPTR, $64
-
-DATA word3ab743ce<>+0(SB)/4, $0x3ab743ce
-DATA word3ab743ce<>+4(SB)/4, $0x3ab743ce
-DATA word3ab743ce<>+8(SB)/4, $0x3ab743ce
-DATA word3ab743ce<>+12(SB)/4, $0x3ab743ce
-DATA word3ab743ce<>+16(SB)/4, $0x3ab743ce
-DATA word3ab743ce<>+20(SB)/4, $0x3ab743ce
-DATA word3ab743ce<>+24(SB)/4, $0x3ab743ce
-DATA word3ab743ce<>+28(SB)/4, $0x3ab743ce
-DATA word3ab743ce<>+32(SB)/4, $0x3ab743ce
-DATA word3ab743ce<>+36(SB)/4, $0x3ab743ce
-DATA word3ab743ce<>+40(SB)/4, $0x3ab743ce
-DATA word3ab743ce<>+44(SB)/4, $0x3ab743ce
-DATA word3ab743ce<>+48(SB)/4, $0x3ab743ce
-DATA word3ab743ce<>+52(SB)/4, $0x3ab743ce
-DATA word3ab743ce<>+56(SB)/4, $0x3ab743ce
-DATA word3ab743ce<>+60(SB)/4, $0x3ab743ce
-GLOBL word3ab743ce<>(SB), RODATA|NOPTR, $64
-
-DATA word3c088908<>+0(SB)/4, $0x3c088908
-DATA word3c088908<>+4(SB)/4, $0x3c088908
-DATA word3c088908<>+8(SB)/4, $0x3c088908
-DATA word3c088908<>+12(SB)/4, $0x3c088908
-DATA word3c088908<>+16(SB)/4, $0x3c088908
-DATA word3c088908<>+20(SB)/4, $0x3c088908
-DATA word3c088908<>+24(SB)/4, $0x3c088908
-DATA word3c088908<>+28(SB)/4, $0x3c088908
-DATA word3c088908<>+32(SB)/4, $0x3c088908
-DATA word3c088908<>+36(SB)/4, $0x3c088908
-DATA word3c088908<>+40(SB)/4, $0x3c088908
-DATA word3c088908<>+44(SB)/4, $0x3c088908
-DATA word3c088908<>+48(SB)/4, $0x3c088908
-DATA word3c088908<>+52(SB)/4, $0x3c088908
-DATA word3c088908<>+56(SB)/4, $0x3c088908
-DATA word3c088908<>+60(SB)/4, $0x3c088908
-GLOBL word3c088908<>(SB), RODATA|NOPTR, $64
-
-DATA word3d2aa9c1<>+0(SB)/4, $0x3d2aa9c1
-DATA word3d2aa9c1<>+4(SB)/4, $0x3d2aa9c1
-DATA word3d2aa9c1<>+8(SB)/4, $0x3d2aa9c1
-DATA word3d2aa9c1<>+12(SB)/4, $0x3d2aa9c1
-DATA word3d2aa9c1<>+16(SB)/4, $0x3d2aa9c1
-DATA word3d2aa9c1<>+20(SB)/4, $0x3d2aa9c1
-DATA word3d2aa9c1<>+24(SB)/4, $0x3d2aa9c1
-DATA word3d2aa9c1<>+28(SB)/4, $0x3d2aa9c1
-DATA word3d2aa9c1<>+32(SB)/4, $0x3d2aa9c1
-DATA word3d2aa9c1<>+36(SB)/4, $0x3d2aa9c1
-DATA word3d2aa9c1<>+40(SB)/4, $0x3d2aa9c1
-DATA word3d2aa9c1<>+44(SB)/4, $0x3d2aa9c1
-DATA word3d2aa9c1<>+48(SB)/4, $0x3d2aa9c1
-DATA word3d2aa9c1<>+52(SB)/4, $0x3d2aa9c1
-DATA word3d2aa9c1<>+56(SB)/4, $0x3d2aa9c1
-DATA word3d2aa9c1<>+60(SB)/4, $0x3d2aa9c1
-GLOBL word3d2aa9c1<>(SB), RODATA|NOPTR, $64
-
-DATA word3e2aaaaa<>+0(SB)/4, $0x3e2aaaaa
-DATA word3e2aaaaa<>+4(SB)/4, $0x3e2aaaaa
-DATA word3e2aaaaa<>+8(SB)/4, $0x3e2aaaaa
-DATA word3e2aaaaa<>+12(SB)/4, $0x3e2aaaaa
-DATA word3e2aaaaa<>+16(SB)/4, $0x3e2aaaaa
-DATA word3e2aaaaa<>+20(SB)/4, $0x3e2aaaaa
-DATA word3e2aaaaa<>+24(SB)/4, $0x3e2aaaaa
-DATA word3e2aaaaa<>+28(SB)/4, $0x3e2aaaaa
-DATA word3e2aaaaa<>+32(SB)/4, $0x3e2aaaaa
-DATA word3e2aaaaa<>+36(SB)/4, $0x3e2aaaaa
-DATA word3e2aaaaa<>+40(SB)/4, $0x3e2aaaaa
-DATA word3e2aaaaa<>+44(SB)/4, $0x3e2aaaaa
-DATA word3e2aaaaa<>+48(SB)/4, $0x3e2aaaaa
-DATA word3e2aaaaa<>+52(SB)/4, $0x3e2aaaaa
-DATA word3e2aaaaa<>+56(SB)/4, $0x3e2aaaaa
-DATA word3e2aaaaa<>+60(SB)/4, $0x3e2aaaaa
-GLOBL word3e2aaaaa<>(SB), RODATA|NOPTR, $64
 
 // func conditionalSoft32AVX2(dst *float32, logProbs *float32, probs *float32, noise *float32, n int, s *raoScalars[float32], sum *[16]float64)
 // Requires: AVX, AVX2, FMA3
@@ -1471,42 +2454,6 @@ done:
 	VZEROUPPER
 	RET
 
-DATA word007fffff<>+0(SB)/4, $0x007fffff
-DATA word007fffff<>+4(SB)/4, $0x007fffff
-DATA word007fffff<>+8(SB)/4, $0x007fffff
-DATA word007fffff<>+12(SB)/4, $0x007fffff
-DATA word007fffff<>+16(SB)/4, $0x007fffff
-DATA word007fffff<>+20(SB)/4, $0x007fffff
-DATA word007fffff<>+24(SB)/4, $0x007fffff
-DATA word007fffff<>+28(SB)/4, $0x007fffff
-DATA word007fffff<>+32(SB)/4, $0x007fffff
-DATA word007fffff<>+36(SB)/4, $0x007fffff
-DATA word007fffff<>+40(SB)/4, $0x007fffff
-DATA word007fffff<>+44(SB)/4, $0x007fffff
-DATA word007fffff<>+48(SB)/4, $0x007fffff
-DATA word007fffff<>+52(SB)/4, $0x007fffff
-DATA word007fffff<>+56(SB)/4, $0x007fffff
-DATA word007fffff<>+60(SB)/4, $0x007fffff
-GLOBL word007fffff<>(SB), RODATA|NOPTR, $64
-
-DATA word0000007f<>+0(SB)/4, $0x0000007f
-DATA word0000007f<>+4(SB)/4, $0x0000007f
-DATA word0000007f<>+8(SB)/4, $0x0000007f
-DATA word0000007f<>+12(SB)/4, $0x0000007f
-DATA word0000007f<>+16(SB)/4, $0x0000007f
-DATA word0000007f<>+20(SB)/4, $0x0000007f
-DATA word0000007f<>+24(SB)/4, $0x0000007f
-DATA word0000007f<>+28(SB)/4, $0x0000007f
-DATA word0000007f<>+32(SB)/4, $0x0000007f
-DATA word0000007f<>+36(SB)/4, $0x0000007f
-DATA word0000007f<>+40(SB)/4, $0x0000007f
-DATA word0000007f<>+44(SB)/4, $0x0000007f
-DATA word0000007f<>+48(SB)/4, $0x0000007f
-DATA word0000007f<>+52(SB)/4, $0x0000007f
-DATA word0000007f<>+56(SB)/4, $0x0000007f
-DATA word0000007f<>+60(SB)/4, $0x0000007f
-GLOBL word0000007f<>(SB), RODATA|NOPTR, $64
-
 // func dot64AVX2(x *float64, y *float64, n int, sum *[16]float64, ahead *float64)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·dot64AVX2(SB), NOSPLIT, $0-40
@@ -1656,6 +2603,74 @@ done:
 	MOVQ    sum+24(FP), AX
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+// func dotColumns32AVX512(x *float32, y *float32, classes int, dots *[16]float64)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·dotColumns32AVX512(SB), NOSPLIT, $0-32
+	MOVQ   x+0(FP), AX
+	MOVQ   y+8(FP), CX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	MOVQ   classes+16(FP), DX
+	MOVQ   AX, AX
+
+dot:
+	VMOVUPS       (CX), Z2
+	VMOVUPS       wordff800000<>+0(SB), Z3
+	VCMPPS        $0x04, Z3, Z2, K1
+	VMOVAPS.Z     Z2, K1, Z2
+	VMOVUPS       (AX), Z3
+	VEXTRACTF32X8 $0x01, Z3, Y4
+	VCVTPS2PD     Y3, Z3
+	VCVTPS2PD     Y4, Z4
+	VEXTRACTF32X8 $0x01, Z2, Y5
+	VCVTPS2PD     Y2, Z2
+	VCVTPS2PD     Y5, Z5
+	VFMADD231PD   Z3, Z2, Z0
+	VFMADD231PD   Z4, Z5, Z1
+	ADDQ          $0x00000040, AX
+	ADDQ          $0x00000040, CX
+	DECQ          DX
+	JNZ           dot
+	MOVQ          dots+24(FP), AX
+	VMOVUPD       Z0, (AX)
+	VMOVUPD       Z1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func dotColumns32AVX2(x *float32, y *float32, classes int, dots *[16]float64)
+// Requires: AVX, AVX2, FMA3
+TEXT ·dotColumns32AVX2(SB), NOSPLIT, $0-32
+	MOVQ  x+0(FP), AX
+	MOVQ  y+8(FP), CX
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	MOVQ  classes+16(FP), DX
+	MOVQ  AX, AX
+
+dot:
+	VMOVUPS      (CX), Y2
+	VMOVUPS      wordff800000<>+0(SB), Y3
+	VCMPPS       $0x04, Y3, Y2, Y3
+	VANDPS       Y3, Y2, Y2
+	VMOVUPS      (AX), Y3
+	VEXTRACTF128 $0x01, Y3, X4
+	VCVTPS2PD    X3, Y3
+	VCVTPS2PD    X4, Y4
+	VEXTRACTF128 $0x01, Y2, X5
+	VCVTPS2PD    X2, Y2
+	VCVTPS2PD    X5, Y5
+	VFMADD231PD  Y3, Y2, Y0
+	VFMADD231PD  Y4, Y5, Y1
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	DECQ         DX
+	JNZ          dot
+	MOVQ         dots+24(FP), AX
+	VMOVUPD      Y0, (AX)
+	VMOVUPD      Y1, 32(AX)
 	VZEROUPPER
 	RET
 
@@ -1898,16 +2913,6 @@ done:
 	MOVL      AX, bad+48(FP)
 	RET
 
-DATA quadfff0000000000000<>+0(SB)/8, $0xfff0000000000000
-DATA quadfff0000000000000<>+8(SB)/8, $0xfff0000000000000
-DATA quadfff0000000000000<>+16(SB)/8, $0xfff0000000000000
-DATA quadfff0000000000000<>+24(SB)/8, $0xfff0000000000000
-DATA quadfff0000000000000<>+32(SB)/8, $0xfff0000000000000
-DATA quadfff0000000000000<>+40(SB)/8, $0xfff0000000000000
-DATA quadfff0000000000000<>+48(SB)/8, $0xfff0000000000000
-DATA quadfff0000000000000<>+56(SB)/8, $0xfff0000000000000
-GLOBL quadfff0000000000000<>(SB), RODATA|NOPTR, $64
-
 // func dotKL32AVX512(e *float32, q *float32, p *float32, n int, s *klScalars[float32], sum *[16]float64) (bad uint32)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·dotKL32AVX512(SB), NOSPLIT, $0-52
@@ -1991,24 +2996,6 @@ done:
 	VZEROUPPER
 	MOVL    AX, bad+48(FP)
 	RET
-
-DATA wordff800000<>+0(SB)/4, $0xff800000
-DATA wordff800000<>+4(SB)/4, $0xff800000
-DATA wordff800000<>+8(SB)/4, $0xff800000
-DATA wordff800000<>+12(SB)/4, $0xff800000
-DATA wordff800000<>+16(SB)/4, $0xff800000
-DATA wordff800000<>+20(SB)/4, $0xff800000
-DATA wordff800000<>+24(SB)/4, $0xff800000
-DATA wordff800000<>+28(SB)/4, $0xff800000
-DATA wordff800000<>+32(SB)/4, $0xff800000
-DATA wordff800000<>+36(SB)/4, $0xff800000
-DATA wordff800000<>+40(SB)/4, $0xff800000
-DATA wordff800000<>+44(SB)/4, $0xff800000
-DATA wordff800000<>+48(SB)/4, $0xff800000
-DATA wordff800000<>+52(SB)/4, $0xff800000
-DATA wordff800000<>+56(SB)/4, $0xff800000
-DATA wordff800000<>+60(SB)/4, $0xff800000
-GLOBL wordff800000<>(SB), RODATA|NOPTR, $64
 
 // func dotKL32AVX2(e *float32, q *float32, p *float32, n int, s *klScalars[float32], sum *[16]float64) (bad uint32)
 // Requires: AVX, AVX2, FMA3
@@ -6078,6 +7065,353 @@ rest:
 	VMASKMOVPS (AX), Y1, Y2
 	VMULPS     Y0, Y2, Y2
 	VMASKMOVPS Y2, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func scaleRows64AVX2(dst *float64, x *float64, by *float64, factor float64, classes int, rows int)
+// Requires: AVX
+TEXT ·scaleRows64AVX2(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         by+16(FP), DX
+	MOVQ         rows+40(FP), BX
+	VBROADCASTSD factor+24(FP), Y0
+	MOVQ         classes+32(FP), R9
+	MOVQ         R9, DI
+	ANDQ         $0x00000003, DI
+	MOVQ         DI, R8
+	SHLQ         $0x03, R8
+	MOVQ         DI, SI
+	LEAQ         firstLanes<>+0(SB), R10
+	NEGQ         SI
+	VMOVUPS      32(R10)(SI*8), Y1
+
+row:
+	TESTQ        BX, BX
+	JZ           done
+	VBROADCASTSD (DX), Y2
+	VMULPD       Y0, Y2, Y2
+	ADDQ         $0x00000008, DX
+	MOVQ         R9, SI
+
+whole:
+	SUBQ    $0x00000004, SI
+	JB      rest
+	VMOVUPS (CX), Y3
+	VMULPD  Y2, Y3, Y3
+	VMOVUPS Y3, (AX)
+	ADDQ    $0x00000020, CX
+	ADDQ    $0x00000020, AX
+	JMP     whole
+
+rest:
+	TESTQ      DI, DI
+	JZ         next
+	VMASKMOVPS (CX), Y1, Y3
+	VMULPD     Y2, Y3, Y3
+	VMASKMOVPS Y3, Y1, (AX)
+	ADDQ       R8, CX
+	ADDQ       R8, AX
+
+next:
+	DECQ BX
+	JMP  row
+
+done:
+	VZEROUPPER
+	RET
+
+// func scaleRows32AVX512(dst *float32, x *float32, by *float32, factor float32, classes int, rows int)
+// Requires: AVX, AVX512F
+TEXT ·scaleRows32AVX512(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), DX
+	MOVQ         by+16(FP), BX
+	MOVQ         rows+40(FP), SI
+	VBROADCASTSS factor+24(FP), Z0
+	MOVQ         classes+32(FP), R9
+	MOVQ         R9, DI
+	ANDQ         $0x0000000f, DI
+	MOVQ         DI, R8
+	SHLQ         $0x02, R8
+	MOVQ         DI, CX
+	MOVQ         $0x0000000000000001, R10
+	SHLQ         CL, R10
+	DECQ         R10
+	KMOVW        R10, K1
+
+row:
+	TESTQ        SI, SI
+	JZ           done
+	VBROADCASTSS (BX), Z1
+	VMULPS       Z0, Z1, Z1
+	ADDQ         $0x00000004, BX
+	MOVQ         R9, CX
+
+whole:
+	SUBQ    $0x00000010, CX
+	JB      rest
+	VMOVUPS (DX), Z2
+	VMULPS  Z1, Z2, Z2
+	VMOVUPS Z2, (AX)
+	ADDQ    $0x00000040, DX
+	ADDQ    $0x00000040, AX
+	JMP     whole
+
+rest:
+	TESTQ     DI, DI
+	JZ        next
+	VMOVUPS.Z (DX), K1, Z2
+	VMULPS    Z1, Z2, Z2
+	VMOVUPS   Z2, K1, (AX)
+	ADDQ      R8, DX
+	ADDQ      R8, AX
+
+next:
+	DECQ SI
+	JMP  row
+
+done:
+	VZEROUPPER
+	RET
+
+// func scaleRows32AVX2(dst *float32, x *float32, by *float32, factor float32, classes int, rows int)
+// Requires: AVX
+TEXT ·scaleRows32AVX2(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         by+16(FP), DX
+	MOVQ         rows+40(FP), BX
+	VBROADCASTSS factor+24(FP), Y0
+	MOVQ         classes+32(FP), R9
+	MOVQ         R9, DI
+	ANDQ         $0x00000007, DI
+	MOVQ         DI, R8
+	SHLQ         $0x02, R8
+	MOVQ         DI, SI
+	LEAQ         firstLanes<>+0(SB), R10
+	NEGQ         SI
+	VMOVUPS      32(R10)(SI*4), Y1
+
+row:
+	TESTQ        BX, BX
+	JZ           done
+	VBROADCASTSS (DX), Y2
+	VMULPS       Y0, Y2, Y2
+	ADDQ         $0x00000004, DX
+	MOVQ         R9, SI
+
+whole:
+	SUBQ    $0x00000008, SI
+	JB      rest
+	VMOVUPS (CX), Y3
+	VMULPS  Y2, Y3, Y3
+	VMOVUPS Y3, (AX)
+	ADDQ    $0x00000020, CX
+	ADDQ    $0x00000020, AX
+	JMP     whole
+
+rest:
+	TESTQ      DI, DI
+	JZ         next
+	VMASKMOVPS (CX), Y1, Y3
+	VMULPS     Y2, Y3, Y3
+	VMASKMOVPS Y3, Y1, (AX)
+	ADDQ       R8, CX
+	ADDQ       R8, AX
+
+next:
+	DECQ BX
+	JMP  row
+
+done:
+	VZEROUPPER
+	RET
+
+// func slopeColumns32AVX512(dst *float32, logits *float32, classes int, share *[16]float32)
+// Requires: AVX, AVX512F
+TEXT ·slopeColumns32AVX512(SB), NOSPLIT, $0-32
+	MOVQ    dst+0(FP), AX
+	MOVQ    logits+8(FP), CX
+	VMOVUPS word3f800000<>+0(SB), Z0
+	MOVQ    share+24(FP), DX
+	VMOVUPS (DX), Z1
+	MOVQ    classes+16(FP), DX
+	MOVQ    AX, AX
+
+slopes:
+	VMOVUPS      (CX), Z2
+	VMOVAPS      Z0, Z3
+	VMOVUPS      (AX), Z4
+	VFNMADD231PS Z1, Z4, Z3
+	VMOVUPS      wordff800000<>+0(SB), Z4
+	VCMPPS       $0x04, Z4, Z2, K1
+	VMOVAPS.Z    Z3, K1, Z3
+	VMOVUPS      Z3, (AX)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, CX
+	DECQ         DX
+	JNZ          slopes
+	VZEROUPPER
+	RET
+
+// func slopeColumns32AVX2(dst *float32, logits *float32, classes int, share *[16]float32)
+// Requires: AVX, FMA3
+TEXT ·slopeColumns32AVX2(SB), NOSPLIT, $0-32
+	MOVQ    dst+0(FP), AX
+	MOVQ    logits+8(FP), CX
+	VMOVUPS word3f800000<>+0(SB), Y0
+	MOVQ    share+24(FP), DX
+	VMOVUPS (DX), Y1
+	MOVQ    classes+16(FP), DX
+	MOVQ    AX, AX
+
+slopes:
+	VMOVUPS      (CX), Y2
+	VMOVAPS      Y0, Y3
+	VMOVUPS      (AX), Y4
+	VFNMADD231PS Y1, Y4, Y3
+	VMOVUPS      wordff800000<>+0(SB), Y4
+	VCMPPS       $0x04, Y4, Y2, Y2
+	VANDPS       Y2, Y3, Y3
+	VMOVUPS      Y3, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	DECQ         DX
+	JNZ          slopes
+	VZEROUPPER
+	RET
+
+// func slopesOf64AVX2(dst *float64, logits *float64, n int, share float64)
+// Requires: AVX, FMA3
+TEXT ·slopesOf64AVX2(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSD share+24(FP), Y0
+	VMOVUPS      quad3ff0000000000000<>+0(SB), Y1
+
+whole:
+	CMPQ         DX, $0x00000004
+	JB           rest
+	VMOVUPS      (CX), Y2
+	VMOVAPS      Y1, Y3
+	VMOVUPS      (AX), Y4
+	VFNMADD231PD Y0, Y4, Y3
+	VMOVUPS      quadfff0000000000000<>+0(SB), Y4
+	VCMPPD       $0x04, Y4, Y2, Y2
+	VANDPS       Y2, Y3, Y3
+	VMOVUPS      Y3, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	SUBQ         $0x00000004, DX
+	JMP          whole
+
+rest:
+	TESTQ        DX, DX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), BX
+	NEGQ         DX
+	VMOVUPS      32(BX)(DX*8), Y2
+	VMASKMOVPS   (CX), Y2, Y3
+	VMOVAPS      Y1, Y1
+	VMASKMOVPS   (AX), Y2, Y4
+	VFNMADD231PD Y0, Y4, Y1
+	VMOVUPS      quadfff0000000000000<>+0(SB), Y0
+	VCMPPD       $0x04, Y0, Y3, Y0
+	VANDPS       Y0, Y1, Y1
+	VMASKMOVPS   Y1, Y2, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func slopesOf32AVX512(dst *float32, logits *float32, n int, share float32)
+// Requires: AVX, AVX512F
+TEXT ·slopesOf32AVX512(SB), NOSPLIT, $0-28
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), DX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS share+24(FP), Z0
+	VMOVUPS      word3f800000<>+0(SB), Z1
+
+whole:
+	CMPQ         CX, $0x00000010
+	JB           rest
+	VMOVUPS      (DX), Z2
+	VMOVAPS      Z1, Z3
+	VMOVUPS      (AX), Z4
+	VFNMADD231PS Z0, Z4, Z3
+	VMOVUPS      wordff800000<>+0(SB), Z4
+	VCMPPS       $0x04, Z4, Z2, K1
+	VMOVAPS.Z    Z3, K1, Z3
+	VMOVUPS      Z3, (AX)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, DX
+	SUBQ         $0x00000010, CX
+	JMP          whole
+
+rest:
+	TESTQ        CX, CX
+	JZ           done
+	MOVQ         $0x0000000000000001, BX
+	SHLQ         CL, BX
+	DECQ         BX
+	KMOVW        BX, K1
+	VMOVUPS.Z    (DX), K1, Z2
+	VMOVAPS      Z1, Z1
+	VMOVUPS.Z    (AX), K1, Z3
+	VFNMADD231PS Z0, Z3, Z1
+	VMOVUPS      wordff800000<>+0(SB), Z0
+	VCMPPS       $0x04, Z0, Z2, K2
+	VMOVAPS.Z    Z1, K2, Z1
+	VMOVUPS      Z1, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func slopesOf32AVX2(dst *float32, logits *float32, n int, share float32)
+// Requires: AVX, FMA3
+TEXT ·slopesOf32AVX2(SB), NOSPLIT, $0-28
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS share+24(FP), Y0
+	VMOVUPS      word3f800000<>+0(SB), Y1
+
+whole:
+	CMPQ         DX, $0x00000008
+	JB           rest
+	VMOVUPS      (CX), Y2
+	VMOVAPS      Y1, Y3
+	VMOVUPS      (AX), Y4
+	VFNMADD231PS Y0, Y4, Y3
+	VMOVUPS      wordff800000<>+0(SB), Y4
+	VCMPPS       $0x04, Y4, Y2, Y2
+	VANDPS       Y2, Y3, Y3
+	VMOVUPS      Y3, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	SUBQ         $0x00000008, DX
+	JMP          whole
+
+rest:
+	TESTQ        DX, DX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), BX
+	NEGQ         DX
+	VMOVUPS      32(BX)(DX*4), Y2
+	VMASKMOVPS   (CX), Y2, Y3
+	VMOVAPS      Y1, Y1
+	VMASKMOVPS   (AX), Y2, Y4
+	VFNMADD231PS Y0, Y4, Y1
+	VMOVUPS      wordff800000<>+0(SB), Y0
+	VCMPPS       $0x04, Y0, Y3, Y0
+	VANDPS       Y0, Y1, Y1
+	VMASKMOVPS   Y1, Y2, (AX)
 
 done:
 	VZEROUPPER

@@ -12,12 +12,28 @@ func axpby[T Float](dst, x, y []T, s *axpbyScalars[T]) {
 	axpbyGo(dst, x, y, s)
 }
 
+func concreteColumns(dst, logits, value []float32, classes int, s *columnScalars, found *concreteLanes) {
+	concreteColumnsGo(dst, logits, value, classes, s, found)
+}
+
+func concreteExp[T Float](dst, logits, value []T, s *concreteScalars[T], sums *concreteSums) {
+	concreteExpGo(dst, logits, value, s, sums)
+}
+
+func concretePeak[T Float](logits, value []T, tau T, tops *[16]T) (bad bool) {
+	return concretePeakGo(logits, value, tau, tops)
+}
+
 func conditionalSoft[T Float](dst, logProbs, probs, noise []T, s *raoScalars[T]) (sum float64) {
 	return conditionalSoftGo(dst, logProbs, probs, noise, s)
 }
 
 func dot[T Float](x, y, ahead []T) (sum float64) {
 	return dotGo(x, y, ahead)
+}
+
+func dotColumns(x, y []float32, classes int, dots *[16]float64) {
+	dotColumnsGo(x, y, classes, dots)
 }
 
 func dotEntropy[T Float](e, logits []T, s *entropyScalars[T]) (sum float64) {
@@ -94,6 +110,18 @@ func sampleColumns(soft, logits, noise []float32, classes int, s *softmaxScalars
 
 func scale[T Float](dst []T, by T) {
 	scaleGo(dst, by)
+}
+
+func scaleRows[T Float](dst, x, by []T, factor T, classes, rows int) {
+	scaleRowsGo(dst, x, by, factor, classes, rows)
+}
+
+func slopeColumns(dst, logits []float32, classes int, share *[16]float32) {
+	slopeColumnsGo(dst, logits, classes, share)
+}
+
+func slopesOf[T Float](dst, logits []T, share T) {
+	slopesOfGo(dst, logits, share)
 }
 
 func softmaxColumns(dst, logits []float32, classes int, s *softmaxScalars[float32]) {

@@ -50,6 +50,8 @@ func testVectorCode[T Float](t *testing.T, tolerance float64, checked map[string
 		c.rows()
 		c.kl()
 		c.entropy()
+		c.concrete()
+		c.scaleRows()
 		c.estimators()
 		c.logSpace()
 		c.bernoulli()
@@ -272,6 +274,7 @@ func testTransposedCode(t *testing.T, checked map[string]bool) {
 		checked[name] = true
 	}
 	testEstimatorColumns(t, checked)
+	testConcreteColumns(t, checked)
 	lanes := lanes[float32]()
 	for classes := 1; classes <= shortRow; classes++ {
 		n := classes * lanes

@@ -70,6 +70,15 @@ func (s *Spec) problem(bad *kernel.InputError) *Problem {
 	case kernel.MaskedValue:
 		p.Input = second
 		p.Text = fmt.Sprintf("%s%s is %v but %s%s is -Inf, so the log-probability is infinite: unmask the class", second, at, bad.Value, first, at)
+	case kernel.MaskedSample:
+		p.Input = second
+		p.Text = fmt.Sprintf("%s%s is %v but %s%s is -Inf, so the density is 0: set the value to -Inf or unmask the class", second, at, bad.Value, first, at)
+	case kernel.UnmaskedSample:
+		p.Input = second
+		p.Text = fmt.Sprintf("%s%s is %v but %s%s is not, so the density is undefined: draw the sample in log space", second, at, bad.Value, first, at)
+	case kernel.OutOfRange:
+		p.Input = second
+		p.Text = fmt.Sprintf("%s%s − tau·%s%s is outside the range of %v", first, at, second, at, s.Dtype)
 	case kernel.InfiniteLoss:
 		target := 0
 		if bad.Value > 0 {

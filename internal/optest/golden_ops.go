@@ -387,3 +387,82 @@ func (c hardConcreteGolden) open() (value, dlogAlpha, dtau result) {
 	}
 	return value, dlogAlpha, dtau
 }
+
+type concreteGolden struct {
+	Name                string
+	Shape               tensor.Shape
+	Axis                int
+	Tau, DTau           float64
+	Logits, Y, Upstream floats
+	Value, DLogits, DY  floats
+}
+
+// GoldenConcreteLogProb returns the cases of ConcreteLogProb.
+func GoldenConcreteLogProb(t *testing.T) (all []GoldenCase) {
+	for i, c := range readGolden[concreteGolden](t, "concrete_log_prob.json") {
+		value, dlogits, dy, dtau := c.results()
+		variants(fmt.Sprintf("%d, %s", i, c.Name), c.Shape, c.Axis, func(name string, shape tensor.Shape, opt ops.DistributionOption) {
+			axis := (c.Axis + c.Shape.Dims()) % c.Shape.Dims()
+			all = append(all, GoldenCase{
+				name: name,
+				leaves: []leaf{
+					{"logits", shape, c.Logits, dlogits},
+					{"y", shape, c.Y, dy},
+					{"tau", tensor.Shape{}, floats{c.Tau}, dtau},
+				},
+				op:       func(in G.Nodes) (*G.Node, error) { return ops.ConcreteLogProb(in[1], in[0], in[2], opt) },
+				shape:    slices.Delete(c.Shape.Clone(), axis, axis+1),
+				upstream: c.Upstream,
+				value:    value,
+			})
+		})
+	}
+	return all
+}
+
+// results returns what is wanted and its sizes, from log κ = log Γ(m) + (m−1) log τ +
+// Σₖ log sₖ for s = softmax(r), r = logits − τy, and d log κ/drₖ = 1 − m sₖ. An s is held
+// to the accuracy of a soft sample, and its logarithm is rounded once more. PyTorch rounds r
+// in float64, and also differentiates a normalisation of the logits, through which a sum
+// that should be 0 reaches all of them.
+func (c concreteGolden) results() (value, dlogits, dy, dtau result) {
+	value, dlogits, dy, dtau = result{want: c.Value}, result{want: c.DLogits}, result{want: c.DY}, result{want: floats{c.DTau}, size: floats{0}, torch: floats{0}}
+	r := make(floats, len(c.Y))
+	for i, y := range c.Y {
+		if r[i] = math.Inf(-1); !math.IsInf(y, -1) {
+			r[i] = c.Logits[i] - c.Tau*y
+		}
+	}
+	for _, sizes := range []*floats{&dlogits.size, &dlogits.torch, &dy.size, &dy.torch} {
+		*sizes = make(floats, len(r))
+	}
+	ds := distributions(c.Shape, c.Axis)
+	logs, s := logSoftmax(r, 1, ds)
+	for n, d := range ds {
+		m, rounding, size := 0.0, 0.0, 0.0
+		for _, i := range d {
+			if !math.IsInf(r[i], -1) {
+				m++
+				rounding = max(rounding, 0x1p-50*(math.Abs(c.Logits[i])+math.Abs(c.Tau*c.Y[i])))
+				size += 8 + 2*math.Abs(logs[i])
+			}
+		}
+		gamma, _ := math.Lgamma(m)
+		value.size = append(value.size, gamma+m*math.Abs(math.Log(c.Tau))+size)
+		value.torch = append(value.torch, m*rounding)
+		u := math.Abs(c.Upstream[n])
+		dtau.size[0] += u * m / c.Tau
+		for _, i := range d {
+			if math.IsInf(r[i], -1) {
+				continue
+			}
+			share := m * s[i]
+			size, torch := u*(2+share*(8+math.Abs(logs[i]))), u*share*rounding
+			dlogits.size[i], dlogits.torch[i] = size, u*m*rounding
+			dy.size[i], dy.torch[i] = c.Tau*size, c.Tau*torch
+			dtau.size[0] += math.Abs(c.Y[i]) * size
+			dtau.torch[0] += math.Abs(c.Y[i]) * torch
+		}
+	}
+	return value, dlogits, dy, dtau
+}

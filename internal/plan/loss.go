@@ -68,6 +68,35 @@ func GradLogProbValue(f Float, out, logits, value, grad Pointer, d kernel.Dims, 
 	return distributions("grad_log_prob_value", f, out, logits, value, grad, d, status)
 }
 
+// Concrete is the input of the density of samples in log space. Tau is the address of one
+// element.
+type Concrete struct {
+	kernel.Dims
+	Float
+	Out, Logits, Value, Tau, Grad, Status, Scratch Pointer
+}
+
+// LogProb sets Out to the log density of each distribution.
+func (c Concrete) LogProb() Launch { return c.launch("concrete", c.Out) }
+
+// GradLogits sets Out to the gradient to the logits, given that to the log densities, and
+// GradValue to that to the value.
+func (c Concrete) GradLogits() Launch { return c.launch("grad_concrete_logits", c.Out) }
+func (c Concrete) GradValue() Launch  { return c.launch("grad_concrete_value", c.Out) }
+
+// GradTau sets Out, of one element, to the gradient to the temperature. Scratch must have
+// eight bytes per distribution.
+func (c Concrete) GradTau() []Launch {
+	s := Sample{Float: c.Float, Out: c.Out, Scratch: c.Scratch, Tau: c.Tau}
+	return []Launch{c.launch("grad_concrete_tau", c.Scratch), s.addTau(c.Rows())}
+}
+
+func (c Concrete) launch(name string, out Pointer) Launch {
+	l := distributions(name, c.Float, out, c.Logits, c.Value, c.Grad, c.Dims, c.Status)
+	l.Params = l.Params.Pointers(c.Tau)
+	return l
+}
+
 // distributions plans a kernel that teams.cuh has instantiated. It takes one or two
 // arrays: p is 0 if there is only q. The gradient grad, which is that to
 // a value per distribution, is 0 if the kernel computes those values.

@@ -49,6 +49,15 @@ func TestPlanKL(t *testing.T) {
 	}
 }
 
+// Tau is the last parameter, and the gradient to it is summed in a second launch.
+func TestPlanConcrete(t *testing.T) {
+	c := Concrete{kernel.Dims{Outer: 128, Classes: 10, Inner: 1}, Float32, 1, 2, 3, 4, 5, 6, 7}
+	equalLaunch(t, c.GradValue(), Launch{"gumbel_loss.grad_concrete_value_f32", 4, 128, 2 * 3 * 128 * 4, Params{1, 2, 3, 5, 128, 10, 1, 4, 3, 6, 4}})
+	tau := c.GradTau()
+	equalLaunch(t, tau[0], Launch{"gumbel_loss.grad_concrete_tau_f32", 4, 128, 2 * 3 * 128 * 4, Params{7, 2, 3, 5, 128, 10, 1, 4, 3, 6, 4}})
+	equalLaunch(t, tau[1], Launch{"gumbel_sample.add_tau_f32", 1, 256, 0, Params{1, 7, 4, 128}})
+}
+
 // Whatever the number of classes, the threads reach all of them, and a block stays
 // within what a device has.
 func TestPlanKLSizes(t *testing.T) {

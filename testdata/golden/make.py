@@ -38,6 +38,9 @@ hard_concrete.json
     has no hard concrete distribution, so this is the formula, with autograd's gradients.
     open = sigmoid(logalpha - tau * log(-gamma / zeta)), the probability of a value other
     than 0, with gradients of sum(upstream * open).
+concrete_log_prob.json
+    value = ExpRelaxedCategorical(tau, logits=logits).log_prob(y) along axis. PyTorch has no
+    masks: with masked classes it is that of the others alone, and their gradients are 0.
 
 All is computed in float64. Inputs are float32 numbers (but for the noise of the
 "torch" cases), so float32 code can be held to the same values. Softmax's argument is
@@ -55,6 +58,7 @@ import pathlib
 import torch
 import torch.nn.functional as F
 from torch.distributions import Categorical, kl_divergence
+from torch.distributions.relaxed_categorical import ExpRelaxedCategorical
 
 HERE = pathlib.Path(__file__).parent
 TAUS = [0.05, 0.1, 0.5, 1.0, 2.0, 10.0]
@@ -434,8 +438,63 @@ def hard_concrete_cases():
 
 GATES = torch.Generator().manual_seed(20240301)
 
+# Density of Gumbel-softmax samples in log space.
+
+
+def log_sample(logits, axis, tau):
+    """A sample, -inf where masked."""
+    return float32(((logits + gumbel(logits.shape)) / tau).log_softmax(axis))
+
+
+def concrete_log_prob(name, logits, axis, tau, y=None):
+    tau = float32(torch.tensor(tau, dtype=torch.float64))
+    if y is None:
+        y = log_sample(logits, axis, tau)
+    l, v, t = (x.clone().requires_grad_() for x in (logits, y, tau))
+    rows = zip(shifted(l, axis).movedim(axis, -1).reshape(-1, logits.shape[axis]), v.movedim(axis, -1).reshape(-1, logits.shape[axis]))
+    value = torch.stack([ExpRelaxedCategorical(t, logits=a[a.isfinite()], validate_args=False).log_prob(b[a.isfinite()]) for a, b in rows])
+    value = value.reshape(logits.movedim(axis, -1).shape[:-1])
+    up = upstream(value.shape)
+    (value * up).sum().backward()
+    return {
+        "name": name,
+        "shape": list(logits.shape),
+        "axis": axis,
+        "tau": tau.item(),
+        "logits": text(logits),
+        "y": text(y),
+        "upstream": text(up),
+        "value": text(value.detach()),
+        "dlogits": text(l.grad),
+        "dy": text(v.grad),
+        "dtau": t.grad.item(),
+    }
+
+
+def concrete_log_prob_cases():
+    torch.manual_seed(20240301)  # no case before changes these
+    tau = itertools.cycle(TAUS)
+    for shape, axis in axes():
+        yield concrete_log_prob("axes", normal(shape, 2), axis, next(tau))
+    for t in (0.01, 0.1, 1.0, 10.0, 100.0):
+        yield concrete_log_prob(f"tau {t}", normal((2, 3, 4), 2), -1, t)
+        logits = normal((3, 4), 2)
+        yield concrete_log_prob(f"tau {t}, sample of others", logits, -1, t, log_sample(normal((3, 4), 2), -1, next(tau)))
+        yield concrete_log_prob(f"tau {t}, not normalised", logits, -1, t, normal((3, 4), 5))
+    for shape, axis in [((3, 4), 1), ((4, 3), 0), ((2, 3, 4), 2), ((2, 4, 3), -2)]:
+        for keep in (1, 2, shape[axis] - 1):
+            yield concrete_log_prob(f"masked, {keep} left", mask(normal(shape), axis, keep), axis, next(tau))
+    for size, t in itertools.product((255.0, 1e4), (0.01, 0.5, 100.0)):
+        yield concrete_log_prob(f"±{size:g}, tau {t}", signs((2, 2, 4), size), -1, t)
+    for shape, axis in [((1,), 0), ((3, 1), -1), ((2,), -1), ((5, 2), 1), ((2, 5), 0)]:
+        yield concrete_log_prob(f"{shape[axis]} classes", normal(shape, 3), axis, next(tau))
+    for shape, axis in [((64,), 0), ((2, 65), -1), ((1000,), -1), ((500, 2), 0)]:
+        yield concrete_log_prob(f"{shape[axis]} classes", normal(shape), axis, next(tau))
+
+
 write("gumbel_softmax.json", gumbel_softmax_cases())
 write("bce_with_logits.json", bce_with_logits_cases())
 write("categorical_kl.json", categorical_kl_cases())
 write("perplexity.json", perplexity_cases())
 write("hard_concrete.json", hard_concrete_cases())
+write("concrete_log_prob.json", concrete_log_prob_cases())
