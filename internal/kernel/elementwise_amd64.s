@@ -941,190 +941,190 @@ GLOBL quad3fe62e42fee00000<>(SB), RODATA|NOPTR, $64
 // func addSlope32AVX512(sum *float32, noise *float32, shift *float32, n int, s *sideScalars[float32])
 // Requires: AVX, AVX512F
 TEXT ·addSlope32AVX512(SB), NOSPLIT, $0-40
-	MOVL    $0x00005555, AX
-	KMOVW   AX, K1
-	VMOVUPS word3f000000<>+0(SB), Z0
-	VMOVUPS word2f800000<>+0(SB), Z1
-	MOVQ    sum+0(FP), AX
-	MOVQ    noise+8(FP), DX
-	MOVQ    shift+16(FP), BX
-	MOVQ    n+24(FP), CX
-	MOVQ    s+32(FP), SI
+	MOVL         $0x00005555, AX
+	KMOVW        AX, K1
+	VBROADCASTSS word3f000000<>+0(SB), Z0
+	VBROADCASTSS word2f800000<>+0(SB), Z1
+	MOVQ         sum+0(FP), AX
+	MOVQ         noise+8(FP), DX
+	MOVQ         shift+16(FP), BX
+	MOVQ         n+24(FP), CX
+	MOVQ         s+32(FP), SI
 
 whole:
-	CMPQ         CX, $0x00000010
-	JB           rest
-	VMOVUPS      (DX), Z1
-	VMOVUPS      (BX), Z6
-	VADDPS       Z6, Z1, Z1
-	VPANDD       word7fffffff<>+0(SB), Z1, Z6
-	VPORD        word80000000<>+0(SB), Z1, Z6
-	VMULPS       word3fb8aa3b<>+0(SB), Z6, Z7
-	VRNDSCALEPS  $0x00, Z7, Z7
-	VMOVAPS      Z6, Z8
-	VFNMADD231PS word3f318000<>+0(SB), Z7, Z8
-	VFNMADD231PS wordb95e8083<>+0(SB), Z7, Z8
-	VMULPS       Z8, Z8, Z9
-	VMOVUPS      word39506967<>+0(SB), Z10
-	VFMADD213PS  word3ab743ce<>+0(SB), Z8, Z10
-	VFMADD213PS  word3c088908<>+0(SB), Z8, Z10
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z8, Z10
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z8, Z10
-	VFMADD213PS  word3f000000<>+0(SB), Z8, Z10
-	VFMADD213PS  Z8, Z9, Z10
-	VADDPS       word3f800000<>+0(SB), Z10, Z10
-	VSCALEFPS    Z7, Z10, Z10
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z6, K1
-	VMOVAPS.Z    Z10, K1, Z10
-	VPXORD       Z2, Z2, Z2
-	VSUBPS       word3f800000<>+0(SB), Z10, Z6
-	VMULPS       word3f000000<>+0(SB), Z6, Z6
-	VMOVUPS      word3f800000<>+0(SB), Z7
-	VCMPPS       $0x11, word3f000000<>+0(SB), Z10, K1
-	VBLENDMPS    Z10, Z6, K1, Z6
-	VBLENDMPS    Z2, Z7, K1, Z7
-	VMULPS       Z6, Z6, Z8
-	VMULPS       wordbe7ff676<>+0(SB), Z6, Z10
-	VADDPS       word3eaaaad9<>+0(SB), Z10, Z10
-	VMULPS       wordbe2beae1<>+0(SB), Z6, Z9
-	VADDPS       word3e4c9e74<>+0(SB), Z9, Z9
-	VMULPS       wordbdf818f6<>+0(SB), Z6, Z11
-	VADDPS       word3e189f19<>+0(SB), Z11, Z11
-	VMULPS       Z8, Z9, Z9
-	VADDPS       Z9, Z10, Z10
-	VMULPS       word3d63b9ef<>+0(SB), Z8, Z9
-	VADDPS       Z9, Z11, Z11
-	VMULPS       Z8, Z8, Z9
-	VMULPS       Z9, Z11, Z11
-	VADDPS       Z11, Z10, Z10
-	VMULPS       Z10, Z6, Z10
-	VSUBPS       Z10, Z0, Z10
-	VMULPS       Z8, Z10, Z10
-	VSUBPS       Z6, Z10, Z10
-	VMULPS       word3f317218<>+0(SB), Z7, Z7
-	VSUBPS       Z7, Z10, Z10
-	VPXORD       Z3, Z3, Z3
-	VMAXPS       Z3, Z1, Z1
-	VSUBPS       Z10, Z1, Z1
-	VBROADCASTSS (SI), Z6
-	VMULPS       Z6, Z1, Z1
-	VPANDD       word7fffffff<>+0(SB), Z1, Z6
-	VPORD        word80000000<>+0(SB), Z1, Z1
-	VMULPS       word3fb8aa3b<>+0(SB), Z1, Z6
-	VRNDSCALEPS  $0x00, Z6, Z6
-	VMOVAPS      Z1, Z7
-	VFNMADD231PS word3f318000<>+0(SB), Z6, Z7
-	VFNMADD231PS wordb95e8083<>+0(SB), Z6, Z7
-	VMULPS       Z7, Z7, Z8
-	VMOVUPS      word39506967<>+0(SB), Z9
-	VFMADD213PS  word3ab743ce<>+0(SB), Z7, Z9
-	VFMADD213PS  word3c088908<>+0(SB), Z7, Z9
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z7, Z9
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z7, Z9
-	VFMADD213PS  word3f000000<>+0(SB), Z7, Z9
-	VFMADD213PS  Z7, Z8, Z9
-	VADDPS       word3f800000<>+0(SB), Z9, Z9
-	VSCALEFPS    Z6, Z9, Z9
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z1, K1
-	VMOVAPS.Z    Z9, K1, Z9
-	VADDPS       word3f800000<>+0(SB), Z9, Z1
-	VMULPS       Z1, Z1, Z1
-	VDIVPS       Z1, Z9, Z9
-	VMOVUPS      (AX), Z1
-	VADDPS       Z1, Z9, Z9
-	VMOVUPS      Z9, (AX)
-	ADDQ         $0x00000040, AX
-	ADDQ         $0x00000040, DX
-	ADDQ         $0x00000040, BX
-	SUBQ         $0x00000010, CX
-	JMP          whole
+	CMPQ              CX, $0x00000010
+	JB                rest
+	VMOVUPS           (DX), Z1
+	VMOVUPS           (BX), Z6
+	VADDPS            Z6, Z1, Z1
+	VPANDD.BCST       word7fffffff<>+0(SB), Z1, Z6
+	VPORD.BCST        word80000000<>+0(SB), Z1, Z6
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z6, Z7
+	VRNDSCALEPS       $0x00, Z7, Z7
+	VMOVAPS           Z6, Z8
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z7, Z8
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z7, Z8
+	VMULPS            Z8, Z8, Z9
+	VBROADCASTSS      word39506967<>+0(SB), Z10
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z8, Z10
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z8, Z10
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z8, Z10
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z8, Z10
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z8, Z10
+	VFMADD213PS       Z8, Z9, Z10
+	VADDPS.BCST       word3f800000<>+0(SB), Z10, Z10
+	VSCALEFPS         Z7, Z10, Z10
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z6, K1
+	VMOVAPS.Z         Z10, K1, Z10
+	VPXORD            Z2, Z2, Z2
+	VSUBPS.BCST       word3f800000<>+0(SB), Z10, Z6
+	VMULPS.BCST       word3f000000<>+0(SB), Z6, Z6
+	VBROADCASTSS      word3f800000<>+0(SB), Z7
+	VCMPPS.BCST       $0x11, word3f000000<>+0(SB), Z10, K1
+	VBLENDMPS         Z10, Z6, K1, Z6
+	VBLENDMPS         Z2, Z7, K1, Z7
+	VMULPS            Z6, Z6, Z8
+	VMULPS.BCST       wordbe7ff676<>+0(SB), Z6, Z10
+	VADDPS.BCST       word3eaaaad9<>+0(SB), Z10, Z10
+	VMULPS.BCST       wordbe2beae1<>+0(SB), Z6, Z9
+	VADDPS.BCST       word3e4c9e74<>+0(SB), Z9, Z9
+	VMULPS.BCST       wordbdf818f6<>+0(SB), Z6, Z11
+	VADDPS.BCST       word3e189f19<>+0(SB), Z11, Z11
+	VMULPS            Z8, Z9, Z9
+	VADDPS            Z9, Z10, Z10
+	VMULPS.BCST       word3d63b9ef<>+0(SB), Z8, Z9
+	VADDPS            Z9, Z11, Z11
+	VMULPS            Z8, Z8, Z9
+	VMULPS            Z9, Z11, Z11
+	VADDPS            Z11, Z10, Z10
+	VMULPS            Z10, Z6, Z10
+	VSUBPS            Z10, Z0, Z10
+	VMULPS            Z8, Z10, Z10
+	VSUBPS            Z6, Z10, Z10
+	VMULPS.BCST       word3f317218<>+0(SB), Z7, Z7
+	VSUBPS            Z7, Z10, Z10
+	VPXORD            Z3, Z3, Z3
+	VMAXPS            Z3, Z1, Z1
+	VSUBPS            Z10, Z1, Z1
+	VBROADCASTSS      (SI), Z6
+	VMULPS            Z6, Z1, Z1
+	VPANDD.BCST       word7fffffff<>+0(SB), Z1, Z6
+	VPORD.BCST        word80000000<>+0(SB), Z1, Z1
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z1, Z6
+	VRNDSCALEPS       $0x00, Z6, Z6
+	VMOVAPS           Z1, Z7
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z6, Z7
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z6, Z7
+	VMULPS            Z7, Z7, Z8
+	VBROADCASTSS      word39506967<>+0(SB), Z9
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z7, Z9
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z7, Z9
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z7, Z9
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z7, Z9
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z7, Z9
+	VFMADD213PS       Z7, Z8, Z9
+	VADDPS.BCST       word3f800000<>+0(SB), Z9, Z9
+	VSCALEFPS         Z6, Z9, Z9
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z1, K1
+	VMOVAPS.Z         Z9, K1, Z9
+	VADDPS.BCST       word3f800000<>+0(SB), Z9, Z1
+	VMULPS            Z1, Z1, Z1
+	VDIVPS            Z1, Z9, Z9
+	VMOVUPS           (AX), Z1
+	VADDPS            Z1, Z9, Z9
+	VMOVUPS           Z9, (AX)
+	ADDQ              $0x00000040, AX
+	ADDQ              $0x00000040, DX
+	ADDQ              $0x00000040, BX
+	SUBQ              $0x00000010, CX
+	JMP               whole
 
 rest:
-	TESTQ        CX, CX
-	JZ           done
-	MOVQ         $0x0000000000000001, DI
-	SHLQ         CL, DI
-	DECQ         DI
-	KMOVW        DI, K1
-	VMOVUPS.Z    (DX), K1, Z1
-	VMOVUPS.Z    (BX), K1, Z2
-	VADDPS       Z2, Z1, Z1
-	VPANDD       word7fffffff<>+0(SB), Z1, Z2
-	VPORD        word80000000<>+0(SB), Z1, Z2
-	VMULPS       word3fb8aa3b<>+0(SB), Z2, Z3
-	VRNDSCALEPS  $0x00, Z3, Z3
-	VMOVAPS      Z2, Z6
-	VFNMADD231PS word3f318000<>+0(SB), Z3, Z6
-	VFNMADD231PS wordb95e8083<>+0(SB), Z3, Z6
-	VMULPS       Z6, Z6, Z7
-	VMOVUPS      word39506967<>+0(SB), Z8
-	VFMADD213PS  word3ab743ce<>+0(SB), Z6, Z8
-	VFMADD213PS  word3c088908<>+0(SB), Z6, Z8
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z6, Z8
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z6, Z8
-	VFMADD213PS  word3f000000<>+0(SB), Z6, Z8
-	VFMADD213PS  Z6, Z7, Z8
-	VADDPS       word3f800000<>+0(SB), Z8, Z8
-	VSCALEFPS    Z3, Z8, Z8
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z2, K2
-	VMOVAPS.Z    Z8, K2, Z8
-	VPXORD       Z4, Z4, Z4
-	VSUBPS       word3f800000<>+0(SB), Z8, Z2
-	VMULPS       word3f000000<>+0(SB), Z2, Z2
-	VMOVUPS      word3f800000<>+0(SB), Z3
-	VCMPPS       $0x11, word3f000000<>+0(SB), Z8, K2
-	VBLENDMPS    Z8, Z2, K2, Z2
-	VBLENDMPS    Z4, Z3, K2, Z3
-	VMULPS       Z2, Z2, Z4
-	VMULPS       wordbe7ff676<>+0(SB), Z2, Z7
-	VADDPS       word3eaaaad9<>+0(SB), Z7, Z7
-	VMULPS       wordbe2beae1<>+0(SB), Z2, Z6
-	VADDPS       word3e4c9e74<>+0(SB), Z6, Z6
-	VMULPS       wordbdf818f6<>+0(SB), Z2, Z8
-	VADDPS       word3e189f19<>+0(SB), Z8, Z8
-	VMULPS       Z4, Z6, Z6
-	VADDPS       Z6, Z7, Z7
-	VMULPS       word3d63b9ef<>+0(SB), Z4, Z6
-	VADDPS       Z6, Z8, Z8
-	VMULPS       Z4, Z4, Z6
-	VMULPS       Z6, Z8, Z8
-	VADDPS       Z8, Z7, Z7
-	VMULPS       Z7, Z2, Z7
-	VSUBPS       Z7, Z0, Z7
-	VMULPS       Z4, Z7, Z7
-	VSUBPS       Z2, Z7, Z7
-	VMULPS       word3f317218<>+0(SB), Z3, Z3
-	VSUBPS       Z3, Z7, Z7
-	VPXORD       Z5, Z5, Z5
-	VMAXPS       Z5, Z1, Z1
-	VSUBPS       Z7, Z1, Z1
-	VBROADCASTSS (SI), Z0
-	VMULPS       Z0, Z1, Z1
-	VPANDD       word7fffffff<>+0(SB), Z1, Z0
-	VPORD        word80000000<>+0(SB), Z1, Z0
-	VMULPS       word3fb8aa3b<>+0(SB), Z0, Z1
-	VRNDSCALEPS  $0x00, Z1, Z1
-	VMOVAPS      Z0, Z2
-	VFNMADD231PS word3f318000<>+0(SB), Z1, Z2
-	VFNMADD231PS wordb95e8083<>+0(SB), Z1, Z2
-	VMULPS       Z2, Z2, Z3
-	VMOVUPS      word39506967<>+0(SB), Z4
-	VFMADD213PS  word3ab743ce<>+0(SB), Z2, Z4
-	VFMADD213PS  word3c088908<>+0(SB), Z2, Z4
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z2, Z4
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z2, Z4
-	VFMADD213PS  word3f000000<>+0(SB), Z2, Z4
-	VFMADD213PS  Z2, Z3, Z4
-	VADDPS       word3f800000<>+0(SB), Z4, Z4
-	VSCALEFPS    Z1, Z4, Z4
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z0, K2
-	VMOVAPS.Z    Z4, K2, Z4
-	VADDPS       word3f800000<>+0(SB), Z4, Z0
-	VMULPS       Z0, Z0, Z0
-	VDIVPS       Z0, Z4, Z4
-	VMOVUPS.Z    (AX), K1, Z0
-	VADDPS       Z0, Z4, Z4
-	VMOVUPS      Z4, K1, (AX)
+	TESTQ             CX, CX
+	JZ                done
+	MOVQ              $0x0000000000000001, DI
+	SHLQ              CL, DI
+	DECQ              DI
+	KMOVW             DI, K1
+	VMOVUPS.Z         (DX), K1, Z1
+	VMOVUPS.Z         (BX), K1, Z2
+	VADDPS            Z2, Z1, Z1
+	VPANDD.BCST       word7fffffff<>+0(SB), Z1, Z2
+	VPORD.BCST        word80000000<>+0(SB), Z1, Z2
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z2, Z3
+	VRNDSCALEPS       $0x00, Z3, Z3
+	VMOVAPS           Z2, Z6
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z3, Z6
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z3, Z6
+	VMULPS            Z6, Z6, Z7
+	VBROADCASTSS      word39506967<>+0(SB), Z8
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z6, Z8
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z6, Z8
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z6, Z8
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z6, Z8
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z6, Z8
+	VFMADD213PS       Z6, Z7, Z8
+	VADDPS.BCST       word3f800000<>+0(SB), Z8, Z8
+	VSCALEFPS         Z3, Z8, Z8
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z2, K2
+	VMOVAPS.Z         Z8, K2, Z8
+	VPXORD            Z4, Z4, Z4
+	VSUBPS.BCST       word3f800000<>+0(SB), Z8, Z2
+	VMULPS.BCST       word3f000000<>+0(SB), Z2, Z2
+	VBROADCASTSS      word3f800000<>+0(SB), Z3
+	VCMPPS.BCST       $0x11, word3f000000<>+0(SB), Z8, K2
+	VBLENDMPS         Z8, Z2, K2, Z2
+	VBLENDMPS         Z4, Z3, K2, Z3
+	VMULPS            Z2, Z2, Z4
+	VMULPS.BCST       wordbe7ff676<>+0(SB), Z2, Z7
+	VADDPS.BCST       word3eaaaad9<>+0(SB), Z7, Z7
+	VMULPS.BCST       wordbe2beae1<>+0(SB), Z2, Z6
+	VADDPS.BCST       word3e4c9e74<>+0(SB), Z6, Z6
+	VMULPS.BCST       wordbdf818f6<>+0(SB), Z2, Z8
+	VADDPS.BCST       word3e189f19<>+0(SB), Z8, Z8
+	VMULPS            Z4, Z6, Z6
+	VADDPS            Z6, Z7, Z7
+	VMULPS.BCST       word3d63b9ef<>+0(SB), Z4, Z6
+	VADDPS            Z6, Z8, Z8
+	VMULPS            Z4, Z4, Z6
+	VMULPS            Z6, Z8, Z8
+	VADDPS            Z8, Z7, Z7
+	VMULPS            Z7, Z2, Z7
+	VSUBPS            Z7, Z0, Z7
+	VMULPS            Z4, Z7, Z7
+	VSUBPS            Z2, Z7, Z7
+	VMULPS.BCST       word3f317218<>+0(SB), Z3, Z3
+	VSUBPS            Z3, Z7, Z7
+	VPXORD            Z5, Z5, Z5
+	VMAXPS            Z5, Z1, Z1
+	VSUBPS            Z7, Z1, Z1
+	VBROADCASTSS      (SI), Z0
+	VMULPS            Z0, Z1, Z1
+	VPANDD.BCST       word7fffffff<>+0(SB), Z1, Z0
+	VPORD.BCST        word80000000<>+0(SB), Z1, Z0
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z0, Z1
+	VRNDSCALEPS       $0x00, Z1, Z1
+	VMOVAPS           Z0, Z2
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z1, Z2
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z1, Z2
+	VMULPS            Z2, Z2, Z3
+	VBROADCASTSS      word39506967<>+0(SB), Z4
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z2, Z4
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z2, Z4
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z2, Z4
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z2, Z4
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z2, Z4
+	VFMADD213PS       Z2, Z3, Z4
+	VADDPS.BCST       word3f800000<>+0(SB), Z4, Z4
+	VSCALEFPS         Z1, Z4, Z4
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z0, K2
+	VMOVAPS.Z         Z4, K2, Z4
+	VADDPS.BCST       word3f800000<>+0(SB), Z4, Z0
+	VMULPS            Z0, Z0, Z0
+	VDIVPS            Z0, Z4, Z4
+	VMOVUPS.Z         (AX), K1, Z0
+	VADDPS            Z0, Z4, Z4
+	VMOVUPS           Z4, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -1947,156 +1947,156 @@ done:
 // func bce32AVX512(dst *float32, logits *float32, targets *float32, n int) (bad uint32)
 // Requires: AVX, AVX512F
 TEXT ·bce32AVX512(SB), NOSPLIT, $0-36
-	MOVL    $0x00005555, AX
-	KMOVW   AX, K1
-	VMOVUPS word3f000000<>+0(SB), Z0
-	VMOVUPS word2f800000<>+0(SB), Z1
-	MOVQ    dst+0(FP), AX
-	MOVQ    logits+8(FP), DX
-	MOVQ    targets+16(FP), BX
-	MOVQ    n+24(FP), CX
-	KXORW   K2, K2, K2
+	MOVL         $0x00005555, AX
+	KMOVW        AX, K1
+	VBROADCASTSS word3f000000<>+0(SB), Z0
+	VBROADCASTSS word2f800000<>+0(SB), Z1
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), DX
+	MOVQ         targets+16(FP), BX
+	MOVQ         n+24(FP), CX
+	KXORW        K2, K2, K2
 
 whole:
-	CMPQ         CX, $0x00000010
-	JB           rest
-	VMOVUPS      (DX), Z1
-	VMOVUPS      (BX), Z6
-	VSUBPS       Z1, Z1, Z7
-	VCMPPS       $0x03, Z7, Z7, K1
-	KORW         K1, K2, K2
-	VSUBPS       Z6, Z6, Z7
-	VCMPPS       $0x03, Z7, Z7, K1
-	KORW         K1, K2, K2
-	VPANDD       word7fffffff<>+0(SB), Z1, Z8
-	VPORD        word80000000<>+0(SB), Z1, Z7
-	VMULPS       word3fb8aa3b<>+0(SB), Z7, Z9
-	VRNDSCALEPS  $0x00, Z9, Z9
-	VMOVAPS      Z7, Z10
-	VFNMADD231PS word3f318000<>+0(SB), Z9, Z10
-	VFNMADD231PS wordb95e8083<>+0(SB), Z9, Z10
-	VMULPS       Z10, Z10, Z11
-	VMOVUPS      word39506967<>+0(SB), Z12
-	VFMADD213PS  word3ab743ce<>+0(SB), Z10, Z12
-	VFMADD213PS  word3c088908<>+0(SB), Z10, Z12
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z10, Z12
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z10, Z12
-	VFMADD213PS  word3f000000<>+0(SB), Z10, Z12
-	VFMADD213PS  Z10, Z11, Z12
-	VADDPS       word3f800000<>+0(SB), Z12, Z12
-	VSCALEFPS    Z9, Z12, Z12
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z7, K1
-	VMOVAPS.Z    Z12, K1, Z12
-	VPXORD       Z2, Z2, Z2
-	VSUBPS       word3f800000<>+0(SB), Z12, Z7
-	VMULPS       word3f000000<>+0(SB), Z7, Z7
-	VMOVUPS      word3f800000<>+0(SB), Z9
-	VCMPPS       $0x11, word3f000000<>+0(SB), Z12, K1
-	VBLENDMPS    Z12, Z7, K1, Z7
-	VBLENDMPS    Z2, Z9, K1, Z9
-	VMULPS       Z7, Z7, Z10
-	VMULPS       wordbe7ff676<>+0(SB), Z7, Z12
-	VADDPS       word3eaaaad9<>+0(SB), Z12, Z12
-	VMULPS       wordbe2beae1<>+0(SB), Z7, Z11
-	VADDPS       word3e4c9e74<>+0(SB), Z11, Z11
-	VMULPS       wordbdf818f6<>+0(SB), Z7, Z13
-	VADDPS       word3e189f19<>+0(SB), Z13, Z13
-	VMULPS       Z10, Z11, Z11
-	VADDPS       Z11, Z12, Z12
-	VMULPS       word3d63b9ef<>+0(SB), Z10, Z11
-	VADDPS       Z11, Z13, Z13
-	VMULPS       Z10, Z10, Z11
-	VMULPS       Z11, Z13, Z13
-	VADDPS       Z13, Z12, Z12
-	VMULPS       Z12, Z7, Z12
-	VSUBPS       Z12, Z0, Z12
-	VMULPS       Z10, Z12, Z12
-	VSUBPS       Z7, Z12, Z12
-	VMULPS       word3f317218<>+0(SB), Z9, Z9
-	VSUBPS       Z9, Z12, Z12
-	VPXORD       Z3, Z3, Z3
-	VMOVUPS      word3f800000<>+0(SB), Z7
-	VSUBPS       Z6, Z7, Z7
-	VCMPPS       $0x1e, Z3, Z1, K1
-	VBLENDMPS    Z7, Z6, K1, Z6
-	VMULPS       Z8, Z6, Z6
-	VSUBPS       Z12, Z6, Z6
-	VMOVUPS      Z6, (AX)
-	ADDQ         $0x00000040, AX
-	ADDQ         $0x00000040, DX
-	ADDQ         $0x00000040, BX
-	SUBQ         $0x00000010, CX
-	JMP          whole
+	CMPQ              CX, $0x00000010
+	JB                rest
+	VMOVUPS           (DX), Z1
+	VMOVUPS           (BX), Z6
+	VSUBPS            Z1, Z1, Z7
+	VCMPPS            $0x03, Z7, Z7, K1
+	KORW              K1, K2, K2
+	VSUBPS            Z6, Z6, Z7
+	VCMPPS            $0x03, Z7, Z7, K1
+	KORW              K1, K2, K2
+	VPANDD.BCST       word7fffffff<>+0(SB), Z1, Z8
+	VPORD.BCST        word80000000<>+0(SB), Z1, Z7
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z7, Z9
+	VRNDSCALEPS       $0x00, Z9, Z9
+	VMOVAPS           Z7, Z10
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z9, Z10
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z9, Z10
+	VMULPS            Z10, Z10, Z11
+	VBROADCASTSS      word39506967<>+0(SB), Z12
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z10, Z12
+	VFMADD213PS       Z10, Z11, Z12
+	VADDPS.BCST       word3f800000<>+0(SB), Z12, Z12
+	VSCALEFPS         Z9, Z12, Z12
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z7, K1
+	VMOVAPS.Z         Z12, K1, Z12
+	VPXORD            Z2, Z2, Z2
+	VSUBPS.BCST       word3f800000<>+0(SB), Z12, Z7
+	VMULPS.BCST       word3f000000<>+0(SB), Z7, Z7
+	VBROADCASTSS      word3f800000<>+0(SB), Z9
+	VCMPPS.BCST       $0x11, word3f000000<>+0(SB), Z12, K1
+	VBLENDMPS         Z12, Z7, K1, Z7
+	VBLENDMPS         Z2, Z9, K1, Z9
+	VMULPS            Z7, Z7, Z10
+	VMULPS.BCST       wordbe7ff676<>+0(SB), Z7, Z12
+	VADDPS.BCST       word3eaaaad9<>+0(SB), Z12, Z12
+	VMULPS.BCST       wordbe2beae1<>+0(SB), Z7, Z11
+	VADDPS.BCST       word3e4c9e74<>+0(SB), Z11, Z11
+	VMULPS.BCST       wordbdf818f6<>+0(SB), Z7, Z13
+	VADDPS.BCST       word3e189f19<>+0(SB), Z13, Z13
+	VMULPS            Z10, Z11, Z11
+	VADDPS            Z11, Z12, Z12
+	VMULPS.BCST       word3d63b9ef<>+0(SB), Z10, Z11
+	VADDPS            Z11, Z13, Z13
+	VMULPS            Z10, Z10, Z11
+	VMULPS            Z11, Z13, Z13
+	VADDPS            Z13, Z12, Z12
+	VMULPS            Z12, Z7, Z12
+	VSUBPS            Z12, Z0, Z12
+	VMULPS            Z10, Z12, Z12
+	VSUBPS            Z7, Z12, Z12
+	VMULPS.BCST       word3f317218<>+0(SB), Z9, Z9
+	VSUBPS            Z9, Z12, Z12
+	VPXORD            Z3, Z3, Z3
+	VBROADCASTSS      word3f800000<>+0(SB), Z7
+	VSUBPS            Z6, Z7, Z7
+	VCMPPS            $0x1e, Z3, Z1, K1
+	VBLENDMPS         Z7, Z6, K1, Z6
+	VMULPS            Z8, Z6, Z6
+	VSUBPS            Z12, Z6, Z6
+	VMOVUPS           Z6, (AX)
+	ADDQ              $0x00000040, AX
+	ADDQ              $0x00000040, DX
+	ADDQ              $0x00000040, BX
+	SUBQ              $0x00000010, CX
+	JMP               whole
 
 rest:
-	TESTQ        CX, CX
-	JZ           done
-	MOVQ         $0x0000000000000001, SI
-	SHLQ         CL, SI
-	DECQ         SI
-	KMOVW        SI, K1
-	VMOVUPS.Z    (DX), K1, Z1
-	VMOVUPS.Z    (BX), K1, Z2
-	VSUBPS       Z1, Z1, Z3
-	VCMPPS       $0x03, Z3, Z3, K3
-	KORW         K3, K2, K2
-	VSUBPS       Z2, Z2, Z3
-	VCMPPS       $0x03, Z3, Z3, K3
-	KORW         K3, K2, K2
-	VPANDD       word7fffffff<>+0(SB), Z1, Z6
-	VPORD        word80000000<>+0(SB), Z1, Z3
-	VMULPS       word3fb8aa3b<>+0(SB), Z3, Z7
-	VRNDSCALEPS  $0x00, Z7, Z7
-	VMOVAPS      Z3, Z8
-	VFNMADD231PS word3f318000<>+0(SB), Z7, Z8
-	VFNMADD231PS wordb95e8083<>+0(SB), Z7, Z8
-	VMULPS       Z8, Z8, Z9
-	VMOVUPS      word39506967<>+0(SB), Z10
-	VFMADD213PS  word3ab743ce<>+0(SB), Z8, Z10
-	VFMADD213PS  word3c088908<>+0(SB), Z8, Z10
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z8, Z10
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z8, Z10
-	VFMADD213PS  word3f000000<>+0(SB), Z8, Z10
-	VFMADD213PS  Z8, Z9, Z10
-	VADDPS       word3f800000<>+0(SB), Z10, Z10
-	VSCALEFPS    Z7, Z10, Z10
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z3, K3
-	VMOVAPS.Z    Z10, K3, Z10
-	VPXORD       Z4, Z4, Z4
-	VSUBPS       word3f800000<>+0(SB), Z10, Z3
-	VMULPS       word3f000000<>+0(SB), Z3, Z3
-	VMOVUPS      word3f800000<>+0(SB), Z7
-	VCMPPS       $0x11, word3f000000<>+0(SB), Z10, K3
-	VBLENDMPS    Z10, Z3, K3, Z3
-	VBLENDMPS    Z4, Z7, K3, Z7
-	VMULPS       Z3, Z3, Z4
-	VMULPS       wordbe7ff676<>+0(SB), Z3, Z9
-	VADDPS       word3eaaaad9<>+0(SB), Z9, Z9
-	VMULPS       wordbe2beae1<>+0(SB), Z3, Z8
-	VADDPS       word3e4c9e74<>+0(SB), Z8, Z8
-	VMULPS       wordbdf818f6<>+0(SB), Z3, Z10
-	VADDPS       word3e189f19<>+0(SB), Z10, Z10
-	VMULPS       Z4, Z8, Z8
-	VADDPS       Z8, Z9, Z9
-	VMULPS       word3d63b9ef<>+0(SB), Z4, Z8
-	VADDPS       Z8, Z10, Z10
-	VMULPS       Z4, Z4, Z8
-	VMULPS       Z8, Z10, Z10
-	VADDPS       Z10, Z9, Z9
-	VMULPS       Z9, Z3, Z9
-	VSUBPS       Z9, Z0, Z9
-	VMULPS       Z4, Z9, Z9
-	VSUBPS       Z3, Z9, Z9
-	VMULPS       word3f317218<>+0(SB), Z7, Z7
-	VSUBPS       Z7, Z9, Z9
-	VPXORD       Z5, Z5, Z5
-	VMOVUPS      word3f800000<>+0(SB), Z0
-	VSUBPS       Z2, Z0, Z0
-	VCMPPS       $0x1e, Z5, Z1, K3
-	VBLENDMPS    Z0, Z2, K3, Z2
-	VMULPS       Z6, Z2, Z2
-	VSUBPS       Z9, Z2, Z2
-	VMOVUPS      Z2, K1, (AX)
+	TESTQ             CX, CX
+	JZ                done
+	MOVQ              $0x0000000000000001, SI
+	SHLQ              CL, SI
+	DECQ              SI
+	KMOVW             SI, K1
+	VMOVUPS.Z         (DX), K1, Z1
+	VMOVUPS.Z         (BX), K1, Z2
+	VSUBPS            Z1, Z1, Z3
+	VCMPPS            $0x03, Z3, Z3, K3
+	KORW              K3, K2, K2
+	VSUBPS            Z2, Z2, Z3
+	VCMPPS            $0x03, Z3, Z3, K3
+	KORW              K3, K2, K2
+	VPANDD.BCST       word7fffffff<>+0(SB), Z1, Z6
+	VPORD.BCST        word80000000<>+0(SB), Z1, Z3
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z3, Z7
+	VRNDSCALEPS       $0x00, Z7, Z7
+	VMOVAPS           Z3, Z8
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z7, Z8
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z7, Z8
+	VMULPS            Z8, Z8, Z9
+	VBROADCASTSS      word39506967<>+0(SB), Z10
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z8, Z10
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z8, Z10
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z8, Z10
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z8, Z10
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z8, Z10
+	VFMADD213PS       Z8, Z9, Z10
+	VADDPS.BCST       word3f800000<>+0(SB), Z10, Z10
+	VSCALEFPS         Z7, Z10, Z10
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z3, K3
+	VMOVAPS.Z         Z10, K3, Z10
+	VPXORD            Z4, Z4, Z4
+	VSUBPS.BCST       word3f800000<>+0(SB), Z10, Z3
+	VMULPS.BCST       word3f000000<>+0(SB), Z3, Z3
+	VBROADCASTSS      word3f800000<>+0(SB), Z7
+	VCMPPS.BCST       $0x11, word3f000000<>+0(SB), Z10, K3
+	VBLENDMPS         Z10, Z3, K3, Z3
+	VBLENDMPS         Z4, Z7, K3, Z7
+	VMULPS            Z3, Z3, Z4
+	VMULPS.BCST       wordbe7ff676<>+0(SB), Z3, Z9
+	VADDPS.BCST       word3eaaaad9<>+0(SB), Z9, Z9
+	VMULPS.BCST       wordbe2beae1<>+0(SB), Z3, Z8
+	VADDPS.BCST       word3e4c9e74<>+0(SB), Z8, Z8
+	VMULPS.BCST       wordbdf818f6<>+0(SB), Z3, Z10
+	VADDPS.BCST       word3e189f19<>+0(SB), Z10, Z10
+	VMULPS            Z4, Z8, Z8
+	VADDPS            Z8, Z9, Z9
+	VMULPS.BCST       word3d63b9ef<>+0(SB), Z4, Z8
+	VADDPS            Z8, Z10, Z10
+	VMULPS            Z4, Z4, Z8
+	VMULPS            Z8, Z10, Z10
+	VADDPS            Z10, Z9, Z9
+	VMULPS            Z9, Z3, Z9
+	VSUBPS            Z9, Z0, Z9
+	VMULPS            Z4, Z9, Z9
+	VSUBPS            Z3, Z9, Z9
+	VMULPS.BCST       word3f317218<>+0(SB), Z7, Z7
+	VSUBPS            Z7, Z9, Z9
+	VPXORD            Z5, Z5, Z5
+	VBROADCASTSS      word3f800000<>+0(SB), Z0
+	VSUBPS            Z2, Z0, Z0
+	VCMPPS            $0x1e, Z5, Z1, K3
+	VBLENDMPS         Z0, Z2, K3, Z2
+	VMULPS            Z6, Z2, Z2
+	VSUBPS            Z9, Z2, Z2
+	VMOVUPS           Z2, K1, (AX)
 
 done:
 	KMOVW K2, AX
@@ -2424,87 +2424,87 @@ TEXT ·gapSlope32AVX512(SB), NOSPLIT, $0-40
 	VBROADCASTSS 4(SI), Z1
 
 whole:
-	CMPQ         CX, $0x00000010
-	JB           rest
-	VMOVUPS      (DX), Z2
-	VMAXPS       Z1, Z2, Z3
-	VMULPS       Z0, Z3, Z3
-	VPANDD       word7fffffff<>+0(SB), Z3, Z4
-	VPORD        word80000000<>+0(SB), Z3, Z3
-	VMULPS       word3fb8aa3b<>+0(SB), Z3, Z4
-	VRNDSCALEPS  $0x00, Z4, Z4
-	VMOVAPS      Z3, Z5
-	VFNMADD231PS word3f318000<>+0(SB), Z4, Z5
-	VFNMADD231PS wordb95e8083<>+0(SB), Z4, Z5
-	VMULPS       Z5, Z5, Z6
-	VMOVUPS      word39506967<>+0(SB), Z7
-	VFMADD213PS  word3ab743ce<>+0(SB), Z5, Z7
-	VFMADD213PS  word3c088908<>+0(SB), Z5, Z7
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z5, Z7
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z5, Z7
-	VFMADD213PS  word3f000000<>+0(SB), Z5, Z7
-	VFMADD213PS  Z5, Z6, Z7
-	VADDPS       word3f800000<>+0(SB), Z7, Z7
-	VSCALEFPS    Z4, Z7, Z7
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z3, K1
-	VMOVAPS.Z    Z7, K1, Z7
-	VADDPS       word3f800000<>+0(SB), Z7, Z3
-	VMULPS       Z3, Z3, Z3
-	VDIVPS       Z3, Z7, Z7
-	VMOVUPS      (BX), Z3
-	VMULPS       Z3, Z7, Z7
-	VMULPS       Z0, Z7, Z7
-	VPANDD       word7fffffff<>+0(SB), Z2, Z2
-	VMOVUPS      word7f800000<>+0(SB), Z3
-	VCMPPS       $0x04, Z3, Z2, K1
-	VMOVAPS.Z    Z7, K1, Z7
-	VMOVUPS      Z7, (AX)
-	ADDQ         $0x00000040, AX
-	ADDQ         $0x00000040, DX
-	ADDQ         $0x00000040, BX
-	SUBQ         $0x00000010, CX
-	JMP          whole
+	CMPQ              CX, $0x00000010
+	JB                rest
+	VMOVUPS           (DX), Z2
+	VMAXPS            Z1, Z2, Z3
+	VMULPS            Z0, Z3, Z3
+	VPANDD.BCST       word7fffffff<>+0(SB), Z3, Z4
+	VPORD.BCST        word80000000<>+0(SB), Z3, Z3
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z3, Z4
+	VRNDSCALEPS       $0x00, Z4, Z4
+	VMOVAPS           Z3, Z5
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z4, Z5
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z4, Z5
+	VMULPS            Z5, Z5, Z6
+	VBROADCASTSS      word39506967<>+0(SB), Z7
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z5, Z7
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z5, Z7
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z5, Z7
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z5, Z7
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z5, Z7
+	VFMADD213PS       Z5, Z6, Z7
+	VADDPS.BCST       word3f800000<>+0(SB), Z7, Z7
+	VSCALEFPS         Z4, Z7, Z7
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z3, K1
+	VMOVAPS.Z         Z7, K1, Z7
+	VADDPS.BCST       word3f800000<>+0(SB), Z7, Z3
+	VMULPS            Z3, Z3, Z3
+	VDIVPS            Z3, Z7, Z7
+	VMOVUPS           (BX), Z3
+	VMULPS            Z3, Z7, Z7
+	VMULPS            Z0, Z7, Z7
+	VPANDD.BCST       word7fffffff<>+0(SB), Z2, Z2
+	VBROADCASTSS      word7f800000<>+0(SB), Z3
+	VCMPPS            $0x04, Z3, Z2, K1
+	VMOVAPS.Z         Z7, K1, Z7
+	VMOVUPS           Z7, (AX)
+	ADDQ              $0x00000040, AX
+	ADDQ              $0x00000040, DX
+	ADDQ              $0x00000040, BX
+	SUBQ              $0x00000010, CX
+	JMP               whole
 
 rest:
-	TESTQ        CX, CX
-	JZ           done
-	MOVQ         $0x0000000000000001, SI
-	SHLQ         CL, SI
-	DECQ         SI
-	KMOVW        SI, K1
-	VMOVUPS.Z    (DX), K1, Z2
-	VMAXPS       Z1, Z2, Z1
-	VMULPS       Z0, Z1, Z1
-	VPANDD       word7fffffff<>+0(SB), Z1, Z3
-	VPORD        word80000000<>+0(SB), Z1, Z1
-	VMULPS       word3fb8aa3b<>+0(SB), Z1, Z3
-	VRNDSCALEPS  $0x00, Z3, Z3
-	VMOVAPS      Z1, Z4
-	VFNMADD231PS word3f318000<>+0(SB), Z3, Z4
-	VFNMADD231PS wordb95e8083<>+0(SB), Z3, Z4
-	VMULPS       Z4, Z4, Z5
-	VMOVUPS      word39506967<>+0(SB), Z6
-	VFMADD213PS  word3ab743ce<>+0(SB), Z4, Z6
-	VFMADD213PS  word3c088908<>+0(SB), Z4, Z6
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z4, Z6
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z4, Z6
-	VFMADD213PS  word3f000000<>+0(SB), Z4, Z6
-	VFMADD213PS  Z4, Z5, Z6
-	VADDPS       word3f800000<>+0(SB), Z6, Z6
-	VSCALEFPS    Z3, Z6, Z6
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z1, K2
-	VMOVAPS.Z    Z6, K2, Z6
-	VADDPS       word3f800000<>+0(SB), Z6, Z1
-	VMULPS       Z1, Z1, Z1
-	VDIVPS       Z1, Z6, Z6
-	VMOVUPS.Z    (BX), K1, Z1
-	VMULPS       Z1, Z6, Z6
-	VMULPS       Z0, Z6, Z6
-	VPANDD       word7fffffff<>+0(SB), Z2, Z0
-	VMOVUPS      word7f800000<>+0(SB), Z1
-	VCMPPS       $0x04, Z1, Z0, K2
-	VMOVAPS.Z    Z6, K2, Z6
-	VMOVUPS      Z6, K1, (AX)
+	TESTQ             CX, CX
+	JZ                done
+	MOVQ              $0x0000000000000001, SI
+	SHLQ              CL, SI
+	DECQ              SI
+	KMOVW             SI, K1
+	VMOVUPS.Z         (DX), K1, Z2
+	VMAXPS            Z1, Z2, Z1
+	VMULPS            Z0, Z1, Z1
+	VPANDD.BCST       word7fffffff<>+0(SB), Z1, Z3
+	VPORD.BCST        word80000000<>+0(SB), Z1, Z1
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z1, Z3
+	VRNDSCALEPS       $0x00, Z3, Z3
+	VMOVAPS           Z1, Z4
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z3, Z4
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z3, Z4
+	VMULPS            Z4, Z4, Z5
+	VBROADCASTSS      word39506967<>+0(SB), Z6
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z4, Z6
+	VFMADD213PS       Z4, Z5, Z6
+	VADDPS.BCST       word3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS         Z3, Z6, Z6
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z1, K2
+	VMOVAPS.Z         Z6, K2, Z6
+	VADDPS.BCST       word3f800000<>+0(SB), Z6, Z1
+	VMULPS            Z1, Z1, Z1
+	VDIVPS            Z1, Z6, Z6
+	VMOVUPS.Z         (BX), K1, Z1
+	VMULPS            Z1, Z6, Z6
+	VMULPS            Z0, Z6, Z6
+	VPANDD.BCST       word7fffffff<>+0(SB), Z2, Z0
+	VBROADCASTSS      word7f800000<>+0(SB), Z1
+	VCMPPS            $0x04, Z1, Z0, K2
+	VMOVAPS.Z         Z6, K2, Z6
+	VMOVUPS           Z6, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -2799,108 +2799,108 @@ TEXT ·gradBCE32AVX512(SB), NOSPLIT, $0-44
 	KXORW K1, K1, K1
 
 whole:
-	CMPQ         CX, $0x00000010
-	JB           rest
-	VMOVUPS      (DX), Z0
-	VMOVUPS      (BX), Z1
-	VSUBPS       Z0, Z0, Z2
-	VCMPPS       $0x03, Z2, Z2, K2
-	KORW         K2, K1, K1
-	VSUBPS       Z1, Z1, Z2
-	VCMPPS       $0x03, Z2, Z2, K2
-	KORW         K2, K1, K1
-	VPANDD       word7fffffff<>+0(SB), Z0, Z2
-	VPORD        word80000000<>+0(SB), Z0, Z2
-	VMULPS       word3fb8aa3b<>+0(SB), Z2, Z9
-	VRNDSCALEPS  $0x00, Z9, Z9
-	VMOVAPS      Z2, Z10
-	VFNMADD231PS word3f318000<>+0(SB), Z9, Z10
-	VFNMADD231PS wordb95e8083<>+0(SB), Z9, Z10
-	VMULPS       Z10, Z10, Z11
-	VMOVUPS      word39506967<>+0(SB), Z12
-	VFMADD213PS  word3ab743ce<>+0(SB), Z10, Z12
-	VFMADD213PS  word3c088908<>+0(SB), Z10, Z12
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z10, Z12
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z10, Z12
-	VFMADD213PS  word3f000000<>+0(SB), Z10, Z12
-	VFMADD213PS  Z10, Z11, Z12
-	VADDPS       word3f800000<>+0(SB), Z12, Z12
-	VSCALEFPS    Z9, Z12, Z12
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z2, K2
-	VMOVAPS.Z    Z12, K2, Z12
-	VADDPS       word3f800000<>+0(SB), Z12, Z2
-	VDIVPS       Z2, Z12, Z2
-	VPXORD       Z3, Z3, Z3
-	VMOVUPS      word3f800000<>+0(SB), Z9
-	VSUBPS       Z1, Z9, Z9
-	VCMPPS       $0x1e, Z3, Z0, K2
-	VBLENDMPS    Z9, Z1, K2, Z1
-	VSUBPS       Z1, Z2, Z2
-	VPXORD       Z4, Z4, Z4
-	VCMPPS       $0x1e, Z4, Z0, K2
-	VPXORD       Z5, Z5, Z5
-	VSUBPS       Z2, Z5, Z0
-	VBLENDMPS    Z0, Z2, K2, Z2
-	VMOVUPS      (SI), Z0
-	VMULPS       Z0, Z2, Z2
-	VMOVUPS      Z2, (AX)
-	ADDQ         $0x00000040, AX
-	ADDQ         $0x00000040, DX
-	ADDQ         $0x00000040, BX
-	ADDQ         $0x00000040, SI
-	SUBQ         $0x00000010, CX
-	JMP          whole
+	CMPQ              CX, $0x00000010
+	JB                rest
+	VMOVUPS           (DX), Z0
+	VMOVUPS           (BX), Z1
+	VSUBPS            Z0, Z0, Z2
+	VCMPPS            $0x03, Z2, Z2, K2
+	KORW              K2, K1, K1
+	VSUBPS            Z1, Z1, Z2
+	VCMPPS            $0x03, Z2, Z2, K2
+	KORW              K2, K1, K1
+	VPANDD.BCST       word7fffffff<>+0(SB), Z0, Z2
+	VPORD.BCST        word80000000<>+0(SB), Z0, Z2
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z2, Z9
+	VRNDSCALEPS       $0x00, Z9, Z9
+	VMOVAPS           Z2, Z10
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z9, Z10
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z9, Z10
+	VMULPS            Z10, Z10, Z11
+	VBROADCASTSS      word39506967<>+0(SB), Z12
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z10, Z12
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z10, Z12
+	VFMADD213PS       Z10, Z11, Z12
+	VADDPS.BCST       word3f800000<>+0(SB), Z12, Z12
+	VSCALEFPS         Z9, Z12, Z12
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z2, K2
+	VMOVAPS.Z         Z12, K2, Z12
+	VADDPS.BCST       word3f800000<>+0(SB), Z12, Z2
+	VDIVPS            Z2, Z12, Z2
+	VPXORD            Z3, Z3, Z3
+	VBROADCASTSS      word3f800000<>+0(SB), Z9
+	VSUBPS            Z1, Z9, Z9
+	VCMPPS            $0x1e, Z3, Z0, K2
+	VBLENDMPS         Z9, Z1, K2, Z1
+	VSUBPS            Z1, Z2, Z2
+	VPXORD            Z4, Z4, Z4
+	VCMPPS            $0x1e, Z4, Z0, K2
+	VPXORD            Z5, Z5, Z5
+	VSUBPS            Z2, Z5, Z0
+	VBLENDMPS         Z0, Z2, K2, Z2
+	VMOVUPS           (SI), Z0
+	VMULPS            Z0, Z2, Z2
+	VMOVUPS           Z2, (AX)
+	ADDQ              $0x00000040, AX
+	ADDQ              $0x00000040, DX
+	ADDQ              $0x00000040, BX
+	ADDQ              $0x00000040, SI
+	SUBQ              $0x00000010, CX
+	JMP               whole
 
 rest:
-	TESTQ        CX, CX
-	JZ           done
-	MOVQ         $0x0000000000000001, DI
-	SHLQ         CL, DI
-	DECQ         DI
-	KMOVW        DI, K2
-	VMOVUPS.Z    (DX), K2, Z0
-	VMOVUPS.Z    (BX), K2, Z1
-	VSUBPS       Z0, Z0, Z2
-	VCMPPS       $0x03, Z2, Z2, K3
-	KORW         K3, K1, K1
-	VSUBPS       Z1, Z1, Z2
-	VCMPPS       $0x03, Z2, Z2, K3
-	KORW         K3, K1, K1
-	VPANDD       word7fffffff<>+0(SB), Z0, Z2
-	VPORD        word80000000<>+0(SB), Z0, Z2
-	VMULPS       word3fb8aa3b<>+0(SB), Z2, Z3
-	VRNDSCALEPS  $0x00, Z3, Z3
-	VMOVAPS      Z2, Z4
-	VFNMADD231PS word3f318000<>+0(SB), Z3, Z4
-	VFNMADD231PS wordb95e8083<>+0(SB), Z3, Z4
-	VMULPS       Z4, Z4, Z5
-	VMOVUPS      word39506967<>+0(SB), Z9
-	VFMADD213PS  word3ab743ce<>+0(SB), Z4, Z9
-	VFMADD213PS  word3c088908<>+0(SB), Z4, Z9
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z4, Z9
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z4, Z9
-	VFMADD213PS  word3f000000<>+0(SB), Z4, Z9
-	VFMADD213PS  Z4, Z5, Z9
-	VADDPS       word3f800000<>+0(SB), Z9, Z9
-	VSCALEFPS    Z3, Z9, Z9
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z2, K3
-	VMOVAPS.Z    Z9, K3, Z9
-	VADDPS       word3f800000<>+0(SB), Z9, Z2
-	VDIVPS       Z2, Z9, Z2
-	VPXORD       Z6, Z6, Z6
-	VMOVUPS      word3f800000<>+0(SB), Z3
-	VSUBPS       Z1, Z3, Z3
-	VCMPPS       $0x1e, Z6, Z0, K3
-	VBLENDMPS    Z3, Z1, K3, Z1
-	VSUBPS       Z1, Z2, Z2
-	VPXORD       Z7, Z7, Z7
-	VCMPPS       $0x1e, Z7, Z0, K3
-	VPXORD       Z8, Z8, Z8
-	VSUBPS       Z2, Z8, Z0
-	VBLENDMPS    Z0, Z2, K3, Z2
-	VMOVUPS.Z    (SI), K2, Z0
-	VMULPS       Z0, Z2, Z2
-	VMOVUPS      Z2, K2, (AX)
+	TESTQ             CX, CX
+	JZ                done
+	MOVQ              $0x0000000000000001, DI
+	SHLQ              CL, DI
+	DECQ              DI
+	KMOVW             DI, K2
+	VMOVUPS.Z         (DX), K2, Z0
+	VMOVUPS.Z         (BX), K2, Z1
+	VSUBPS            Z0, Z0, Z2
+	VCMPPS            $0x03, Z2, Z2, K3
+	KORW              K3, K1, K1
+	VSUBPS            Z1, Z1, Z2
+	VCMPPS            $0x03, Z2, Z2, K3
+	KORW              K3, K1, K1
+	VPANDD.BCST       word7fffffff<>+0(SB), Z0, Z2
+	VPORD.BCST        word80000000<>+0(SB), Z0, Z2
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z2, Z3
+	VRNDSCALEPS       $0x00, Z3, Z3
+	VMOVAPS           Z2, Z4
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z3, Z4
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z3, Z4
+	VMULPS            Z4, Z4, Z5
+	VBROADCASTSS      word39506967<>+0(SB), Z9
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z4, Z9
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z4, Z9
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z4, Z9
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z4, Z9
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z4, Z9
+	VFMADD213PS       Z4, Z5, Z9
+	VADDPS.BCST       word3f800000<>+0(SB), Z9, Z9
+	VSCALEFPS         Z3, Z9, Z9
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z2, K3
+	VMOVAPS.Z         Z9, K3, Z9
+	VADDPS.BCST       word3f800000<>+0(SB), Z9, Z2
+	VDIVPS            Z2, Z9, Z2
+	VPXORD            Z6, Z6, Z6
+	VBROADCASTSS      word3f800000<>+0(SB), Z3
+	VSUBPS            Z1, Z3, Z3
+	VCMPPS            $0x1e, Z6, Z0, K3
+	VBLENDMPS         Z3, Z1, K3, Z1
+	VSUBPS            Z1, Z2, Z2
+	VPXORD            Z7, Z7, Z7
+	VCMPPS            $0x1e, Z7, Z0, K3
+	VPXORD            Z8, Z8, Z8
+	VSUBPS            Z2, Z8, Z0
+	VBLENDMPS         Z0, Z2, K3, Z2
+	VMOVUPS.Z         (SI), K2, Z0
+	VMULPS            Z0, Z2, Z2
+	VMOVUPS           Z2, K2, (AX)
 
 done:
 	KMOVW K1, AX
@@ -3292,83 +3292,83 @@ TEXT ·gradSigmoid32AVX512(SB), NOSPLIT, $0-40
 	VBROADCASTSS (SI), Z0
 
 whole:
-	CMPQ         CX, $0x00000010
-	JB           rest
-	VMOVUPS      (DX), Z1
-	VPANDD       word7fffffff<>+0(SB), Z1, Z2
-	VPORD        word80000000<>+0(SB), Z1, Z2
-	VMULPS       word3fb8aa3b<>+0(SB), Z2, Z3
-	VRNDSCALEPS  $0x00, Z3, Z3
-	VMOVAPS      Z2, Z4
-	VFNMADD231PS word3f318000<>+0(SB), Z3, Z4
-	VFNMADD231PS wordb95e8083<>+0(SB), Z3, Z4
-	VMULPS       Z4, Z4, Z5
-	VMOVUPS      word39506967<>+0(SB), Z6
-	VFMADD213PS  word3ab743ce<>+0(SB), Z4, Z6
-	VFMADD213PS  word3c088908<>+0(SB), Z4, Z6
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z4, Z6
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z4, Z6
-	VFMADD213PS  word3f000000<>+0(SB), Z4, Z6
-	VFMADD213PS  Z4, Z5, Z6
-	VADDPS       word3f800000<>+0(SB), Z6, Z6
-	VSCALEFPS    Z3, Z6, Z6
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z2, K1
-	VMOVAPS.Z    Z6, K1, Z6
-	VADDPS       word3f800000<>+0(SB), Z6, Z2
-	VMULPS       Z2, Z2, Z2
-	VDIVPS       Z2, Z6, Z6
-	VMOVUPS      (BX), Z2
-	VMULPS       Z2, Z6, Z6
-	VMULPS       Z0, Z6, Z6
-	VPANDD       word7fffffff<>+0(SB), Z1, Z1
-	VMOVUPS      word7f800000<>+0(SB), Z2
-	VCMPPS       $0x04, Z2, Z1, K1
-	VMOVAPS.Z    Z6, K1, Z6
-	VMOVUPS      Z6, (AX)
-	ADDQ         $0x00000040, AX
-	ADDQ         $0x00000040, DX
-	ADDQ         $0x00000040, BX
-	SUBQ         $0x00000010, CX
-	JMP          whole
+	CMPQ              CX, $0x00000010
+	JB                rest
+	VMOVUPS           (DX), Z1
+	VPANDD.BCST       word7fffffff<>+0(SB), Z1, Z2
+	VPORD.BCST        word80000000<>+0(SB), Z1, Z2
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z2, Z3
+	VRNDSCALEPS       $0x00, Z3, Z3
+	VMOVAPS           Z2, Z4
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z3, Z4
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z3, Z4
+	VMULPS            Z4, Z4, Z5
+	VBROADCASTSS      word39506967<>+0(SB), Z6
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z4, Z6
+	VFMADD213PS       Z4, Z5, Z6
+	VADDPS.BCST       word3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS         Z3, Z6, Z6
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z2, K1
+	VMOVAPS.Z         Z6, K1, Z6
+	VADDPS.BCST       word3f800000<>+0(SB), Z6, Z2
+	VMULPS            Z2, Z2, Z2
+	VDIVPS            Z2, Z6, Z6
+	VMOVUPS           (BX), Z2
+	VMULPS            Z2, Z6, Z6
+	VMULPS            Z0, Z6, Z6
+	VPANDD.BCST       word7fffffff<>+0(SB), Z1, Z1
+	VBROADCASTSS      word7f800000<>+0(SB), Z2
+	VCMPPS            $0x04, Z2, Z1, K1
+	VMOVAPS.Z         Z6, K1, Z6
+	VMOVUPS           Z6, (AX)
+	ADDQ              $0x00000040, AX
+	ADDQ              $0x00000040, DX
+	ADDQ              $0x00000040, BX
+	SUBQ              $0x00000010, CX
+	JMP               whole
 
 rest:
-	TESTQ        CX, CX
-	JZ           done
-	MOVQ         $0x0000000000000001, SI
-	SHLQ         CL, SI
-	DECQ         SI
-	KMOVW        SI, K1
-	VMOVUPS.Z    (DX), K1, Z1
-	VPANDD       word7fffffff<>+0(SB), Z1, Z2
-	VPORD        word80000000<>+0(SB), Z1, Z2
-	VMULPS       word3fb8aa3b<>+0(SB), Z2, Z3
-	VRNDSCALEPS  $0x00, Z3, Z3
-	VMOVAPS      Z2, Z4
-	VFNMADD231PS word3f318000<>+0(SB), Z3, Z4
-	VFNMADD231PS wordb95e8083<>+0(SB), Z3, Z4
-	VMULPS       Z4, Z4, Z5
-	VMOVUPS      word39506967<>+0(SB), Z6
-	VFMADD213PS  word3ab743ce<>+0(SB), Z4, Z6
-	VFMADD213PS  word3c088908<>+0(SB), Z4, Z6
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z4, Z6
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z4, Z6
-	VFMADD213PS  word3f000000<>+0(SB), Z4, Z6
-	VFMADD213PS  Z4, Z5, Z6
-	VADDPS       word3f800000<>+0(SB), Z6, Z6
-	VSCALEFPS    Z3, Z6, Z6
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z2, K2
-	VMOVAPS.Z    Z6, K2, Z6
-	VADDPS       word3f800000<>+0(SB), Z6, Z2
-	VMULPS       Z2, Z2, Z2
-	VDIVPS       Z2, Z6, Z6
-	VMOVUPS.Z    (BX), K1, Z2
-	VMULPS       Z2, Z6, Z6
-	VMULPS       Z0, Z6, Z6
-	VPANDD       word7fffffff<>+0(SB), Z1, Z0
-	VMOVUPS      word7f800000<>+0(SB), Z1
-	VCMPPS       $0x04, Z1, Z0, K2
-	VMOVAPS.Z    Z6, K2, Z6
-	VMOVUPS      Z6, K1, (AX)
+	TESTQ             CX, CX
+	JZ                done
+	MOVQ              $0x0000000000000001, SI
+	SHLQ              CL, SI
+	DECQ              SI
+	KMOVW             SI, K1
+	VMOVUPS.Z         (DX), K1, Z1
+	VPANDD.BCST       word7fffffff<>+0(SB), Z1, Z2
+	VPORD.BCST        word80000000<>+0(SB), Z1, Z2
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z2, Z3
+	VRNDSCALEPS       $0x00, Z3, Z3
+	VMOVAPS           Z2, Z4
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z3, Z4
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z3, Z4
+	VMULPS            Z4, Z4, Z5
+	VBROADCASTSS      word39506967<>+0(SB), Z6
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z4, Z6
+	VFMADD213PS       Z4, Z5, Z6
+	VADDPS.BCST       word3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS         Z3, Z6, Z6
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z2, K2
+	VMOVAPS.Z         Z6, K2, Z6
+	VADDPS.BCST       word3f800000<>+0(SB), Z6, Z2
+	VMULPS            Z2, Z2, Z2
+	VDIVPS            Z2, Z6, Z6
+	VMOVUPS.Z         (BX), K1, Z2
+	VMULPS            Z2, Z6, Z6
+	VMULPS            Z0, Z6, Z6
+	VPANDD.BCST       word7fffffff<>+0(SB), Z1, Z0
+	VBROADCASTSS      word7f800000<>+0(SB), Z1
+	VCMPPS            $0x04, Z1, Z0, K2
+	VMOVAPS.Z         Z6, K2, Z6
+	VMOVUPS           Z6, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -3701,145 +3701,145 @@ TEXT ·reinMaxSlope32AVX512(SB), NOSPLIT, $0-40
 	MOVQ s+32(FP), SI
 
 whole:
-	CMPQ         CX, $0x00000010
-	JB           rest
-	VMOVUPS      (DX), Z0
-	VBROADCASTSS (SI), Z1
-	VMULPS       Z0, Z1, Z1
-	VPANDD       word7fffffff<>+0(SB), Z1, Z2
-	VPORD        word80000000<>+0(SB), Z1, Z2
-	VMULPS       word3fb8aa3b<>+0(SB), Z2, Z3
-	VRNDSCALEPS  $0x00, Z3, Z3
-	VMOVAPS      Z2, Z4
-	VFNMADD231PS word3f318000<>+0(SB), Z3, Z4
-	VFNMADD231PS wordb95e8083<>+0(SB), Z3, Z4
-	VMULPS       Z4, Z4, Z5
-	VMOVUPS      word39506967<>+0(SB), Z6
-	VFMADD213PS  word3ab743ce<>+0(SB), Z4, Z6
-	VFMADD213PS  word3c088908<>+0(SB), Z4, Z6
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z4, Z6
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z4, Z6
-	VFMADD213PS  word3f000000<>+0(SB), Z4, Z6
-	VFMADD213PS  Z4, Z5, Z6
-	VADDPS       word3f800000<>+0(SB), Z6, Z6
-	VSCALEFPS    Z3, Z6, Z6
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z2, K1
-	VMOVAPS.Z    Z6, K1, Z6
-	VMOVUPS      word3f800000<>+0(SB), Z2
-	VADDPS       Z6, Z2, Z3
-	VDIVPS       Z3, Z6, Z4
-	VDIVPS       Z3, Z2, Z2
-	VPXORD       Z7, Z7, Z7
-	VCMPPS       $0x1e, Z7, Z1, K1
-	VBLENDMPS    Z2, Z4, K1, Z8
-	VBLENDMPS    Z4, Z2, K1, Z9
-	VFMADD213PS  Z9, Z9, Z8
-	VPANDD       word7fffffff<>+0(SB), Z0, Z1
-	VPORD        word80000000<>+0(SB), Z0, Z1
-	VMULPS       word3fb8aa3b<>+0(SB), Z1, Z2
-	VRNDSCALEPS  $0x00, Z2, Z2
-	VMOVAPS      Z1, Z3
-	VFNMADD231PS word3f318000<>+0(SB), Z2, Z3
-	VFNMADD231PS wordb95e8083<>+0(SB), Z2, Z3
-	VMULPS       Z3, Z3, Z4
-	VMOVUPS      word39506967<>+0(SB), Z5
-	VFMADD213PS  word3ab743ce<>+0(SB), Z3, Z5
-	VFMADD213PS  word3c088908<>+0(SB), Z3, Z5
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z3, Z5
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z3, Z5
-	VFMADD213PS  word3f000000<>+0(SB), Z3, Z5
-	VFMADD213PS  Z3, Z4, Z5
-	VADDPS       word3f800000<>+0(SB), Z5, Z5
-	VSCALEFPS    Z2, Z5, Z5
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z1, K1
-	VMOVAPS.Z    Z5, K1, Z5
-	VADDPS       word3f800000<>+0(SB), Z5, Z1
-	VMULPS       Z1, Z1, Z1
-	VDIVPS       Z1, Z5, Z5
-	VSUBPS       Z5, Z8, Z5
-	VMULPS       word3f000000<>+0(SB), Z5, Z5
-	VMOVUPS      (BX), Z1
-	VMULPS       Z1, Z5, Z5
-	VPANDD       word7fffffff<>+0(SB), Z0, Z0
-	VMOVUPS      word7f800000<>+0(SB), Z1
-	VCMPPS       $0x04, Z1, Z0, K1
-	VMOVAPS.Z    Z5, K1, Z5
-	VMOVUPS      Z5, (AX)
-	ADDQ         $0x00000040, AX
-	ADDQ         $0x00000040, DX
-	ADDQ         $0x00000040, BX
-	SUBQ         $0x00000010, CX
-	JMP          whole
+	CMPQ              CX, $0x00000010
+	JB                rest
+	VMOVUPS           (DX), Z0
+	VBROADCASTSS      (SI), Z1
+	VMULPS            Z0, Z1, Z1
+	VPANDD.BCST       word7fffffff<>+0(SB), Z1, Z2
+	VPORD.BCST        word80000000<>+0(SB), Z1, Z2
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z2, Z3
+	VRNDSCALEPS       $0x00, Z3, Z3
+	VMOVAPS           Z2, Z4
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z3, Z4
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z3, Z4
+	VMULPS            Z4, Z4, Z5
+	VBROADCASTSS      word39506967<>+0(SB), Z6
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z4, Z6
+	VFMADD213PS       Z4, Z5, Z6
+	VADDPS.BCST       word3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS         Z3, Z6, Z6
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z2, K1
+	VMOVAPS.Z         Z6, K1, Z6
+	VBROADCASTSS      word3f800000<>+0(SB), Z2
+	VADDPS            Z6, Z2, Z3
+	VDIVPS            Z3, Z6, Z4
+	VDIVPS            Z3, Z2, Z2
+	VPXORD            Z7, Z7, Z7
+	VCMPPS            $0x1e, Z7, Z1, K1
+	VBLENDMPS         Z2, Z4, K1, Z8
+	VBLENDMPS         Z4, Z2, K1, Z9
+	VFMADD213PS       Z9, Z9, Z8
+	VPANDD.BCST       word7fffffff<>+0(SB), Z0, Z1
+	VPORD.BCST        word80000000<>+0(SB), Z0, Z1
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z1, Z2
+	VRNDSCALEPS       $0x00, Z2, Z2
+	VMOVAPS           Z1, Z3
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z2, Z3
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z2, Z3
+	VMULPS            Z3, Z3, Z4
+	VBROADCASTSS      word39506967<>+0(SB), Z5
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z3, Z5
+	VFMADD213PS       Z3, Z4, Z5
+	VADDPS.BCST       word3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS         Z2, Z5, Z5
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z1, K1
+	VMOVAPS.Z         Z5, K1, Z5
+	VADDPS.BCST       word3f800000<>+0(SB), Z5, Z1
+	VMULPS            Z1, Z1, Z1
+	VDIVPS            Z1, Z5, Z5
+	VSUBPS            Z5, Z8, Z5
+	VMULPS.BCST       word3f000000<>+0(SB), Z5, Z5
+	VMOVUPS           (BX), Z1
+	VMULPS            Z1, Z5, Z5
+	VPANDD.BCST       word7fffffff<>+0(SB), Z0, Z0
+	VBROADCASTSS      word7f800000<>+0(SB), Z1
+	VCMPPS            $0x04, Z1, Z0, K1
+	VMOVAPS.Z         Z5, K1, Z5
+	VMOVUPS           Z5, (AX)
+	ADDQ              $0x00000040, AX
+	ADDQ              $0x00000040, DX
+	ADDQ              $0x00000040, BX
+	SUBQ              $0x00000010, CX
+	JMP               whole
 
 rest:
-	TESTQ        CX, CX
-	JZ           done
-	MOVQ         $0x0000000000000001, DI
-	SHLQ         CL, DI
-	DECQ         DI
-	KMOVW        DI, K1
-	VMOVUPS.Z    (DX), K1, Z0
-	VBROADCASTSS (SI), Z1
-	VMULPS       Z0, Z1, Z1
-	VPANDD       word7fffffff<>+0(SB), Z1, Z2
-	VPORD        word80000000<>+0(SB), Z1, Z2
-	VMULPS       word3fb8aa3b<>+0(SB), Z2, Z3
-	VRNDSCALEPS  $0x00, Z3, Z3
-	VMOVAPS      Z2, Z4
-	VFNMADD231PS word3f318000<>+0(SB), Z3, Z4
-	VFNMADD231PS wordb95e8083<>+0(SB), Z3, Z4
-	VMULPS       Z4, Z4, Z5
-	VMOVUPS      word39506967<>+0(SB), Z6
-	VFMADD213PS  word3ab743ce<>+0(SB), Z4, Z6
-	VFMADD213PS  word3c088908<>+0(SB), Z4, Z6
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z4, Z6
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z4, Z6
-	VFMADD213PS  word3f000000<>+0(SB), Z4, Z6
-	VFMADD213PS  Z4, Z5, Z6
-	VADDPS       word3f800000<>+0(SB), Z6, Z6
-	VSCALEFPS    Z3, Z6, Z6
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z2, K2
-	VMOVAPS.Z    Z6, K2, Z6
-	VMOVUPS      word3f800000<>+0(SB), Z2
-	VADDPS       Z6, Z2, Z3
-	VDIVPS       Z3, Z6, Z4
-	VDIVPS       Z3, Z2, Z2
-	VPXORD       Z10, Z10, Z10
-	VCMPPS       $0x1e, Z10, Z1, K2
-	VBLENDMPS    Z2, Z4, K2, Z11
-	VBLENDMPS    Z4, Z2, K2, Z12
-	VFMADD213PS  Z12, Z12, Z11
-	VPANDD       word7fffffff<>+0(SB), Z0, Z1
-	VPORD        word80000000<>+0(SB), Z0, Z1
-	VMULPS       word3fb8aa3b<>+0(SB), Z1, Z2
-	VRNDSCALEPS  $0x00, Z2, Z2
-	VMOVAPS      Z1, Z3
-	VFNMADD231PS word3f318000<>+0(SB), Z2, Z3
-	VFNMADD231PS wordb95e8083<>+0(SB), Z2, Z3
-	VMULPS       Z3, Z3, Z4
-	VMOVUPS      word39506967<>+0(SB), Z5
-	VFMADD213PS  word3ab743ce<>+0(SB), Z3, Z5
-	VFMADD213PS  word3c088908<>+0(SB), Z3, Z5
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z3, Z5
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z3, Z5
-	VFMADD213PS  word3f000000<>+0(SB), Z3, Z5
-	VFMADD213PS  Z3, Z4, Z5
-	VADDPS       word3f800000<>+0(SB), Z5, Z5
-	VSCALEFPS    Z2, Z5, Z5
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z1, K2
-	VMOVAPS.Z    Z5, K2, Z5
-	VADDPS       word3f800000<>+0(SB), Z5, Z1
-	VMULPS       Z1, Z1, Z1
-	VDIVPS       Z1, Z5, Z5
-	VSUBPS       Z5, Z11, Z5
-	VMULPS       word3f000000<>+0(SB), Z5, Z5
-	VMOVUPS.Z    (BX), K1, Z1
-	VMULPS       Z1, Z5, Z5
-	VPANDD       word7fffffff<>+0(SB), Z0, Z0
-	VMOVUPS      word7f800000<>+0(SB), Z1
-	VCMPPS       $0x04, Z1, Z0, K2
-	VMOVAPS.Z    Z5, K2, Z5
-	VMOVUPS      Z5, K1, (AX)
+	TESTQ             CX, CX
+	JZ                done
+	MOVQ              $0x0000000000000001, DI
+	SHLQ              CL, DI
+	DECQ              DI
+	KMOVW             DI, K1
+	VMOVUPS.Z         (DX), K1, Z0
+	VBROADCASTSS      (SI), Z1
+	VMULPS            Z0, Z1, Z1
+	VPANDD.BCST       word7fffffff<>+0(SB), Z1, Z2
+	VPORD.BCST        word80000000<>+0(SB), Z1, Z2
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z2, Z3
+	VRNDSCALEPS       $0x00, Z3, Z3
+	VMOVAPS           Z2, Z4
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z3, Z4
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z3, Z4
+	VMULPS            Z4, Z4, Z5
+	VBROADCASTSS      word39506967<>+0(SB), Z6
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z4, Z6
+	VFMADD213PS       Z4, Z5, Z6
+	VADDPS.BCST       word3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS         Z3, Z6, Z6
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z2, K2
+	VMOVAPS.Z         Z6, K2, Z6
+	VBROADCASTSS      word3f800000<>+0(SB), Z2
+	VADDPS            Z6, Z2, Z3
+	VDIVPS            Z3, Z6, Z4
+	VDIVPS            Z3, Z2, Z2
+	VPXORD            Z10, Z10, Z10
+	VCMPPS            $0x1e, Z10, Z1, K2
+	VBLENDMPS         Z2, Z4, K2, Z11
+	VBLENDMPS         Z4, Z2, K2, Z12
+	VFMADD213PS       Z12, Z12, Z11
+	VPANDD.BCST       word7fffffff<>+0(SB), Z0, Z1
+	VPORD.BCST        word80000000<>+0(SB), Z0, Z1
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z1, Z2
+	VRNDSCALEPS       $0x00, Z2, Z2
+	VMOVAPS           Z1, Z3
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z2, Z3
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z2, Z3
+	VMULPS            Z3, Z3, Z4
+	VBROADCASTSS      word39506967<>+0(SB), Z5
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z3, Z5
+	VFMADD213PS       Z3, Z4, Z5
+	VADDPS.BCST       word3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS         Z2, Z5, Z5
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z1, K2
+	VMOVAPS.Z         Z5, K2, Z5
+	VADDPS.BCST       word3f800000<>+0(SB), Z5, Z1
+	VMULPS            Z1, Z1, Z1
+	VDIVPS            Z1, Z5, Z5
+	VSUBPS            Z5, Z11, Z5
+	VMULPS.BCST       word3f000000<>+0(SB), Z5, Z5
+	VMOVUPS.Z         (BX), K1, Z1
+	VMULPS            Z1, Z5, Z5
+	VPANDD.BCST       word7fffffff<>+0(SB), Z0, Z0
+	VBROADCASTSS      word7f800000<>+0(SB), Z1
+	VCMPPS            $0x04, Z1, Z0, K2
+	VMOVAPS.Z         Z5, K2, Z5
+	VMOVUPS           Z5, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -4146,74 +4146,74 @@ TEXT ·sigmoid32AVX512(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), CX
 
 whole:
-	CMPQ         CX, $0x00000010
-	JB           rest
-	VMOVUPS      (DX), Z0
-	VPANDD       word7fffffff<>+0(SB), Z0, Z1
-	VPORD        word80000000<>+0(SB), Z0, Z1
-	VMULPS       word3fb8aa3b<>+0(SB), Z1, Z2
-	VRNDSCALEPS  $0x00, Z2, Z2
-	VMOVAPS      Z1, Z3
-	VFNMADD231PS word3f318000<>+0(SB), Z2, Z3
-	VFNMADD231PS wordb95e8083<>+0(SB), Z2, Z3
-	VMULPS       Z3, Z3, Z4
-	VMOVUPS      word39506967<>+0(SB), Z5
-	VFMADD213PS  word3ab743ce<>+0(SB), Z3, Z5
-	VFMADD213PS  word3c088908<>+0(SB), Z3, Z5
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z3, Z5
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z3, Z5
-	VFMADD213PS  word3f000000<>+0(SB), Z3, Z5
-	VFMADD213PS  Z3, Z4, Z5
-	VADDPS       word3f800000<>+0(SB), Z5, Z5
-	VSCALEFPS    Z2, Z5, Z5
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z1, K1
-	VMOVAPS.Z    Z5, K1, Z5
-	VMOVUPS      word3f800000<>+0(SB), Z1
-	VADDPS       Z5, Z1, Z2
-	VPXORD       Z6, Z6, Z6
-	VCMPPS       $0x1e, Z6, Z0, K1
-	VBLENDMPS    Z1, Z5, K1, Z5
-	VDIVPS       Z2, Z5, Z5
-	VMOVUPS      Z5, (AX)
-	ADDQ         $0x00000040, AX
-	ADDQ         $0x00000040, DX
-	SUBQ         $0x00000010, CX
-	JMP          whole
+	CMPQ              CX, $0x00000010
+	JB                rest
+	VMOVUPS           (DX), Z0
+	VPANDD.BCST       word7fffffff<>+0(SB), Z0, Z1
+	VPORD.BCST        word80000000<>+0(SB), Z0, Z1
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z1, Z2
+	VRNDSCALEPS       $0x00, Z2, Z2
+	VMOVAPS           Z1, Z3
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z2, Z3
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z2, Z3
+	VMULPS            Z3, Z3, Z4
+	VBROADCASTSS      word39506967<>+0(SB), Z5
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z3, Z5
+	VFMADD213PS       Z3, Z4, Z5
+	VADDPS.BCST       word3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS         Z2, Z5, Z5
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z1, K1
+	VMOVAPS.Z         Z5, K1, Z5
+	VBROADCASTSS      word3f800000<>+0(SB), Z1
+	VADDPS            Z5, Z1, Z2
+	VPXORD            Z6, Z6, Z6
+	VCMPPS            $0x1e, Z6, Z0, K1
+	VBLENDMPS         Z1, Z5, K1, Z5
+	VDIVPS            Z2, Z5, Z5
+	VMOVUPS           Z5, (AX)
+	ADDQ              $0x00000040, AX
+	ADDQ              $0x00000040, DX
+	SUBQ              $0x00000010, CX
+	JMP               whole
 
 rest:
-	TESTQ        CX, CX
-	JZ           done
-	MOVQ         $0x0000000000000001, BX
-	SHLQ         CL, BX
-	DECQ         BX
-	KMOVW        BX, K1
-	VMOVUPS.Z    (DX), K1, Z0
-	VPANDD       word7fffffff<>+0(SB), Z0, Z1
-	VPORD        word80000000<>+0(SB), Z0, Z1
-	VMULPS       word3fb8aa3b<>+0(SB), Z1, Z2
-	VRNDSCALEPS  $0x00, Z2, Z2
-	VMOVAPS      Z1, Z3
-	VFNMADD231PS word3f318000<>+0(SB), Z2, Z3
-	VFNMADD231PS wordb95e8083<>+0(SB), Z2, Z3
-	VMULPS       Z3, Z3, Z4
-	VMOVUPS      word39506967<>+0(SB), Z5
-	VFMADD213PS  word3ab743ce<>+0(SB), Z3, Z5
-	VFMADD213PS  word3c088908<>+0(SB), Z3, Z5
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z3, Z5
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z3, Z5
-	VFMADD213PS  word3f000000<>+0(SB), Z3, Z5
-	VFMADD213PS  Z3, Z4, Z5
-	VADDPS       word3f800000<>+0(SB), Z5, Z5
-	VSCALEFPS    Z2, Z5, Z5
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z1, K2
-	VMOVAPS.Z    Z5, K2, Z5
-	VMOVUPS      word3f800000<>+0(SB), Z1
-	VADDPS       Z5, Z1, Z2
-	VPXORD       Z7, Z7, Z7
-	VCMPPS       $0x1e, Z7, Z0, K2
-	VBLENDMPS    Z1, Z5, K2, Z5
-	VDIVPS       Z2, Z5, Z5
-	VMOVUPS      Z5, K1, (AX)
+	TESTQ             CX, CX
+	JZ                done
+	MOVQ              $0x0000000000000001, BX
+	SHLQ              CL, BX
+	DECQ              BX
+	KMOVW             BX, K1
+	VMOVUPS.Z         (DX), K1, Z0
+	VPANDD.BCST       word7fffffff<>+0(SB), Z0, Z1
+	VPORD.BCST        word80000000<>+0(SB), Z0, Z1
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z1, Z2
+	VRNDSCALEPS       $0x00, Z2, Z2
+	VMOVAPS           Z1, Z3
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z2, Z3
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z2, Z3
+	VMULPS            Z3, Z3, Z4
+	VBROADCASTSS      word39506967<>+0(SB), Z5
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z3, Z5
+	VFMADD213PS       Z3, Z4, Z5
+	VADDPS.BCST       word3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS         Z2, Z5, Z5
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z1, K2
+	VMOVAPS.Z         Z5, K2, Z5
+	VBROADCASTSS      word3f800000<>+0(SB), Z1
+	VADDPS            Z5, Z1, Z2
+	VPXORD            Z7, Z7, Z7
+	VCMPPS            $0x1e, Z7, Z0, K2
+	VBLENDMPS         Z1, Z5, K2, Z5
+	VDIVPS            Z2, Z5, Z5
+	VMOVUPS           Z5, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -4355,10 +4355,10 @@ done:
 // func step32AVX512(dst *float32, y *float32, n int)
 // Requires: AVX, AVX512F
 TEXT ·step32AVX512(SB), NOSPLIT, $0-24
-	MOVQ    dst+0(FP), AX
-	MOVQ    y+8(FP), DX
-	MOVQ    n+16(FP), CX
-	VMOVUPS word3f800000<>+0(SB), Z0
+	MOVQ         dst+0(FP), AX
+	MOVQ         y+8(FP), DX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS word3f800000<>+0(SB), Z0
 
 whole:
 	CMPQ      CX, $0x00000010
