@@ -17,7 +17,7 @@ import (
 func TestOps(t *testing.T) {
 	optest.Run(t, "ops", []optest.Row{
 		gumbel, gumbelLike, gumbelSoftmax, relaxedBernoulli, categorical, straightThrough, bceWithLogits, categoricalKL, categoricalEntropy,
-		categoricalLogProb, stopGradient,
+		categoricalLogProb, stopGradient, bernoulliKL,
 	})
 }
 
@@ -735,4 +735,66 @@ var stopGradient = optest.Row{
 		fails("integers", func(b *builder) (*G.Node, error) { return ops.StopGradient(array(b, tensor.Int, 2)) }, "dtype int"),
 	},
 	NoGolden: "it is the identity",
+}
+
+// BernoulliKL
+
+func bernoulliDivergence(q, p string) func(b *builder) *G.Node {
+	return func(b *builder) *G.Node { return G.Must(ops.BernoulliKL(b.In(q), b.In(p))) }
+}
+
+func ofFairCoin(b *builder) *G.Node { return G.Must(ops.BernoulliKL(b.In("q"), nil)) }
+
+var bernoulliKL = optest.Row{
+	Op: ops.BernoulliKL,
+	Nodes: []node{
+		{Name: "of two", Build: bernoulliDivergence("q", "p")},
+		{Name: "of the fair coin", Build: ofFairCoin},
+	},
+	Gradients: []gradient{
+		{Name: "of two", Cost: weighed(bernoulliDivergence("q", "p"))},
+		{Name: "squared", Cost: squared(bernoulliDivergence("q", "p"))},
+		{Name: "of the fair coin", Cost: squared(ofFairCoin)},
+		{Name: "of itself", Cost: func(b *builder) *G.Node { return optest.Term(b.Weigh(bernoulliDivergence("q", "q")(b)), b.In("q")) }},
+		{Name: "there and back", Cost: func(b *builder) *G.Node {
+			return plus(b.Weigh(bernoulliDivergence("q", "p")(b)), b.Weigh(bernoulliDivergence("p", "q")(b)))
+		}},
+	},
+	BuildErrors: []buildError{
+		fails("nil", func(b *builder) (*G.Node, error) { return ops.BernoulliKL(nil, b.In("p")) }, "q is nil"),
+		fails("integers", func(b *builder) (*G.Node, error) { return ops.BernoulliKL(array(b, tensor.Int, 2, 6), nil) }, "q has dtype int"),
+		fails("shapes", func(b *builder) (*G.Node, error) {
+			return ops.BernoulliKL(b.In("q"), array(b, tensor.Float64, 6, 2))
+		}, `p has shape \(6, 2\)`),
+		fails("dtypes", func(b *builder) (*G.Node, error) {
+			return ops.BernoulliKL(b.In("q"), array(b, tensor.Float32, 2, 6))
+		}, "p has dtype float32"),
+	},
+	RunErrors: []runError{
+		rejects(bernoulliDivergence("q", "p"), data{"q": with(1, nan)}, `q\[0,1\] is NaN`, "q", 1),
+		rejects(bernoulliDivergence("q", "p"), data{"p": with(4, nan)}, `p\[1,1\] is NaN`, "p", 4),
+		rejects(ofFairCoin, data{"q": with(5, nan)}, `q\[1,2\] is NaN`, "q", 5),
+		rejects(bernoulliDivergence("q", "p"), data{"p": with(3, inf)}, `p\[1,0\] is \+Inf but q\[1,0\] is not, so the divergence is infinite: bound`, "p", 3),
+		rejects(bernoulliDivergence("q", "p"), data{"q": with(2, inf), "p": with(2, -inf)}, `p\[0,2\] is -Inf but q\[0,2\] is not`, "p", 2),
+	},
+	Values: []value{
+		{
+			Build: bernoulliDivergence("q", "p"), Data: data{"q": {0.8, 3, -1e4}, "p": {-0.4, 3, -1e4}}, Want: []float64{0.169883963805, 0, 0},
+			Gradients: data{"q": {0.256691635824, 0, 0}, "p": {-0.28866214124, 0, 0}},
+		},
+		{
+			Build: ofFairCoin, Data: data{"q": {0.8, 1e4, -1e4, 0}}, Want: []float64{0.074026099514, math.Ln2, math.Ln2, 0},
+			Gradients: data{"q": {0.171127757216, 0, 0, 0}},
+		},
+		{ // one is far from the other
+			Build: bernoulliDivergence("q", "p"), Data: data{"q": {1e4, -1e4, 0}, "p": {-1e4, 1e4, 1e4}}, Want: []float64{1e4, 1e4, 5e3 - math.Ln2},
+			Gradients: data{"q": {0, 0, -2500}, "p": {-1, 1, 0.5}},
+		},
+		{ // certain outcomes
+			Build: bernoulliDivergence("q", "p"), Data: data{"q": {inf, -inf, inf, -inf}, "p": {2, 2, inf, -inf}},
+			Want:      []float64{0.126928011043, 2.126928011043, 0, 0},
+			Gradients: data{"q": {0, 0, 0, 0}, "p": {-0.119202922022, 0.880797077978, 0, 0}},
+		},
+	},
+	Golden: optest.GoldenBernoulliKL,
 }

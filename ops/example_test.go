@@ -312,6 +312,17 @@ func ExampleCategoricalKL() {
 	// [0.000 0.462] [0.000 0.111]
 }
 
+func ExampleBernoulliKL() {
+	g := G.NewGraph()
+	q, p := matrix(g, "q", 1, 3, 0.8, 3, math.Inf(1)), matrix(g, "p", 1, 3, -0.4, 3, 2)
+	kl := must(ops.BernoulliKL(q, p))
+	fair := must(ops.BernoulliKL(q, nil))
+	run(g)
+	fmt.Printf("%.3f %.3f\n", kl.Value().Data(), fair.Value().Data())
+	// Output:
+	// [0.170 0.000 0.127] [0.074 0.502 0.693]
+}
+
 func ExampleCategoricalEntropy() {
 	g := G.NewGraph()
 	logits := matrix(g, "logits", 3, 3, 0, 0, 0, 2, 0, 0, 0, 0, math.Inf(-1))

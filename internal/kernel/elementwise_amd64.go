@@ -73,6 +73,24 @@ func bce[T Float](dst, logits, targets []T) (bad bool) {
 	return flags != 0
 }
 
+// bernoulliKL is bernoulliKLGo at the level in use.
+func bernoulliKL[T Float](dst, a, b []T) (bad bool) {
+	a = a[:len(dst)]
+	b = b[:len(dst)]
+	var flags uint32
+	switch {
+	case level == levelGo:
+		return bernoulliKLGo(dst, a, b)
+	case unsafe.Sizeof(T(0)) == 8:
+		flags = bernoulliKL64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(a))), (*float64)(unsafe.Pointer(unsafe.SliceData(b))), len(dst))
+	case level == levelAVX512:
+		flags = bernoulliKL32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(a))), (*float32)(unsafe.Pointer(unsafe.SliceData(b))), len(dst))
+	default:
+		flags = bernoulliKL32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(a))), (*float32)(unsafe.Pointer(unsafe.SliceData(b))), len(dst))
+	}
+	return flags != 0
+}
+
 // gapSlope is gapSlopeGo at the level in use.
 func gapSlope[T Float](dst, side, grad []T, s *sideScalars[T]) {
 	side = side[:len(dst)]
@@ -104,6 +122,44 @@ func gradBCE[T Float](dst, logits, targets, grad []T) (bad bool) {
 		flags = gradBCE32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), (*float32)(unsafe.Pointer(unsafe.SliceData(targets))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst))
 	default:
 		flags = gradBCE32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), (*float32)(unsafe.Pointer(unsafe.SliceData(targets))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst))
+	}
+	return flags != 0
+}
+
+// gradBernoulliKLP is gradBernoulliKLPGo at the level in use.
+func gradBernoulliKLP[T Float](dst, a, b, grad []T) (bad bool) {
+	a = a[:len(dst)]
+	b = b[:len(dst)]
+	grad = grad[:len(dst)]
+	var flags uint32
+	switch {
+	case level == levelGo:
+		return gradBernoulliKLPGo(dst, a, b, grad)
+	case unsafe.Sizeof(T(0)) == 8:
+		flags = gradBernoulliKLP64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(a))), (*float64)(unsafe.Pointer(unsafe.SliceData(b))), (*float64)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst))
+	case level == levelAVX512:
+		flags = gradBernoulliKLP32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(a))), (*float32)(unsafe.Pointer(unsafe.SliceData(b))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst))
+	default:
+		flags = gradBernoulliKLP32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(a))), (*float32)(unsafe.Pointer(unsafe.SliceData(b))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst))
+	}
+	return flags != 0
+}
+
+// gradBernoulliKLQ is gradBernoulliKLQGo at the level in use.
+func gradBernoulliKLQ[T Float](dst, a, b, grad []T) (bad bool) {
+	a = a[:len(dst)]
+	b = b[:len(dst)]
+	grad = grad[:len(dst)]
+	var flags uint32
+	switch {
+	case level == levelGo:
+		return gradBernoulliKLQGo(dst, a, b, grad)
+	case unsafe.Sizeof(T(0)) == 8:
+		flags = gradBernoulliKLQ64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(a))), (*float64)(unsafe.Pointer(unsafe.SliceData(b))), (*float64)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst))
+	case level == levelAVX512:
+		flags = gradBernoulliKLQ32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(a))), (*float32)(unsafe.Pointer(unsafe.SliceData(b))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst))
+	default:
+		flags = gradBernoulliKLQ32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(a))), (*float32)(unsafe.Pointer(unsafe.SliceData(b))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst))
 	}
 	return flags != 0
 }
@@ -357,6 +413,75 @@ func bce32AVX512(dst, logits, targets *float32, n int) (bad uint32)
 //go:noescape
 func bce32AVX2(dst, logits, targets *float32, n int) (bad uint32)
 
+// bernoulliKL64AVX2 computes on AVX2
+//
+//	for i, x := range a {
+//		y := b[i]
+//		if x > 0 {
+//			x, y = -x, -y
+//		}
+//		x = max(x, underflow[T]()) // there p is 0, and d has to be finite
+//		e := expNegative(x)
+//		q := 1 / (1 + e)
+//		p, d := e*q, y-x
+//		if u, v := q*d, p*d; d > -2 && d < 2 {
+//			dst[i] = log1p(u * v * (T(q*expTail(u)) + T(p*expTail(-v))))
+//		} else {
+//			dst[i] = max(y, 0) - v + log1p((expNegative(-max(y, -y))-e)*q)
+//		}
+//		bad = bad || !isFinite(dst[i])
+//	}
+//	return bad
+//
+//go:noescape
+func bernoulliKL64AVX2(dst, a, b *float64, n int) (bad uint32)
+
+// bernoulliKL32AVX512 computes on AVX512
+//
+//	for i, x := range a {
+//		y := b[i]
+//		if x > 0 {
+//			x, y = -x, -y
+//		}
+//		x = max(x, underflow[T]()) // there p is 0, and d has to be finite
+//		e := expNegative(x)
+//		q := 1 / (1 + e)
+//		p, d := e*q, y-x
+//		if u, v := q*d, p*d; d > -2 && d < 2 {
+//			dst[i] = log1p(u * v * (T(q*expTail(u)) + T(p*expTail(-v))))
+//		} else {
+//			dst[i] = max(y, 0) - v + log1p((expNegative(-max(y, -y))-e)*q)
+//		}
+//		bad = bad || !isFinite(dst[i])
+//	}
+//	return bad
+//
+//go:noescape
+func bernoulliKL32AVX512(dst, a, b *float32, n int) (bad uint32)
+
+// bernoulliKL32AVX2 computes on AVX2
+//
+//	for i, x := range a {
+//		y := b[i]
+//		if x > 0 {
+//			x, y = -x, -y
+//		}
+//		x = max(x, underflow[T]()) // there p is 0, and d has to be finite
+//		e := expNegative(x)
+//		q := 1 / (1 + e)
+//		p, d := e*q, y-x
+//		if u, v := q*d, p*d; d > -2 && d < 2 {
+//			dst[i] = log1p(u * v * (T(q*expTail(u)) + T(p*expTail(-v))))
+//		} else {
+//			dst[i] = max(y, 0) - v + log1p((expNegative(-max(y, -y))-e)*q)
+//		}
+//		bad = bad || !isFinite(dst[i])
+//	}
+//	return bad
+//
+//go:noescape
+func bernoulliKL32AVX2(dst, a, b *float32, n int) (bad uint32)
+
 // gapSlope64AVX2 computes on AVX2
 //
 //	for i, a := range side {
@@ -440,6 +565,102 @@ func gradBCE32AVX512(dst, logits, targets, grad *float32, n int) (bad uint32)
 //
 //go:noescape
 func gradBCE32AVX2(dst, logits, targets, grad *float32, n int) (bad uint32)
+
+// gradBernoulliKLP64AVX2 computes on AVX2
+//
+//	for i, x := range a {
+//		y := b[i]
+//		bad = bad || x != x || !isFinite(y)
+//		high, low := max(x, y), min(x, y)
+//		rest := -math.Expm1(float64(low) - float64(high))
+//		dst[i] = T(rest*sigmoidOf(float64(high))*sigmoidOf(-float64(low))) * grad[i]
+//		if x > y {
+//			dst[i] = -dst[i]
+//		}
+//	}
+//	return bad
+//
+//go:noescape
+func gradBernoulliKLP64AVX2(dst, a, b, grad *float64, n int) (bad uint32)
+
+// gradBernoulliKLP32AVX512 computes on AVX512
+//
+//	for i, x := range a {
+//		y := b[i]
+//		bad = bad || x != x || !isFinite(y)
+//		high, low := max(x, y), min(x, y)
+//		rest := -math.Expm1(float64(low) - float64(high))
+//		dst[i] = T(rest*sigmoidOf(float64(high))*sigmoidOf(-float64(low))) * grad[i]
+//		if x > y {
+//			dst[i] = -dst[i]
+//		}
+//	}
+//	return bad
+//
+//go:noescape
+func gradBernoulliKLP32AVX512(dst, a, b, grad *float32, n int) (bad uint32)
+
+// gradBernoulliKLP32AVX2 computes on AVX2
+//
+//	for i, x := range a {
+//		y := b[i]
+//		bad = bad || x != x || !isFinite(y)
+//		high, low := max(x, y), min(x, y)
+//		rest := -math.Expm1(float64(low) - float64(high))
+//		dst[i] = T(rest*sigmoidOf(float64(high))*sigmoidOf(-float64(low))) * grad[i]
+//		if x > y {
+//			dst[i] = -dst[i]
+//		}
+//	}
+//	return bad
+//
+//go:noescape
+func gradBernoulliKLP32AVX2(dst, a, b, grad *float32, n int) (bad uint32)
+
+// gradBernoulliKLQ64AVX2 computes on AVX2
+//
+//	for i, x := range a {
+//		bad = bad || x != x || !isFinite(b[i])
+//		dst[i] = 0
+//		if isFinite(x) {
+//			d := min(max(x-b[i], least[T]()), -least[T]()) // finite, because the slope may be 0
+//			dst[i] = T(slope(float64(x))) * d * grad[i]
+//		}
+//	}
+//	return bad
+//
+//go:noescape
+func gradBernoulliKLQ64AVX2(dst, a, b, grad *float64, n int) (bad uint32)
+
+// gradBernoulliKLQ32AVX512 computes on AVX512
+//
+//	for i, x := range a {
+//		bad = bad || x != x || !isFinite(b[i])
+//		dst[i] = 0
+//		if isFinite(x) {
+//			d := min(max(x-b[i], least[T]()), -least[T]()) // finite, because the slope may be 0
+//			dst[i] = T(slope(float64(x))) * d * grad[i]
+//		}
+//	}
+//	return bad
+//
+//go:noescape
+func gradBernoulliKLQ32AVX512(dst, a, b, grad *float32, n int) (bad uint32)
+
+// gradBernoulliKLQ32AVX2 computes on AVX2
+//
+//	for i, x := range a {
+//		bad = bad || x != x || !isFinite(b[i])
+//		dst[i] = 0
+//		if isFinite(x) {
+//			d := min(max(x-b[i], least[T]()), -least[T]()) // finite, because the slope may be 0
+//			dst[i] = T(slope(float64(x))) * d * grad[i]
+//		}
+//	}
+//	return bad
+//
+//go:noescape
+func gradBernoulliKLQ32AVX2(dst, a, b, grad *float32, n int) (bad uint32)
 
 // gradReLU64AVX2 computes on AVX2
 //

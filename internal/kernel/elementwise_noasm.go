@@ -20,12 +20,24 @@ func bce[T Float](dst, logits, targets []T) (bad bool) {
 	return bceGo(dst, logits, targets)
 }
 
+func bernoulliKL[T Float](dst, a, b []T) (bad bool) {
+	return bernoulliKLGo(dst, a, b)
+}
+
 func gapSlope[T Float](dst, side, grad []T, s *sideScalars[T]) {
 	gapSlopeGo(dst, side, grad, s)
 }
 
 func gradBCE[T Float](dst, logits, targets, grad []T) (bad bool) {
 	return gradBCEGo(dst, logits, targets, grad)
+}
+
+func gradBernoulliKLP[T Float](dst, a, b, grad []T) (bad bool) {
+	return gradBernoulliKLPGo(dst, a, b, grad)
+}
+
+func gradBernoulliKLQ[T Float](dst, a, b, grad []T) (bad bool) {
+	return gradBernoulliKLQGo(dst, a, b, grad)
 }
 
 func gradReLU[T Float](dst, y, grad []T) {

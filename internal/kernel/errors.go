@@ -16,6 +16,7 @@ const (
 	AllMasked                      // every logit of the distribution is -Inf
 	AllMaskedSecond                // every logit of p's distribution is -Inf
 	Infinite                       // q allows a class that p does not
+	InfiniteKL                     // p is certain of an outcome that q is not certain of
 	MaskedValue                    // the value is not 0 where the logits mask the class
 	InfiniteLoss                   // the logit is infinite and the target is another probability
 )

@@ -199,3 +199,54 @@ func (c klGolden) results() (value, dq, dp result) {
 	}
 	return value, dq, dp
 }
+
+type bernoulliKLGolden struct {
+	Name           string
+	Shape          tensor.Shape
+	Q, P, Upstream floats
+	Value, DQ, DP  floats
+}
+
+// GoldenBernoulliKL returns the cases of BernoulliKL.
+func GoldenBernoulliKL(t *testing.T) (all []GoldenCase) {
+	for i, c := range readGolden[bernoulliKLGolden](t, "bernoulli_kl.json") {
+		value, dq, dp := c.results()
+		leaves := []leaf{{"q", c.Shape, c.Q, dq}}
+		if c.P != nil {
+			leaves = append(leaves, leaf{"p", c.Shape, c.P, dp})
+		}
+		all = append(all, GoldenCase{
+			name:   fmt.Sprintf("%d, %s, %v", i, c.Name, c.Shape),
+			leaves: leaves,
+			op: func(in G.Nodes) (*G.Node, error) {
+				if c.P == nil {
+					return ops.BernoulliKL(in[0], nil)
+				}
+				return ops.BernoulliKL(in[0], in[1])
+			},
+			shape:    c.Shape,
+			upstream: c.Upstream,
+			value:    value,
+		})
+	}
+	return all
+}
+
+// results returns what is wanted and its sizes: eight units in the last place. PyTorch
+// subtracts softplus(±q) from softplus(±p), and its gradients have those terms.
+func (c bernoulliKLGolden) results() (value, dq, dp result) {
+	value, dq, dp = result{want: c.Value}, result{want: c.DQ}, result{want: c.DP}
+	for i, q := range c.Q {
+		p, u := 0.0, math.Abs(c.Upstream[i])
+		if c.P != nil {
+			p = c.P[i]
+			dp.size = append(dp.size, 8*math.Abs(c.DP[i]))
+			dp.torch = append(dp.torch, 0x1p-51*u)
+		}
+		value.size = append(value.size, 8*c.Value[i])
+		value.torch = append(value.torch, 0x1p-51*(1+math.Abs(q)+math.Abs(p)))
+		dq.size = append(dq.size, 8*math.Abs(c.DQ[i]))
+		dq.torch = append(dq.torch, 0x1p-51*u*(1+math.Abs(q)+math.Abs(p)))
+	}
+	return value, dq, dp
+}

@@ -26,6 +26,10 @@ categorical_kl.json
     p is null, p is uniform. PyTorch's value is infinite where a probability of p
     underflows and that of q does not, so p is extreme alone up to 255 only. With a
     masked class the gradients are null: 0 times infinity again.
+bernoulli_kl.json
+    value = kl_divergence(Bernoulli(logits=q), Bernoulli(logits=p)); where p is null, its
+    logits are 0. Logits are at most 20 in size: beyond, PyTorch's softplus(x) is x, which
+    is off by exp(-20), and from 37 on its divergence is infinite.
 
 All is computed in float64. Inputs are float32 numbers (but for the noise of the
 "torch" cases), so float32 code can be held to the same values. Softmax's argument is
@@ -42,7 +46,7 @@ import pathlib
 
 import torch
 import torch.nn.functional as F
-from torch.distributions import Categorical, kl_divergence
+from torch.distributions import Bernoulli, Categorical, kl_divergence
 
 HERE = pathlib.Path(__file__).parent
 TAUS = [0.05, 0.1, 0.5, 1.0, 2.0, 10.0]
@@ -317,6 +321,42 @@ def categorical_kl_cases():
     yield categorical_kl("1000 classes, uniform", normal((1000, 2), 2), None, 0)
 
 
+# KL divergence of Bernoulli distributions.
+
+
+def bernoulli_kl(name, q, p):
+    a = q.clone().requires_grad_()
+    b = None if p is None else p.clone().requires_grad_()
+    value = kl_divergence(Bernoulli(logits=a), Bernoulli(logits=torch.zeros_like(q) if p is None else b))
+    up = upstream(q.shape)
+    (value * up).sum().backward()
+    return {
+        "name": name,
+        "shape": list(q.shape),
+        "q": text(q),
+        "p": None if p is None else text(p),
+        "upstream": text(up),
+        "value": text(value.detach()),
+        "dq": text(a.grad),
+        "dp": None if p is None else text(b.grad),
+    }
+
+
+def bernoulli_kl_cases():
+    torch.manual_seed(1)  # so that the files above may get more cases
+    for shape in SHAPES:
+        yield bernoulli_kl("normal", normal(shape, 2), normal(shape, 2))
+        yield bernoulli_kl("fair coin", normal(shape, 2), None)
+        q = normal(shape, 3)
+        yield bernoulli_kl("near", q, q + normal(shape) / 16)
+        yield bernoulli_kl("the same", q, q)
+    sizes = torch.tensor([0, 2.0**-20, 0.25, 1, 2, 5, 12, 20], dtype=torch.float64)
+    sizes = torch.cat([sizes, -sizes])
+    yield bernoulli_kl("sizes", *(t.contiguous() for t in torch.meshgrid(sizes, sizes, indexing="ij")))
+    yield bernoulli_kl("sizes, fair coin", sizes, None)
+
+
 write("gumbel_softmax.json", gumbel_softmax_cases())
 write("bce_with_logits.json", bce_with_logits_cases())
 write("categorical_kl.json", categorical_kl_cases())
+write("bernoulli_kl.json", bernoulli_kl_cases())
