@@ -123,13 +123,25 @@ func graphStep(b *testing.B, shape tensor.Shape, hard, backward bool) func() err
 	}
 }
 
-// BenchmarkBernoulliKL times float32 kernels beside a copy, in ns per element. "backward"
-// is forward and all gradients.
+// BenchmarkBernoulliKL and BenchmarkRelaxedBernoulliLogProb time float32 kernels beside a
+// copy, in ns per element. "backward" is forward and all gradients.
 func BenchmarkBernoulliKL(b *testing.B) {
 	benchmarkElementwise(b, func(q, p, upstream, dst []float32, backward bool) error {
 		err := kernel.BernoulliKL(dst, q, p)
 		if backward {
 			err = errors.Join(err, kernel.GradBernoulliKLQ(dst, q, p, upstream), kernel.GradBernoulliKLP(dst, q, p, upstream))
+		}
+		return err
+	})
+}
+
+func BenchmarkRelaxedBernoulliLogProb(b *testing.B) {
+	benchmarkElementwise(b, func(logits, value, upstream, dst []float32, backward bool) error {
+		d := kernel.RelaxedDensity[float32]{Logits: logits, Value: value, Tau: 0.7}
+		err := d.Log(dst)
+		if backward {
+			_, toTau := d.GradTau(upstream)
+			err = errors.Join(err, d.GradLogits(dst, upstream), d.GradValue(dst, upstream), toTau)
 		}
 		return err
 	})

@@ -17,7 +17,7 @@ import (
 func TestOps(t *testing.T) {
 	optest.Run(t, "ops", []optest.Row{
 		gumbel, gumbelLike, gumbelSoftmax, relaxedBernoulli, categorical, straightThrough, bceWithLogits, categoricalKL, categoricalEntropy,
-		categoricalLogProb, stopGradient, bernoulliKL,
+		categoricalLogProb, stopGradient, bernoulliKL, relaxedBernoulliLogProb,
 	})
 }
 
@@ -797,4 +797,94 @@ var bernoulliKL = optest.Row{
 		},
 	},
 	Golden: optest.GoldenBernoulliKL,
+}
+
+// RelaxedBernoulliLogProb
+
+func density(value, logits, tau *G.Node) *G.Node {
+	return G.Must(ops.RelaxedBernoulliLogProb(value, logits, tau))
+}
+
+func densityOf(b *builder) *G.Node { return density(b.In("value"), b.In("logits"), b.In("tau")) }
+
+// ownDensity is that of a sample.
+func ownDensity(logits string) func(b *builder) *G.Node {
+	return func(b *builder) *G.Node {
+		return density(b.Relaxed(b.In(logits), b.In("tau"), ops.WithLogSpace()), b.In(logits), b.In("tau"))
+	}
+}
+
+func otherDensity(b *builder) *G.Node {
+	return density(b.Relaxed(b.In("q"), b.In("tau"), ops.WithLogSpace()), b.In("logits"), b.In("tau"))
+}
+
+var relaxedBernoulliLogProb = optest.Row{
+	Op: ops.RelaxedBernoulliLogProb,
+	Nodes: []node{
+		{Name: "of an array", Build: densityOf},
+		{Name: "of another distribution's sample", Build: otherDensity},
+	},
+	Gradients: []gradient{
+		{Name: "of an array", Cost: weighed(densityOf)},
+		{Name: "squared", Cost: squared(densityOf)},
+		{Name: "of a sample", Cost: weighed(ownDensity("logits"))},
+		{Name: "of another distribution's sample", Cost: weighed(otherDensity)},
+		{Name: "value alone", Cost: func(b *builder) *G.Node { return b.Weigh(density(b.In("value"), b.Fixed("logits"), b.Fixed("tau"))) }},
+		{Name: "logits alone", Cost: func(b *builder) *G.Node { return b.Weigh(density(b.Fixed("value"), b.In("logits"), b.Fixed("tau"))) }},
+		{Name: "tau learned", Cost: func(b *builder) *G.Node {
+			return b.Weigh(density(b.Fixed("value"), b.Fixed("logits"), G.Must(G.Exp(b.In("theta")))))
+		}},
+		{Name: "one node twice", Cost: func(b *builder) *G.Node { return b.Weigh(density(b.In("x"), b.In("x"), b.In("tau"))) }},
+	},
+	Masks: []node{
+		{Name: "one node twice", Build: func(b *builder) *G.Node { return density(b.In("masked"), b.In("masked"), b.In("tau")) }},
+		{Name: "of a sample", Build: ownDensity("masked")},
+	},
+	BuildErrors: []buildError{
+		fails("nil value", func(b *builder) (*G.Node, error) {
+			return ops.RelaxedBernoulliLogProb(nil, b.In("logits"), b.In("tau"))
+		}, "value is nil"),
+		fails("nil logits", func(b *builder) (*G.Node, error) {
+			return ops.RelaxedBernoulliLogProb(b.In("value"), nil, b.In("tau"))
+		}, "logits is nil"),
+		fails("nil tau", func(b *builder) (*G.Node, error) {
+			return ops.RelaxedBernoulliLogProb(b.In("value"), b.In("logits"), nil)
+		}, "tau is nil"),
+		fails("integers", func(b *builder) (*G.Node, error) {
+			return ops.RelaxedBernoulliLogProb(b.In("value"), array(b, tensor.Int, 2, 6), b.In("tau"))
+		}, "logits has dtype int"),
+		fails("shapes", func(b *builder) (*G.Node, error) {
+			return ops.RelaxedBernoulliLogProb(array(b, tensor.Float64, 6, 2), b.In("logits"), b.In("tau"))
+		}, `value has shape \(6, 2\)`),
+		fails("tau a vector", func(b *builder) (*G.Node, error) {
+			return ops.RelaxedBernoulliLogProb(b.In("value"), b.In("logits"), array(b, tensor.Float64, 1))
+		}, `tau has shape \(1\)`),
+	},
+	RunErrors: []runError{
+		rejects(densityOf, data{"tau": {0}}, `tau is 0, want a positive`, "tau", 0),
+		rejects(densityOf, data{"tau": {inf}}, `tau is \+Inf`, "tau", 0),
+		rejects(densityOf, data{"tau": {nan}}, `tau is NaN`, "tau", 0),
+		rejects(densityOf, data{"logits": with(3, nan)}, `logits\[1,0\] is NaN`, "logits", 3),
+		rejects(densityOf, data{"value": with(2, nan)}, `value\[0,2\] is NaN`, "value", 2),
+		rejects(densityOf, data{"value": with(2, inf)}, `value\[0,2\] is \+Inf`, "value", 2),
+		rejects(densityOf, data{"logits": with(4, inf), "value": good},
+			`value\[1,1\] is 5 but logits\[1,1\] makes another outcome certain, so the density is 0: bound`, "value", 4),
+		rejects(densityOf, data{"logits": with(0, -inf), "value": with(0, inf)}, `value\[0,0\] is \+Inf but logits\[0,0\] makes another`, "value", 0),
+	},
+	Values: []value{
+		{
+			Build: densityOf, Data: data{"logits": {0.8}, "value": {-0.078829767312}, "tau": {0.6}}, Want: []float64{-2.07147337203},
+			Gradients: data{"logits": {-0.4}, "value": {0.24}, "tau": {1.63513475974}},
+		},
+		{
+			Build: densityOf, Data: data{"logits": {1e4, -1e4, 0}, "value": {0, 0, 1e4}, "tau": {0.5}},
+			Want:      []float64{-1e4 - math.Ln2, -1e4 - math.Ln2, -5e3 - math.Ln2},
+			Gradients: data{"logits": {-1, 1, 1}, "value": {0.5, -0.5, -0.5}, "tau": {6 - 1e4}},
+		},
+		{ // certain outcomes, beside an uncertain one
+			Build: densityOf, Data: data{"logits": {inf, -inf, 0}, "value": {inf, -inf, 0}, "tau": {2}}, Want: []float64{0, 0, -math.Ln2},
+			Gradients: data{"logits": {0, 0, 0}, "value": {0, 0, 0}, "tau": {0.5}},
+		},
+	},
+	Golden: optest.GoldenRelaxedBernoulliLogProb,
 }

@@ -180,6 +180,43 @@ func gradReLU[T Float](dst, y, grad []T) {
 	}
 }
 
+// gradRelaxedDensity is gradRelaxedDensityGo at the level in use.
+func gradRelaxedDensity[T Float](dst, logits, value, grad []T, s *gradDensityScalars[T]) (bad bool) {
+	logits = logits[:len(dst)]
+	value = value[:len(dst)]
+	grad = grad[:len(dst)]
+	var flags uint32
+	switch {
+	case level == levelGo:
+		return gradRelaxedDensityGo(dst, logits, value, grad, s)
+	case unsafe.Sizeof(T(0)) == 8:
+		flags = gradRelaxedDensity64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(logits))), (*float64)(unsafe.Pointer(unsafe.SliceData(value))), (*float64)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*gradDensityScalars[float64])(unsafe.Pointer(s)))
+	case level == levelAVX512:
+		flags = gradRelaxedDensity32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), (*float32)(unsafe.Pointer(unsafe.SliceData(value))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*gradDensityScalars[float32])(unsafe.Pointer(s)))
+	default:
+		flags = gradRelaxedDensity32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), (*float32)(unsafe.Pointer(unsafe.SliceData(value))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*gradDensityScalars[float32])(unsafe.Pointer(s)))
+	}
+	return flags != 0
+}
+
+// gradRelaxedDensityTau is gradRelaxedDensityTauGo at the level in use.
+func gradRelaxedDensityTau[T Float](logits, value, grad []T, s *gradDensityScalars[T], sums *tauSums) (bad bool) {
+	value = value[:len(logits)]
+	grad = grad[:len(logits)]
+	var flags uint32
+	switch {
+	case level == levelGo:
+		return gradRelaxedDensityTauGo(logits, value, grad, s, sums)
+	case unsafe.Sizeof(T(0)) == 8:
+		flags = gradRelaxedDensityTau64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(logits))), (*float64)(unsafe.Pointer(unsafe.SliceData(value))), (*float64)(unsafe.Pointer(unsafe.SliceData(grad))), len(logits), (*gradDensityScalars[float64])(unsafe.Pointer(s)), sums)
+	case level == levelAVX512:
+		flags = gradRelaxedDensityTau32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(logits))), (*float32)(unsafe.Pointer(unsafe.SliceData(value))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(logits), (*gradDensityScalars[float32])(unsafe.Pointer(s)), sums)
+	default:
+		flags = gradRelaxedDensityTau32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(logits))), (*float32)(unsafe.Pointer(unsafe.SliceData(value))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(logits), (*gradDensityScalars[float32])(unsafe.Pointer(s)), sums)
+	}
+	return flags != 0
+}
+
 // gradSigmoid is gradSigmoidGo at the level in use.
 func gradSigmoid[T Float](dst, y, grad []T, s *slopeScalars[T]) {
 	y = y[:len(dst)]
@@ -210,6 +247,24 @@ func reinMaxSlope[T Float](dst, side, grad []T, s *sideScalars[T]) {
 	default:
 		reinMaxSlope32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(side))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*sideScalars[float32])(unsafe.Pointer(s)))
 	}
+}
+
+// relaxedDensity is relaxedDensityGo at the level in use.
+func relaxedDensity[T Float](dst, logits, value []T, s *densityScalars[T]) (bad bool) {
+	logits = logits[:len(dst)]
+	value = value[:len(dst)]
+	var flags uint32
+	switch {
+	case level == levelGo:
+		return relaxedDensityGo(dst, logits, value, s)
+	case unsafe.Sizeof(T(0)) == 8:
+		flags = relaxedDensity64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(logits))), (*float64)(unsafe.Pointer(unsafe.SliceData(value))), len(dst), (*densityScalars[float64])(unsafe.Pointer(s)))
+	case level == levelAVX512:
+		flags = relaxedDensity32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), (*float32)(unsafe.Pointer(unsafe.SliceData(value))), len(dst), (*densityScalars[float32])(unsafe.Pointer(s)))
+	default:
+		flags = relaxedDensity32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), (*float32)(unsafe.Pointer(unsafe.SliceData(value))), len(dst), (*densityScalars[float32])(unsafe.Pointer(s)))
+	}
+	return flags != 0
 }
 
 // sigmoid is sigmoidGo at the level in use.
@@ -728,6 +783,81 @@ func gradReLU32AVX512(dst, y, grad *float32, n int)
 //go:noescape
 func gradReLU32AVX2(dst, y, grad *float32, n int)
 
+// gradRelaxedDensity64AVX2 computes on AVX2
+//
+//	for i, logit := range logits {
+//		u := minusProduct(logit, s.tau, value[i])
+//		bad = bad || !isFinite(u)
+//		dst[i] = T(math.Tanh(float64(u)/2)) * s.factor * grad[i]
+//	}
+//	return bad
+//
+//go:noescape
+func gradRelaxedDensity64AVX2(dst, logits, value, grad *float64, n int, s *gradDensityScalars[float64]) (bad uint32)
+
+// gradRelaxedDensity32AVX512 computes on AVX512
+//
+//	for i, logit := range logits {
+//		u := minusProduct(logit, s.tau, value[i])
+//		bad = bad || !isFinite(u)
+//		dst[i] = T(math.Tanh(float64(u)/2)) * s.factor * grad[i]
+//	}
+//	return bad
+//
+//go:noescape
+func gradRelaxedDensity32AVX512(dst, logits, value, grad *float32, n int, s *gradDensityScalars[float32]) (bad uint32)
+
+// gradRelaxedDensity32AVX2 computes on AVX2
+//
+//	for i, logit := range logits {
+//		u := minusProduct(logit, s.tau, value[i])
+//		bad = bad || !isFinite(u)
+//		dst[i] = T(math.Tanh(float64(u)/2)) * s.factor * grad[i]
+//	}
+//	return bad
+//
+//go:noescape
+func gradRelaxedDensity32AVX2(dst, logits, value, grad *float32, n int, s *gradDensityScalars[float32]) (bad uint32)
+
+// gradRelaxedDensityTau64AVX2 computes on AVX2
+//
+//	for i, logit := range logits {
+//		u := minusProduct(logit, s.tau, value[i])
+//		bad = bad || !isFinite(u)
+//		sums.grad[0] += float64(grad[i])
+//		sums.score[0] += float64(value[i]) * float64(T(math.Tanh(float64(u)/2))*s.factor*grad[i])
+//	}
+//	return bad
+//
+//go:noescape
+func gradRelaxedDensityTau64AVX2(logits, value, grad *float64, n int, s *gradDensityScalars[float64], sums *tauSums) (bad uint32)
+
+// gradRelaxedDensityTau32AVX512 computes on AVX512
+//
+//	for i, logit := range logits {
+//		u := minusProduct(logit, s.tau, value[i])
+//		bad = bad || !isFinite(u)
+//		sums.grad[0] += float64(grad[i])
+//		sums.score[0] += float64(value[i]) * float64(T(math.Tanh(float64(u)/2))*s.factor*grad[i])
+//	}
+//	return bad
+//
+//go:noescape
+func gradRelaxedDensityTau32AVX512(logits, value, grad *float32, n int, s *gradDensityScalars[float32], sums *tauSums) (bad uint32)
+
+// gradRelaxedDensityTau32AVX2 computes on AVX2
+//
+//	for i, logit := range logits {
+//		u := minusProduct(logit, s.tau, value[i])
+//		bad = bad || !isFinite(u)
+//		sums.grad[0] += float64(grad[i])
+//		sums.score[0] += float64(value[i]) * float64(T(math.Tanh(float64(u)/2))*s.factor*grad[i])
+//	}
+//	return bad
+//
+//go:noescape
+func gradRelaxedDensityTau32AVX2(logits, value, grad *float32, n int, s *gradDensityScalars[float32], sums *tauSums) (bad uint32)
+
 // gradSigmoid64AVX2 computes on AVX2
 //
 //	for i, v := range y {
@@ -805,6 +935,45 @@ func reinMaxSlope32AVX512(dst, side, grad *float32, n int, s *sideScalars[float3
 //
 //go:noescape
 func reinMaxSlope32AVX2(dst, side, grad *float32, n int, s *sideScalars[float32])
+
+// relaxedDensity64AVX2 computes on AVX2
+//
+//	for i, logit := range logits {
+//		u := minusProduct(logit, s.tau, value[i])
+//		bad = bad || !isFinite(u)
+//		size := max(u, -u)
+//		dst[i] = max(s.logTau-size-2*softplus(-size), s.least)
+//	}
+//	return bad
+//
+//go:noescape
+func relaxedDensity64AVX2(dst, logits, value *float64, n int, s *densityScalars[float64]) (bad uint32)
+
+// relaxedDensity32AVX512 computes on AVX512
+//
+//	for i, logit := range logits {
+//		u := minusProduct(logit, s.tau, value[i])
+//		bad = bad || !isFinite(u)
+//		size := max(u, -u)
+//		dst[i] = max(s.logTau-size-2*softplus(-size), s.least)
+//	}
+//	return bad
+//
+//go:noescape
+func relaxedDensity32AVX512(dst, logits, value *float32, n int, s *densityScalars[float32]) (bad uint32)
+
+// relaxedDensity32AVX2 computes on AVX2
+//
+//	for i, logit := range logits {
+//		u := minusProduct(logit, s.tau, value[i])
+//		bad = bad || !isFinite(u)
+//		size := max(u, -u)
+//		dst[i] = max(s.logTau-size-2*softplus(-size), s.least)
+//	}
+//	return bad
+//
+//go:noescape
+func relaxedDensity32AVX2(dst, logits, value *float32, n int, s *densityScalars[float32]) (bad uint32)
 
 // sigmoid64AVX2 computes on AVX2
 //

@@ -6015,6 +6015,791 @@ done:
 	VZEROUPPER
 	RET
 
+// func gradRelaxedDensity64AVX2(dst *float64, logits *float64, value *float64, grad *float64, n int, s *gradDensityScalars[float64]) (bad uint32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·gradRelaxedDensity64AVX2(SB), NOSPLIT, $0-52
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         value+16(FP), DX
+	MOVQ         grad+24(FP), BX
+	MOVQ         n+32(FP), SI
+	MOVQ         s+40(FP), DI
+	VBROADCASTSD (DI), Y0
+	VBROADCASTSD 8(DI), Y1
+	VPXOR        Y2, Y2, Y2
+
+whole:
+	CMPQ         SI, $0x00000004
+	JB           rest
+	VMOVUPS      (CX), Y3
+	VMOVUPS      (DX), Y4
+	VFNMADD231PD Y0, Y4, Y3
+	VSUBPD       Y3, Y3, Y4
+	VCMPPD       $0x03, Y4, Y4, Y4
+	VORPS        Y4, Y2, Y2
+	VPOR         quad8000000000000000<>+0(SB), Y3, Y4
+	VMAXPD       quadc087500000000000<>+0(SB), Y4, Y4
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y4, Y5
+	VROUNDPD     $0x00, Y5, Y5
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y5, Y4
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y5, Y4
+	VMULPD       Y4, Y4, Y6
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y7
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y6, Y7
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y6, Y7
+	VMULPD       Y4, Y7, Y7
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y4
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y6, Y4
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y6, Y4
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y6, Y4
+	VSUBPD       Y7, Y4, Y4
+	VDIVPD       Y4, Y7, Y7
+	VADDPD       Y7, Y7, Y7
+	VMOVUPS      quad3ff0000000000000<>+0(SB), Y4
+	VCVTPD2DQY   Y5, X5
+	VPSRAD       $0x01, X5, X6
+	VPSUBD       X6, X5, X5
+	VPADDD       word000003ff<>+0(SB), X5, X5
+	VPMOVSXDQ    X5, Y5
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y4, Y4
+	VPADDD       word000003ff<>+0(SB), X6, X6
+	VPMOVSXDQ    X6, Y5
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y4, Y4
+	VMULPD       Y4, Y7, Y7
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y4, Y4
+	VADDPD       Y4, Y7, Y7
+	VADDPD       quad4000000000000000<>+0(SB), Y7, Y4
+	VDIVPD       Y4, Y7, Y7
+	VPAND        quad7fffffffffffffff<>+0(SB), Y7, Y7
+	VPAND        quad8000000000000000<>+0(SB), Y3, Y3
+	VPOR         Y3, Y7, Y7
+	VMULPD       Y1, Y7, Y7
+	VMOVUPS      (BX), Y3
+	VMULPD       Y3, Y7, Y7
+	VMOVUPS      Y7, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000020, BX
+	SUBQ         $0x00000004, SI
+	JMP          whole
+
+rest:
+	TESTQ        SI, SI
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), DI
+	NEGQ         SI
+	VMOVUPS      32(DI)(SI*8), Y3
+	VMASKMOVPS   (CX), Y3, Y4
+	VMASKMOVPS   (DX), Y3, Y5
+	VFNMADD231PD Y0, Y5, Y4
+	VSUBPD       Y4, Y4, Y0
+	VCMPPD       $0x03, Y0, Y0, Y0
+	VORPS        Y0, Y2, Y2
+	VPOR         quad8000000000000000<>+0(SB), Y4, Y0
+	VMAXPD       quadc087500000000000<>+0(SB), Y0, Y0
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y0, Y5
+	VROUNDPD     $0x00, Y5, Y5
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y5, Y0
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y5, Y0
+	VMULPD       Y0, Y0, Y6
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y7
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y6, Y7
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y6, Y7
+	VMULPD       Y0, Y7, Y7
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y0
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y6, Y0
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y6, Y0
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y6, Y0
+	VSUBPD       Y7, Y0, Y0
+	VDIVPD       Y0, Y7, Y7
+	VADDPD       Y7, Y7, Y7
+	VMOVUPS      quad3ff0000000000000<>+0(SB), Y0
+	VCVTPD2DQY   Y5, X5
+	VPSRAD       $0x01, X5, X6
+	VPSUBD       X6, X5, X5
+	VPADDD       word000003ff<>+0(SB), X5, X5
+	VPMOVSXDQ    X5, Y5
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y0, Y0
+	VPADDD       word000003ff<>+0(SB), X6, X6
+	VPMOVSXDQ    X6, Y5
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y0, Y0
+	VMULPD       Y0, Y7, Y7
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y0, Y0
+	VADDPD       Y0, Y7, Y7
+	VADDPD       quad4000000000000000<>+0(SB), Y7, Y0
+	VDIVPD       Y0, Y7, Y7
+	VPAND        quad7fffffffffffffff<>+0(SB), Y7, Y7
+	VPAND        quad8000000000000000<>+0(SB), Y4, Y4
+	VPOR         Y4, Y7, Y7
+	VMULPD       Y1, Y7, Y7
+	VMASKMOVPS   (BX), Y3, Y0
+	VMULPD       Y0, Y7, Y7
+	VMASKMOVPS   Y7, Y3, (AX)
+
+done:
+	VMOVMSKPD Y2, AX
+	VZEROUPPER
+	MOVL      AX, bad+48(FP)
+	RET
+
+// func gradRelaxedDensity32AVX512(dst *float32, logits *float32, value *float32, grad *float32, n int, s *gradDensityScalars[float32]) (bad uint32)
+// Requires: AVX, AVX512F
+TEXT ·gradRelaxedDensity32AVX512(SB), NOSPLIT, $0-52
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), DX
+	MOVQ         value+16(FP), BX
+	MOVQ         grad+24(FP), SI
+	MOVQ         n+32(FP), CX
+	MOVQ         s+40(FP), DI
+	VBROADCASTSS (DI), Z0
+	VBROADCASTSS 4(DI), Z1
+	KXORW        K1, K1, K1
+
+whole:
+	CMPQ              CX, $0x00000010
+	JB                rest
+	VMOVUPS           (DX), Z2
+	VMOVUPS           (BX), Z3
+	VFNMADD231PS      Z0, Z3, Z2
+	VSUBPS            Z2, Z2, Z3
+	VCMPPS            $0x03, Z3, Z3, K2
+	KORW              K2, K1, K1
+	VPORD.BCST        word80000000<>+0(SB), Z2, Z3
+	VMAXPS.BCST       wordc2d00000<>+0(SB), Z3, Z3
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z3, Z4
+	VRNDSCALEPS       $0x00, Z4, Z4
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z4, Z3
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z4, Z3
+	VMULPS            Z3, Z3, Z5
+	VBROADCASTSS      word39506967<>+0(SB), Z6
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z3, Z6
+	VFMADD213PS       Z3, Z5, Z6
+	VBROADCASTSS      word3f800000<>+0(SB), Z3
+	VSCALEFPS         Z4, Z3, Z3
+	VMULPS            Z3, Z6, Z6
+	VSUBPS.BCST       word3f800000<>+0(SB), Z3, Z3
+	VADDPS            Z3, Z6, Z6
+	VADDPS.BCST       word40000000<>+0(SB), Z6, Z3
+	VDIVPS            Z3, Z6, Z6
+	VPANDD.BCST       word7fffffff<>+0(SB), Z6, Z6
+	VPANDD.BCST       word80000000<>+0(SB), Z2, Z2
+	VPORD             Z2, Z6, Z6
+	VMULPS            Z1, Z6, Z6
+	VMOVUPS           (SI), Z2
+	VMULPS            Z2, Z6, Z6
+	VMOVUPS           Z6, (AX)
+	ADDQ              $0x00000040, AX
+	ADDQ              $0x00000040, DX
+	ADDQ              $0x00000040, BX
+	ADDQ              $0x00000040, SI
+	SUBQ              $0x00000010, CX
+	JMP               whole
+
+rest:
+	TESTQ             CX, CX
+	JZ                done
+	MOVQ              $0x0000000000000001, DI
+	SHLQ              CL, DI
+	DECQ              DI
+	KMOVW             DI, K2
+	VMOVUPS.Z         (DX), K2, Z2
+	VMOVUPS.Z         (BX), K2, Z3
+	VFNMADD231PS      Z0, Z3, Z2
+	VSUBPS            Z2, Z2, Z0
+	VCMPPS            $0x03, Z0, Z0, K3
+	KORW              K3, K1, K1
+	VPORD.BCST        word80000000<>+0(SB), Z2, Z0
+	VMAXPS.BCST       wordc2d00000<>+0(SB), Z0, Z0
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z0, Z3
+	VRNDSCALEPS       $0x00, Z3, Z3
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z3, Z0
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z3, Z0
+	VMULPS            Z0, Z0, Z4
+	VBROADCASTSS      word39506967<>+0(SB), Z5
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z0, Z5
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z0, Z5
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z0, Z5
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z0, Z5
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z0, Z5
+	VFMADD213PS       Z0, Z4, Z5
+	VBROADCASTSS      word3f800000<>+0(SB), Z0
+	VSCALEFPS         Z3, Z0, Z0
+	VMULPS            Z0, Z5, Z5
+	VSUBPS.BCST       word3f800000<>+0(SB), Z0, Z0
+	VADDPS            Z0, Z5, Z5
+	VADDPS.BCST       word40000000<>+0(SB), Z5, Z0
+	VDIVPS            Z0, Z5, Z5
+	VPANDD.BCST       word7fffffff<>+0(SB), Z5, Z5
+	VPANDD.BCST       word80000000<>+0(SB), Z2, Z2
+	VPORD             Z2, Z5, Z5
+	VMULPS            Z1, Z5, Z5
+	VMOVUPS.Z         (SI), K2, Z0
+	VMULPS            Z0, Z5, Z5
+	VMOVUPS           Z5, K2, (AX)
+
+done:
+	KMOVW K1, AX
+	VZEROUPPER
+	MOVL  AX, bad+48(FP)
+	RET
+
+// func gradRelaxedDensity32AVX2(dst *float32, logits *float32, value *float32, grad *float32, n int, s *gradDensityScalars[float32]) (bad uint32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·gradRelaxedDensity32AVX2(SB), NOSPLIT, $0-52
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         value+16(FP), DX
+	MOVQ         grad+24(FP), BX
+	MOVQ         n+32(FP), SI
+	MOVQ         s+40(FP), DI
+	VBROADCASTSS (DI), Y0
+	VBROADCASTSS 4(DI), Y1
+	VPXOR        Y2, Y2, Y2
+
+whole:
+	CMPQ         SI, $0x00000008
+	JB           rest
+	VMOVUPS      (CX), Y3
+	VMOVUPS      (DX), Y4
+	VFNMADD231PS Y0, Y4, Y3
+	VSUBPS       Y3, Y3, Y4
+	VCMPPS       $0x03, Y4, Y4, Y4
+	VORPS        Y4, Y2, Y2
+	VPOR         word80000000<>+0(SB), Y3, Y4
+	VMAXPS       wordc2d00000<>+0(SB), Y4, Y4
+	VMULPS       word3fb8aa3b<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y5, Y5
+	VFNMADD231PS word3f318000<>+0(SB), Y5, Y4
+	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y4
+	VMULPS       Y4, Y4, Y6
+	VMOVUPS      word39506967<>+0(SB), Y7
+	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y7
+	VFMADD213PS  word3c088908<>+0(SB), Y4, Y7
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y7
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y7
+	VFMADD213PS  word3f000000<>+0(SB), Y4, Y7
+	VFMADD213PS  Y4, Y6, Y7
+	VMOVUPS      word3f800000<>+0(SB), Y4
+	VCVTPS2DQ    Y5, Y5
+	VPSRAD       $0x01, Y5, Y6
+	VPSUBD       Y6, Y5, Y5
+	VPADDD       word0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y4, Y4
+	VPADDD       word0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y4, Y4
+	VMULPS       Y4, Y7, Y7
+	VSUBPS       word3f800000<>+0(SB), Y4, Y4
+	VADDPS       Y4, Y7, Y7
+	VADDPS       word40000000<>+0(SB), Y7, Y4
+	VDIVPS       Y4, Y7, Y7
+	VPAND        word7fffffff<>+0(SB), Y7, Y7
+	VPAND        word80000000<>+0(SB), Y3, Y3
+	VPOR         Y3, Y7, Y7
+	VMULPS       Y1, Y7, Y7
+	VMOVUPS      (BX), Y3
+	VMULPS       Y3, Y7, Y7
+	VMOVUPS      Y7, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000020, BX
+	SUBQ         $0x00000008, SI
+	JMP          whole
+
+rest:
+	TESTQ        SI, SI
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), DI
+	NEGQ         SI
+	VMOVUPS      32(DI)(SI*4), Y3
+	VMASKMOVPS   (CX), Y3, Y4
+	VMASKMOVPS   (DX), Y3, Y5
+	VFNMADD231PS Y0, Y5, Y4
+	VSUBPS       Y4, Y4, Y0
+	VCMPPS       $0x03, Y0, Y0, Y0
+	VORPS        Y0, Y2, Y2
+	VPOR         word80000000<>+0(SB), Y4, Y0
+	VMAXPS       wordc2d00000<>+0(SB), Y0, Y0
+	VMULPS       word3fb8aa3b<>+0(SB), Y0, Y5
+	VROUNDPS     $0x00, Y5, Y5
+	VFNMADD231PS word3f318000<>+0(SB), Y5, Y0
+	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y0
+	VMULPS       Y0, Y0, Y6
+	VMOVUPS      word39506967<>+0(SB), Y7
+	VFMADD213PS  word3ab743ce<>+0(SB), Y0, Y7
+	VFMADD213PS  word3c088908<>+0(SB), Y0, Y7
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y0, Y7
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y0, Y7
+	VFMADD213PS  word3f000000<>+0(SB), Y0, Y7
+	VFMADD213PS  Y0, Y6, Y7
+	VMOVUPS      word3f800000<>+0(SB), Y0
+	VCVTPS2DQ    Y5, Y5
+	VPSRAD       $0x01, Y5, Y6
+	VPSUBD       Y6, Y5, Y5
+	VPADDD       word0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y0, Y0
+	VPADDD       word0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y0, Y0
+	VMULPS       Y0, Y7, Y7
+	VSUBPS       word3f800000<>+0(SB), Y0, Y0
+	VADDPS       Y0, Y7, Y7
+	VADDPS       word40000000<>+0(SB), Y7, Y0
+	VDIVPS       Y0, Y7, Y7
+	VPAND        word7fffffff<>+0(SB), Y7, Y7
+	VPAND        word80000000<>+0(SB), Y4, Y4
+	VPOR         Y4, Y7, Y7
+	VMULPS       Y1, Y7, Y7
+	VMASKMOVPS   (BX), Y3, Y0
+	VMULPS       Y0, Y7, Y7
+	VMASKMOVPS   Y7, Y3, (AX)
+
+done:
+	VMOVMSKPS Y2, AX
+	VZEROUPPER
+	MOVL      AX, bad+48(FP)
+	RET
+
+// func gradRelaxedDensityTau64AVX2(logits *float64, value *float64, grad *float64, n int, s *gradDensityScalars[float64], sums *tauSums) (bad uint32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·gradRelaxedDensityTau64AVX2(SB), NOSPLIT, $0-52
+	MOVQ  logits+0(FP), AX
+	MOVQ  value+8(FP), CX
+	MOVQ  grad+16(FP), DX
+	MOVQ  n+24(FP), BX
+	MOVQ  s+32(FP), SI
+	MOVQ  sums+40(FP), DI
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+
+whole:
+	CMPQ         BX, $0x00000004
+	JB           rest
+	VMOVUPS      (AX), Y5
+	VMOVUPS      (CX), Y6
+	VBROADCASTSD (SI), Y7
+	VFNMADD231PD Y7, Y6, Y5
+	VSUBPD       Y5, Y5, Y6
+	VCMPPD       $0x03, Y6, Y6, Y6
+	VORPS        Y6, Y0, Y0
+	VPOR         quad8000000000000000<>+0(SB), Y5, Y6
+	VMAXPD       quadc087500000000000<>+0(SB), Y6, Y6
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y6, Y7
+	VROUNDPD     $0x00, Y7, Y7
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y7, Y6
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y7, Y6
+	VMULPD       Y6, Y6, Y8
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y9
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y8, Y9
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y8, Y9
+	VMULPD       Y6, Y9, Y9
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y6
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y8, Y6
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y8, Y6
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y8, Y6
+	VSUBPD       Y9, Y6, Y6
+	VDIVPD       Y6, Y9, Y9
+	VADDPD       Y9, Y9, Y9
+	VMOVUPS      quad3ff0000000000000<>+0(SB), Y6
+	VCVTPD2DQY   Y7, X7
+	VPSRAD       $0x01, X7, X8
+	VPSUBD       X8, X7, X7
+	VPADDD       word000003ff<>+0(SB), X7, X7
+	VPMOVSXDQ    X7, Y7
+	VPSLLQ       $0x34, Y7, Y7
+	VMULPD       Y7, Y6, Y6
+	VPADDD       word000003ff<>+0(SB), X8, X8
+	VPMOVSXDQ    X8, Y7
+	VPSLLQ       $0x34, Y7, Y7
+	VMULPD       Y7, Y6, Y6
+	VMULPD       Y6, Y9, Y9
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
+	VADDPD       Y6, Y9, Y9
+	VADDPD       quad4000000000000000<>+0(SB), Y9, Y6
+	VDIVPD       Y6, Y9, Y9
+	VPAND        quad7fffffffffffffff<>+0(SB), Y9, Y9
+	VPAND        quad8000000000000000<>+0(SB), Y5, Y5
+	VPOR         Y5, Y9, Y9
+	VMOVUPS      (DX), Y5
+	VADDPD       Y5, Y1, Y1
+	VMULPD       Y5, Y9, Y9
+	VMOVUPS      (CX), Y5
+	VFMADD231PD  Y9, Y5, Y3
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000004, BX
+	JMP          whole
+
+rest:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), R8
+	NEGQ         BX
+	VMOVUPS      32(R8)(BX*8), Y5
+	VMASKMOVPS   (AX), Y5, Y6
+	VMASKMOVPS   (CX), Y5, Y7
+	VBROADCASTSD (SI), Y8
+	VFNMADD231PD Y8, Y7, Y6
+	VSUBPD       Y6, Y6, Y7
+	VCMPPD       $0x03, Y7, Y7, Y7
+	VORPS        Y7, Y0, Y0
+	VPOR         quad8000000000000000<>+0(SB), Y6, Y7
+	VMAXPD       quadc087500000000000<>+0(SB), Y7, Y7
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y7, Y8
+	VROUNDPD     $0x00, Y8, Y8
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y8, Y7
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y8, Y7
+	VMULPD       Y7, Y7, Y9
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y10
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y9, Y10
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y9, Y10
+	VMULPD       Y7, Y10, Y10
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y7
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y9, Y7
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y9, Y7
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y9, Y7
+	VSUBPD       Y10, Y7, Y7
+	VDIVPD       Y7, Y10, Y10
+	VADDPD       Y10, Y10, Y10
+	VMOVUPS      quad3ff0000000000000<>+0(SB), Y7
+	VCVTPD2DQY   Y8, X8
+	VPSRAD       $0x01, X8, X9
+	VPSUBD       X9, X8, X8
+	VPADDD       word000003ff<>+0(SB), X8, X8
+	VPMOVSXDQ    X8, Y8
+	VPSLLQ       $0x34, Y8, Y8
+	VMULPD       Y8, Y7, Y7
+	VPADDD       word000003ff<>+0(SB), X9, X9
+	VPMOVSXDQ    X9, Y8
+	VPSLLQ       $0x34, Y8, Y8
+	VMULPD       Y8, Y7, Y7
+	VMULPD       Y7, Y10, Y10
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       Y7, Y10, Y10
+	VADDPD       quad4000000000000000<>+0(SB), Y10, Y7
+	VDIVPD       Y7, Y10, Y10
+	VPAND        quad7fffffffffffffff<>+0(SB), Y10, Y10
+	VPAND        quad8000000000000000<>+0(SB), Y6, Y6
+	VPOR         Y6, Y10, Y10
+	VMASKMOVPS   (DX), Y5, Y6
+	VADDPD       Y6, Y1, Y1
+	VMULPD       Y6, Y10, Y10
+	VMASKMOVPS   (CX), Y5, Y5
+	VFMADD231PD  Y10, Y5, Y3
+
+done:
+	VMOVUPD   Y1, (DI)
+	VMOVUPD   Y2, 32(DI)
+	VMOVUPD   Y3, 128(DI)
+	VMOVUPD   Y4, 160(DI)
+	VMOVMSKPD Y0, AX
+	VZEROUPPER
+	MOVL      AX, bad+48(FP)
+	RET
+
+// func gradRelaxedDensityTau32AVX512(logits *float32, value *float32, grad *float32, n int, s *gradDensityScalars[float32], sums *tauSums) (bad uint32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·gradRelaxedDensityTau32AVX512(SB), NOSPLIT, $0-52
+	MOVQ   logits+0(FP), AX
+	MOVQ   value+8(FP), DX
+	MOVQ   grad+16(FP), BX
+	MOVQ   n+24(FP), CX
+	MOVQ   s+32(FP), SI
+	MOVQ   sums+40(FP), DI
+	KXORW  K1, K1, K1
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+
+whole:
+	CMPQ              CX, $0x00000010
+	JB                rest
+	VMOVUPS           (AX), Z4
+	VMOVUPS           (DX), Z5
+	VBROADCASTSS      (SI), Z6
+	VFNMADD231PS      Z6, Z5, Z4
+	VSUBPS            Z4, Z4, Z5
+	VCMPPS            $0x03, Z5, Z5, K2
+	KORW              K2, K1, K1
+	VPORD.BCST        word80000000<>+0(SB), Z4, Z5
+	VMAXPS.BCST       wordc2d00000<>+0(SB), Z5, Z5
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z5, Z6
+	VRNDSCALEPS       $0x00, Z6, Z6
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z6, Z5
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z6, Z5
+	VMULPS            Z5, Z5, Z7
+	VBROADCASTSS      word39506967<>+0(SB), Z8
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z5, Z8
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z5, Z8
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z5, Z8
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z5, Z8
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z5, Z8
+	VFMADD213PS       Z5, Z7, Z8
+	VBROADCASTSS      word3f800000<>+0(SB), Z5
+	VSCALEFPS         Z6, Z5, Z5
+	VMULPS            Z5, Z8, Z8
+	VSUBPS.BCST       word3f800000<>+0(SB), Z5, Z5
+	VADDPS            Z5, Z8, Z8
+	VADDPS.BCST       word40000000<>+0(SB), Z8, Z5
+	VDIVPS            Z5, Z8, Z8
+	VPANDD.BCST       word7fffffff<>+0(SB), Z8, Z8
+	VPANDD.BCST       word80000000<>+0(SB), Z4, Z4
+	VPORD             Z4, Z8, Z8
+	VMOVUPS           (BX), Z4
+	VEXTRACTF32X8     $0x01, Z4, Y6
+	VCVTPS2PD         Y4, Z5
+	VCVTPS2PD         Y6, Z6
+	VADDPD            Z5, Z0, Z0
+	VADDPD            Z6, Z1, Z1
+	VMULPS            Z4, Z8, Z8
+	VMOVUPS           (DX), Z4
+	VEXTRACTF32X8     $0x01, Z8, Y5
+	VCVTPS2PD         Y8, Z6
+	VCVTPS2PD         Y5, Z5
+	VEXTRACTF32X8     $0x01, Z4, Y7
+	VCVTPS2PD         Y4, Z4
+	VCVTPS2PD         Y7, Z7
+	VFMADD231PD       Z6, Z4, Z2
+	VFMADD231PD       Z5, Z7, Z3
+	ADDQ              $0x00000040, AX
+	ADDQ              $0x00000040, DX
+	ADDQ              $0x00000040, BX
+	SUBQ              $0x00000010, CX
+	JMP               whole
+
+rest:
+	TESTQ             CX, CX
+	JZ                done
+	MOVQ              $0x0000000000000001, R8
+	SHLQ              CL, R8
+	DECQ              R8
+	KMOVW             R8, K2
+	VMOVUPS.Z         (AX), K2, Z4
+	VMOVUPS.Z         (DX), K2, Z5
+	VBROADCASTSS      (SI), Z6
+	VFNMADD231PS      Z6, Z5, Z4
+	VSUBPS            Z4, Z4, Z5
+	VCMPPS            $0x03, Z5, Z5, K3
+	KORW              K3, K1, K1
+	VPORD.BCST        word80000000<>+0(SB), Z4, Z5
+	VMAXPS.BCST       wordc2d00000<>+0(SB), Z5, Z5
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z5, Z6
+	VRNDSCALEPS       $0x00, Z6, Z6
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z6, Z5
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z6, Z5
+	VMULPS            Z5, Z5, Z7
+	VBROADCASTSS      word39506967<>+0(SB), Z8
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z5, Z8
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z5, Z8
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z5, Z8
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z5, Z8
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z5, Z8
+	VFMADD213PS       Z5, Z7, Z8
+	VBROADCASTSS      word3f800000<>+0(SB), Z5
+	VSCALEFPS         Z6, Z5, Z5
+	VMULPS            Z5, Z8, Z8
+	VSUBPS.BCST       word3f800000<>+0(SB), Z5, Z5
+	VADDPS            Z5, Z8, Z8
+	VADDPS.BCST       word40000000<>+0(SB), Z8, Z5
+	VDIVPS            Z5, Z8, Z8
+	VPANDD.BCST       word7fffffff<>+0(SB), Z8, Z8
+	VPANDD.BCST       word80000000<>+0(SB), Z4, Z4
+	VPORD             Z4, Z8, Z8
+	VMOVUPS.Z         (BX), K2, Z4
+	VEXTRACTF32X8     $0x01, Z4, Y6
+	VCVTPS2PD         Y4, Z5
+	VCVTPS2PD         Y6, Z6
+	VADDPD            Z5, Z0, Z0
+	VADDPD            Z6, Z1, Z1
+	VMULPS            Z4, Z8, Z8
+	VMOVUPS.Z         (DX), K2, Z4
+	VEXTRACTF32X8     $0x01, Z8, Y5
+	VCVTPS2PD         Y8, Z6
+	VCVTPS2PD         Y5, Z5
+	VEXTRACTF32X8     $0x01, Z4, Y7
+	VCVTPS2PD         Y4, Z4
+	VCVTPS2PD         Y7, Z7
+	VFMADD231PD       Z6, Z4, Z2
+	VFMADD231PD       Z5, Z7, Z3
+
+done:
+	VMOVUPD Z0, (DI)
+	VMOVUPD Z1, 64(DI)
+	VMOVUPD Z2, 128(DI)
+	VMOVUPD Z3, 192(DI)
+	KMOVW   K1, AX
+	VZEROUPPER
+	MOVL    AX, bad+48(FP)
+	RET
+
+// func gradRelaxedDensityTau32AVX2(logits *float32, value *float32, grad *float32, n int, s *gradDensityScalars[float32], sums *tauSums) (bad uint32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·gradRelaxedDensityTau32AVX2(SB), NOSPLIT, $0-52
+	MOVQ  logits+0(FP), AX
+	MOVQ  value+8(FP), CX
+	MOVQ  grad+16(FP), DX
+	MOVQ  n+24(FP), BX
+	MOVQ  s+32(FP), SI
+	MOVQ  sums+40(FP), DI
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+
+whole:
+	CMPQ         BX, $0x00000008
+	JB           rest
+	VMOVUPS      (AX), Y5
+	VMOVUPS      (CX), Y6
+	VBROADCASTSS (SI), Y7
+	VFNMADD231PS Y7, Y6, Y5
+	VSUBPS       Y5, Y5, Y6
+	VCMPPS       $0x03, Y6, Y6, Y6
+	VORPS        Y6, Y0, Y0
+	VPOR         word80000000<>+0(SB), Y5, Y6
+	VMAXPS       wordc2d00000<>+0(SB), Y6, Y6
+	VMULPS       word3fb8aa3b<>+0(SB), Y6, Y7
+	VROUNDPS     $0x00, Y7, Y7
+	VFNMADD231PS word3f318000<>+0(SB), Y7, Y6
+	VFNMADD231PS wordb95e8083<>+0(SB), Y7, Y6
+	VMULPS       Y6, Y6, Y8
+	VMOVUPS      word39506967<>+0(SB), Y9
+	VFMADD213PS  word3ab743ce<>+0(SB), Y6, Y9
+	VFMADD213PS  word3c088908<>+0(SB), Y6, Y9
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y6, Y9
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y6, Y9
+	VFMADD213PS  word3f000000<>+0(SB), Y6, Y9
+	VFMADD213PS  Y6, Y8, Y9
+	VMOVUPS      word3f800000<>+0(SB), Y6
+	VCVTPS2DQ    Y7, Y7
+	VPSRAD       $0x01, Y7, Y8
+	VPSUBD       Y8, Y7, Y7
+	VPADDD       word0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y6, Y6
+	VPADDD       word0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y8, Y6, Y6
+	VMULPS       Y6, Y9, Y9
+	VSUBPS       word3f800000<>+0(SB), Y6, Y6
+	VADDPS       Y6, Y9, Y9
+	VADDPS       word40000000<>+0(SB), Y9, Y6
+	VDIVPS       Y6, Y9, Y9
+	VPAND        word7fffffff<>+0(SB), Y9, Y9
+	VPAND        word80000000<>+0(SB), Y5, Y5
+	VPOR         Y5, Y9, Y9
+	VMOVUPS      (DX), Y5
+	VEXTRACTF128 $0x01, Y5, X7
+	VCVTPS2PD    X5, Y6
+	VCVTPS2PD    X7, Y7
+	VADDPD       Y6, Y1, Y1
+	VADDPD       Y7, Y2, Y2
+	VMULPS       Y5, Y9, Y9
+	VMOVUPS      (CX), Y5
+	VEXTRACTF128 $0x01, Y9, X6
+	VCVTPS2PD    X9, Y7
+	VCVTPS2PD    X6, Y6
+	VEXTRACTF128 $0x01, Y5, X8
+	VCVTPS2PD    X5, Y5
+	VCVTPS2PD    X8, Y8
+	VFMADD231PD  Y7, Y5, Y3
+	VFMADD231PD  Y6, Y8, Y4
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000008, BX
+	JMP          whole
+
+rest:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), R8
+	NEGQ         BX
+	VMOVUPS      32(R8)(BX*4), Y5
+	VMASKMOVPS   (AX), Y5, Y6
+	VMASKMOVPS   (CX), Y5, Y7
+	VBROADCASTSS (SI), Y8
+	VFNMADD231PS Y8, Y7, Y6
+	VSUBPS       Y6, Y6, Y7
+	VCMPPS       $0x03, Y7, Y7, Y7
+	VORPS        Y7, Y0, Y0
+	VPOR         word80000000<>+0(SB), Y6, Y7
+	VMAXPS       wordc2d00000<>+0(SB), Y7, Y7
+	VMULPS       word3fb8aa3b<>+0(SB), Y7, Y8
+	VROUNDPS     $0x00, Y8, Y8
+	VFNMADD231PS word3f318000<>+0(SB), Y8, Y7
+	VFNMADD231PS wordb95e8083<>+0(SB), Y8, Y7
+	VMULPS       Y7, Y7, Y9
+	VMOVUPS      word39506967<>+0(SB), Y10
+	VFMADD213PS  word3ab743ce<>+0(SB), Y7, Y10
+	VFMADD213PS  word3c088908<>+0(SB), Y7, Y10
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y7, Y10
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y7, Y10
+	VFMADD213PS  word3f000000<>+0(SB), Y7, Y10
+	VFMADD213PS  Y7, Y9, Y10
+	VMOVUPS      word3f800000<>+0(SB), Y7
+	VCVTPS2DQ    Y8, Y8
+	VPSRAD       $0x01, Y8, Y9
+	VPSUBD       Y9, Y8, Y8
+	VPADDD       word0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y8, Y7, Y7
+	VPADDD       word0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VMULPS       Y9, Y7, Y7
+	VMULPS       Y7, Y10, Y10
+	VSUBPS       word3f800000<>+0(SB), Y7, Y7
+	VADDPS       Y7, Y10, Y10
+	VADDPS       word40000000<>+0(SB), Y10, Y7
+	VDIVPS       Y7, Y10, Y10
+	VPAND        word7fffffff<>+0(SB), Y10, Y10
+	VPAND        word80000000<>+0(SB), Y6, Y6
+	VPOR         Y6, Y10, Y10
+	VMASKMOVPS   (DX), Y5, Y6
+	VEXTRACTF128 $0x01, Y6, X8
+	VCVTPS2PD    X6, Y7
+	VCVTPS2PD    X8, Y8
+	VADDPD       Y7, Y1, Y1
+	VADDPD       Y8, Y2, Y2
+	VMULPS       Y6, Y10, Y10
+	VMASKMOVPS   (CX), Y5, Y5
+	VEXTRACTF128 $0x01, Y10, X6
+	VCVTPS2PD    X10, Y7
+	VCVTPS2PD    X6, Y6
+	VEXTRACTF128 $0x01, Y5, X8
+	VCVTPS2PD    X5, Y5
+	VCVTPS2PD    X8, Y8
+	VFMADD231PD  Y7, Y5, Y3
+	VFMADD231PD  Y6, Y8, Y4
+
+done:
+	VMOVUPD   Y1, (DI)
+	VMOVUPD   Y2, 32(DI)
+	VMOVUPD   Y3, 128(DI)
+	VMOVUPD   Y4, 160(DI)
+	VMOVMSKPS Y0, AX
+	VZEROUPPER
+	MOVL      AX, bad+48(FP)
+	RET
+
 // func gradSigmoid64AVX2(dst *float64, y *float64, grad *float64, n int, s *slopeScalars[float64])
 // Requires: AVX, AVX2, FMA3
 TEXT ·gradSigmoid64AVX2(SB), NOSPLIT, $0-40
@@ -6882,6 +7667,650 @@ rest:
 
 done:
 	VZEROUPPER
+	RET
+
+// func relaxedDensity64AVX2(dst *float64, logits *float64, value *float64, n int, s *densityScalars[float64]) (bad uint32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·relaxedDensity64AVX2(SB), NOSPLIT, $0-44
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         value+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSD (SI), Y0
+	VBROADCASTSD 8(SI), Y1
+	VBROADCASTSD 16(SI), Y2
+	VPXOR        Y3, Y3, Y3
+
+whole:
+	CMPQ         BX, $0x00000004
+	JB           rest
+	VMOVUPS      (CX), Y4
+	VMOVUPS      (DX), Y5
+	VFNMADD231PD Y0, Y5, Y4
+	VSUBPD       Y4, Y4, Y5
+	VCMPPD       $0x03, Y5, Y5, Y5
+	VORPS        Y5, Y3, Y3
+	VPAND        quad7fffffffffffffff<>+0(SB), Y4, Y5
+	VPOR         quad8000000000000000<>+0(SB), Y4, Y4
+	VMOVAPS      Y4, Y6
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y6, Y7
+	VROUNDPD     $0x00, Y7, Y7
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y7, Y6
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y7, Y6
+	VMULPD       Y6, Y6, Y8
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y9
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y8, Y9
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y8, Y9
+	VMULPD       Y6, Y9, Y9
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y6
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y8, Y6
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y8, Y6
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y8, Y6
+	VSUBPD       Y9, Y6, Y6
+	VDIVPD       Y6, Y9, Y9
+	VADDPD       Y9, Y9, Y9
+	VADDPD       quad3ff0000000000000<>+0(SB), Y9, Y9
+	VCVTPD2DQY   Y7, X6
+	VPSRAD       $0x01, X6, X7
+	VPSUBD       X7, X6, X6
+	VPADDD       word000003ff<>+0(SB), X6, X6
+	VPMOVSXDQ    X6, Y6
+	VPSLLQ       $0x34, Y6, Y6
+	VMULPD       Y6, Y9, Y9
+	VPADDD       word000003ff<>+0(SB), X7, X7
+	VPMOVSXDQ    X7, Y6
+	VPSLLQ       $0x34, Y6, Y6
+	VMULPD       Y6, Y9, Y9
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y4, Y4
+	VANDPS       Y4, Y9, Y9
+	VSUBPD       Y5, Y1, Y5
+	VADDPD       quad4000000000000000<>+0(SB), Y9, Y4
+	VDIVPD       Y4, Y9, Y9
+	VMULPD       Y9, Y9, Y4
+	VMOVUPS      quadbfc0842108421084<>+0(SB), Y6
+	VFMADD213PD  quadbfc1a7b9611a7b96<>+0(SB), Y4, Y6
+	VFMADD213PD  quadbfc2f684bda12f68<>+0(SB), Y4, Y6
+	VFMADD213PD  quadbfc47ae147ae147b<>+0(SB), Y4, Y6
+	VFMADD213PD  quadbfc642c8590b2164<>+0(SB), Y4, Y6
+	VFMADD213PD  quadbfc8618618618618<>+0(SB), Y4, Y6
+	VFMADD213PD  quadbfcaf286bca1af28<>+0(SB), Y4, Y6
+	VFMADD213PD  quadbfce1e1e1e1e1e1e<>+0(SB), Y4, Y6
+	VFMADD213PD  quadbfd1111111111111<>+0(SB), Y4, Y6
+	VFMADD213PD  quadbfd3b13b13b13b14<>+0(SB), Y4, Y6
+	VFMADD213PD  quadbfd745d1745d1746<>+0(SB), Y4, Y6
+	VFMADD213PD  quadbfdc71c71c71c71c<>+0(SB), Y4, Y6
+	VFMADD213PD  quadbfe2492492492492<>+0(SB), Y4, Y6
+	VFMADD213PD  quadbfe999999999999a<>+0(SB), Y4, Y6
+	VFMADD213PD  quadbff5555555555555<>+0(SB), Y4, Y6
+	VFMADD213PD  quadc010000000000000<>+0(SB), Y4, Y6
+	VFMADD231PD  Y9, Y6, Y5
+	VMAXPD       Y2, Y5, Y5
+	VMOVUPS      Y5, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000004, BX
+	JMP          whole
+
+rest:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), SI
+	NEGQ         BX
+	VMOVUPS      32(SI)(BX*8), Y4
+	VMASKMOVPS   (CX), Y4, Y5
+	VMASKMOVPS   (DX), Y4, Y6
+	VFNMADD231PD Y0, Y6, Y5
+	VSUBPD       Y5, Y5, Y0
+	VCMPPD       $0x03, Y0, Y0, Y0
+	VORPS        Y0, Y3, Y3
+	VPAND        quad7fffffffffffffff<>+0(SB), Y5, Y0
+	VPOR         quad8000000000000000<>+0(SB), Y5, Y5
+	VMOVAPS      Y5, Y6
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y6, Y7
+	VROUNDPD     $0x00, Y7, Y7
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y7, Y6
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y7, Y6
+	VMULPD       Y6, Y6, Y8
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y9
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y8, Y9
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y8, Y9
+	VMULPD       Y6, Y9, Y9
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y6
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y8, Y6
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y8, Y6
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y8, Y6
+	VSUBPD       Y9, Y6, Y6
+	VDIVPD       Y6, Y9, Y9
+	VADDPD       Y9, Y9, Y9
+	VADDPD       quad3ff0000000000000<>+0(SB), Y9, Y9
+	VCVTPD2DQY   Y7, X6
+	VPSRAD       $0x01, X6, X7
+	VPSUBD       X7, X6, X6
+	VPADDD       word000003ff<>+0(SB), X6, X6
+	VPMOVSXDQ    X6, Y6
+	VPSLLQ       $0x34, Y6, Y6
+	VMULPD       Y6, Y9, Y9
+	VPADDD       word000003ff<>+0(SB), X7, X7
+	VPMOVSXDQ    X7, Y6
+	VPSLLQ       $0x34, Y6, Y6
+	VMULPD       Y6, Y9, Y9
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y5, Y5
+	VANDPS       Y5, Y9, Y9
+	VSUBPD       Y0, Y1, Y0
+	VADDPD       quad4000000000000000<>+0(SB), Y9, Y1
+	VDIVPD       Y1, Y9, Y9
+	VMULPD       Y9, Y9, Y1
+	VMOVUPS      quadbfc0842108421084<>+0(SB), Y5
+	VFMADD213PD  quadbfc1a7b9611a7b96<>+0(SB), Y1, Y5
+	VFMADD213PD  quadbfc2f684bda12f68<>+0(SB), Y1, Y5
+	VFMADD213PD  quadbfc47ae147ae147b<>+0(SB), Y1, Y5
+	VFMADD213PD  quadbfc642c8590b2164<>+0(SB), Y1, Y5
+	VFMADD213PD  quadbfc8618618618618<>+0(SB), Y1, Y5
+	VFMADD213PD  quadbfcaf286bca1af28<>+0(SB), Y1, Y5
+	VFMADD213PD  quadbfce1e1e1e1e1e1e<>+0(SB), Y1, Y5
+	VFMADD213PD  quadbfd1111111111111<>+0(SB), Y1, Y5
+	VFMADD213PD  quadbfd3b13b13b13b14<>+0(SB), Y1, Y5
+	VFMADD213PD  quadbfd745d1745d1746<>+0(SB), Y1, Y5
+	VFMADD213PD  quadbfdc71c71c71c71c<>+0(SB), Y1, Y5
+	VFMADD213PD  quadbfe2492492492492<>+0(SB), Y1, Y5
+	VFMADD213PD  quadbfe999999999999a<>+0(SB), Y1, Y5
+	VFMADD213PD  quadbff5555555555555<>+0(SB), Y1, Y5
+	VFMADD213PD  quadc010000000000000<>+0(SB), Y1, Y5
+	VFMADD231PD  Y9, Y5, Y0
+	VMAXPD       Y2, Y0, Y0
+	VMASKMOVPS   Y0, Y4, (AX)
+
+done:
+	VMOVMSKPD Y3, AX
+	VZEROUPPER
+	MOVL      AX, bad+40(FP)
+	RET
+
+DATA quadbfc0842108421084<>+0(SB)/8, $0xbfc0842108421084
+DATA quadbfc0842108421084<>+8(SB)/8, $0xbfc0842108421084
+DATA quadbfc0842108421084<>+16(SB)/8, $0xbfc0842108421084
+DATA quadbfc0842108421084<>+24(SB)/8, $0xbfc0842108421084
+DATA quadbfc0842108421084<>+32(SB)/8, $0xbfc0842108421084
+DATA quadbfc0842108421084<>+40(SB)/8, $0xbfc0842108421084
+DATA quadbfc0842108421084<>+48(SB)/8, $0xbfc0842108421084
+DATA quadbfc0842108421084<>+56(SB)/8, $0xbfc0842108421084
+GLOBL quadbfc0842108421084<>(SB), RODATA|NOPTR, $64
+
+DATA quadbfc1a7b9611a7b96<>+0(SB)/8, $0xbfc1a7b9611a7b96
+DATA quadbfc1a7b9611a7b96<>+8(SB)/8, $0xbfc1a7b9611a7b96
+DATA quadbfc1a7b9611a7b96<>+16(SB)/8, $0xbfc1a7b9611a7b96
+DATA quadbfc1a7b9611a7b96<>+24(SB)/8, $0xbfc1a7b9611a7b96
+DATA quadbfc1a7b9611a7b96<>+32(SB)/8, $0xbfc1a7b9611a7b96
+DATA quadbfc1a7b9611a7b96<>+40(SB)/8, $0xbfc1a7b9611a7b96
+DATA quadbfc1a7b9611a7b96<>+48(SB)/8, $0xbfc1a7b9611a7b96
+DATA quadbfc1a7b9611a7b96<>+56(SB)/8, $0xbfc1a7b9611a7b96
+GLOBL quadbfc1a7b9611a7b96<>(SB), RODATA|NOPTR, $64
+
+DATA quadbfc2f684bda12f68<>+0(SB)/8, $0xbfc2f684bda12f68
+DATA quadbfc2f684bda12f68<>+8(SB)/8, $0xbfc2f684bda12f68
+DATA quadbfc2f684bda12f68<>+16(SB)/8, $0xbfc2f684bda12f68
+DATA quadbfc2f684bda12f68<>+24(SB)/8, $0xbfc2f684bda12f68
+DATA quadbfc2f684bda12f68<>+32(SB)/8, $0xbfc2f684bda12f68
+DATA quadbfc2f684bda12f68<>+40(SB)/8, $0xbfc2f684bda12f68
+DATA quadbfc2f684bda12f68<>+48(SB)/8, $0xbfc2f684bda12f68
+DATA quadbfc2f684bda12f68<>+56(SB)/8, $0xbfc2f684bda12f68
+GLOBL quadbfc2f684bda12f68<>(SB), RODATA|NOPTR, $64
+
+DATA quadbfc47ae147ae147b<>+0(SB)/8, $0xbfc47ae147ae147b
+DATA quadbfc47ae147ae147b<>+8(SB)/8, $0xbfc47ae147ae147b
+DATA quadbfc47ae147ae147b<>+16(SB)/8, $0xbfc47ae147ae147b
+DATA quadbfc47ae147ae147b<>+24(SB)/8, $0xbfc47ae147ae147b
+DATA quadbfc47ae147ae147b<>+32(SB)/8, $0xbfc47ae147ae147b
+DATA quadbfc47ae147ae147b<>+40(SB)/8, $0xbfc47ae147ae147b
+DATA quadbfc47ae147ae147b<>+48(SB)/8, $0xbfc47ae147ae147b
+DATA quadbfc47ae147ae147b<>+56(SB)/8, $0xbfc47ae147ae147b
+GLOBL quadbfc47ae147ae147b<>(SB), RODATA|NOPTR, $64
+
+DATA quadbfc642c8590b2164<>+0(SB)/8, $0xbfc642c8590b2164
+DATA quadbfc642c8590b2164<>+8(SB)/8, $0xbfc642c8590b2164
+DATA quadbfc642c8590b2164<>+16(SB)/8, $0xbfc642c8590b2164
+DATA quadbfc642c8590b2164<>+24(SB)/8, $0xbfc642c8590b2164
+DATA quadbfc642c8590b2164<>+32(SB)/8, $0xbfc642c8590b2164
+DATA quadbfc642c8590b2164<>+40(SB)/8, $0xbfc642c8590b2164
+DATA quadbfc642c8590b2164<>+48(SB)/8, $0xbfc642c8590b2164
+DATA quadbfc642c8590b2164<>+56(SB)/8, $0xbfc642c8590b2164
+GLOBL quadbfc642c8590b2164<>(SB), RODATA|NOPTR, $64
+
+DATA quadbfc8618618618618<>+0(SB)/8, $0xbfc8618618618618
+DATA quadbfc8618618618618<>+8(SB)/8, $0xbfc8618618618618
+DATA quadbfc8618618618618<>+16(SB)/8, $0xbfc8618618618618
+DATA quadbfc8618618618618<>+24(SB)/8, $0xbfc8618618618618
+DATA quadbfc8618618618618<>+32(SB)/8, $0xbfc8618618618618
+DATA quadbfc8618618618618<>+40(SB)/8, $0xbfc8618618618618
+DATA quadbfc8618618618618<>+48(SB)/8, $0xbfc8618618618618
+DATA quadbfc8618618618618<>+56(SB)/8, $0xbfc8618618618618
+GLOBL quadbfc8618618618618<>(SB), RODATA|NOPTR, $64
+
+DATA quadbfcaf286bca1af28<>+0(SB)/8, $0xbfcaf286bca1af28
+DATA quadbfcaf286bca1af28<>+8(SB)/8, $0xbfcaf286bca1af28
+DATA quadbfcaf286bca1af28<>+16(SB)/8, $0xbfcaf286bca1af28
+DATA quadbfcaf286bca1af28<>+24(SB)/8, $0xbfcaf286bca1af28
+DATA quadbfcaf286bca1af28<>+32(SB)/8, $0xbfcaf286bca1af28
+DATA quadbfcaf286bca1af28<>+40(SB)/8, $0xbfcaf286bca1af28
+DATA quadbfcaf286bca1af28<>+48(SB)/8, $0xbfcaf286bca1af28
+DATA quadbfcaf286bca1af28<>+56(SB)/8, $0xbfcaf286bca1af28
+GLOBL quadbfcaf286bca1af28<>(SB), RODATA|NOPTR, $64
+
+DATA quadbfce1e1e1e1e1e1e<>+0(SB)/8, $0xbfce1e1e1e1e1e1e
+DATA quadbfce1e1e1e1e1e1e<>+8(SB)/8, $0xbfce1e1e1e1e1e1e
+DATA quadbfce1e1e1e1e1e1e<>+16(SB)/8, $0xbfce1e1e1e1e1e1e
+DATA quadbfce1e1e1e1e1e1e<>+24(SB)/8, $0xbfce1e1e1e1e1e1e
+DATA quadbfce1e1e1e1e1e1e<>+32(SB)/8, $0xbfce1e1e1e1e1e1e
+DATA quadbfce1e1e1e1e1e1e<>+40(SB)/8, $0xbfce1e1e1e1e1e1e
+DATA quadbfce1e1e1e1e1e1e<>+48(SB)/8, $0xbfce1e1e1e1e1e1e
+DATA quadbfce1e1e1e1e1e1e<>+56(SB)/8, $0xbfce1e1e1e1e1e1e
+GLOBL quadbfce1e1e1e1e1e1e<>(SB), RODATA|NOPTR, $64
+
+DATA quadbfd1111111111111<>+0(SB)/8, $0xbfd1111111111111
+DATA quadbfd1111111111111<>+8(SB)/8, $0xbfd1111111111111
+DATA quadbfd1111111111111<>+16(SB)/8, $0xbfd1111111111111
+DATA quadbfd1111111111111<>+24(SB)/8, $0xbfd1111111111111
+DATA quadbfd1111111111111<>+32(SB)/8, $0xbfd1111111111111
+DATA quadbfd1111111111111<>+40(SB)/8, $0xbfd1111111111111
+DATA quadbfd1111111111111<>+48(SB)/8, $0xbfd1111111111111
+DATA quadbfd1111111111111<>+56(SB)/8, $0xbfd1111111111111
+GLOBL quadbfd1111111111111<>(SB), RODATA|NOPTR, $64
+
+DATA quadbfd3b13b13b13b14<>+0(SB)/8, $0xbfd3b13b13b13b14
+DATA quadbfd3b13b13b13b14<>+8(SB)/8, $0xbfd3b13b13b13b14
+DATA quadbfd3b13b13b13b14<>+16(SB)/8, $0xbfd3b13b13b13b14
+DATA quadbfd3b13b13b13b14<>+24(SB)/8, $0xbfd3b13b13b13b14
+DATA quadbfd3b13b13b13b14<>+32(SB)/8, $0xbfd3b13b13b13b14
+DATA quadbfd3b13b13b13b14<>+40(SB)/8, $0xbfd3b13b13b13b14
+DATA quadbfd3b13b13b13b14<>+48(SB)/8, $0xbfd3b13b13b13b14
+DATA quadbfd3b13b13b13b14<>+56(SB)/8, $0xbfd3b13b13b13b14
+GLOBL quadbfd3b13b13b13b14<>(SB), RODATA|NOPTR, $64
+
+DATA quadbfd745d1745d1746<>+0(SB)/8, $0xbfd745d1745d1746
+DATA quadbfd745d1745d1746<>+8(SB)/8, $0xbfd745d1745d1746
+DATA quadbfd745d1745d1746<>+16(SB)/8, $0xbfd745d1745d1746
+DATA quadbfd745d1745d1746<>+24(SB)/8, $0xbfd745d1745d1746
+DATA quadbfd745d1745d1746<>+32(SB)/8, $0xbfd745d1745d1746
+DATA quadbfd745d1745d1746<>+40(SB)/8, $0xbfd745d1745d1746
+DATA quadbfd745d1745d1746<>+48(SB)/8, $0xbfd745d1745d1746
+DATA quadbfd745d1745d1746<>+56(SB)/8, $0xbfd745d1745d1746
+GLOBL quadbfd745d1745d1746<>(SB), RODATA|NOPTR, $64
+
+DATA quadbfdc71c71c71c71c<>+0(SB)/8, $0xbfdc71c71c71c71c
+DATA quadbfdc71c71c71c71c<>+8(SB)/8, $0xbfdc71c71c71c71c
+DATA quadbfdc71c71c71c71c<>+16(SB)/8, $0xbfdc71c71c71c71c
+DATA quadbfdc71c71c71c71c<>+24(SB)/8, $0xbfdc71c71c71c71c
+DATA quadbfdc71c71c71c71c<>+32(SB)/8, $0xbfdc71c71c71c71c
+DATA quadbfdc71c71c71c71c<>+40(SB)/8, $0xbfdc71c71c71c71c
+DATA quadbfdc71c71c71c71c<>+48(SB)/8, $0xbfdc71c71c71c71c
+DATA quadbfdc71c71c71c71c<>+56(SB)/8, $0xbfdc71c71c71c71c
+GLOBL quadbfdc71c71c71c71c<>(SB), RODATA|NOPTR, $64
+
+DATA quadbfe2492492492492<>+0(SB)/8, $0xbfe2492492492492
+DATA quadbfe2492492492492<>+8(SB)/8, $0xbfe2492492492492
+DATA quadbfe2492492492492<>+16(SB)/8, $0xbfe2492492492492
+DATA quadbfe2492492492492<>+24(SB)/8, $0xbfe2492492492492
+DATA quadbfe2492492492492<>+32(SB)/8, $0xbfe2492492492492
+DATA quadbfe2492492492492<>+40(SB)/8, $0xbfe2492492492492
+DATA quadbfe2492492492492<>+48(SB)/8, $0xbfe2492492492492
+DATA quadbfe2492492492492<>+56(SB)/8, $0xbfe2492492492492
+GLOBL quadbfe2492492492492<>(SB), RODATA|NOPTR, $64
+
+DATA quadbfe999999999999a<>+0(SB)/8, $0xbfe999999999999a
+DATA quadbfe999999999999a<>+8(SB)/8, $0xbfe999999999999a
+DATA quadbfe999999999999a<>+16(SB)/8, $0xbfe999999999999a
+DATA quadbfe999999999999a<>+24(SB)/8, $0xbfe999999999999a
+DATA quadbfe999999999999a<>+32(SB)/8, $0xbfe999999999999a
+DATA quadbfe999999999999a<>+40(SB)/8, $0xbfe999999999999a
+DATA quadbfe999999999999a<>+48(SB)/8, $0xbfe999999999999a
+DATA quadbfe999999999999a<>+56(SB)/8, $0xbfe999999999999a
+GLOBL quadbfe999999999999a<>(SB), RODATA|NOPTR, $64
+
+DATA quadbff5555555555555<>+0(SB)/8, $0xbff5555555555555
+DATA quadbff5555555555555<>+8(SB)/8, $0xbff5555555555555
+DATA quadbff5555555555555<>+16(SB)/8, $0xbff5555555555555
+DATA quadbff5555555555555<>+24(SB)/8, $0xbff5555555555555
+DATA quadbff5555555555555<>+32(SB)/8, $0xbff5555555555555
+DATA quadbff5555555555555<>+40(SB)/8, $0xbff5555555555555
+DATA quadbff5555555555555<>+48(SB)/8, $0xbff5555555555555
+DATA quadbff5555555555555<>+56(SB)/8, $0xbff5555555555555
+GLOBL quadbff5555555555555<>(SB), RODATA|NOPTR, $64
+
+DATA quadc010000000000000<>+0(SB)/8, $0xc010000000000000
+DATA quadc010000000000000<>+8(SB)/8, $0xc010000000000000
+DATA quadc010000000000000<>+16(SB)/8, $0xc010000000000000
+DATA quadc010000000000000<>+24(SB)/8, $0xc010000000000000
+DATA quadc010000000000000<>+32(SB)/8, $0xc010000000000000
+DATA quadc010000000000000<>+40(SB)/8, $0xc010000000000000
+DATA quadc010000000000000<>+48(SB)/8, $0xc010000000000000
+DATA quadc010000000000000<>+56(SB)/8, $0xc010000000000000
+GLOBL quadc010000000000000<>(SB), RODATA|NOPTR, $64
+
+// func relaxedDensity32AVX512(dst *float32, logits *float32, value *float32, n int, s *densityScalars[float32]) (bad uint32)
+// Requires: AVX, AVX512F
+TEXT ·relaxedDensity32AVX512(SB), NOSPLIT, $0-44
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), DX
+	MOVQ         value+16(FP), BX
+	MOVQ         n+24(FP), CX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSS (SI), Z0
+	VBROADCASTSS 4(SI), Z1
+	VBROADCASTSS 8(SI), Z2
+	KXORW        K1, K1, K1
+
+whole:
+	CMPQ              CX, $0x00000010
+	JB                rest
+	VMOVUPS           (DX), Z3
+	VMOVUPS           (BX), Z4
+	VFNMADD231PS      Z0, Z4, Z3
+	VSUBPS            Z3, Z3, Z4
+	VCMPPS            $0x03, Z4, Z4, K2
+	KORW              K2, K1, K1
+	VPANDD.BCST       word7fffffff<>+0(SB), Z3, Z4
+	VPORD.BCST        word80000000<>+0(SB), Z3, Z3
+	VMOVAPS           Z3, Z5
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z5, Z6
+	VRNDSCALEPS       $0x00, Z6, Z6
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z6, Z5
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z6, Z5
+	VMULPS            Z5, Z5, Z7
+	VBROADCASTSS      word39506967<>+0(SB), Z8
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z5, Z8
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z5, Z8
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z5, Z8
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z5, Z8
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z5, Z8
+	VFMADD213PS       Z5, Z7, Z8
+	VADDPS.BCST       word3f800000<>+0(SB), Z8, Z8
+	VSCALEFPS         Z6, Z8, Z8
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z3, K2
+	VMOVAPS.Z         Z8, K2, Z8
+	VSUBPS            Z4, Z1, Z4
+	VADDPS.BCST       word40000000<>+0(SB), Z8, Z3
+	VDIVPS            Z3, Z8, Z8
+	VMULPS            Z8, Z8, Z3
+	VBROADCASTSS      wordbf0f6bdf<>+0(SB), Z5
+	VFMADD213PS.BCST  wordbf0f5e87<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  wordbf4ce904<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  wordbfaaaa81<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  wordc0800000<>+0(SB), Z3, Z5
+	VFMADD231PS       Z8, Z5, Z4
+	VMAXPS            Z2, Z4, Z4
+	VMOVUPS           Z4, (AX)
+	ADDQ              $0x00000040, AX
+	ADDQ              $0x00000040, DX
+	ADDQ              $0x00000040, BX
+	SUBQ              $0x00000010, CX
+	JMP               whole
+
+rest:
+	TESTQ             CX, CX
+	JZ                done
+	MOVQ              $0x0000000000000001, SI
+	SHLQ              CL, SI
+	DECQ              SI
+	KMOVW             SI, K2
+	VMOVUPS.Z         (DX), K2, Z3
+	VMOVUPS.Z         (BX), K2, Z4
+	VFNMADD231PS      Z0, Z4, Z3
+	VSUBPS            Z3, Z3, Z0
+	VCMPPS            $0x03, Z0, Z0, K3
+	KORW              K3, K1, K1
+	VPANDD.BCST       word7fffffff<>+0(SB), Z3, Z0
+	VPORD.BCST        word80000000<>+0(SB), Z3, Z3
+	VMOVAPS           Z3, Z4
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z4, Z5
+	VRNDSCALEPS       $0x00, Z5, Z5
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z5, Z4
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z5, Z4
+	VMULPS            Z4, Z4, Z6
+	VBROADCASTSS      word39506967<>+0(SB), Z7
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z4, Z7
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z4, Z7
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z4, Z7
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z4, Z7
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z4, Z7
+	VFMADD213PS       Z4, Z6, Z7
+	VADDPS.BCST       word3f800000<>+0(SB), Z7, Z7
+	VSCALEFPS         Z5, Z7, Z7
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z3, K3
+	VMOVAPS.Z         Z7, K3, Z7
+	VSUBPS            Z0, Z1, Z0
+	VADDPS.BCST       word40000000<>+0(SB), Z7, Z1
+	VDIVPS            Z1, Z7, Z7
+	VMULPS            Z7, Z7, Z1
+	VBROADCASTSS      wordbf0f6bdf<>+0(SB), Z3
+	VFMADD213PS.BCST  wordbf0f5e87<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  wordbf4ce904<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  wordbfaaaa81<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  wordc0800000<>+0(SB), Z1, Z3
+	VFMADD231PS       Z7, Z3, Z0
+	VMAXPS            Z2, Z0, Z0
+	VMOVUPS           Z0, K2, (AX)
+
+done:
+	KMOVW K1, AX
+	VZEROUPPER
+	MOVL  AX, bad+40(FP)
+	RET
+
+DATA wordbf0f6bdf<>+0(SB)/4, $0xbf0f6bdf
+DATA wordbf0f6bdf<>+4(SB)/4, $0xbf0f6bdf
+DATA wordbf0f6bdf<>+8(SB)/4, $0xbf0f6bdf
+DATA wordbf0f6bdf<>+12(SB)/4, $0xbf0f6bdf
+DATA wordbf0f6bdf<>+16(SB)/4, $0xbf0f6bdf
+DATA wordbf0f6bdf<>+20(SB)/4, $0xbf0f6bdf
+DATA wordbf0f6bdf<>+24(SB)/4, $0xbf0f6bdf
+DATA wordbf0f6bdf<>+28(SB)/4, $0xbf0f6bdf
+DATA wordbf0f6bdf<>+32(SB)/4, $0xbf0f6bdf
+DATA wordbf0f6bdf<>+36(SB)/4, $0xbf0f6bdf
+DATA wordbf0f6bdf<>+40(SB)/4, $0xbf0f6bdf
+DATA wordbf0f6bdf<>+44(SB)/4, $0xbf0f6bdf
+DATA wordbf0f6bdf<>+48(SB)/4, $0xbf0f6bdf
+DATA wordbf0f6bdf<>+52(SB)/4, $0xbf0f6bdf
+DATA wordbf0f6bdf<>+56(SB)/4, $0xbf0f6bdf
+DATA wordbf0f6bdf<>+60(SB)/4, $0xbf0f6bdf
+GLOBL wordbf0f6bdf<>(SB), RODATA|NOPTR, $64
+
+DATA wordbf0f5e87<>+0(SB)/4, $0xbf0f5e87
+DATA wordbf0f5e87<>+4(SB)/4, $0xbf0f5e87
+DATA wordbf0f5e87<>+8(SB)/4, $0xbf0f5e87
+DATA wordbf0f5e87<>+12(SB)/4, $0xbf0f5e87
+DATA wordbf0f5e87<>+16(SB)/4, $0xbf0f5e87
+DATA wordbf0f5e87<>+20(SB)/4, $0xbf0f5e87
+DATA wordbf0f5e87<>+24(SB)/4, $0xbf0f5e87
+DATA wordbf0f5e87<>+28(SB)/4, $0xbf0f5e87
+DATA wordbf0f5e87<>+32(SB)/4, $0xbf0f5e87
+DATA wordbf0f5e87<>+36(SB)/4, $0xbf0f5e87
+DATA wordbf0f5e87<>+40(SB)/4, $0xbf0f5e87
+DATA wordbf0f5e87<>+44(SB)/4, $0xbf0f5e87
+DATA wordbf0f5e87<>+48(SB)/4, $0xbf0f5e87
+DATA wordbf0f5e87<>+52(SB)/4, $0xbf0f5e87
+DATA wordbf0f5e87<>+56(SB)/4, $0xbf0f5e87
+DATA wordbf0f5e87<>+60(SB)/4, $0xbf0f5e87
+GLOBL wordbf0f5e87<>(SB), RODATA|NOPTR, $64
+
+DATA wordbf4ce904<>+0(SB)/4, $0xbf4ce904
+DATA wordbf4ce904<>+4(SB)/4, $0xbf4ce904
+DATA wordbf4ce904<>+8(SB)/4, $0xbf4ce904
+DATA wordbf4ce904<>+12(SB)/4, $0xbf4ce904
+DATA wordbf4ce904<>+16(SB)/4, $0xbf4ce904
+DATA wordbf4ce904<>+20(SB)/4, $0xbf4ce904
+DATA wordbf4ce904<>+24(SB)/4, $0xbf4ce904
+DATA wordbf4ce904<>+28(SB)/4, $0xbf4ce904
+DATA wordbf4ce904<>+32(SB)/4, $0xbf4ce904
+DATA wordbf4ce904<>+36(SB)/4, $0xbf4ce904
+DATA wordbf4ce904<>+40(SB)/4, $0xbf4ce904
+DATA wordbf4ce904<>+44(SB)/4, $0xbf4ce904
+DATA wordbf4ce904<>+48(SB)/4, $0xbf4ce904
+DATA wordbf4ce904<>+52(SB)/4, $0xbf4ce904
+DATA wordbf4ce904<>+56(SB)/4, $0xbf4ce904
+DATA wordbf4ce904<>+60(SB)/4, $0xbf4ce904
+GLOBL wordbf4ce904<>(SB), RODATA|NOPTR, $64
+
+DATA wordbfaaaa81<>+0(SB)/4, $0xbfaaaa81
+DATA wordbfaaaa81<>+4(SB)/4, $0xbfaaaa81
+DATA wordbfaaaa81<>+8(SB)/4, $0xbfaaaa81
+DATA wordbfaaaa81<>+12(SB)/4, $0xbfaaaa81
+DATA wordbfaaaa81<>+16(SB)/4, $0xbfaaaa81
+DATA wordbfaaaa81<>+20(SB)/4, $0xbfaaaa81
+DATA wordbfaaaa81<>+24(SB)/4, $0xbfaaaa81
+DATA wordbfaaaa81<>+28(SB)/4, $0xbfaaaa81
+DATA wordbfaaaa81<>+32(SB)/4, $0xbfaaaa81
+DATA wordbfaaaa81<>+36(SB)/4, $0xbfaaaa81
+DATA wordbfaaaa81<>+40(SB)/4, $0xbfaaaa81
+DATA wordbfaaaa81<>+44(SB)/4, $0xbfaaaa81
+DATA wordbfaaaa81<>+48(SB)/4, $0xbfaaaa81
+DATA wordbfaaaa81<>+52(SB)/4, $0xbfaaaa81
+DATA wordbfaaaa81<>+56(SB)/4, $0xbfaaaa81
+DATA wordbfaaaa81<>+60(SB)/4, $0xbfaaaa81
+GLOBL wordbfaaaa81<>(SB), RODATA|NOPTR, $64
+
+DATA wordc0800000<>+0(SB)/4, $0xc0800000
+DATA wordc0800000<>+4(SB)/4, $0xc0800000
+DATA wordc0800000<>+8(SB)/4, $0xc0800000
+DATA wordc0800000<>+12(SB)/4, $0xc0800000
+DATA wordc0800000<>+16(SB)/4, $0xc0800000
+DATA wordc0800000<>+20(SB)/4, $0xc0800000
+DATA wordc0800000<>+24(SB)/4, $0xc0800000
+DATA wordc0800000<>+28(SB)/4, $0xc0800000
+DATA wordc0800000<>+32(SB)/4, $0xc0800000
+DATA wordc0800000<>+36(SB)/4, $0xc0800000
+DATA wordc0800000<>+40(SB)/4, $0xc0800000
+DATA wordc0800000<>+44(SB)/4, $0xc0800000
+DATA wordc0800000<>+48(SB)/4, $0xc0800000
+DATA wordc0800000<>+52(SB)/4, $0xc0800000
+DATA wordc0800000<>+56(SB)/4, $0xc0800000
+DATA wordc0800000<>+60(SB)/4, $0xc0800000
+GLOBL wordc0800000<>(SB), RODATA|NOPTR, $64
+
+// func relaxedDensity32AVX2(dst *float32, logits *float32, value *float32, n int, s *densityScalars[float32]) (bad uint32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·relaxedDensity32AVX2(SB), NOSPLIT, $0-44
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         value+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSS (SI), Y0
+	VBROADCASTSS 4(SI), Y1
+	VBROADCASTSS 8(SI), Y2
+	VPXOR        Y3, Y3, Y3
+
+whole:
+	CMPQ         BX, $0x00000008
+	JB           rest
+	VMOVUPS      (CX), Y4
+	VMOVUPS      (DX), Y5
+	VFNMADD231PS Y0, Y5, Y4
+	VSUBPS       Y4, Y4, Y5
+	VCMPPS       $0x03, Y5, Y5, Y5
+	VORPS        Y5, Y3, Y3
+	VPAND        word7fffffff<>+0(SB), Y4, Y5
+	VPOR         word80000000<>+0(SB), Y4, Y4
+	VMOVAPS      Y4, Y6
+	VMULPS       word3fb8aa3b<>+0(SB), Y6, Y7
+	VROUNDPS     $0x00, Y7, Y7
+	VFNMADD231PS word3f318000<>+0(SB), Y7, Y6
+	VFNMADD231PS wordb95e8083<>+0(SB), Y7, Y6
+	VMULPS       Y6, Y6, Y8
+	VMOVUPS      word39506967<>+0(SB), Y9
+	VFMADD213PS  word3ab743ce<>+0(SB), Y6, Y9
+	VFMADD213PS  word3c088908<>+0(SB), Y6, Y9
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y6, Y9
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y6, Y9
+	VFMADD213PS  word3f000000<>+0(SB), Y6, Y9
+	VFMADD213PS  Y6, Y8, Y9
+	VADDPS       word3f800000<>+0(SB), Y9, Y9
+	VCVTPS2DQ    Y7, Y6
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       word0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y9, Y9
+	VPADDD       word0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y9, Y9
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y4, Y4
+	VANDPS       Y4, Y9, Y9
+	VSUBPS       Y5, Y1, Y5
+	VADDPS       word40000000<>+0(SB), Y9, Y4
+	VDIVPS       Y4, Y9, Y9
+	VMULPS       Y9, Y9, Y4
+	VMOVUPS      wordbf0f6bdf<>+0(SB), Y6
+	VFMADD213PS  wordbf0f5e87<>+0(SB), Y4, Y6
+	VFMADD213PS  wordbf4ce904<>+0(SB), Y4, Y6
+	VFMADD213PS  wordbfaaaa81<>+0(SB), Y4, Y6
+	VFMADD213PS  wordc0800000<>+0(SB), Y4, Y6
+	VFMADD231PS  Y9, Y6, Y5
+	VMAXPS       Y2, Y5, Y5
+	VMOVUPS      Y5, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000008, BX
+	JMP          whole
+
+rest:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), SI
+	NEGQ         BX
+	VMOVUPS      32(SI)(BX*4), Y4
+	VMASKMOVPS   (CX), Y4, Y5
+	VMASKMOVPS   (DX), Y4, Y6
+	VFNMADD231PS Y0, Y6, Y5
+	VSUBPS       Y5, Y5, Y0
+	VCMPPS       $0x03, Y0, Y0, Y0
+	VORPS        Y0, Y3, Y3
+	VPAND        word7fffffff<>+0(SB), Y5, Y0
+	VPOR         word80000000<>+0(SB), Y5, Y5
+	VMOVAPS      Y5, Y6
+	VMULPS       word3fb8aa3b<>+0(SB), Y6, Y7
+	VROUNDPS     $0x00, Y7, Y7
+	VFNMADD231PS word3f318000<>+0(SB), Y7, Y6
+	VFNMADD231PS wordb95e8083<>+0(SB), Y7, Y6
+	VMULPS       Y6, Y6, Y8
+	VMOVUPS      word39506967<>+0(SB), Y9
+	VFMADD213PS  word3ab743ce<>+0(SB), Y6, Y9
+	VFMADD213PS  word3c088908<>+0(SB), Y6, Y9
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y6, Y9
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y6, Y9
+	VFMADD213PS  word3f000000<>+0(SB), Y6, Y9
+	VFMADD213PS  Y6, Y8, Y9
+	VADDPS       word3f800000<>+0(SB), Y9, Y9
+	VCVTPS2DQ    Y7, Y6
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       word0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y9, Y9
+	VPADDD       word0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y9, Y9
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y5, Y5
+	VANDPS       Y5, Y9, Y9
+	VSUBPS       Y0, Y1, Y0
+	VADDPS       word40000000<>+0(SB), Y9, Y1
+	VDIVPS       Y1, Y9, Y9
+	VMULPS       Y9, Y9, Y1
+	VMOVUPS      wordbf0f6bdf<>+0(SB), Y5
+	VFMADD213PS  wordbf0f5e87<>+0(SB), Y1, Y5
+	VFMADD213PS  wordbf4ce904<>+0(SB), Y1, Y5
+	VFMADD213PS  wordbfaaaa81<>+0(SB), Y1, Y5
+	VFMADD213PS  wordc0800000<>+0(SB), Y1, Y5
+	VFMADD231PS  Y9, Y5, Y0
+	VMAXPS       Y2, Y0, Y0
+	VMASKMOVPS   Y0, Y4, (AX)
+
+done:
+	VMOVMSKPS Y3, AX
+	VZEROUPPER
+	MOVL      AX, bad+40(FP)
 	RET
 
 // func sigmoid64AVX2(dst *float64, y *float64, n int)

@@ -44,12 +44,24 @@ func gradReLU[T Float](dst, y, grad []T) {
 	gradReLUGo(dst, y, grad)
 }
 
+func gradRelaxedDensity[T Float](dst, logits, value, grad []T, s *gradDensityScalars[T]) (bad bool) {
+	return gradRelaxedDensityGo(dst, logits, value, grad, s)
+}
+
+func gradRelaxedDensityTau[T Float](logits, value, grad []T, s *gradDensityScalars[T], sums *tauSums) (bad bool) {
+	return gradRelaxedDensityTauGo(logits, value, grad, s, sums)
+}
+
 func gradSigmoid[T Float](dst, y, grad []T, s *slopeScalars[T]) {
 	gradSigmoidGo(dst, y, grad, s)
 }
 
 func reinMaxSlope[T Float](dst, side, grad []T, s *sideScalars[T]) {
 	reinMaxSlopeGo(dst, side, grad, s)
+}
+
+func relaxedDensity[T Float](dst, logits, value []T, s *densityScalars[T]) (bad bool) {
+	return relaxedDensityGo(dst, logits, value, s)
 }
 
 func sigmoid[T Float](dst, y []T) {

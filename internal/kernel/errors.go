@@ -18,6 +18,7 @@ const (
 	Infinite                       // q allows a class that p does not
 	InfiniteKL                     // p is certain of an outcome that q is not certain of
 	MaskedValue                    // the value is not 0 where the logits mask the class
+	ZeroDensity                    // the value is not the outcome that an infinite logit makes certain
 	InfiniteLoss                   // the logit is infinite and the target is another probability
 )
 

@@ -48,6 +48,7 @@ func testVectorCode[T Float](t *testing.T, tolerance float64, checked map[string
 		c := newVectorCheck[T](t, n, tolerance, checked)
 		c.elementwise()
 		c.bernoulliKL()
+		c.relaxedDensity()
 		c.rows()
 		c.kl()
 		c.entropy()

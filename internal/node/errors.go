@@ -73,6 +73,9 @@ func (s *Spec) problem(bad *kernel.InputError) *Problem {
 	case kernel.MaskedValue:
 		p.Input = second
 		p.Text = fmt.Sprintf("%s%s is %v but %s%s is -Inf, so the log-probability is infinite: unmask the class", second, at, bad.Value, first, at)
+	case kernel.ZeroDensity:
+		p.Input = second
+		p.Text = fmt.Sprintf("%s%s is %v but %s%s makes another outcome certain, so the density is 0: bound the logit", second, at, bad.Value, first, at)
 	case kernel.InfiniteLoss:
 		target := 0
 		if bad.Value > 0 {

@@ -30,6 +30,8 @@ bernoulli_kl.json
     value = kl_divergence(Bernoulli(logits=q), Bernoulli(logits=p)); where p is null, its
     logits are 0. Logits are at most 20 in size: beyond, PyTorch's softplus(x) is x, which
     is off by exp(-20), and from 37 on its divergence is infinite.
+relaxed_bernoulli_log_prob.json
+    value = LogitRelaxedBernoulli(tau, logits=logits).log_prob(y).
 
 All is computed in float64. Inputs are float32 numbers (but for the noise of the
 "torch" cases), so float32 code can be held to the same values. Softmax's argument is
@@ -47,6 +49,7 @@ import pathlib
 import torch
 import torch.nn.functional as F
 from torch.distributions import Bernoulli, Categorical, kl_divergence
+from torch.distributions.relaxed_bernoulli import LogitRelaxedBernoulli
 
 HERE = pathlib.Path(__file__).parent
 TAUS = [0.05, 0.1, 0.5, 1.0, 2.0, 10.0]
@@ -356,7 +359,45 @@ def bernoulli_kl_cases():
     yield bernoulli_kl("sizes, fair coin", sizes, None)
 
 
+# Log-density of the relaxed Bernoulli distribution.
+
+
+def relaxed_bernoulli_log_prob(name, logits, y, tau):
+    a, v = logits.clone().requires_grad_(), y.clone().requires_grad_()
+    t = float32(torch.tensor(tau, dtype=torch.float64)).requires_grad_()
+    value = LogitRelaxedBernoulli(t, logits=a, validate_args=False).log_prob(v)
+    up = upstream(logits.shape)
+    (value * up).sum().backward()
+    return {
+        "name": name,
+        "shape": list(logits.shape),
+        "tau": t.item(),
+        "logits": text(logits),
+        "y": text(y),
+        "upstream": text(up),
+        "value": text(value.detach()),
+        "dlogits": text(a.grad),
+        "dy": text(v.grad),
+        "dtau": t.grad.item(),
+    }
+
+
+def relaxed_bernoulli_log_prob_cases():
+    torch.manual_seed(2)
+    for tau in TAUS:
+        for shape in SHAPES:
+            yield relaxed_bernoulli_log_prob(f"normal, tau {tau}", normal(shape, 2), normal(shape, 2), tau)
+        logits = normal((3, 4), 2)
+        noise = torch.rand(logits.shape, dtype=torch.float64).logit()
+        yield relaxed_bernoulli_log_prob(f"a sample, tau {tau}", logits, float32((logits + noise) / tau), tau)
+    sizes = torch.tensor([0, 2.0**-20, 0.5, 20, 90, 600], dtype=torch.float64)
+    sizes = torch.cat([sizes, -sizes])
+    y = torch.tensor([-2.0, 0, 1], dtype=torch.float64)
+    yield relaxed_bernoulli_log_prob("sizes", *(t.contiguous() for t in torch.meshgrid(sizes, y, indexing="ij")), 0.5)
+
+
 write("gumbel_softmax.json", gumbel_softmax_cases())
 write("bce_with_logits.json", bce_with_logits_cases())
 write("categorical_kl.json", categorical_kl_cases())
 write("bernoulli_kl.json", bernoulli_kl_cases())
+write("relaxed_bernoulli_log_prob.json", relaxed_bernoulli_log_prob_cases())
