@@ -17,7 +17,8 @@ import (
 func TestOps(t *testing.T) {
 	optest.Run(t, "ops", []optest.Row{
 		gumbel, gumbelLike, gumbelSoftmax, relaxedBernoulli, hardConcrete, hardConcreteOpen, categorical, straightThrough,
-		bceWithLogits, categoricalKL, categoricalEntropy, categoricalLogProb, concreteLogProb, perplexity, stopGradient,
+		bceWithLogits, bernoulliKL, categoricalKL, categoricalEntropy, categoricalLogProb, concreteLogProb,
+		relaxedBernoulliLogProb, perplexity, stopGradient,
 	})
 }
 
@@ -1136,4 +1137,156 @@ var stopGradient = optest.Row{
 		fails("integers", func(b *builder) (*G.Node, error) { return ops.StopGradient(array(b, tensor.Int, 2)) }, "dtype int"),
 	},
 	NoGolden: "it is the identity",
+}
+
+// BernoulliKL
+
+func bernoulliDivergence(q, p string) func(b *builder) *G.Node {
+	return func(b *builder) *G.Node { return G.Must(ops.BernoulliKL(b.In(q), b.In(p))) }
+}
+
+func ofFairCoin(b *builder) *G.Node { return G.Must(ops.BernoulliKL(b.In("q"), nil)) }
+
+var bernoulliKL = optest.Row{
+	Op: ops.BernoulliKL,
+	Nodes: []node{
+		{Name: "of two", Build: bernoulliDivergence("q", "p")},
+		{Name: "of the fair coin", Build: ofFairCoin},
+	},
+	Gradients: []gradient{
+		{Name: "of two", Cost: weighed(bernoulliDivergence("q", "p"))},
+		{Name: "squared", Cost: squared(bernoulliDivergence("q", "p"))},
+		{Name: "of the fair coin", Cost: squared(ofFairCoin)},
+		{Name: "of itself", Cost: func(b *builder) *G.Node { return optest.Term(b.Weigh(bernoulliDivergence("q", "q")(b)), b.In("q")) }},
+		{Name: "there and back", Cost: func(b *builder) *G.Node {
+			return plus(b.Weigh(bernoulliDivergence("q", "p")(b)), b.Weigh(bernoulliDivergence("p", "q")(b)))
+		}},
+	},
+	BuildErrors: []buildError{
+		fails("nil", func(b *builder) (*G.Node, error) { return ops.BernoulliKL(nil, b.In("p")) }, "q is nil"),
+		fails("integers", func(b *builder) (*G.Node, error) { return ops.BernoulliKL(array(b, tensor.Int, 2, 6), nil) }, "q has dtype int"),
+		fails("shapes", func(b *builder) (*G.Node, error) {
+			return ops.BernoulliKL(b.In("q"), array(b, tensor.Float64, 6, 2))
+		}, `p has shape \(6, 2\)`),
+		fails("dtypes", func(b *builder) (*G.Node, error) {
+			return ops.BernoulliKL(b.In("q"), array(b, tensor.Float32, 2, 6))
+		}, "p has dtype float32"),
+	},
+	RunErrors: []runError{
+		rejects(bernoulliDivergence("q", "p"), data{"q": with(1, nan)}, `q\[0,1\] is NaN`, "q", 1),
+		rejects(bernoulliDivergence("q", "p"), data{"p": with(4, nan)}, `p\[1,1\] is NaN`, "p", 4),
+		rejects(ofFairCoin, data{"q": with(5, nan)}, `q\[1,2\] is NaN`, "q", 5),
+		rejects(bernoulliDivergence("q", "p"), data{"p": with(3, inf)}, `p\[1,0\] is \+Inf but q\[1,0\] is not, so the divergence is infinite: bound`, "p", 3),
+		rejects(bernoulliDivergence("q", "p"), data{"q": with(2, inf), "p": with(2, -inf)}, `p\[0,2\] is -Inf but q\[0,2\] is not`, "p", 2),
+	},
+	Values: []value{
+		{
+			Build: bernoulliDivergence("q", "p"), Data: data{"q": {0.8, 3, -1e4}, "p": {-0.4, 3, -1e4}}, Want: []float64{0.169883963805, 0, 0},
+			Gradients: data{"q": {0.256691635824, 0, 0}, "p": {-0.28866214124, 0, 0}},
+		},
+		{
+			Build: ofFairCoin, Data: data{"q": {0.8, 1e4, -1e4, 0}}, Want: []float64{0.074026099514, math.Ln2, math.Ln2, 0},
+			Gradients: data{"q": {0.171127757216, 0, 0, 0}},
+		},
+		{ // one is far from the other
+			Build: bernoulliDivergence("q", "p"), Data: data{"q": {1e4, -1e4, 0}, "p": {-1e4, 1e4, 1e4}}, Want: []float64{1e4, 1e4, 5e3 - math.Ln2},
+			Gradients: data{"q": {0, 0, -2500}, "p": {-1, 1, 0.5}},
+		},
+		{ // certain outcomes
+			Build: bernoulliDivergence("q", "p"), Data: data{"q": {inf, -inf, inf, -inf}, "p": {2, 2, inf, -inf}},
+			Want:      []float64{0.126928011043, 2.126928011043, 0, 0},
+			Gradients: data{"q": {0, 0, 0, 0}, "p": {-0.119202922022, 0.880797077978, 0, 0}},
+		},
+	},
+	Golden: optest.GoldenBernoulliKL,
+}
+
+// RelaxedBernoulliLogProb
+
+func density(value, logits, tau *G.Node) *G.Node {
+	return G.Must(ops.RelaxedBernoulliLogProb(value, logits, tau))
+}
+
+func densityOf(b *builder) *G.Node { return density(b.In("value"), b.In("logits"), b.In("tau")) }
+
+// ownDensity is that of a sample.
+func ownDensity(logits string) func(b *builder) *G.Node {
+	return func(b *builder) *G.Node {
+		return density(b.Relaxed(b.In(logits), b.In("tau"), ops.WithLogSpace()), b.In(logits), b.In("tau"))
+	}
+}
+
+func otherDensity(b *builder) *G.Node {
+	return density(b.Relaxed(b.In("q"), b.In("tau"), ops.WithLogSpace()), b.In("logits"), b.In("tau"))
+}
+
+var relaxedBernoulliLogProb = optest.Row{
+	Op: ops.RelaxedBernoulliLogProb,
+	Nodes: []node{
+		{Name: "of an array", Build: densityOf},
+		{Name: "of another distribution's sample", Build: otherDensity},
+	},
+	Gradients: []gradient{
+		{Name: "of an array", Cost: weighed(densityOf)},
+		{Name: "squared", Cost: squared(densityOf)},
+		{Name: "of a sample", Cost: weighed(ownDensity("logits"))},
+		{Name: "of another distribution's sample", Cost: weighed(otherDensity)},
+		{Name: "value alone", Cost: func(b *builder) *G.Node { return b.Weigh(density(b.In("value"), b.Fixed("logits"), b.Fixed("tau"))) }},
+		{Name: "logits alone", Cost: func(b *builder) *G.Node { return b.Weigh(density(b.Fixed("value"), b.In("logits"), b.Fixed("tau"))) }},
+		{Name: "tau learned", Cost: func(b *builder) *G.Node {
+			return b.Weigh(density(b.Fixed("value"), b.Fixed("logits"), G.Must(G.Exp(b.In("theta")))))
+		}},
+		{Name: "one node twice", Cost: func(b *builder) *G.Node { return b.Weigh(density(b.In("x"), b.In("x"), b.In("tau"))) }},
+	},
+	Masks: []node{
+		{Name: "one node twice", Build: func(b *builder) *G.Node { return density(b.In("masked"), b.In("masked"), b.In("tau")) }},
+		{Name: "of a sample", Build: ownDensity("masked")},
+	},
+	BuildErrors: []buildError{
+		fails("nil value", func(b *builder) (*G.Node, error) {
+			return ops.RelaxedBernoulliLogProb(nil, b.In("logits"), b.In("tau"))
+		}, "value is nil"),
+		fails("nil logits", func(b *builder) (*G.Node, error) {
+			return ops.RelaxedBernoulliLogProb(b.In("value"), nil, b.In("tau"))
+		}, "logits is nil"),
+		fails("nil tau", func(b *builder) (*G.Node, error) {
+			return ops.RelaxedBernoulliLogProb(b.In("value"), b.In("logits"), nil)
+		}, "tau is nil"),
+		fails("integers", func(b *builder) (*G.Node, error) {
+			return ops.RelaxedBernoulliLogProb(b.In("value"), array(b, tensor.Int, 2, 6), b.In("tau"))
+		}, "logits has dtype int"),
+		fails("shapes", func(b *builder) (*G.Node, error) {
+			return ops.RelaxedBernoulliLogProb(array(b, tensor.Float64, 6, 2), b.In("logits"), b.In("tau"))
+		}, `value has shape \(6, 2\)`),
+		fails("tau a vector", func(b *builder) (*G.Node, error) {
+			return ops.RelaxedBernoulliLogProb(b.In("value"), b.In("logits"), array(b, tensor.Float64, 1))
+		}, `tau has shape \(1\)`),
+	},
+	RunErrors: []runError{
+		rejects(densityOf, data{"tau": {0}}, `tau is 0, want a positive`, "tau", 0),
+		rejects(densityOf, data{"tau": {inf}}, `tau is \+Inf`, "tau", 0),
+		rejects(densityOf, data{"tau": {nan}}, `tau is NaN`, "tau", 0),
+		rejects(densityOf, data{"logits": with(3, nan)}, `logits\[1,0\] is NaN`, "logits", 3),
+		rejects(densityOf, data{"value": with(2, nan)}, `value\[0,2\] is NaN`, "value", 2),
+		rejects(densityOf, data{"value": with(2, inf)}, `value\[0,2\] is \+Inf`, "value", 2),
+		rejects(densityOf, data{"logits": with(4, inf), "value": good},
+			`value\[1,1\] is 5 but logits\[1,1\] makes another outcome certain, so the density is 0: bound`, "value", 4),
+		rejects(densityOf, data{"logits": with(0, -inf), "value": with(0, inf)}, `value\[0,0\] is \+Inf but logits\[0,0\] makes another`, "value", 0),
+	},
+	Values: []value{
+		{
+			Build: densityOf, Data: data{"logits": {0.8}, "value": {-0.078829767312}, "tau": {0.6}}, Want: []float64{-2.07147337203},
+			Gradients: data{"logits": {-0.4}, "value": {0.24}, "tau": {1.63513475974}},
+		},
+		{
+			Build: densityOf, Data: data{"logits": {1e4, -1e4, 0}, "value": {0, 0, 1e4}, "tau": {0.5}},
+			Want:      []float64{-1e4 - math.Ln2, -1e4 - math.Ln2, -5e3 - math.Ln2},
+			Gradients: data{"logits": {-1, 1, 1}, "value": {0.5, -0.5, -0.5}, "tau": {6 - 1e4}},
+		},
+		{ // certain outcomes, beside an uncertain one
+			Build: densityOf, Data: data{"logits": {inf, -inf, 0}, "value": {inf, -inf, 0}, "tau": {2}}, Want: []float64{0, 0, -math.Ln2},
+			Gradients: data{"logits": {0, 0, 0}, "value": {0, 0, 0}, "tau": {0.5}},
+		},
+	},
+	Golden: optest.GoldenRelaxedBernoulliLogProb,
 }

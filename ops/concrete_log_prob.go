@@ -69,8 +69,8 @@ func ConcreteLogProb(value, logits, tau *G.Node, opts ...DistributionOption) (*G
 	}, concreteLogProb[float32]{dist.Dims}, concreteLogProb[float64]{dist.Dims})
 }
 
-// gradValue is the gradient of the value, beside gradLogits and gradTau.
-const gradValue = 2
+// gradValue is the number of a value's gradient, beside gradLogits and gradTau.
+const gradValue = gradNoise
 
 type concreteLogProb[T kernel.Float] struct{ dims kernel.Dims }
 

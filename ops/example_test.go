@@ -348,6 +348,30 @@ func ExampleCategoricalKL() {
 	// [0.000 0.462] [0.000 0.111]
 }
 
+func ExampleBernoulliKL() {
+	g := G.NewGraph()
+	q, p := matrix(g, "q", 1, 3, 0.8, 3, math.Inf(1)), matrix(g, "p", 1, 3, -0.4, 3, 2)
+	kl := must(ops.BernoulliKL(q, p))
+	fair := must(ops.BernoulliKL(q, nil))
+	run(g)
+	fmt.Printf("%.3f %.3f\n", kl.Value().Data(), fair.Value().Data())
+	// Output:
+	// [0.170 0.000 0.127] [0.074 0.502 0.693]
+}
+
+// A sample of q and two densities estimate the divergence of q from p.
+func ExampleRelaxedBernoulliLogProb() {
+	g := G.NewGraph()
+	q, p := matrix(g, "q", 1, 3, 0, 2, -1), matrix(g, "p", 1, 3, 0, 0, 0)
+	tau := G.NewScalar(g, tensor.Float64, G.WithName("tau"), G.WithValue(0.5))
+	y := must(ops.RelaxedBernoulli(q, tau, ops.WithLogSpace(), ops.WithSource(ops.NewSource(1))))
+	ratio := must(G.Sub(must(ops.RelaxedBernoulliLogProb(y, q, tau)), must(ops.RelaxedBernoulliLogProb(y, p, tau))))
+	run(g)
+	fmt.Printf("%.3f\n", ratio.Value().Data())
+	// Output:
+	// [0.000 1.829 -0.716]
+}
+
 func ExampleCategoricalEntropy() {
 	g := G.NewGraph()
 	logits := matrix(g, "logits", 3, 3, 0, 0, 0, 2, 0, 0, 0, 0, math.Inf(-1))

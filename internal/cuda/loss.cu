@@ -1,6 +1,7 @@
 // Losses and their gradients, as internal/kernel computes them on the CPU: the binary
-// cross-entropy of logits, elementwise, and the Kullback-Leibler divergence between the
-// distributions that logits define.
+// cross-entropy of logits and the divergence between Bernoulli distributions, elementwise,
+// and functions of the distributions that logits define.
+#include "coeff.cuh"
 #include "teams.cuh"
 
 // Binary cross-entropy
@@ -68,6 +69,58 @@ __device__ void grad_bce_targets(T* out, const T* logits, const T* targets, cons
 
 BCE_KERNELS(float, f32)
 BCE_KERNELS(double, f64)
+
+// Kullback-Leibler divergence between Bernoulli distributions, computed in double
+
+// exp_tail is (e^x - 1 - x)/x^2 for x in [-2, 2].
+__device__ inline double exp_tail(double x) {
+  const double c[] = {kExpTailC0,  kExpTailC1,  kExpTailC2,  kExpTailC3,  kExpTailC4,  kExpTailC5,  kExpTailC6,  kExpTailC7,
+                      kExpTailC8,  kExpTailC9,  kExpTailC10, kExpTailC11, kExpTailC12, kExpTailC13, kExpTailC14, kExpTailC15,
+                      kExpTailC16, kExpTailC17, kExpTailC18, kExpTailC19, kExpTailC20, kExpTailC21};
+  double p = 0;
+#pragma unroll
+  for (int i = sizeof(c) / sizeof(c[0]) - 1; i >= 0; i--) p = p * x + c[i];
+  return p;
+}
+
+__device__ inline double bernoulli_kl(double a, double b, double) {
+  if (a > 0) {
+    a = -a;
+    b = -b;
+  }
+  a = fmax(a, -746.0);  // there p is 0, and d has to be finite
+  const double e = exp(a), q = 1 / (1 + e), p = e * q, d = b - a, u = q * d, v = p * d;
+  if (fabs(d) < 2) return log1p(u * v * (q * exp_tail(u) + p * exp_tail(-v)));
+  return fmax(b, 0.0) - v + log1p((exp(-fabs(b)) - e) * q);
+}
+
+__device__ inline double grad_bernoulli_kl_q(double a, double b, double grad) {
+  const double e = exp(-fabs(a)), slope = e / ((1 + e) * (1 + e));
+  return (slope == 0 ? 0 : slope * (a - b)) * grad;
+}
+
+__device__ inline double grad_bernoulli_kl_p(double a, double b, double grad) {
+  const double high = fmax(a, b), low = fmin(a, b), h = exp(-fabs(high)), l = exp(-fabs(low));
+  const double slope = -expm1(low - high) * (high > 0 ? 1 : h) * (low < 0 ? 1 : l) / ((1 + h) * (1 + l));
+  return (a > b ? -slope : slope) * grad;
+}
+
+#define BERNOULLI_KL_KERNEL(name, T, type)                                                                               \
+  extern "C" __global__ void name##_##type(T* out, const T* q, const T* p, const T* grad, Int n, int* status) {          \
+    const Int i = global_thread();                                                                                       \
+    if (i >= n) return;                                                                                                  \
+    const T a = q[i], b = p == nullptr ? 0 : p[i];                                                                       \
+    check_pair(a, b, status);                                                                                            \
+    out[i] = static_cast<T>(name(a, b, grad == nullptr ? 0 : grad[i]));                                                  \
+  }
+
+#define BERNOULLI_KL_KERNELS(name)       \
+  BERNOULLI_KL_KERNEL(name, float, f32)  \
+  BERNOULLI_KL_KERNEL(name, double, f64)
+
+BERNOULLI_KL_KERNELS(bernoulli_kl)
+BERNOULLI_KL_KERNELS(grad_bernoulli_kl_q)
+BERNOULLI_KL_KERNELS(grad_bernoulli_kl_p)
 
 // Kullback-Leibler divergence
 

@@ -249,3 +249,56 @@ OPEN_KERNEL(grad_open, float, f32, float)
 OPEN_KERNEL(grad_open, double, f64, double)
 OPEN_KERNEL(tau_open, float, f32, double)
 OPEN_KERNEL(tau_open, double, f64, double)
+
+// The log-density of samples in logit space, and its gradients
+
+// A Sampled is a logit and a value that was sampled from it.
+template <typename T>
+struct Sampled {
+  double u;  // logit - tau*value
+  double value, tau, grad;
+};
+
+template <typename T>
+__device__ double density(const Sampled<T>& s) {
+  const double size = fabs(s.u);
+  return Element<T>::finite(log(s.tau) - size - 2 * log1p(exp(-size)), false);
+}
+
+template <typename T>
+__device__ double grad_density_logits(const Sampled<T>& s) {
+  return -tanh(s.u / 2) * s.grad;
+}
+
+template <typename T>
+__device__ double grad_density_value(const Sampled<T>& s) {
+  return s.tau * tanh(s.u / 2) * s.grad;
+}
+
+// The share of the gradient to tau, times -tau.
+template <typename T>
+__device__ double tau_density(const Sampled<T>& s) {
+  return -(1 + s.tau * (s.value * tanh(s.u / 2))) * s.grad;
+}
+
+#define DENSITY_KERNEL(name, T, type, Out)                                                                    \
+  extern "C" __global__ void relaxed_##name##_##type(Out* out, const T* logits, const T* value, const T* tau, \
+                                                     const T* grad, Int n, int* status) {                     \
+    const Int i = global_thread();                                                                            \
+    if (i >= n) return;                                                                                       \
+    const double a = logits[i], y = value[i], t = *tau;                                                       \
+    if (!(t > 0 && t < INFINITY) || !isfinite(a) || !isfinite(y)) *status = 1;                                \
+    const double u = Element<T>::finite(fma(-t, y, a), false);                                                \
+    const Sampled<T> sampled = {u, y, t, grad == nullptr ? 0 : grad[i]};                                      \
+    out[i] = static_cast<Out>(name(sampled));                                                                 \
+  }
+
+#define DENSITY_KERNELS(name)             \
+  DENSITY_KERNEL(name, float, f32, float) \
+  DENSITY_KERNEL(name, double, f64, double)
+
+DENSITY_KERNELS(density)
+DENSITY_KERNELS(grad_density_logits)
+DENSITY_KERNELS(grad_density_value)
+DENSITY_KERNEL(tau_density, float, f32, double)
+DENSITY_KERNEL(tau_density, double, f64, double)

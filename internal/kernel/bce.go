@@ -12,12 +12,12 @@ import "math"
 // with gradients of 0, beside the target that it predicts; beside another target it is
 // an error.
 func BCE[T Float](dst, logits, targets []T) error {
-	return eachElement(dst, logits, targets, nil, func(dst, x, z, _ []T) bool { return bce(dst, x, z) })
+	return eachElement(dst, logits, targets, nil, func(dst, x, z, _ []T) bool { return bce(dst, x, z) }, checkInfinite[T])
 }
 
 // GradBCELogits sets dst to the gradient to the logits: g (sigmoid(x) − z).
 func GradBCELogits[T Float](dst, logits, targets, grad []T) error {
-	return eachElement(dst, logits, targets, grad, gradBCE[T])
+	return eachElement(dst, logits, targets, grad, gradBCE[T], checkInfinite[T])
 }
 
 // GradBCETargets sets dst to the gradient to the targets: −g x.
@@ -28,7 +28,7 @@ func GradBCETargets[T Float](dst, logits, targets, grad []T) error {
 			dst[i] = -x * g[i]
 		}
 		return bad
-	})
+	}, checkInfinite[T])
 }
 
 func bceGo[T Float](dst, logits, targets []T) (bad bool) {

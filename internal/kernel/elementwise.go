@@ -1,26 +1,29 @@
 package kernel
 
-// eachElement sets dst to kernel of x and z, and of grad unless that is nil. Every z
-// has to be finite. An x may be infinite beside the z that matches it: see
-// checkInfinite.
-func eachElement[T Float](dst, x, z, grad []T, kernel elementKernel[T]) error {
+// eachElement sets dst to kernel of x and z, and of grad unless that is nil. A nil z is
+// 0. If the kernel reports a bad element, check corrects those of the tile or returns
+// the error.
+func eachElement[T Float](dst, x, z, grad []T, kernel elementKernel[T], check elementCheck[T]) error {
 	d := Dims{len(x), 1, 1}
 	return eachTile(d, costOf[T](costNoise), func(t *tile[T], _ int) error {
-		tx, tz := t.direct(x), t.direct(z)
+		tx, tz := t.direct(x), t.directOrZero(0, z)
 		var g []T
 		if grad != nil {
 			g = t.direct(grad)
 		}
 		if kernel(t.direct(dst), tx, tz, g) {
-			return checkInfinite(t, t.direct(dst), tx, tz)
+			return check(t, t.direct(dst), tx, tz)
 		}
 		return nil
 	})
 }
 
 // An elementKernel sets dst to a function of x, z and grad, element by element. It
-// reports whether an x or a z is not finite.
+// reports whether an x or a z is bad: NaN, or infinite where that is special.
 type elementKernel[T Float] func(dst, x, z, grad []T) (bad bool)
+
+// An elementCheck corrects the bad elements of dst.
+type elementCheck[T Float] func(t *tile[T], dst, x, z []T) error
 
 // checkInfinite corrects the elements of dst whose x or z is not finite. An infinite
 // logit x is a probability of 0 or 1. If z is that probability, the element is 0, and

@@ -87,6 +87,24 @@ func bce[T Float](dst, logits, targets []T) (bad bool) {
 	return flags != 0
 }
 
+// bernoulliKL is bernoulliKLGo at the level in use.
+func bernoulliKL[T Float](dst, a, b []T) (bad bool) {
+	a = a[:len(dst)]
+	b = b[:len(dst)]
+	var flags uint32
+	switch {
+	case level == levelGo:
+		return bernoulliKLGo(dst, a, b)
+	case unsafe.Sizeof(T(0)) == 8:
+		flags = bernoulliKL64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(a))), (*float64)(unsafe.Pointer(unsafe.SliceData(b))), len(dst))
+	case level == levelAVX512:
+		flags = bernoulliKL32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(a))), (*float32)(unsafe.Pointer(unsafe.SliceData(b))), len(dst))
+	default:
+		flags = bernoulliKL32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(a))), (*float32)(unsafe.Pointer(unsafe.SliceData(b))), len(dst))
+	}
+	return flags != 0
+}
+
 // gapSlope is gapSlopeGo at the level in use.
 func gapSlope[T Float](dst, side, grad []T, s *sideScalars[T]) {
 	side = side[:len(dst)]
@@ -137,6 +155,44 @@ func gradBCE[T Float](dst, logits, targets, grad []T) (bad bool) {
 	return flags != 0
 }
 
+// gradBernoulliKLP is gradBernoulliKLPGo at the level in use.
+func gradBernoulliKLP[T Float](dst, a, b, grad []T) (bad bool) {
+	a = a[:len(dst)]
+	b = b[:len(dst)]
+	grad = grad[:len(dst)]
+	var flags uint32
+	switch {
+	case level == levelGo:
+		return gradBernoulliKLPGo(dst, a, b, grad)
+	case unsafe.Sizeof(T(0)) == 8:
+		flags = gradBernoulliKLP64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(a))), (*float64)(unsafe.Pointer(unsafe.SliceData(b))), (*float64)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst))
+	case level == levelAVX512:
+		flags = gradBernoulliKLP32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(a))), (*float32)(unsafe.Pointer(unsafe.SliceData(b))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst))
+	default:
+		flags = gradBernoulliKLP32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(a))), (*float32)(unsafe.Pointer(unsafe.SliceData(b))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst))
+	}
+	return flags != 0
+}
+
+// gradBernoulliKLQ is gradBernoulliKLQGo at the level in use.
+func gradBernoulliKLQ[T Float](dst, a, b, grad []T) (bad bool) {
+	a = a[:len(dst)]
+	b = b[:len(dst)]
+	grad = grad[:len(dst)]
+	var flags uint32
+	switch {
+	case level == levelGo:
+		return gradBernoulliKLQGo(dst, a, b, grad)
+	case unsafe.Sizeof(T(0)) == 8:
+		flags = gradBernoulliKLQ64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(a))), (*float64)(unsafe.Pointer(unsafe.SliceData(b))), (*float64)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst))
+	case level == levelAVX512:
+		flags = gradBernoulliKLQ32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(a))), (*float32)(unsafe.Pointer(unsafe.SliceData(b))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst))
+	default:
+		flags = gradBernoulliKLQ32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(a))), (*float32)(unsafe.Pointer(unsafe.SliceData(b))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst))
+	}
+	return flags != 0
+}
+
 // gradGate is gradGateGo at the level in use.
 func gradGate[T Float](dst, y, grad []T, s *gateScalars[T]) {
 	y = y[:len(dst)]
@@ -169,6 +225,43 @@ func gradReLU[T Float](dst, y, grad []T) {
 	}
 }
 
+// gradRelaxedDensity is gradRelaxedDensityGo at the level in use.
+func gradRelaxedDensity[T Float](dst, logits, value, grad []T, s *gradDensityScalars[T]) (bad bool) {
+	logits = logits[:len(dst)]
+	value = value[:len(dst)]
+	grad = grad[:len(dst)]
+	var flags uint32
+	switch {
+	case level == levelGo:
+		return gradRelaxedDensityGo(dst, logits, value, grad, s)
+	case unsafe.Sizeof(T(0)) == 8:
+		flags = gradRelaxedDensity64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(logits))), (*float64)(unsafe.Pointer(unsafe.SliceData(value))), (*float64)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*gradDensityScalars[float64])(unsafe.Pointer(s)))
+	case level == levelAVX512:
+		flags = gradRelaxedDensity32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), (*float32)(unsafe.Pointer(unsafe.SliceData(value))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*gradDensityScalars[float32])(unsafe.Pointer(s)))
+	default:
+		flags = gradRelaxedDensity32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), (*float32)(unsafe.Pointer(unsafe.SliceData(value))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*gradDensityScalars[float32])(unsafe.Pointer(s)))
+	}
+	return flags != 0
+}
+
+// gradRelaxedDensityTau is gradRelaxedDensityTauGo at the level in use.
+func gradRelaxedDensityTau[T Float](logits, value, grad []T, s *gradDensityScalars[T], sums *tauSums) (bad bool) {
+	value = value[:len(logits)]
+	grad = grad[:len(logits)]
+	var flags uint32
+	switch {
+	case level == levelGo:
+		return gradRelaxedDensityTauGo(logits, value, grad, s, sums)
+	case unsafe.Sizeof(T(0)) == 8:
+		flags = gradRelaxedDensityTau64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(logits))), (*float64)(unsafe.Pointer(unsafe.SliceData(value))), (*float64)(unsafe.Pointer(unsafe.SliceData(grad))), len(logits), (*gradDensityScalars[float64])(unsafe.Pointer(s)), sums)
+	case level == levelAVX512:
+		flags = gradRelaxedDensityTau32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(logits))), (*float32)(unsafe.Pointer(unsafe.SliceData(value))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(logits), (*gradDensityScalars[float32])(unsafe.Pointer(s)), sums)
+	default:
+		flags = gradRelaxedDensityTau32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(logits))), (*float32)(unsafe.Pointer(unsafe.SliceData(value))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(logits), (*gradDensityScalars[float32])(unsafe.Pointer(s)), sums)
+	}
+	return flags != 0
+}
+
 // gradSigmoid is gradSigmoidGo at the level in use.
 func gradSigmoid[T Float](dst, y, grad []T, s *slopeScalars[T]) {
 	y = y[:len(dst)]
@@ -199,6 +292,24 @@ func reinMaxSlope[T Float](dst, side, grad []T, s *sideScalars[T]) {
 	default:
 		reinMaxSlope32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(side))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*sideScalars[float32])(unsafe.Pointer(s)))
 	}
+}
+
+// relaxedDensity is relaxedDensityGo at the level in use.
+func relaxedDensity[T Float](dst, logits, value []T, s *densityScalars[T]) (bad bool) {
+	logits = logits[:len(dst)]
+	value = value[:len(dst)]
+	var flags uint32
+	switch {
+	case level == levelGo:
+		return relaxedDensityGo(dst, logits, value, s)
+	case unsafe.Sizeof(T(0)) == 8:
+		flags = relaxedDensity64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(dst))), (*float64)(unsafe.Pointer(unsafe.SliceData(logits))), (*float64)(unsafe.Pointer(unsafe.SliceData(value))), len(dst), (*densityScalars[float64])(unsafe.Pointer(s)))
+	case level == levelAVX512:
+		flags = relaxedDensity32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), (*float32)(unsafe.Pointer(unsafe.SliceData(value))), len(dst), (*densityScalars[float32])(unsafe.Pointer(s)))
+	default:
+		flags = relaxedDensity32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), (*float32)(unsafe.Pointer(unsafe.SliceData(value))), len(dst), (*densityScalars[float32])(unsafe.Pointer(s)))
+	}
+	return flags != 0
 }
 
 // shifted is shiftedGo at the level in use.
@@ -446,6 +557,75 @@ func bce32AVX512(dst, logits, targets *float32, n int) (bad uint32)
 //go:noescape
 func bce32AVX2(dst, logits, targets *float32, n int) (bad uint32)
 
+// bernoulliKL64AVX2 computes on AVX2
+//
+//	for i, x := range a {
+//		y := b[i]
+//		if x > 0 {
+//			x, y = -x, -y
+//		}
+//		x = max(x, underflow[T]()) // there p is 0, and d has to be finite
+//		e := expNegative(x)
+//		q := 1 / (1 + e)
+//		p, d := e*q, y-x
+//		if u, v := q*d, p*d; d > -2 && d < 2 {
+//			dst[i] = log1p(u * v * (T(q*expTail(u)) + T(p*expTail(-v))))
+//		} else {
+//			dst[i] = max(y, 0) - v + log1p((expNegative(-max(y, -y))-e)*q)
+//		}
+//		bad = bad || !isFinite(dst[i])
+//	}
+//	return bad
+//
+//go:noescape
+func bernoulliKL64AVX2(dst, a, b *float64, n int) (bad uint32)
+
+// bernoulliKL32AVX512 computes on AVX512
+//
+//	for i, x := range a {
+//		y := b[i]
+//		if x > 0 {
+//			x, y = -x, -y
+//		}
+//		x = max(x, underflow[T]()) // there p is 0, and d has to be finite
+//		e := expNegative(x)
+//		q := 1 / (1 + e)
+//		p, d := e*q, y-x
+//		if u, v := q*d, p*d; d > -2 && d < 2 {
+//			dst[i] = log1p(u * v * (T(q*expTail(u)) + T(p*expTail(-v))))
+//		} else {
+//			dst[i] = max(y, 0) - v + log1p((expNegative(-max(y, -y))-e)*q)
+//		}
+//		bad = bad || !isFinite(dst[i])
+//	}
+//	return bad
+//
+//go:noescape
+func bernoulliKL32AVX512(dst, a, b *float32, n int) (bad uint32)
+
+// bernoulliKL32AVX2 computes on AVX2
+//
+//	for i, x := range a {
+//		y := b[i]
+//		if x > 0 {
+//			x, y = -x, -y
+//		}
+//		x = max(x, underflow[T]()) // there p is 0, and d has to be finite
+//		e := expNegative(x)
+//		q := 1 / (1 + e)
+//		p, d := e*q, y-x
+//		if u, v := q*d, p*d; d > -2 && d < 2 {
+//			dst[i] = log1p(u * v * (T(q*expTail(u)) + T(p*expTail(-v))))
+//		} else {
+//			dst[i] = max(y, 0) - v + log1p((expNegative(-max(y, -y))-e)*q)
+//		}
+//		bad = bad || !isFinite(dst[i])
+//	}
+//	return bad
+//
+//go:noescape
+func bernoulliKL32AVX2(dst, a, b *float32, n int) (bad uint32)
+
 // gapSlope64AVX2 computes on AVX2
 //
 //	for i, a := range side {
@@ -560,6 +740,102 @@ func gradBCE32AVX512(dst, logits, targets, grad *float32, n int) (bad uint32)
 //go:noescape
 func gradBCE32AVX2(dst, logits, targets, grad *float32, n int) (bad uint32)
 
+// gradBernoulliKLP64AVX2 computes on AVX2
+//
+//	for i, x := range a {
+//		y := b[i]
+//		bad = bad || x != x || !isFinite(y)
+//		high, low := max(x, y), min(x, y)
+//		rest := -math.Expm1(float64(low) - float64(high))
+//		dst[i] = T(rest*sigmoidOf(float64(high))*sigmoidOf(-float64(low))) * grad[i]
+//		if x > y {
+//			dst[i] = -dst[i]
+//		}
+//	}
+//	return bad
+//
+//go:noescape
+func gradBernoulliKLP64AVX2(dst, a, b, grad *float64, n int) (bad uint32)
+
+// gradBernoulliKLP32AVX512 computes on AVX512
+//
+//	for i, x := range a {
+//		y := b[i]
+//		bad = bad || x != x || !isFinite(y)
+//		high, low := max(x, y), min(x, y)
+//		rest := -math.Expm1(float64(low) - float64(high))
+//		dst[i] = T(rest*sigmoidOf(float64(high))*sigmoidOf(-float64(low))) * grad[i]
+//		if x > y {
+//			dst[i] = -dst[i]
+//		}
+//	}
+//	return bad
+//
+//go:noescape
+func gradBernoulliKLP32AVX512(dst, a, b, grad *float32, n int) (bad uint32)
+
+// gradBernoulliKLP32AVX2 computes on AVX2
+//
+//	for i, x := range a {
+//		y := b[i]
+//		bad = bad || x != x || !isFinite(y)
+//		high, low := max(x, y), min(x, y)
+//		rest := -math.Expm1(float64(low) - float64(high))
+//		dst[i] = T(rest*sigmoidOf(float64(high))*sigmoidOf(-float64(low))) * grad[i]
+//		if x > y {
+//			dst[i] = -dst[i]
+//		}
+//	}
+//	return bad
+//
+//go:noescape
+func gradBernoulliKLP32AVX2(dst, a, b, grad *float32, n int) (bad uint32)
+
+// gradBernoulliKLQ64AVX2 computes on AVX2
+//
+//	for i, x := range a {
+//		bad = bad || x != x || !isFinite(b[i])
+//		dst[i] = 0
+//		if isFinite(x) {
+//			d := min(max(x-b[i], least[T]()), -least[T]()) // finite, because the slope may be 0
+//			dst[i] = T(slope(float64(x))) * d * grad[i]
+//		}
+//	}
+//	return bad
+//
+//go:noescape
+func gradBernoulliKLQ64AVX2(dst, a, b, grad *float64, n int) (bad uint32)
+
+// gradBernoulliKLQ32AVX512 computes on AVX512
+//
+//	for i, x := range a {
+//		bad = bad || x != x || !isFinite(b[i])
+//		dst[i] = 0
+//		if isFinite(x) {
+//			d := min(max(x-b[i], least[T]()), -least[T]()) // finite, because the slope may be 0
+//			dst[i] = T(slope(float64(x))) * d * grad[i]
+//		}
+//	}
+//	return bad
+//
+//go:noescape
+func gradBernoulliKLQ32AVX512(dst, a, b, grad *float32, n int) (bad uint32)
+
+// gradBernoulliKLQ32AVX2 computes on AVX2
+//
+//	for i, x := range a {
+//		bad = bad || x != x || !isFinite(b[i])
+//		dst[i] = 0
+//		if isFinite(x) {
+//			d := min(max(x-b[i], least[T]()), -least[T]()) // finite, because the slope may be 0
+//			dst[i] = T(slope(float64(x))) * d * grad[i]
+//		}
+//	}
+//	return bad
+//
+//go:noescape
+func gradBernoulliKLQ32AVX2(dst, a, b, grad *float32, n int) (bad uint32)
+
 // gradGate64AVX2 computes on AVX2
 //
 //	for i, v := range y {
@@ -662,6 +938,81 @@ func gradReLU32AVX512(dst, y, grad *float32, n int)
 //go:noescape
 func gradReLU32AVX2(dst, y, grad *float32, n int)
 
+// gradRelaxedDensity64AVX2 computes on AVX2
+//
+//	for i, logit := range logits {
+//		u := minusProduct(logit, s.tau, value[i])
+//		bad = bad || !isFinite(u)
+//		dst[i] = T(math.Tanh(float64(u)/2)) * s.factor * grad[i]
+//	}
+//	return bad
+//
+//go:noescape
+func gradRelaxedDensity64AVX2(dst, logits, value, grad *float64, n int, s *gradDensityScalars[float64]) (bad uint32)
+
+// gradRelaxedDensity32AVX512 computes on AVX512
+//
+//	for i, logit := range logits {
+//		u := minusProduct(logit, s.tau, value[i])
+//		bad = bad || !isFinite(u)
+//		dst[i] = T(math.Tanh(float64(u)/2)) * s.factor * grad[i]
+//	}
+//	return bad
+//
+//go:noescape
+func gradRelaxedDensity32AVX512(dst, logits, value, grad *float32, n int, s *gradDensityScalars[float32]) (bad uint32)
+
+// gradRelaxedDensity32AVX2 computes on AVX2
+//
+//	for i, logit := range logits {
+//		u := minusProduct(logit, s.tau, value[i])
+//		bad = bad || !isFinite(u)
+//		dst[i] = T(math.Tanh(float64(u)/2)) * s.factor * grad[i]
+//	}
+//	return bad
+//
+//go:noescape
+func gradRelaxedDensity32AVX2(dst, logits, value, grad *float32, n int, s *gradDensityScalars[float32]) (bad uint32)
+
+// gradRelaxedDensityTau64AVX2 computes on AVX2
+//
+//	for i, logit := range logits {
+//		u := minusProduct(logit, s.tau, value[i])
+//		bad = bad || !isFinite(u)
+//		sums.grad[0] += float64(grad[i])
+//		sums.score[0] += float64(value[i]) * float64(T(math.Tanh(float64(u)/2))*s.factor*grad[i])
+//	}
+//	return bad
+//
+//go:noescape
+func gradRelaxedDensityTau64AVX2(logits, value, grad *float64, n int, s *gradDensityScalars[float64], sums *tauSums) (bad uint32)
+
+// gradRelaxedDensityTau32AVX512 computes on AVX512
+//
+//	for i, logit := range logits {
+//		u := minusProduct(logit, s.tau, value[i])
+//		bad = bad || !isFinite(u)
+//		sums.grad[0] += float64(grad[i])
+//		sums.score[0] += float64(value[i]) * float64(T(math.Tanh(float64(u)/2))*s.factor*grad[i])
+//	}
+//	return bad
+//
+//go:noescape
+func gradRelaxedDensityTau32AVX512(logits, value, grad *float32, n int, s *gradDensityScalars[float32], sums *tauSums) (bad uint32)
+
+// gradRelaxedDensityTau32AVX2 computes on AVX2
+//
+//	for i, logit := range logits {
+//		u := minusProduct(logit, s.tau, value[i])
+//		bad = bad || !isFinite(u)
+//		sums.grad[0] += float64(grad[i])
+//		sums.score[0] += float64(value[i]) * float64(T(math.Tanh(float64(u)/2))*s.factor*grad[i])
+//	}
+//	return bad
+//
+//go:noescape
+func gradRelaxedDensityTau32AVX2(logits, value, grad *float32, n int, s *gradDensityScalars[float32], sums *tauSums) (bad uint32)
+
 // gradSigmoid64AVX2 computes on AVX2
 //
 //	for i, v := range y {
@@ -739,6 +1090,45 @@ func reinMaxSlope32AVX512(dst, side, grad *float32, n int, s *sideScalars[float3
 //
 //go:noescape
 func reinMaxSlope32AVX2(dst, side, grad *float32, n int, s *sideScalars[float32])
+
+// relaxedDensity64AVX2 computes on AVX2
+//
+//	for i, logit := range logits {
+//		u := minusProduct(logit, s.tau, value[i])
+//		bad = bad || !isFinite(u)
+//		size := max(u, -u)
+//		dst[i] = max(s.logTau-size-2*softplus(-size), s.least)
+//	}
+//	return bad
+//
+//go:noescape
+func relaxedDensity64AVX2(dst, logits, value *float64, n int, s *densityScalars[float64]) (bad uint32)
+
+// relaxedDensity32AVX512 computes on AVX512
+//
+//	for i, logit := range logits {
+//		u := minusProduct(logit, s.tau, value[i])
+//		bad = bad || !isFinite(u)
+//		size := max(u, -u)
+//		dst[i] = max(s.logTau-size-2*softplus(-size), s.least)
+//	}
+//	return bad
+//
+//go:noescape
+func relaxedDensity32AVX512(dst, logits, value *float32, n int, s *densityScalars[float32]) (bad uint32)
+
+// relaxedDensity32AVX2 computes on AVX2
+//
+//	for i, logit := range logits {
+//		u := minusProduct(logit, s.tau, value[i])
+//		bad = bad || !isFinite(u)
+//		size := max(u, -u)
+//		dst[i] = max(s.logTau-size-2*softplus(-size), s.least)
+//	}
+//	return bad
+//
+//go:noescape
+func relaxedDensity32AVX2(dst, logits, value *float32, n int, s *densityScalars[float32]) (bad uint32)
 
 // shifted64AVX2 computes on AVX2
 //

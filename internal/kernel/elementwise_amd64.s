@@ -422,25 +422,25 @@ whole:
 	VADDPD       Y1, Y0, Y0
 	VPAND        quad7fffffffffffffff<>+0(SB), Y0, Y1
 	VPOR         quad8000000000000000<>+0(SB), Y0, Y1
-	VMULPD       quad3ff71547652b82fe<>+0(SB), Y1, Y2
-	VROUNDPD     $0x00, Y2, Y2
-	VMOVAPS      Y1, Y3
-	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y2, Y3
-	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y2, Y3
-	VMULPD       Y3, Y3, Y4
+	VMOVAPS      Y1, Y2
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y2, Y3
+	VROUNDPD     $0x00, Y3, Y3
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y3, Y2
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y3, Y2
+	VMULPD       Y2, Y2, Y4
 	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y5
 	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y4, Y5
 	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y4, Y5
-	VMULPD       Y3, Y5, Y5
-	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y3
-	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y4, Y3
-	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y4, Y3
-	VFMADD213PD  quad4000000000000000<>+0(SB), Y4, Y3
-	VSUBPD       Y5, Y3, Y3
-	VDIVPD       Y3, Y5, Y5
+	VMULPD       Y2, Y5, Y5
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y2
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y4, Y2
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y4, Y2
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y4, Y2
+	VSUBPD       Y5, Y2, Y2
+	VDIVPD       Y2, Y5, Y5
 	VADDPD       Y5, Y5, Y5
 	VADDPD       quad3ff0000000000000<>+0(SB), Y5, Y5
-	VCVTPD2DQY   Y2, X2
+	VCVTPD2DQY   Y3, X2
 	VPSRAD       $0x01, X2, X3
 	VPSUBD       X3, X2, X2
 	VPADDD       word000003ff<>+0(SB), X2, X2
@@ -494,25 +494,25 @@ whole:
 	VMULPD       Y1, Y0, Y0
 	VPAND        quad7fffffffffffffff<>+0(SB), Y0, Y1
 	VPOR         quad8000000000000000<>+0(SB), Y0, Y0
-	VMULPD       quad3ff71547652b82fe<>+0(SB), Y0, Y1
-	VROUNDPD     $0x00, Y1, Y1
-	VMOVAPS      Y0, Y2
-	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y1, Y2
-	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y1, Y2
-	VMULPD       Y2, Y2, Y3
+	VMOVAPS      Y0, Y1
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y1, Y2
+	VROUNDPD     $0x00, Y2, Y2
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y2, Y1
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y2, Y1
+	VMULPD       Y1, Y1, Y3
 	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y4
 	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y3, Y4
 	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y3, Y4
-	VMULPD       Y2, Y4, Y4
-	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y2
-	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y3, Y2
-	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y3, Y2
-	VFMADD213PD  quad4000000000000000<>+0(SB), Y3, Y2
-	VSUBPD       Y4, Y2, Y2
-	VDIVPD       Y2, Y4, Y4
+	VMULPD       Y1, Y4, Y4
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y1
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y3, Y1
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y3, Y1
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y3, Y1
+	VSUBPD       Y4, Y1, Y1
+	VDIVPD       Y1, Y4, Y4
 	VADDPD       Y4, Y4, Y4
 	VADDPD       quad3ff0000000000000<>+0(SB), Y4, Y4
-	VCVTPD2DQY   Y1, X1
+	VCVTPD2DQY   Y2, X1
 	VPSRAD       $0x01, X1, X2
 	VPSUBD       X2, X1, X1
 	VPADDD       word000003ff<>+0(SB), X1, X1
@@ -548,25 +548,25 @@ rest:
 	VADDPD       Y2, Y1, Y1
 	VPAND        quad7fffffffffffffff<>+0(SB), Y1, Y2
 	VPOR         quad8000000000000000<>+0(SB), Y1, Y2
-	VMULPD       quad3ff71547652b82fe<>+0(SB), Y2, Y3
-	VROUNDPD     $0x00, Y3, Y3
-	VMOVAPS      Y2, Y4
-	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y3, Y4
-	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y3, Y4
-	VMULPD       Y4, Y4, Y5
+	VMOVAPS      Y2, Y3
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y3, Y4
+	VROUNDPD     $0x00, Y4, Y4
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y4, Y3
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y4, Y3
+	VMULPD       Y3, Y3, Y5
 	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y6
 	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y5, Y6
 	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y5, Y6
-	VMULPD       Y4, Y6, Y6
-	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y4
-	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y5, Y4
-	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y5, Y4
-	VFMADD213PD  quad4000000000000000<>+0(SB), Y5, Y4
-	VSUBPD       Y6, Y4, Y4
-	VDIVPD       Y4, Y6, Y6
+	VMULPD       Y3, Y6, Y6
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y3
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y5, Y3
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y5, Y3
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y5, Y3
+	VSUBPD       Y6, Y3, Y3
+	VDIVPD       Y3, Y6, Y6
 	VADDPD       Y6, Y6, Y6
 	VADDPD       quad3ff0000000000000<>+0(SB), Y6, Y6
-	VCVTPD2DQY   Y3, X3
+	VCVTPD2DQY   Y4, X3
 	VPSRAD       $0x01, X3, X4
 	VPSUBD       X4, X3, X3
 	VPADDD       word000003ff<>+0(SB), X3, X3
@@ -620,25 +620,25 @@ rest:
 	VMULPD       Y2, Y1, Y1
 	VPAND        quad7fffffffffffffff<>+0(SB), Y1, Y2
 	VPOR         quad8000000000000000<>+0(SB), Y1, Y1
-	VMULPD       quad3ff71547652b82fe<>+0(SB), Y1, Y2
-	VROUNDPD     $0x00, Y2, Y2
-	VMOVAPS      Y1, Y3
-	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y2, Y3
-	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y2, Y3
-	VMULPD       Y3, Y3, Y4
+	VMOVAPS      Y1, Y2
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y2, Y3
+	VROUNDPD     $0x00, Y3, Y3
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y3, Y2
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y3, Y2
+	VMULPD       Y2, Y2, Y4
 	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y5
 	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y4, Y5
 	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y4, Y5
-	VMULPD       Y3, Y5, Y5
-	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y3
-	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y4, Y3
-	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y4, Y3
-	VFMADD213PD  quad4000000000000000<>+0(SB), Y4, Y3
-	VSUBPD       Y5, Y3, Y3
-	VDIVPD       Y3, Y5, Y5
+	VMULPD       Y2, Y5, Y5
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y2
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y4, Y2
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y4, Y2
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y4, Y2
+	VSUBPD       Y5, Y2, Y2
+	VDIVPD       Y2, Y5, Y5
 	VADDPD       Y5, Y5, Y5
 	VADDPD       quad3ff0000000000000<>+0(SB), Y5, Y5
-	VCVTPD2DQY   Y2, X2
+	VCVTPD2DQY   Y3, X2
 	VPSRAD       $0x01, X2, X3
 	VPSUBD       X3, X2, X2
 	VPADDD       word000003ff<>+0(SB), X2, X2
@@ -800,24 +800,6 @@ DATA word000003ff<>+56(SB)/4, $0x000003ff
 DATA word000003ff<>+60(SB)/4, $0x000003ff
 GLOBL word000003ff<>(SB), RODATA|NOPTR, $64
 
-DATA wordc2d00000<>+0(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+4(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+8(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+12(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+16(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+20(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+24(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+28(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+32(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+36(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+40(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+44(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+48(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+52(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+56(SB)/4, $0xc2d00000
-DATA wordc2d00000<>+60(SB)/4, $0xc2d00000
-GLOBL wordc2d00000<>(SB), RODATA|NOPTR, $64
-
 DATA quadc087500000000000<>+0(SB)/8, $0xc087500000000000
 DATA quadc087500000000000<>+8(SB)/8, $0xc087500000000000
 DATA quadc087500000000000<>+16(SB)/8, $0xc087500000000000
@@ -941,190 +923,190 @@ GLOBL quad3fe62e42fee00000<>(SB), RODATA|NOPTR, $64
 // func addSlope32AVX512(sum *float32, noise *float32, shift *float32, n int, s *sideScalars[float32])
 // Requires: AVX, AVX512F
 TEXT ·addSlope32AVX512(SB), NOSPLIT, $0-40
-	MOVL    $0x00005555, AX
-	KMOVW   AX, K1
-	VMOVUPS word3f000000<>+0(SB), Z0
-	VMOVUPS word2f800000<>+0(SB), Z1
-	MOVQ    sum+0(FP), AX
-	MOVQ    noise+8(FP), DX
-	MOVQ    shift+16(FP), BX
-	MOVQ    n+24(FP), CX
-	MOVQ    s+32(FP), SI
+	MOVL         $0x00005555, AX
+	KMOVW        AX, K1
+	VBROADCASTSS word3f000000<>+0(SB), Z0
+	VBROADCASTSS word2f800000<>+0(SB), Z1
+	MOVQ         sum+0(FP), AX
+	MOVQ         noise+8(FP), DX
+	MOVQ         shift+16(FP), BX
+	MOVQ         n+24(FP), CX
+	MOVQ         s+32(FP), SI
 
 whole:
-	CMPQ         CX, $0x00000010
-	JB           rest
-	VMOVUPS      (DX), Z1
-	VMOVUPS      (BX), Z6
-	VADDPS       Z6, Z1, Z1
-	VPANDD       word7fffffff<>+0(SB), Z1, Z6
-	VPORD        word80000000<>+0(SB), Z1, Z6
-	VMULPS       word3fb8aa3b<>+0(SB), Z6, Z7
-	VRNDSCALEPS  $0x00, Z7, Z7
-	VMOVAPS      Z6, Z8
-	VFNMADD231PS word3f318000<>+0(SB), Z7, Z8
-	VFNMADD231PS wordb95e8083<>+0(SB), Z7, Z8
-	VMULPS       Z8, Z8, Z9
-	VMOVUPS      word39506967<>+0(SB), Z10
-	VFMADD213PS  word3ab743ce<>+0(SB), Z8, Z10
-	VFMADD213PS  word3c088908<>+0(SB), Z8, Z10
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z8, Z10
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z8, Z10
-	VFMADD213PS  word3f000000<>+0(SB), Z8, Z10
-	VFMADD213PS  Z8, Z9, Z10
-	VADDPS       word3f800000<>+0(SB), Z10, Z10
-	VSCALEFPS    Z7, Z10, Z10
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z6, K1
-	VMOVAPS.Z    Z10, K1, Z10
-	VPXORD       Z2, Z2, Z2
-	VSUBPS       word3f800000<>+0(SB), Z10, Z6
-	VMULPS       word3f000000<>+0(SB), Z6, Z6
-	VMOVUPS      word3f800000<>+0(SB), Z7
-	VCMPPS       $0x11, word3f000000<>+0(SB), Z10, K1
-	VBLENDMPS    Z10, Z6, K1, Z6
-	VBLENDMPS    Z2, Z7, K1, Z7
-	VMULPS       Z6, Z6, Z8
-	VMULPS       wordbe7ff676<>+0(SB), Z6, Z10
-	VADDPS       word3eaaaad9<>+0(SB), Z10, Z10
-	VMULPS       wordbe2beae1<>+0(SB), Z6, Z9
-	VADDPS       word3e4c9e74<>+0(SB), Z9, Z9
-	VMULPS       wordbdf818f6<>+0(SB), Z6, Z11
-	VADDPS       word3e189f19<>+0(SB), Z11, Z11
-	VMULPS       Z8, Z9, Z9
-	VADDPS       Z9, Z10, Z10
-	VMULPS       word3d63b9ef<>+0(SB), Z8, Z9
-	VADDPS       Z9, Z11, Z11
-	VMULPS       Z8, Z8, Z9
-	VMULPS       Z9, Z11, Z11
-	VADDPS       Z11, Z10, Z10
-	VMULPS       Z10, Z6, Z10
-	VSUBPS       Z10, Z0, Z10
-	VMULPS       Z8, Z10, Z10
-	VSUBPS       Z6, Z10, Z10
-	VMULPS       word3f317218<>+0(SB), Z7, Z7
-	VSUBPS       Z7, Z10, Z10
-	VPXORD       Z3, Z3, Z3
-	VMAXPS       Z3, Z1, Z1
-	VSUBPS       Z10, Z1, Z1
-	VBROADCASTSS (SI), Z6
-	VMULPS       Z6, Z1, Z1
-	VPANDD       word7fffffff<>+0(SB), Z1, Z6
-	VPORD        word80000000<>+0(SB), Z1, Z1
-	VMULPS       word3fb8aa3b<>+0(SB), Z1, Z6
-	VRNDSCALEPS  $0x00, Z6, Z6
-	VMOVAPS      Z1, Z7
-	VFNMADD231PS word3f318000<>+0(SB), Z6, Z7
-	VFNMADD231PS wordb95e8083<>+0(SB), Z6, Z7
-	VMULPS       Z7, Z7, Z8
-	VMOVUPS      word39506967<>+0(SB), Z9
-	VFMADD213PS  word3ab743ce<>+0(SB), Z7, Z9
-	VFMADD213PS  word3c088908<>+0(SB), Z7, Z9
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z7, Z9
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z7, Z9
-	VFMADD213PS  word3f000000<>+0(SB), Z7, Z9
-	VFMADD213PS  Z7, Z8, Z9
-	VADDPS       word3f800000<>+0(SB), Z9, Z9
-	VSCALEFPS    Z6, Z9, Z9
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z1, K1
-	VMOVAPS.Z    Z9, K1, Z9
-	VADDPS       word3f800000<>+0(SB), Z9, Z1
-	VMULPS       Z1, Z1, Z1
-	VDIVPS       Z1, Z9, Z9
-	VMOVUPS      (AX), Z1
-	VADDPS       Z1, Z9, Z9
-	VMOVUPS      Z9, (AX)
-	ADDQ         $0x00000040, AX
-	ADDQ         $0x00000040, DX
-	ADDQ         $0x00000040, BX
-	SUBQ         $0x00000010, CX
-	JMP          whole
+	CMPQ              CX, $0x00000010
+	JB                rest
+	VMOVUPS           (DX), Z1
+	VMOVUPS           (BX), Z6
+	VADDPS            Z6, Z1, Z1
+	VPANDD.BCST       word7fffffff<>+0(SB), Z1, Z6
+	VPORD.BCST        word80000000<>+0(SB), Z1, Z6
+	VMOVAPS           Z6, Z7
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z7, Z8
+	VRNDSCALEPS       $0x00, Z8, Z8
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z8, Z7
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z8, Z7
+	VMULPS            Z7, Z7, Z9
+	VBROADCASTSS      word39506967<>+0(SB), Z10
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z7, Z10
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z7, Z10
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z7, Z10
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z7, Z10
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z7, Z10
+	VFMADD213PS       Z7, Z9, Z10
+	VADDPS.BCST       word3f800000<>+0(SB), Z10, Z10
+	VSCALEFPS         Z8, Z10, Z10
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z6, K1
+	VMOVAPS.Z         Z10, K1, Z10
+	VPXORD            Z2, Z2, Z2
+	VSUBPS.BCST       word3f800000<>+0(SB), Z10, Z6
+	VMULPS.BCST       word3f000000<>+0(SB), Z6, Z6
+	VBROADCASTSS      word3f800000<>+0(SB), Z7
+	VCMPPS.BCST       $0x11, word3f000000<>+0(SB), Z10, K1
+	VBLENDMPS         Z10, Z6, K1, Z6
+	VBLENDMPS         Z2, Z7, K1, Z7
+	VMULPS            Z6, Z6, Z8
+	VMULPS.BCST       wordbe7ff676<>+0(SB), Z6, Z10
+	VADDPS.BCST       word3eaaaad9<>+0(SB), Z10, Z10
+	VMULPS.BCST       wordbe2beae1<>+0(SB), Z6, Z9
+	VADDPS.BCST       word3e4c9e74<>+0(SB), Z9, Z9
+	VMULPS.BCST       wordbdf818f6<>+0(SB), Z6, Z11
+	VADDPS.BCST       word3e189f19<>+0(SB), Z11, Z11
+	VMULPS            Z8, Z9, Z9
+	VADDPS            Z9, Z10, Z10
+	VMULPS.BCST       word3d63b9ef<>+0(SB), Z8, Z9
+	VADDPS            Z9, Z11, Z11
+	VMULPS            Z8, Z8, Z9
+	VMULPS            Z9, Z11, Z11
+	VADDPS            Z11, Z10, Z10
+	VMULPS            Z10, Z6, Z10
+	VSUBPS            Z10, Z0, Z10
+	VMULPS            Z8, Z10, Z10
+	VSUBPS            Z6, Z10, Z10
+	VMULPS.BCST       word3f317218<>+0(SB), Z7, Z7
+	VSUBPS            Z7, Z10, Z10
+	VPXORD            Z3, Z3, Z3
+	VMAXPS            Z3, Z1, Z1
+	VSUBPS            Z10, Z1, Z1
+	VBROADCASTSS      (SI), Z6
+	VMULPS            Z6, Z1, Z1
+	VPANDD.BCST       word7fffffff<>+0(SB), Z1, Z6
+	VPORD.BCST        word80000000<>+0(SB), Z1, Z1
+	VMOVAPS           Z1, Z6
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z6, Z7
+	VRNDSCALEPS       $0x00, Z7, Z7
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z7, Z6
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z7, Z6
+	VMULPS            Z6, Z6, Z8
+	VBROADCASTSS      word39506967<>+0(SB), Z9
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z6, Z9
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z6, Z9
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z6, Z9
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z6, Z9
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z6, Z9
+	VFMADD213PS       Z6, Z8, Z9
+	VADDPS.BCST       word3f800000<>+0(SB), Z9, Z9
+	VSCALEFPS         Z7, Z9, Z9
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z1, K1
+	VMOVAPS.Z         Z9, K1, Z9
+	VADDPS.BCST       word3f800000<>+0(SB), Z9, Z1
+	VMULPS            Z1, Z1, Z1
+	VDIVPS            Z1, Z9, Z9
+	VMOVUPS           (AX), Z1
+	VADDPS            Z1, Z9, Z9
+	VMOVUPS           Z9, (AX)
+	ADDQ              $0x00000040, AX
+	ADDQ              $0x00000040, DX
+	ADDQ              $0x00000040, BX
+	SUBQ              $0x00000010, CX
+	JMP               whole
 
 rest:
-	TESTQ        CX, CX
-	JZ           done
-	MOVQ         $0x0000000000000001, DI
-	SHLQ         CL, DI
-	DECQ         DI
-	KMOVW        DI, K1
-	VMOVUPS.Z    (DX), K1, Z1
-	VMOVUPS.Z    (BX), K1, Z2
-	VADDPS       Z2, Z1, Z1
-	VPANDD       word7fffffff<>+0(SB), Z1, Z2
-	VPORD        word80000000<>+0(SB), Z1, Z2
-	VMULPS       word3fb8aa3b<>+0(SB), Z2, Z3
-	VRNDSCALEPS  $0x00, Z3, Z3
-	VMOVAPS      Z2, Z6
-	VFNMADD231PS word3f318000<>+0(SB), Z3, Z6
-	VFNMADD231PS wordb95e8083<>+0(SB), Z3, Z6
-	VMULPS       Z6, Z6, Z7
-	VMOVUPS      word39506967<>+0(SB), Z8
-	VFMADD213PS  word3ab743ce<>+0(SB), Z6, Z8
-	VFMADD213PS  word3c088908<>+0(SB), Z6, Z8
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z6, Z8
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z6, Z8
-	VFMADD213PS  word3f000000<>+0(SB), Z6, Z8
-	VFMADD213PS  Z6, Z7, Z8
-	VADDPS       word3f800000<>+0(SB), Z8, Z8
-	VSCALEFPS    Z3, Z8, Z8
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z2, K2
-	VMOVAPS.Z    Z8, K2, Z8
-	VPXORD       Z4, Z4, Z4
-	VSUBPS       word3f800000<>+0(SB), Z8, Z2
-	VMULPS       word3f000000<>+0(SB), Z2, Z2
-	VMOVUPS      word3f800000<>+0(SB), Z3
-	VCMPPS       $0x11, word3f000000<>+0(SB), Z8, K2
-	VBLENDMPS    Z8, Z2, K2, Z2
-	VBLENDMPS    Z4, Z3, K2, Z3
-	VMULPS       Z2, Z2, Z4
-	VMULPS       wordbe7ff676<>+0(SB), Z2, Z7
-	VADDPS       word3eaaaad9<>+0(SB), Z7, Z7
-	VMULPS       wordbe2beae1<>+0(SB), Z2, Z6
-	VADDPS       word3e4c9e74<>+0(SB), Z6, Z6
-	VMULPS       wordbdf818f6<>+0(SB), Z2, Z8
-	VADDPS       word3e189f19<>+0(SB), Z8, Z8
-	VMULPS       Z4, Z6, Z6
-	VADDPS       Z6, Z7, Z7
-	VMULPS       word3d63b9ef<>+0(SB), Z4, Z6
-	VADDPS       Z6, Z8, Z8
-	VMULPS       Z4, Z4, Z6
-	VMULPS       Z6, Z8, Z8
-	VADDPS       Z8, Z7, Z7
-	VMULPS       Z7, Z2, Z7
-	VSUBPS       Z7, Z0, Z7
-	VMULPS       Z4, Z7, Z7
-	VSUBPS       Z2, Z7, Z7
-	VMULPS       word3f317218<>+0(SB), Z3, Z3
-	VSUBPS       Z3, Z7, Z7
-	VPXORD       Z5, Z5, Z5
-	VMAXPS       Z5, Z1, Z1
-	VSUBPS       Z7, Z1, Z1
-	VBROADCASTSS (SI), Z0
-	VMULPS       Z0, Z1, Z1
-	VPANDD       word7fffffff<>+0(SB), Z1, Z0
-	VPORD        word80000000<>+0(SB), Z1, Z0
-	VMULPS       word3fb8aa3b<>+0(SB), Z0, Z1
-	VRNDSCALEPS  $0x00, Z1, Z1
-	VMOVAPS      Z0, Z2
-	VFNMADD231PS word3f318000<>+0(SB), Z1, Z2
-	VFNMADD231PS wordb95e8083<>+0(SB), Z1, Z2
-	VMULPS       Z2, Z2, Z3
-	VMOVUPS      word39506967<>+0(SB), Z4
-	VFMADD213PS  word3ab743ce<>+0(SB), Z2, Z4
-	VFMADD213PS  word3c088908<>+0(SB), Z2, Z4
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z2, Z4
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z2, Z4
-	VFMADD213PS  word3f000000<>+0(SB), Z2, Z4
-	VFMADD213PS  Z2, Z3, Z4
-	VADDPS       word3f800000<>+0(SB), Z4, Z4
-	VSCALEFPS    Z1, Z4, Z4
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z0, K2
-	VMOVAPS.Z    Z4, K2, Z4
-	VADDPS       word3f800000<>+0(SB), Z4, Z0
-	VMULPS       Z0, Z0, Z0
-	VDIVPS       Z0, Z4, Z4
-	VMOVUPS.Z    (AX), K1, Z0
-	VADDPS       Z0, Z4, Z4
-	VMOVUPS      Z4, K1, (AX)
+	TESTQ             CX, CX
+	JZ                done
+	MOVQ              $0x0000000000000001, DI
+	SHLQ              CL, DI
+	DECQ              DI
+	KMOVW             DI, K1
+	VMOVUPS.Z         (DX), K1, Z1
+	VMOVUPS.Z         (BX), K1, Z2
+	VADDPS            Z2, Z1, Z1
+	VPANDD.BCST       word7fffffff<>+0(SB), Z1, Z2
+	VPORD.BCST        word80000000<>+0(SB), Z1, Z2
+	VMOVAPS           Z2, Z3
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z3, Z6
+	VRNDSCALEPS       $0x00, Z6, Z6
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z6, Z3
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z6, Z3
+	VMULPS            Z3, Z3, Z7
+	VBROADCASTSS      word39506967<>+0(SB), Z8
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z3, Z8
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z3, Z8
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z3, Z8
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z3, Z8
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z3, Z8
+	VFMADD213PS       Z3, Z7, Z8
+	VADDPS.BCST       word3f800000<>+0(SB), Z8, Z8
+	VSCALEFPS         Z6, Z8, Z8
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z2, K2
+	VMOVAPS.Z         Z8, K2, Z8
+	VPXORD            Z4, Z4, Z4
+	VSUBPS.BCST       word3f800000<>+0(SB), Z8, Z2
+	VMULPS.BCST       word3f000000<>+0(SB), Z2, Z2
+	VBROADCASTSS      word3f800000<>+0(SB), Z3
+	VCMPPS.BCST       $0x11, word3f000000<>+0(SB), Z8, K2
+	VBLENDMPS         Z8, Z2, K2, Z2
+	VBLENDMPS         Z4, Z3, K2, Z3
+	VMULPS            Z2, Z2, Z4
+	VMULPS.BCST       wordbe7ff676<>+0(SB), Z2, Z7
+	VADDPS.BCST       word3eaaaad9<>+0(SB), Z7, Z7
+	VMULPS.BCST       wordbe2beae1<>+0(SB), Z2, Z6
+	VADDPS.BCST       word3e4c9e74<>+0(SB), Z6, Z6
+	VMULPS.BCST       wordbdf818f6<>+0(SB), Z2, Z8
+	VADDPS.BCST       word3e189f19<>+0(SB), Z8, Z8
+	VMULPS            Z4, Z6, Z6
+	VADDPS            Z6, Z7, Z7
+	VMULPS.BCST       word3d63b9ef<>+0(SB), Z4, Z6
+	VADDPS            Z6, Z8, Z8
+	VMULPS            Z4, Z4, Z6
+	VMULPS            Z6, Z8, Z8
+	VADDPS            Z8, Z7, Z7
+	VMULPS            Z7, Z2, Z7
+	VSUBPS            Z7, Z0, Z7
+	VMULPS            Z4, Z7, Z7
+	VSUBPS            Z2, Z7, Z7
+	VMULPS.BCST       word3f317218<>+0(SB), Z3, Z3
+	VSUBPS            Z3, Z7, Z7
+	VPXORD            Z5, Z5, Z5
+	VMAXPS            Z5, Z1, Z1
+	VSUBPS            Z7, Z1, Z1
+	VBROADCASTSS      (SI), Z0
+	VMULPS            Z0, Z1, Z1
+	VPANDD.BCST       word7fffffff<>+0(SB), Z1, Z0
+	VPORD.BCST        word80000000<>+0(SB), Z1, Z0
+	VMOVAPS           Z0, Z1
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z1, Z2
+	VRNDSCALEPS       $0x00, Z2, Z2
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z2, Z1
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z2, Z1
+	VMULPS            Z1, Z1, Z3
+	VBROADCASTSS      word39506967<>+0(SB), Z4
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z1, Z4
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z1, Z4
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z1, Z4
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z1, Z4
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z1, Z4
+	VFMADD213PS       Z1, Z3, Z4
+	VADDPS.BCST       word3f800000<>+0(SB), Z4, Z4
+	VSCALEFPS         Z2, Z4, Z4
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z0, K2
+	VMOVAPS.Z         Z4, K2, Z4
+	VADDPS.BCST       word3f800000<>+0(SB), Z4, Z0
+	VMULPS            Z0, Z0, Z0
+	VDIVPS            Z0, Z4, Z4
+	VMOVUPS.Z         (AX), K1, Z0
+	VADDPS            Z0, Z4, Z4
+	VMOVUPS           Z4, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -1364,6 +1346,24 @@ DATA word3f800000<>+56(SB)/4, $0x3f800000
 DATA word3f800000<>+60(SB)/4, $0x3f800000
 GLOBL word3f800000<>(SB), RODATA|NOPTR, $64
 
+DATA wordc2d00000<>+0(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+4(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+8(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+12(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+16(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+20(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+24(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+28(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+32(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+36(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+40(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+44(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+48(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+52(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+56(SB)/4, $0xc2d00000
+DATA wordc2d00000<>+60(SB)/4, $0xc2d00000
+GLOBL wordc2d00000<>(SB), RODATA|NOPTR, $64
+
 DATA wordbe7ff676<>+0(SB)/4, $0xbe7ff676
 DATA wordbe7ff676<>+4(SB)/4, $0xbe7ff676
 DATA wordbe7ff676<>+8(SB)/4, $0xbe7ff676
@@ -1525,21 +1525,21 @@ whole:
 	VADDPS       Y1, Y0, Y0
 	VPAND        word7fffffff<>+0(SB), Y0, Y1
 	VPOR         word80000000<>+0(SB), Y0, Y1
-	VMULPS       word3fb8aa3b<>+0(SB), Y1, Y2
-	VROUNDPS     $0x00, Y2, Y2
-	VMOVAPS      Y1, Y3
-	VFNMADD231PS word3f318000<>+0(SB), Y2, Y3
-	VFNMADD231PS wordb95e8083<>+0(SB), Y2, Y3
-	VMULPS       Y3, Y3, Y4
+	VMOVAPS      Y1, Y2
+	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFNMADD231PS word3f318000<>+0(SB), Y3, Y2
+	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y2
+	VMULPS       Y2, Y2, Y4
 	VMOVUPS      word39506967<>+0(SB), Y5
-	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y5
-	VFMADD213PS  word3c088908<>+0(SB), Y3, Y5
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y5
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y5
-	VFMADD213PS  word3f000000<>+0(SB), Y3, Y5
-	VFMADD213PS  Y3, Y4, Y5
+	VFMADD213PS  word3ab743ce<>+0(SB), Y2, Y5
+	VFMADD213PS  word3c088908<>+0(SB), Y2, Y5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y2, Y5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y2, Y5
+	VFMADD213PS  word3f000000<>+0(SB), Y2, Y5
+	VFMADD213PS  Y2, Y4, Y5
 	VADDPS       word3f800000<>+0(SB), Y5, Y5
-	VCVTPS2DQ    Y2, Y2
+	VCVTPS2DQ    Y3, Y2
 	VPSRAD       $0x01, Y2, Y3
 	VPSUBD       Y3, Y2, Y2
 	VPADDD       word0000007f<>+0(SB), Y2, Y2
@@ -1585,21 +1585,21 @@ whole:
 	VMULPS       Y1, Y0, Y0
 	VPAND        word7fffffff<>+0(SB), Y0, Y1
 	VPOR         word80000000<>+0(SB), Y0, Y0
-	VMULPS       word3fb8aa3b<>+0(SB), Y0, Y1
-	VROUNDPS     $0x00, Y1, Y1
-	VMOVAPS      Y0, Y2
-	VFNMADD231PS word3f318000<>+0(SB), Y1, Y2
-	VFNMADD231PS wordb95e8083<>+0(SB), Y1, Y2
-	VMULPS       Y2, Y2, Y3
+	VMOVAPS      Y0, Y1
+	VMULPS       word3fb8aa3b<>+0(SB), Y1, Y2
+	VROUNDPS     $0x00, Y2, Y2
+	VFNMADD231PS word3f318000<>+0(SB), Y2, Y1
+	VFNMADD231PS wordb95e8083<>+0(SB), Y2, Y1
+	VMULPS       Y1, Y1, Y3
 	VMOVUPS      word39506967<>+0(SB), Y4
-	VFMADD213PS  word3ab743ce<>+0(SB), Y2, Y4
-	VFMADD213PS  word3c088908<>+0(SB), Y2, Y4
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y2, Y4
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y2, Y4
-	VFMADD213PS  word3f000000<>+0(SB), Y2, Y4
-	VFMADD213PS  Y2, Y3, Y4
+	VFMADD213PS  word3ab743ce<>+0(SB), Y1, Y4
+	VFMADD213PS  word3c088908<>+0(SB), Y1, Y4
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y1, Y4
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y1, Y4
+	VFMADD213PS  word3f000000<>+0(SB), Y1, Y4
+	VFMADD213PS  Y1, Y3, Y4
 	VADDPS       word3f800000<>+0(SB), Y4, Y4
-	VCVTPS2DQ    Y1, Y1
+	VCVTPS2DQ    Y2, Y1
 	VPSRAD       $0x01, Y1, Y2
 	VPSUBD       Y2, Y1, Y1
 	VPADDD       word0000007f<>+0(SB), Y1, Y1
@@ -1633,21 +1633,21 @@ rest:
 	VADDPS       Y2, Y1, Y1
 	VPAND        word7fffffff<>+0(SB), Y1, Y2
 	VPOR         word80000000<>+0(SB), Y1, Y2
-	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y3
-	VROUNDPS     $0x00, Y3, Y3
-	VMOVAPS      Y2, Y4
-	VFNMADD231PS word3f318000<>+0(SB), Y3, Y4
-	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y4
-	VMULPS       Y4, Y4, Y5
+	VMOVAPS      Y2, Y3
+	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y4
+	VROUNDPS     $0x00, Y4, Y4
+	VFNMADD231PS word3f318000<>+0(SB), Y4, Y3
+	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y3
+	VMULPS       Y3, Y3, Y5
 	VMOVUPS      word39506967<>+0(SB), Y6
-	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y6
-	VFMADD213PS  word3c088908<>+0(SB), Y4, Y6
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y6
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y6
-	VFMADD213PS  word3f000000<>+0(SB), Y4, Y6
-	VFMADD213PS  Y4, Y5, Y6
+	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y6
+	VFMADD213PS  word3c088908<>+0(SB), Y3, Y6
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y6
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y6
+	VFMADD213PS  word3f000000<>+0(SB), Y3, Y6
+	VFMADD213PS  Y3, Y5, Y6
 	VADDPS       word3f800000<>+0(SB), Y6, Y6
-	VCVTPS2DQ    Y3, Y3
+	VCVTPS2DQ    Y4, Y3
 	VPSRAD       $0x01, Y3, Y4
 	VPSUBD       Y4, Y3, Y3
 	VPADDD       word0000007f<>+0(SB), Y3, Y3
@@ -1693,21 +1693,21 @@ rest:
 	VMULPS       Y2, Y1, Y1
 	VPAND        word7fffffff<>+0(SB), Y1, Y2
 	VPOR         word80000000<>+0(SB), Y1, Y1
-	VMULPS       word3fb8aa3b<>+0(SB), Y1, Y2
-	VROUNDPS     $0x00, Y2, Y2
-	VMOVAPS      Y1, Y3
-	VFNMADD231PS word3f318000<>+0(SB), Y2, Y3
-	VFNMADD231PS wordb95e8083<>+0(SB), Y2, Y3
-	VMULPS       Y3, Y3, Y4
+	VMOVAPS      Y1, Y2
+	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFNMADD231PS word3f318000<>+0(SB), Y3, Y2
+	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y2
+	VMULPS       Y2, Y2, Y4
 	VMOVUPS      word39506967<>+0(SB), Y5
-	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y5
-	VFMADD213PS  word3c088908<>+0(SB), Y3, Y5
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y5
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y5
-	VFMADD213PS  word3f000000<>+0(SB), Y3, Y5
-	VFMADD213PS  Y3, Y4, Y5
+	VFMADD213PS  word3ab743ce<>+0(SB), Y2, Y5
+	VFMADD213PS  word3c088908<>+0(SB), Y2, Y5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y2, Y5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y2, Y5
+	VFMADD213PS  word3f000000<>+0(SB), Y2, Y5
+	VFMADD213PS  Y2, Y4, Y5
 	VADDPS       word3f800000<>+0(SB), Y5, Y5
-	VCVTPS2DQ    Y2, Y2
+	VCVTPS2DQ    Y3, Y2
 	VPSRAD       $0x01, Y2, Y3
 	VPSUBD       Y3, Y2, Y2
 	VPADDD       word0000007f<>+0(SB), Y2, Y2
@@ -1893,25 +1893,25 @@ whole:
 	VORPS        Y3, Y0, Y0
 	VPAND        quad7fffffffffffffff<>+0(SB), Y1, Y4
 	VPOR         quad8000000000000000<>+0(SB), Y1, Y3
-	VMULPD       quad3ff71547652b82fe<>+0(SB), Y3, Y5
-	VROUNDPD     $0x00, Y5, Y5
-	VMOVAPS      Y3, Y6
-	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y5, Y6
-	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y5, Y6
-	VMULPD       Y6, Y6, Y7
+	VMOVAPS      Y3, Y5
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y5, Y6
+	VROUNDPD     $0x00, Y6, Y6
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y6, Y5
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y6, Y5
+	VMULPD       Y5, Y5, Y7
 	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y8
 	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y7, Y8
 	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y7, Y8
-	VMULPD       Y6, Y8, Y8
-	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y6
-	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y7, Y6
-	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y7, Y6
-	VFMADD213PD  quad4000000000000000<>+0(SB), Y7, Y6
-	VSUBPD       Y8, Y6, Y6
-	VDIVPD       Y6, Y8, Y8
+	VMULPD       Y5, Y8, Y8
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y5
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y7, Y5
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y7, Y5
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y7, Y5
+	VSUBPD       Y8, Y5, Y5
+	VDIVPD       Y5, Y8, Y8
 	VADDPD       Y8, Y8, Y8
 	VADDPD       quad3ff0000000000000<>+0(SB), Y8, Y8
-	VCVTPD2DQY   Y5, X5
+	VCVTPD2DQY   Y6, X5
 	VPSRAD       $0x01, X5, X6
 	VPSUBD       X6, X5, X5
 	VPADDD       word000003ff<>+0(SB), X5, X5
@@ -1988,25 +1988,25 @@ rest:
 	VORPS        Y4, Y0, Y0
 	VPAND        quad7fffffffffffffff<>+0(SB), Y2, Y5
 	VPOR         quad8000000000000000<>+0(SB), Y2, Y4
-	VMULPD       quad3ff71547652b82fe<>+0(SB), Y4, Y6
-	VROUNDPD     $0x00, Y6, Y6
-	VMOVAPS      Y4, Y7
-	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y6, Y7
-	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y6, Y7
-	VMULPD       Y7, Y7, Y8
+	VMOVAPS      Y4, Y6
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y6, Y7
+	VROUNDPD     $0x00, Y7, Y7
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y7, Y6
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y7, Y6
+	VMULPD       Y6, Y6, Y8
 	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y9
 	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y8, Y9
 	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y8, Y9
-	VMULPD       Y7, Y9, Y9
-	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y7
-	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y8, Y7
-	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y8, Y7
-	VFMADD213PD  quad4000000000000000<>+0(SB), Y8, Y7
-	VSUBPD       Y9, Y7, Y7
-	VDIVPD       Y7, Y9, Y9
+	VMULPD       Y6, Y9, Y9
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y6
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y8, Y6
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y8, Y6
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y8, Y6
+	VSUBPD       Y9, Y6, Y6
+	VDIVPD       Y6, Y9, Y9
 	VADDPD       Y9, Y9, Y9
 	VADDPD       quad3ff0000000000000<>+0(SB), Y9, Y9
-	VCVTPD2DQY   Y6, X6
+	VCVTPD2DQY   Y7, X6
 	VPSRAD       $0x01, X6, X7
 	VPSUBD       X7, X6, X6
 	VPADDD       word000003ff<>+0(SB), X6, X6
@@ -2071,156 +2071,156 @@ done:
 // func bce32AVX512(dst *float32, logits *float32, targets *float32, n int) (bad uint32)
 // Requires: AVX, AVX512F
 TEXT ·bce32AVX512(SB), NOSPLIT, $0-36
-	MOVL    $0x00005555, AX
-	KMOVW   AX, K1
-	VMOVUPS word3f000000<>+0(SB), Z0
-	VMOVUPS word2f800000<>+0(SB), Z1
-	MOVQ    dst+0(FP), AX
-	MOVQ    logits+8(FP), DX
-	MOVQ    targets+16(FP), BX
-	MOVQ    n+24(FP), CX
-	KXORW   K2, K2, K2
+	MOVL         $0x00005555, AX
+	KMOVW        AX, K1
+	VBROADCASTSS word3f000000<>+0(SB), Z0
+	VBROADCASTSS word2f800000<>+0(SB), Z1
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), DX
+	MOVQ         targets+16(FP), BX
+	MOVQ         n+24(FP), CX
+	KXORW        K2, K2, K2
 
 whole:
-	CMPQ         CX, $0x00000010
-	JB           rest
-	VMOVUPS      (DX), Z1
-	VMOVUPS      (BX), Z6
-	VSUBPS       Z1, Z1, Z7
-	VCMPPS       $0x03, Z7, Z7, K1
-	KORW         K1, K2, K2
-	VSUBPS       Z6, Z6, Z7
-	VCMPPS       $0x03, Z7, Z7, K1
-	KORW         K1, K2, K2
-	VPANDD       word7fffffff<>+0(SB), Z1, Z8
-	VPORD        word80000000<>+0(SB), Z1, Z7
-	VMULPS       word3fb8aa3b<>+0(SB), Z7, Z9
-	VRNDSCALEPS  $0x00, Z9, Z9
-	VMOVAPS      Z7, Z10
-	VFNMADD231PS word3f318000<>+0(SB), Z9, Z10
-	VFNMADD231PS wordb95e8083<>+0(SB), Z9, Z10
-	VMULPS       Z10, Z10, Z11
-	VMOVUPS      word39506967<>+0(SB), Z12
-	VFMADD213PS  word3ab743ce<>+0(SB), Z10, Z12
-	VFMADD213PS  word3c088908<>+0(SB), Z10, Z12
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z10, Z12
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z10, Z12
-	VFMADD213PS  word3f000000<>+0(SB), Z10, Z12
-	VFMADD213PS  Z10, Z11, Z12
-	VADDPS       word3f800000<>+0(SB), Z12, Z12
-	VSCALEFPS    Z9, Z12, Z12
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z7, K1
-	VMOVAPS.Z    Z12, K1, Z12
-	VPXORD       Z2, Z2, Z2
-	VSUBPS       word3f800000<>+0(SB), Z12, Z7
-	VMULPS       word3f000000<>+0(SB), Z7, Z7
-	VMOVUPS      word3f800000<>+0(SB), Z9
-	VCMPPS       $0x11, word3f000000<>+0(SB), Z12, K1
-	VBLENDMPS    Z12, Z7, K1, Z7
-	VBLENDMPS    Z2, Z9, K1, Z9
-	VMULPS       Z7, Z7, Z10
-	VMULPS       wordbe7ff676<>+0(SB), Z7, Z12
-	VADDPS       word3eaaaad9<>+0(SB), Z12, Z12
-	VMULPS       wordbe2beae1<>+0(SB), Z7, Z11
-	VADDPS       word3e4c9e74<>+0(SB), Z11, Z11
-	VMULPS       wordbdf818f6<>+0(SB), Z7, Z13
-	VADDPS       word3e189f19<>+0(SB), Z13, Z13
-	VMULPS       Z10, Z11, Z11
-	VADDPS       Z11, Z12, Z12
-	VMULPS       word3d63b9ef<>+0(SB), Z10, Z11
-	VADDPS       Z11, Z13, Z13
-	VMULPS       Z10, Z10, Z11
-	VMULPS       Z11, Z13, Z13
-	VADDPS       Z13, Z12, Z12
-	VMULPS       Z12, Z7, Z12
-	VSUBPS       Z12, Z0, Z12
-	VMULPS       Z10, Z12, Z12
-	VSUBPS       Z7, Z12, Z12
-	VMULPS       word3f317218<>+0(SB), Z9, Z9
-	VSUBPS       Z9, Z12, Z12
-	VPXORD       Z3, Z3, Z3
-	VMOVUPS      word3f800000<>+0(SB), Z7
-	VSUBPS       Z6, Z7, Z7
-	VCMPPS       $0x1e, Z3, Z1, K1
-	VBLENDMPS    Z7, Z6, K1, Z6
-	VMULPS       Z8, Z6, Z6
-	VSUBPS       Z12, Z6, Z6
-	VMOVUPS      Z6, (AX)
-	ADDQ         $0x00000040, AX
-	ADDQ         $0x00000040, DX
-	ADDQ         $0x00000040, BX
-	SUBQ         $0x00000010, CX
-	JMP          whole
+	CMPQ              CX, $0x00000010
+	JB                rest
+	VMOVUPS           (DX), Z1
+	VMOVUPS           (BX), Z6
+	VSUBPS            Z1, Z1, Z7
+	VCMPPS            $0x03, Z7, Z7, K1
+	KORW              K1, K2, K2
+	VSUBPS            Z6, Z6, Z7
+	VCMPPS            $0x03, Z7, Z7, K1
+	KORW              K1, K2, K2
+	VPANDD.BCST       word7fffffff<>+0(SB), Z1, Z8
+	VPORD.BCST        word80000000<>+0(SB), Z1, Z7
+	VMOVAPS           Z7, Z9
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z9, Z10
+	VRNDSCALEPS       $0x00, Z10, Z10
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z10, Z9
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z10, Z9
+	VMULPS            Z9, Z9, Z11
+	VBROADCASTSS      word39506967<>+0(SB), Z12
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z9, Z12
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z9, Z12
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z9, Z12
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z9, Z12
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z9, Z12
+	VFMADD213PS       Z9, Z11, Z12
+	VADDPS.BCST       word3f800000<>+0(SB), Z12, Z12
+	VSCALEFPS         Z10, Z12, Z12
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z7, K1
+	VMOVAPS.Z         Z12, K1, Z12
+	VPXORD            Z2, Z2, Z2
+	VSUBPS.BCST       word3f800000<>+0(SB), Z12, Z7
+	VMULPS.BCST       word3f000000<>+0(SB), Z7, Z7
+	VBROADCASTSS      word3f800000<>+0(SB), Z9
+	VCMPPS.BCST       $0x11, word3f000000<>+0(SB), Z12, K1
+	VBLENDMPS         Z12, Z7, K1, Z7
+	VBLENDMPS         Z2, Z9, K1, Z9
+	VMULPS            Z7, Z7, Z10
+	VMULPS.BCST       wordbe7ff676<>+0(SB), Z7, Z12
+	VADDPS.BCST       word3eaaaad9<>+0(SB), Z12, Z12
+	VMULPS.BCST       wordbe2beae1<>+0(SB), Z7, Z11
+	VADDPS.BCST       word3e4c9e74<>+0(SB), Z11, Z11
+	VMULPS.BCST       wordbdf818f6<>+0(SB), Z7, Z13
+	VADDPS.BCST       word3e189f19<>+0(SB), Z13, Z13
+	VMULPS            Z10, Z11, Z11
+	VADDPS            Z11, Z12, Z12
+	VMULPS.BCST       word3d63b9ef<>+0(SB), Z10, Z11
+	VADDPS            Z11, Z13, Z13
+	VMULPS            Z10, Z10, Z11
+	VMULPS            Z11, Z13, Z13
+	VADDPS            Z13, Z12, Z12
+	VMULPS            Z12, Z7, Z12
+	VSUBPS            Z12, Z0, Z12
+	VMULPS            Z10, Z12, Z12
+	VSUBPS            Z7, Z12, Z12
+	VMULPS.BCST       word3f317218<>+0(SB), Z9, Z9
+	VSUBPS            Z9, Z12, Z12
+	VPXORD            Z3, Z3, Z3
+	VBROADCASTSS      word3f800000<>+0(SB), Z7
+	VSUBPS            Z6, Z7, Z7
+	VCMPPS            $0x1e, Z3, Z1, K1
+	VBLENDMPS         Z7, Z6, K1, Z6
+	VMULPS            Z8, Z6, Z6
+	VSUBPS            Z12, Z6, Z6
+	VMOVUPS           Z6, (AX)
+	ADDQ              $0x00000040, AX
+	ADDQ              $0x00000040, DX
+	ADDQ              $0x00000040, BX
+	SUBQ              $0x00000010, CX
+	JMP               whole
 
 rest:
-	TESTQ        CX, CX
-	JZ           done
-	MOVQ         $0x0000000000000001, SI
-	SHLQ         CL, SI
-	DECQ         SI
-	KMOVW        SI, K1
-	VMOVUPS.Z    (DX), K1, Z1
-	VMOVUPS.Z    (BX), K1, Z2
-	VSUBPS       Z1, Z1, Z3
-	VCMPPS       $0x03, Z3, Z3, K3
-	KORW         K3, K2, K2
-	VSUBPS       Z2, Z2, Z3
-	VCMPPS       $0x03, Z3, Z3, K3
-	KORW         K3, K2, K2
-	VPANDD       word7fffffff<>+0(SB), Z1, Z6
-	VPORD        word80000000<>+0(SB), Z1, Z3
-	VMULPS       word3fb8aa3b<>+0(SB), Z3, Z7
-	VRNDSCALEPS  $0x00, Z7, Z7
-	VMOVAPS      Z3, Z8
-	VFNMADD231PS word3f318000<>+0(SB), Z7, Z8
-	VFNMADD231PS wordb95e8083<>+0(SB), Z7, Z8
-	VMULPS       Z8, Z8, Z9
-	VMOVUPS      word39506967<>+0(SB), Z10
-	VFMADD213PS  word3ab743ce<>+0(SB), Z8, Z10
-	VFMADD213PS  word3c088908<>+0(SB), Z8, Z10
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z8, Z10
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z8, Z10
-	VFMADD213PS  word3f000000<>+0(SB), Z8, Z10
-	VFMADD213PS  Z8, Z9, Z10
-	VADDPS       word3f800000<>+0(SB), Z10, Z10
-	VSCALEFPS    Z7, Z10, Z10
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z3, K3
-	VMOVAPS.Z    Z10, K3, Z10
-	VPXORD       Z4, Z4, Z4
-	VSUBPS       word3f800000<>+0(SB), Z10, Z3
-	VMULPS       word3f000000<>+0(SB), Z3, Z3
-	VMOVUPS      word3f800000<>+0(SB), Z7
-	VCMPPS       $0x11, word3f000000<>+0(SB), Z10, K3
-	VBLENDMPS    Z10, Z3, K3, Z3
-	VBLENDMPS    Z4, Z7, K3, Z7
-	VMULPS       Z3, Z3, Z4
-	VMULPS       wordbe7ff676<>+0(SB), Z3, Z9
-	VADDPS       word3eaaaad9<>+0(SB), Z9, Z9
-	VMULPS       wordbe2beae1<>+0(SB), Z3, Z8
-	VADDPS       word3e4c9e74<>+0(SB), Z8, Z8
-	VMULPS       wordbdf818f6<>+0(SB), Z3, Z10
-	VADDPS       word3e189f19<>+0(SB), Z10, Z10
-	VMULPS       Z4, Z8, Z8
-	VADDPS       Z8, Z9, Z9
-	VMULPS       word3d63b9ef<>+0(SB), Z4, Z8
-	VADDPS       Z8, Z10, Z10
-	VMULPS       Z4, Z4, Z8
-	VMULPS       Z8, Z10, Z10
-	VADDPS       Z10, Z9, Z9
-	VMULPS       Z9, Z3, Z9
-	VSUBPS       Z9, Z0, Z9
-	VMULPS       Z4, Z9, Z9
-	VSUBPS       Z3, Z9, Z9
-	VMULPS       word3f317218<>+0(SB), Z7, Z7
-	VSUBPS       Z7, Z9, Z9
-	VPXORD       Z5, Z5, Z5
-	VMOVUPS      word3f800000<>+0(SB), Z0
-	VSUBPS       Z2, Z0, Z0
-	VCMPPS       $0x1e, Z5, Z1, K3
-	VBLENDMPS    Z0, Z2, K3, Z2
-	VMULPS       Z6, Z2, Z2
-	VSUBPS       Z9, Z2, Z2
-	VMOVUPS      Z2, K1, (AX)
+	TESTQ             CX, CX
+	JZ                done
+	MOVQ              $0x0000000000000001, SI
+	SHLQ              CL, SI
+	DECQ              SI
+	KMOVW             SI, K1
+	VMOVUPS.Z         (DX), K1, Z1
+	VMOVUPS.Z         (BX), K1, Z2
+	VSUBPS            Z1, Z1, Z3
+	VCMPPS            $0x03, Z3, Z3, K3
+	KORW              K3, K2, K2
+	VSUBPS            Z2, Z2, Z3
+	VCMPPS            $0x03, Z3, Z3, K3
+	KORW              K3, K2, K2
+	VPANDD.BCST       word7fffffff<>+0(SB), Z1, Z6
+	VPORD.BCST        word80000000<>+0(SB), Z1, Z3
+	VMOVAPS           Z3, Z7
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z7, Z8
+	VRNDSCALEPS       $0x00, Z8, Z8
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z8, Z7
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z8, Z7
+	VMULPS            Z7, Z7, Z9
+	VBROADCASTSS      word39506967<>+0(SB), Z10
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z7, Z10
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z7, Z10
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z7, Z10
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z7, Z10
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z7, Z10
+	VFMADD213PS       Z7, Z9, Z10
+	VADDPS.BCST       word3f800000<>+0(SB), Z10, Z10
+	VSCALEFPS         Z8, Z10, Z10
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z3, K3
+	VMOVAPS.Z         Z10, K3, Z10
+	VPXORD            Z4, Z4, Z4
+	VSUBPS.BCST       word3f800000<>+0(SB), Z10, Z3
+	VMULPS.BCST       word3f000000<>+0(SB), Z3, Z3
+	VBROADCASTSS      word3f800000<>+0(SB), Z7
+	VCMPPS.BCST       $0x11, word3f000000<>+0(SB), Z10, K3
+	VBLENDMPS         Z10, Z3, K3, Z3
+	VBLENDMPS         Z4, Z7, K3, Z7
+	VMULPS            Z3, Z3, Z4
+	VMULPS.BCST       wordbe7ff676<>+0(SB), Z3, Z9
+	VADDPS.BCST       word3eaaaad9<>+0(SB), Z9, Z9
+	VMULPS.BCST       wordbe2beae1<>+0(SB), Z3, Z8
+	VADDPS.BCST       word3e4c9e74<>+0(SB), Z8, Z8
+	VMULPS.BCST       wordbdf818f6<>+0(SB), Z3, Z10
+	VADDPS.BCST       word3e189f19<>+0(SB), Z10, Z10
+	VMULPS            Z4, Z8, Z8
+	VADDPS            Z8, Z9, Z9
+	VMULPS.BCST       word3d63b9ef<>+0(SB), Z4, Z8
+	VADDPS            Z8, Z10, Z10
+	VMULPS            Z4, Z4, Z8
+	VMULPS            Z8, Z10, Z10
+	VADDPS            Z10, Z9, Z9
+	VMULPS            Z9, Z3, Z9
+	VSUBPS            Z9, Z0, Z9
+	VMULPS            Z4, Z9, Z9
+	VSUBPS            Z3, Z9, Z9
+	VMULPS.BCST       word3f317218<>+0(SB), Z7, Z7
+	VSUBPS            Z7, Z9, Z9
+	VPXORD            Z5, Z5, Z5
+	VBROADCASTSS      word3f800000<>+0(SB), Z0
+	VSUBPS            Z2, Z0, Z0
+	VCMPPS            $0x1e, Z5, Z1, K3
+	VBLENDMPS         Z0, Z2, K3, Z2
+	VMULPS            Z6, Z2, Z2
+	VSUBPS            Z9, Z2, Z2
+	VMOVUPS           Z2, K1, (AX)
 
 done:
 	KMOVW K2, AX
@@ -2250,21 +2250,21 @@ whole:
 	VORPS        Y3, Y0, Y0
 	VPAND        word7fffffff<>+0(SB), Y1, Y4
 	VPOR         word80000000<>+0(SB), Y1, Y3
-	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y5
-	VROUNDPS     $0x00, Y5, Y5
-	VMOVAPS      Y3, Y6
-	VFNMADD231PS word3f318000<>+0(SB), Y5, Y6
-	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y6
-	VMULPS       Y6, Y6, Y7
+	VMOVAPS      Y3, Y5
+	VMULPS       word3fb8aa3b<>+0(SB), Y5, Y6
+	VROUNDPS     $0x00, Y6, Y6
+	VFNMADD231PS word3f318000<>+0(SB), Y6, Y5
+	VFNMADD231PS wordb95e8083<>+0(SB), Y6, Y5
+	VMULPS       Y5, Y5, Y7
 	VMOVUPS      word39506967<>+0(SB), Y8
-	VFMADD213PS  word3ab743ce<>+0(SB), Y6, Y8
-	VFMADD213PS  word3c088908<>+0(SB), Y6, Y8
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y6, Y8
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y6, Y8
-	VFMADD213PS  word3f000000<>+0(SB), Y6, Y8
-	VFMADD213PS  Y6, Y7, Y8
+	VFMADD213PS  word3ab743ce<>+0(SB), Y5, Y8
+	VFMADD213PS  word3c088908<>+0(SB), Y5, Y8
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y5, Y8
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y5, Y8
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y8
+	VFMADD213PS  Y5, Y7, Y8
 	VADDPS       word3f800000<>+0(SB), Y8, Y8
-	VCVTPS2DQ    Y5, Y5
+	VCVTPS2DQ    Y6, Y5
 	VPSRAD       $0x01, Y5, Y6
 	VPSUBD       Y6, Y5, Y5
 	VPADDD       word0000007f<>+0(SB), Y5, Y5
@@ -2333,21 +2333,21 @@ rest:
 	VORPS        Y4, Y0, Y0
 	VPAND        word7fffffff<>+0(SB), Y2, Y5
 	VPOR         word80000000<>+0(SB), Y2, Y4
-	VMULPS       word3fb8aa3b<>+0(SB), Y4, Y6
-	VROUNDPS     $0x00, Y6, Y6
-	VMOVAPS      Y4, Y7
-	VFNMADD231PS word3f318000<>+0(SB), Y6, Y7
-	VFNMADD231PS wordb95e8083<>+0(SB), Y6, Y7
-	VMULPS       Y7, Y7, Y8
+	VMOVAPS      Y4, Y6
+	VMULPS       word3fb8aa3b<>+0(SB), Y6, Y7
+	VROUNDPS     $0x00, Y7, Y7
+	VFNMADD231PS word3f318000<>+0(SB), Y7, Y6
+	VFNMADD231PS wordb95e8083<>+0(SB), Y7, Y6
+	VMULPS       Y6, Y6, Y8
 	VMOVUPS      word39506967<>+0(SB), Y9
-	VFMADD213PS  word3ab743ce<>+0(SB), Y7, Y9
-	VFMADD213PS  word3c088908<>+0(SB), Y7, Y9
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y7, Y9
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y7, Y9
-	VFMADD213PS  word3f000000<>+0(SB), Y7, Y9
-	VFMADD213PS  Y7, Y8, Y9
+	VFMADD213PS  word3ab743ce<>+0(SB), Y6, Y9
+	VFMADD213PS  word3c088908<>+0(SB), Y6, Y9
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y6, Y9
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y6, Y9
+	VFMADD213PS  word3f000000<>+0(SB), Y6, Y9
+	VFMADD213PS  Y6, Y8, Y9
 	VADDPS       word3f800000<>+0(SB), Y9, Y9
-	VCVTPS2DQ    Y6, Y6
+	VCVTPS2DQ    Y7, Y6
 	VPSRAD       $0x01, Y6, Y7
 	VPSUBD       Y7, Y6, Y6
 	VPADDD       word0000007f<>+0(SB), Y6, Y6
@@ -2401,6 +2401,1678 @@ done:
 	MOVL      AX, bad+32(FP)
 	RET
 
+// func bernoulliKL64AVX2(dst *float64, a *float64, b *float64, n int) (bad uint32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·bernoulliKL64AVX2(SB), NOSPLIT, $0-36
+	MOVQ  dst+0(FP), AX
+	MOVQ  a+8(FP), CX
+	MOVQ  b+16(FP), DX
+	MOVQ  n+24(FP), BX
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+
+whole:
+	CMPQ         BX, $0x00000004
+	JB           rest
+	VMOVUPS      (CX), Y2
+	VMOVUPS      (DX), Y3
+	VPOR         quad8000000000000000<>+0(SB), Y2, Y4
+	VPXOR        Y4, Y2, Y2
+	VPXOR        Y2, Y3, Y3
+	VMOVUPS      quadc087500000000000<>+0(SB), Y2
+	VMAXPD       Y4, Y2, Y4
+	VSUBPD       Y4, Y3, Y5
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y4, Y6
+	VROUNDPD     $0x00, Y6, Y6
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y6, Y4
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y6, Y4
+	VMULPD       Y4, Y4, Y7
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y8
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y7, Y8
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y7, Y8
+	VMULPD       Y4, Y8, Y8
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y4
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y7, Y4
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y7, Y4
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y7, Y4
+	VSUBPD       Y8, Y4, Y4
+	VDIVPD       Y4, Y8, Y8
+	VADDPD       Y8, Y8, Y8
+	VADDPD       quad3ff0000000000000<>+0(SB), Y8, Y8
+	VCVTPD2DQY   Y6, X4
+	VPSRAD       $0x01, X4, X6
+	VPSUBD       X6, X4, X4
+	VPADDD       word000003ff<>+0(SB), X4, X4
+	VPMOVSXDQ    X4, Y4
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y8, Y8
+	VPADDD       word000003ff<>+0(SB), X6, X6
+	VPMOVSXDQ    X6, Y4
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y8, Y8
+	VMOVUPS      quad3ff0000000000000<>+0(SB), Y4
+	VADDPD       Y8, Y4, Y6
+	VDIVPD       Y6, Y4, Y4
+	VPOR         quad8000000000000000<>+0(SB), Y3, Y6
+	VMAXPD       Y2, Y6, Y6
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y6, Y2
+	VROUNDPD     $0x00, Y2, Y2
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y2, Y6
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y2, Y6
+	VMULPD       Y6, Y6, Y7
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y9
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y7, Y9
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y7, Y9
+	VMULPD       Y6, Y9, Y9
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y6
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y7, Y6
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y7, Y6
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y7, Y6
+	VSUBPD       Y9, Y6, Y6
+	VDIVPD       Y6, Y9, Y9
+	VADDPD       Y9, Y9, Y9
+	VADDPD       quad3ff0000000000000<>+0(SB), Y9, Y9
+	VCVTPD2DQY   Y2, X2
+	VPSRAD       $0x01, X2, X6
+	VPSUBD       X6, X2, X2
+	VPADDD       word000003ff<>+0(SB), X2, X2
+	VPMOVSXDQ    X2, Y2
+	VPSLLQ       $0x34, Y2, Y2
+	VMULPD       Y2, Y9, Y9
+	VPADDD       word000003ff<>+0(SB), X6, X6
+	VPMOVSXDQ    X6, Y2
+	VPSLLQ       $0x34, Y2, Y2
+	VMULPD       Y2, Y9, Y9
+	VADDPD       Y8, Y9, Y6
+	VSUBPD       Y8, Y9, Y9
+	VMULPD       Y4, Y8, Y8
+	VMULPD       Y8, Y5, Y2
+	VMAXPD       Y0, Y3, Y10
+	VSUBPD       Y2, Y10, Y10
+	VMULPD       Y4, Y5, Y3
+	VMULPD       Y3, Y2, Y7
+	VMOVUPS      quad3b4761b413163819<>+0(SB), Y11
+	VFMADD213PD  quad3b90ce396db7f853<>+0(SB), Y3, Y11
+	VFMADD213PD  quad3bd71b8ef6dcf572<>+0(SB), Y3, Y11
+	VFMADD213PD  quad3c1e542ba4020225<>+0(SB), Y3, Y11
+	VFMADD213PD  quad3c62f49b46814157<>+0(SB), Y3, Y11
+	VFMADD213PD  quad3ca6827863b97d97<>+0(SB), Y3, Y11
+	VFMADD213PD  quad3ce952c77030ad4a<>+0(SB), Y3, Y11
+	VFMADD213PD  quad3d2ae7f3e733b81f<>+0(SB), Y3, Y11
+	VFMADD213PD  quad3d6ae7f3e733b81f<>+0(SB), Y3, Y11
+	VFMADD213PD  quad3da93974a8c07c9d<>+0(SB), Y3, Y11
+	VFMADD213PD  quad3de6124613a86d09<>+0(SB), Y3, Y11
+	VFMADD213PD  quad3e21eed8eff8d898<>+0(SB), Y3, Y11
+	VFMADD213PD  quad3e5ae64567f544e4<>+0(SB), Y3, Y11
+	VFMADD213PD  quad3e927e4fb7789f5c<>+0(SB), Y3, Y11
+	VFMADD213PD  quad3ec71de3a556c734<>+0(SB), Y3, Y11
+	VFMADD213PD  quad3efa01a01a01a01a<>+0(SB), Y3, Y11
+	VFMADD213PD  quad3f2a01a01a01a01a<>+0(SB), Y3, Y11
+	VFMADD213PD  quad3f56c16c16c16c17<>+0(SB), Y3, Y11
+	VFMADD213PD  quad3f81111111111111<>+0(SB), Y3, Y11
+	VFMADD213PD  quad3fa5555555555555<>+0(SB), Y3, Y11
+	VFMADD213PD  quad3fc5555555555555<>+0(SB), Y3, Y11
+	VFMADD213PD  quad3fe0000000000000<>+0(SB), Y3, Y11
+	VMULPD       Y11, Y4, Y4
+	VMOVUPS      quadbb4761b413163819<>+0(SB), Y3
+	VFMADD213PD  quad3b90ce396db7f853<>+0(SB), Y2, Y3
+	VFMADD213PD  quadbbd71b8ef6dcf572<>+0(SB), Y2, Y3
+	VFMADD213PD  quad3c1e542ba4020225<>+0(SB), Y2, Y3
+	VFMADD213PD  quadbc62f49b46814157<>+0(SB), Y2, Y3
+	VFMADD213PD  quad3ca6827863b97d97<>+0(SB), Y2, Y3
+	VFMADD213PD  quadbce952c77030ad4a<>+0(SB), Y2, Y3
+	VFMADD213PD  quad3d2ae7f3e733b81f<>+0(SB), Y2, Y3
+	VFMADD213PD  quadbd6ae7f3e733b81f<>+0(SB), Y2, Y3
+	VFMADD213PD  quad3da93974a8c07c9d<>+0(SB), Y2, Y3
+	VFMADD213PD  quadbde6124613a86d09<>+0(SB), Y2, Y3
+	VFMADD213PD  quad3e21eed8eff8d898<>+0(SB), Y2, Y3
+	VFMADD213PD  quadbe5ae64567f544e4<>+0(SB), Y2, Y3
+	VFMADD213PD  quad3e927e4fb7789f5c<>+0(SB), Y2, Y3
+	VFMADD213PD  quadbec71de3a556c734<>+0(SB), Y2, Y3
+	VFMADD213PD  quad3efa01a01a01a01a<>+0(SB), Y2, Y3
+	VFMADD213PD  quadbf2a01a01a01a01a<>+0(SB), Y2, Y3
+	VFMADD213PD  quad3f56c16c16c16c17<>+0(SB), Y2, Y3
+	VFMADD213PD  quadbf81111111111111<>+0(SB), Y2, Y3
+	VFMADD213PD  quad3fa5555555555555<>+0(SB), Y2, Y3
+	VFMADD213PD  quadbfc5555555555555<>+0(SB), Y2, Y3
+	VFMADD213PD  quad3fe0000000000000<>+0(SB), Y2, Y3
+	VFMADD231PD  Y3, Y8, Y4
+	VMULPD       Y4, Y7, Y7
+	VPAND        quad7fffffffffffffff<>+0(SB), Y5, Y5
+	VCMPPD       $0x1d, quad4000000000000000<>+0(SB), Y5, Y2
+	VANDPS       Y2, Y10, Y10
+	VBLENDVPS    Y2, Y9, Y7, Y9
+	VBLENDVPS    Y2, Y6, Y7, Y6
+	VADDPD       quad4000000000000000<>+0(SB), Y6, Y6
+	VDIVPD       Y6, Y9, Y9
+	VMULPD       Y9, Y9, Y2
+	VMOVUPS      quad3fb0842108421084<>+0(SB), Y3
+	VFMADD213PD  quad3fb1a7b9611a7b96<>+0(SB), Y2, Y3
+	VFMADD213PD  quad3fb2f684bda12f68<>+0(SB), Y2, Y3
+	VFMADD213PD  quad3fb47ae147ae147b<>+0(SB), Y2, Y3
+	VFMADD213PD  quad3fb642c8590b2164<>+0(SB), Y2, Y3
+	VFMADD213PD  quad3fb8618618618618<>+0(SB), Y2, Y3
+	VFMADD213PD  quad3fbaf286bca1af28<>+0(SB), Y2, Y3
+	VFMADD213PD  quad3fbe1e1e1e1e1e1e<>+0(SB), Y2, Y3
+	VFMADD213PD  quad3fc1111111111111<>+0(SB), Y2, Y3
+	VFMADD213PD  quad3fc3b13b13b13b14<>+0(SB), Y2, Y3
+	VFMADD213PD  quad3fc745d1745d1746<>+0(SB), Y2, Y3
+	VFMADD213PD  quad3fcc71c71c71c71c<>+0(SB), Y2, Y3
+	VFMADD213PD  quad3fd2492492492492<>+0(SB), Y2, Y3
+	VFMADD213PD  quad3fd999999999999a<>+0(SB), Y2, Y3
+	VFMADD213PD  quad3fe5555555555555<>+0(SB), Y2, Y3
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y2, Y3
+	VFMADD231PD  Y9, Y3, Y10
+	VMOVUPS      Y10, (AX)
+	VFMADD231PD  Y0, Y10, Y1
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000004, BX
+	JMP          whole
+
+rest:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), SI
+	NEGQ         BX
+	VMOVUPS      32(SI)(BX*8), Y2
+	VMASKMOVPS   (CX), Y2, Y3
+	VMASKMOVPS   (DX), Y2, Y4
+	VPOR         quad8000000000000000<>+0(SB), Y3, Y5
+	VPXOR        Y5, Y3, Y3
+	VPXOR        Y3, Y4, Y4
+	VMOVUPS      quadc087500000000000<>+0(SB), Y3
+	VMAXPD       Y5, Y3, Y5
+	VSUBPD       Y5, Y4, Y6
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y5, Y7
+	VROUNDPD     $0x00, Y7, Y7
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y7, Y5
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y7, Y5
+	VMULPD       Y5, Y5, Y8
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y9
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y8, Y9
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y8, Y9
+	VMULPD       Y5, Y9, Y9
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y5
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y8, Y5
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y8, Y5
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y8, Y5
+	VSUBPD       Y9, Y5, Y5
+	VDIVPD       Y5, Y9, Y9
+	VADDPD       Y9, Y9, Y9
+	VADDPD       quad3ff0000000000000<>+0(SB), Y9, Y9
+	VCVTPD2DQY   Y7, X5
+	VPSRAD       $0x01, X5, X7
+	VPSUBD       X7, X5, X5
+	VPADDD       word000003ff<>+0(SB), X5, X5
+	VPMOVSXDQ    X5, Y5
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y9, Y9
+	VPADDD       word000003ff<>+0(SB), X7, X7
+	VPMOVSXDQ    X7, Y5
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y9, Y9
+	VMOVUPS      quad3ff0000000000000<>+0(SB), Y5
+	VADDPD       Y9, Y5, Y7
+	VDIVPD       Y7, Y5, Y5
+	VPOR         quad8000000000000000<>+0(SB), Y4, Y7
+	VMAXPD       Y3, Y7, Y7
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y7, Y3
+	VROUNDPD     $0x00, Y3, Y3
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y3, Y7
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y3, Y7
+	VMULPD       Y7, Y7, Y8
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y10
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y8, Y10
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y8, Y10
+	VMULPD       Y7, Y10, Y10
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y7
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y8, Y7
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y8, Y7
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y8, Y7
+	VSUBPD       Y10, Y7, Y7
+	VDIVPD       Y7, Y10, Y10
+	VADDPD       Y10, Y10, Y10
+	VADDPD       quad3ff0000000000000<>+0(SB), Y10, Y10
+	VCVTPD2DQY   Y3, X3
+	VPSRAD       $0x01, X3, X7
+	VPSUBD       X7, X3, X3
+	VPADDD       word000003ff<>+0(SB), X3, X3
+	VPMOVSXDQ    X3, Y3
+	VPSLLQ       $0x34, Y3, Y3
+	VMULPD       Y3, Y10, Y10
+	VPADDD       word000003ff<>+0(SB), X7, X7
+	VPMOVSXDQ    X7, Y3
+	VPSLLQ       $0x34, Y3, Y3
+	VMULPD       Y3, Y10, Y10
+	VADDPD       Y9, Y10, Y7
+	VSUBPD       Y9, Y10, Y10
+	VMULPD       Y5, Y9, Y9
+	VMULPD       Y9, Y6, Y3
+	VMAXPD       Y0, Y4, Y11
+	VSUBPD       Y3, Y11, Y11
+	VMULPD       Y5, Y6, Y4
+	VMULPD       Y4, Y3, Y8
+	VMOVUPS      quad3b4761b413163819<>+0(SB), Y12
+	VFMADD213PD  quad3b90ce396db7f853<>+0(SB), Y4, Y12
+	VFMADD213PD  quad3bd71b8ef6dcf572<>+0(SB), Y4, Y12
+	VFMADD213PD  quad3c1e542ba4020225<>+0(SB), Y4, Y12
+	VFMADD213PD  quad3c62f49b46814157<>+0(SB), Y4, Y12
+	VFMADD213PD  quad3ca6827863b97d97<>+0(SB), Y4, Y12
+	VFMADD213PD  quad3ce952c77030ad4a<>+0(SB), Y4, Y12
+	VFMADD213PD  quad3d2ae7f3e733b81f<>+0(SB), Y4, Y12
+	VFMADD213PD  quad3d6ae7f3e733b81f<>+0(SB), Y4, Y12
+	VFMADD213PD  quad3da93974a8c07c9d<>+0(SB), Y4, Y12
+	VFMADD213PD  quad3de6124613a86d09<>+0(SB), Y4, Y12
+	VFMADD213PD  quad3e21eed8eff8d898<>+0(SB), Y4, Y12
+	VFMADD213PD  quad3e5ae64567f544e4<>+0(SB), Y4, Y12
+	VFMADD213PD  quad3e927e4fb7789f5c<>+0(SB), Y4, Y12
+	VFMADD213PD  quad3ec71de3a556c734<>+0(SB), Y4, Y12
+	VFMADD213PD  quad3efa01a01a01a01a<>+0(SB), Y4, Y12
+	VFMADD213PD  quad3f2a01a01a01a01a<>+0(SB), Y4, Y12
+	VFMADD213PD  quad3f56c16c16c16c17<>+0(SB), Y4, Y12
+	VFMADD213PD  quad3f81111111111111<>+0(SB), Y4, Y12
+	VFMADD213PD  quad3fa5555555555555<>+0(SB), Y4, Y12
+	VFMADD213PD  quad3fc5555555555555<>+0(SB), Y4, Y12
+	VFMADD213PD  quad3fe0000000000000<>+0(SB), Y4, Y12
+	VMULPD       Y12, Y5, Y5
+	VMOVUPS      quadbb4761b413163819<>+0(SB), Y4
+	VFMADD213PD  quad3b90ce396db7f853<>+0(SB), Y3, Y4
+	VFMADD213PD  quadbbd71b8ef6dcf572<>+0(SB), Y3, Y4
+	VFMADD213PD  quad3c1e542ba4020225<>+0(SB), Y3, Y4
+	VFMADD213PD  quadbc62f49b46814157<>+0(SB), Y3, Y4
+	VFMADD213PD  quad3ca6827863b97d97<>+0(SB), Y3, Y4
+	VFMADD213PD  quadbce952c77030ad4a<>+0(SB), Y3, Y4
+	VFMADD213PD  quad3d2ae7f3e733b81f<>+0(SB), Y3, Y4
+	VFMADD213PD  quadbd6ae7f3e733b81f<>+0(SB), Y3, Y4
+	VFMADD213PD  quad3da93974a8c07c9d<>+0(SB), Y3, Y4
+	VFMADD213PD  quadbde6124613a86d09<>+0(SB), Y3, Y4
+	VFMADD213PD  quad3e21eed8eff8d898<>+0(SB), Y3, Y4
+	VFMADD213PD  quadbe5ae64567f544e4<>+0(SB), Y3, Y4
+	VFMADD213PD  quad3e927e4fb7789f5c<>+0(SB), Y3, Y4
+	VFMADD213PD  quadbec71de3a556c734<>+0(SB), Y3, Y4
+	VFMADD213PD  quad3efa01a01a01a01a<>+0(SB), Y3, Y4
+	VFMADD213PD  quadbf2a01a01a01a01a<>+0(SB), Y3, Y4
+	VFMADD213PD  quad3f56c16c16c16c17<>+0(SB), Y3, Y4
+	VFMADD213PD  quadbf81111111111111<>+0(SB), Y3, Y4
+	VFMADD213PD  quad3fa5555555555555<>+0(SB), Y3, Y4
+	VFMADD213PD  quadbfc5555555555555<>+0(SB), Y3, Y4
+	VFMADD213PD  quad3fe0000000000000<>+0(SB), Y3, Y4
+	VFMADD231PD  Y4, Y9, Y5
+	VMULPD       Y5, Y8, Y8
+	VPAND        quad7fffffffffffffff<>+0(SB), Y6, Y6
+	VCMPPD       $0x1d, quad4000000000000000<>+0(SB), Y6, Y3
+	VANDPS       Y3, Y11, Y11
+	VBLENDVPS    Y3, Y10, Y8, Y10
+	VBLENDVPS    Y3, Y7, Y8, Y7
+	VADDPD       quad4000000000000000<>+0(SB), Y7, Y7
+	VDIVPD       Y7, Y10, Y10
+	VMULPD       Y10, Y10, Y3
+	VMOVUPS      quad3fb0842108421084<>+0(SB), Y4
+	VFMADD213PD  quad3fb1a7b9611a7b96<>+0(SB), Y3, Y4
+	VFMADD213PD  quad3fb2f684bda12f68<>+0(SB), Y3, Y4
+	VFMADD213PD  quad3fb47ae147ae147b<>+0(SB), Y3, Y4
+	VFMADD213PD  quad3fb642c8590b2164<>+0(SB), Y3, Y4
+	VFMADD213PD  quad3fb8618618618618<>+0(SB), Y3, Y4
+	VFMADD213PD  quad3fbaf286bca1af28<>+0(SB), Y3, Y4
+	VFMADD213PD  quad3fbe1e1e1e1e1e1e<>+0(SB), Y3, Y4
+	VFMADD213PD  quad3fc1111111111111<>+0(SB), Y3, Y4
+	VFMADD213PD  quad3fc3b13b13b13b14<>+0(SB), Y3, Y4
+	VFMADD213PD  quad3fc745d1745d1746<>+0(SB), Y3, Y4
+	VFMADD213PD  quad3fcc71c71c71c71c<>+0(SB), Y3, Y4
+	VFMADD213PD  quad3fd2492492492492<>+0(SB), Y3, Y4
+	VFMADD213PD  quad3fd999999999999a<>+0(SB), Y3, Y4
+	VFMADD213PD  quad3fe5555555555555<>+0(SB), Y3, Y4
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y3, Y4
+	VFMADD231PD  Y10, Y4, Y11
+	VMASKMOVPS   Y11, Y2, (AX)
+	VFMADD231PD  Y0, Y11, Y1
+
+done:
+	VCMPPD    $0x03, Y1, Y1, Y0
+	VMOVMSKPD Y0, AX
+	VZEROUPPER
+	MOVL      AX, bad+32(FP)
+	RET
+
+DATA quad3b4761b413163819<>+0(SB)/8, $0x3b4761b413163819
+DATA quad3b4761b413163819<>+8(SB)/8, $0x3b4761b413163819
+DATA quad3b4761b413163819<>+16(SB)/8, $0x3b4761b413163819
+DATA quad3b4761b413163819<>+24(SB)/8, $0x3b4761b413163819
+DATA quad3b4761b413163819<>+32(SB)/8, $0x3b4761b413163819
+DATA quad3b4761b413163819<>+40(SB)/8, $0x3b4761b413163819
+DATA quad3b4761b413163819<>+48(SB)/8, $0x3b4761b413163819
+DATA quad3b4761b413163819<>+56(SB)/8, $0x3b4761b413163819
+GLOBL quad3b4761b413163819<>(SB), RODATA|NOPTR, $64
+
+DATA quad3b90ce396db7f853<>+0(SB)/8, $0x3b90ce396db7f853
+DATA quad3b90ce396db7f853<>+8(SB)/8, $0x3b90ce396db7f853
+DATA quad3b90ce396db7f853<>+16(SB)/8, $0x3b90ce396db7f853
+DATA quad3b90ce396db7f853<>+24(SB)/8, $0x3b90ce396db7f853
+DATA quad3b90ce396db7f853<>+32(SB)/8, $0x3b90ce396db7f853
+DATA quad3b90ce396db7f853<>+40(SB)/8, $0x3b90ce396db7f853
+DATA quad3b90ce396db7f853<>+48(SB)/8, $0x3b90ce396db7f853
+DATA quad3b90ce396db7f853<>+56(SB)/8, $0x3b90ce396db7f853
+GLOBL quad3b90ce396db7f853<>(SB), RODATA|NOPTR, $64
+
+DATA quad3bd71b8ef6dcf572<>+0(SB)/8, $0x3bd71b8ef6dcf572
+DATA quad3bd71b8ef6dcf572<>+8(SB)/8, $0x3bd71b8ef6dcf572
+DATA quad3bd71b8ef6dcf572<>+16(SB)/8, $0x3bd71b8ef6dcf572
+DATA quad3bd71b8ef6dcf572<>+24(SB)/8, $0x3bd71b8ef6dcf572
+DATA quad3bd71b8ef6dcf572<>+32(SB)/8, $0x3bd71b8ef6dcf572
+DATA quad3bd71b8ef6dcf572<>+40(SB)/8, $0x3bd71b8ef6dcf572
+DATA quad3bd71b8ef6dcf572<>+48(SB)/8, $0x3bd71b8ef6dcf572
+DATA quad3bd71b8ef6dcf572<>+56(SB)/8, $0x3bd71b8ef6dcf572
+GLOBL quad3bd71b8ef6dcf572<>(SB), RODATA|NOPTR, $64
+
+DATA quad3c1e542ba4020225<>+0(SB)/8, $0x3c1e542ba4020225
+DATA quad3c1e542ba4020225<>+8(SB)/8, $0x3c1e542ba4020225
+DATA quad3c1e542ba4020225<>+16(SB)/8, $0x3c1e542ba4020225
+DATA quad3c1e542ba4020225<>+24(SB)/8, $0x3c1e542ba4020225
+DATA quad3c1e542ba4020225<>+32(SB)/8, $0x3c1e542ba4020225
+DATA quad3c1e542ba4020225<>+40(SB)/8, $0x3c1e542ba4020225
+DATA quad3c1e542ba4020225<>+48(SB)/8, $0x3c1e542ba4020225
+DATA quad3c1e542ba4020225<>+56(SB)/8, $0x3c1e542ba4020225
+GLOBL quad3c1e542ba4020225<>(SB), RODATA|NOPTR, $64
+
+DATA quad3c62f49b46814157<>+0(SB)/8, $0x3c62f49b46814157
+DATA quad3c62f49b46814157<>+8(SB)/8, $0x3c62f49b46814157
+DATA quad3c62f49b46814157<>+16(SB)/8, $0x3c62f49b46814157
+DATA quad3c62f49b46814157<>+24(SB)/8, $0x3c62f49b46814157
+DATA quad3c62f49b46814157<>+32(SB)/8, $0x3c62f49b46814157
+DATA quad3c62f49b46814157<>+40(SB)/8, $0x3c62f49b46814157
+DATA quad3c62f49b46814157<>+48(SB)/8, $0x3c62f49b46814157
+DATA quad3c62f49b46814157<>+56(SB)/8, $0x3c62f49b46814157
+GLOBL quad3c62f49b46814157<>(SB), RODATA|NOPTR, $64
+
+DATA quad3ca6827863b97d97<>+0(SB)/8, $0x3ca6827863b97d97
+DATA quad3ca6827863b97d97<>+8(SB)/8, $0x3ca6827863b97d97
+DATA quad3ca6827863b97d97<>+16(SB)/8, $0x3ca6827863b97d97
+DATA quad3ca6827863b97d97<>+24(SB)/8, $0x3ca6827863b97d97
+DATA quad3ca6827863b97d97<>+32(SB)/8, $0x3ca6827863b97d97
+DATA quad3ca6827863b97d97<>+40(SB)/8, $0x3ca6827863b97d97
+DATA quad3ca6827863b97d97<>+48(SB)/8, $0x3ca6827863b97d97
+DATA quad3ca6827863b97d97<>+56(SB)/8, $0x3ca6827863b97d97
+GLOBL quad3ca6827863b97d97<>(SB), RODATA|NOPTR, $64
+
+DATA quad3ce952c77030ad4a<>+0(SB)/8, $0x3ce952c77030ad4a
+DATA quad3ce952c77030ad4a<>+8(SB)/8, $0x3ce952c77030ad4a
+DATA quad3ce952c77030ad4a<>+16(SB)/8, $0x3ce952c77030ad4a
+DATA quad3ce952c77030ad4a<>+24(SB)/8, $0x3ce952c77030ad4a
+DATA quad3ce952c77030ad4a<>+32(SB)/8, $0x3ce952c77030ad4a
+DATA quad3ce952c77030ad4a<>+40(SB)/8, $0x3ce952c77030ad4a
+DATA quad3ce952c77030ad4a<>+48(SB)/8, $0x3ce952c77030ad4a
+DATA quad3ce952c77030ad4a<>+56(SB)/8, $0x3ce952c77030ad4a
+GLOBL quad3ce952c77030ad4a<>(SB), RODATA|NOPTR, $64
+
+DATA quad3d2ae7f3e733b81f<>+0(SB)/8, $0x3d2ae7f3e733b81f
+DATA quad3d2ae7f3e733b81f<>+8(SB)/8, $0x3d2ae7f3e733b81f
+DATA quad3d2ae7f3e733b81f<>+16(SB)/8, $0x3d2ae7f3e733b81f
+DATA quad3d2ae7f3e733b81f<>+24(SB)/8, $0x3d2ae7f3e733b81f
+DATA quad3d2ae7f3e733b81f<>+32(SB)/8, $0x3d2ae7f3e733b81f
+DATA quad3d2ae7f3e733b81f<>+40(SB)/8, $0x3d2ae7f3e733b81f
+DATA quad3d2ae7f3e733b81f<>+48(SB)/8, $0x3d2ae7f3e733b81f
+DATA quad3d2ae7f3e733b81f<>+56(SB)/8, $0x3d2ae7f3e733b81f
+GLOBL quad3d2ae7f3e733b81f<>(SB), RODATA|NOPTR, $64
+
+DATA quad3d6ae7f3e733b81f<>+0(SB)/8, $0x3d6ae7f3e733b81f
+DATA quad3d6ae7f3e733b81f<>+8(SB)/8, $0x3d6ae7f3e733b81f
+DATA quad3d6ae7f3e733b81f<>+16(SB)/8, $0x3d6ae7f3e733b81f
+DATA quad3d6ae7f3e733b81f<>+24(SB)/8, $0x3d6ae7f3e733b81f
+DATA quad3d6ae7f3e733b81f<>+32(SB)/8, $0x3d6ae7f3e733b81f
+DATA quad3d6ae7f3e733b81f<>+40(SB)/8, $0x3d6ae7f3e733b81f
+DATA quad3d6ae7f3e733b81f<>+48(SB)/8, $0x3d6ae7f3e733b81f
+DATA quad3d6ae7f3e733b81f<>+56(SB)/8, $0x3d6ae7f3e733b81f
+GLOBL quad3d6ae7f3e733b81f<>(SB), RODATA|NOPTR, $64
+
+DATA quad3da93974a8c07c9d<>+0(SB)/8, $0x3da93974a8c07c9d
+DATA quad3da93974a8c07c9d<>+8(SB)/8, $0x3da93974a8c07c9d
+DATA quad3da93974a8c07c9d<>+16(SB)/8, $0x3da93974a8c07c9d
+DATA quad3da93974a8c07c9d<>+24(SB)/8, $0x3da93974a8c07c9d
+DATA quad3da93974a8c07c9d<>+32(SB)/8, $0x3da93974a8c07c9d
+DATA quad3da93974a8c07c9d<>+40(SB)/8, $0x3da93974a8c07c9d
+DATA quad3da93974a8c07c9d<>+48(SB)/8, $0x3da93974a8c07c9d
+DATA quad3da93974a8c07c9d<>+56(SB)/8, $0x3da93974a8c07c9d
+GLOBL quad3da93974a8c07c9d<>(SB), RODATA|NOPTR, $64
+
+DATA quad3de6124613a86d09<>+0(SB)/8, $0x3de6124613a86d09
+DATA quad3de6124613a86d09<>+8(SB)/8, $0x3de6124613a86d09
+DATA quad3de6124613a86d09<>+16(SB)/8, $0x3de6124613a86d09
+DATA quad3de6124613a86d09<>+24(SB)/8, $0x3de6124613a86d09
+DATA quad3de6124613a86d09<>+32(SB)/8, $0x3de6124613a86d09
+DATA quad3de6124613a86d09<>+40(SB)/8, $0x3de6124613a86d09
+DATA quad3de6124613a86d09<>+48(SB)/8, $0x3de6124613a86d09
+DATA quad3de6124613a86d09<>+56(SB)/8, $0x3de6124613a86d09
+GLOBL quad3de6124613a86d09<>(SB), RODATA|NOPTR, $64
+
+DATA quad3e21eed8eff8d898<>+0(SB)/8, $0x3e21eed8eff8d898
+DATA quad3e21eed8eff8d898<>+8(SB)/8, $0x3e21eed8eff8d898
+DATA quad3e21eed8eff8d898<>+16(SB)/8, $0x3e21eed8eff8d898
+DATA quad3e21eed8eff8d898<>+24(SB)/8, $0x3e21eed8eff8d898
+DATA quad3e21eed8eff8d898<>+32(SB)/8, $0x3e21eed8eff8d898
+DATA quad3e21eed8eff8d898<>+40(SB)/8, $0x3e21eed8eff8d898
+DATA quad3e21eed8eff8d898<>+48(SB)/8, $0x3e21eed8eff8d898
+DATA quad3e21eed8eff8d898<>+56(SB)/8, $0x3e21eed8eff8d898
+GLOBL quad3e21eed8eff8d898<>(SB), RODATA|NOPTR, $64
+
+DATA quad3e5ae64567f544e4<>+0(SB)/8, $0x3e5ae64567f544e4
+DATA quad3e5ae64567f544e4<>+8(SB)/8, $0x3e5ae64567f544e4
+DATA quad3e5ae64567f544e4<>+16(SB)/8, $0x3e5ae64567f544e4
+DATA quad3e5ae64567f544e4<>+24(SB)/8, $0x3e5ae64567f544e4
+DATA quad3e5ae64567f544e4<>+32(SB)/8, $0x3e5ae64567f544e4
+DATA quad3e5ae64567f544e4<>+40(SB)/8, $0x3e5ae64567f544e4
+DATA quad3e5ae64567f544e4<>+48(SB)/8, $0x3e5ae64567f544e4
+DATA quad3e5ae64567f544e4<>+56(SB)/8, $0x3e5ae64567f544e4
+GLOBL quad3e5ae64567f544e4<>(SB), RODATA|NOPTR, $64
+
+DATA quad3e927e4fb7789f5c<>+0(SB)/8, $0x3e927e4fb7789f5c
+DATA quad3e927e4fb7789f5c<>+8(SB)/8, $0x3e927e4fb7789f5c
+DATA quad3e927e4fb7789f5c<>+16(SB)/8, $0x3e927e4fb7789f5c
+DATA quad3e927e4fb7789f5c<>+24(SB)/8, $0x3e927e4fb7789f5c
+DATA quad3e927e4fb7789f5c<>+32(SB)/8, $0x3e927e4fb7789f5c
+DATA quad3e927e4fb7789f5c<>+40(SB)/8, $0x3e927e4fb7789f5c
+DATA quad3e927e4fb7789f5c<>+48(SB)/8, $0x3e927e4fb7789f5c
+DATA quad3e927e4fb7789f5c<>+56(SB)/8, $0x3e927e4fb7789f5c
+GLOBL quad3e927e4fb7789f5c<>(SB), RODATA|NOPTR, $64
+
+DATA quad3ec71de3a556c734<>+0(SB)/8, $0x3ec71de3a556c734
+DATA quad3ec71de3a556c734<>+8(SB)/8, $0x3ec71de3a556c734
+DATA quad3ec71de3a556c734<>+16(SB)/8, $0x3ec71de3a556c734
+DATA quad3ec71de3a556c734<>+24(SB)/8, $0x3ec71de3a556c734
+DATA quad3ec71de3a556c734<>+32(SB)/8, $0x3ec71de3a556c734
+DATA quad3ec71de3a556c734<>+40(SB)/8, $0x3ec71de3a556c734
+DATA quad3ec71de3a556c734<>+48(SB)/8, $0x3ec71de3a556c734
+DATA quad3ec71de3a556c734<>+56(SB)/8, $0x3ec71de3a556c734
+GLOBL quad3ec71de3a556c734<>(SB), RODATA|NOPTR, $64
+
+DATA quad3efa01a01a01a01a<>+0(SB)/8, $0x3efa01a01a01a01a
+DATA quad3efa01a01a01a01a<>+8(SB)/8, $0x3efa01a01a01a01a
+DATA quad3efa01a01a01a01a<>+16(SB)/8, $0x3efa01a01a01a01a
+DATA quad3efa01a01a01a01a<>+24(SB)/8, $0x3efa01a01a01a01a
+DATA quad3efa01a01a01a01a<>+32(SB)/8, $0x3efa01a01a01a01a
+DATA quad3efa01a01a01a01a<>+40(SB)/8, $0x3efa01a01a01a01a
+DATA quad3efa01a01a01a01a<>+48(SB)/8, $0x3efa01a01a01a01a
+DATA quad3efa01a01a01a01a<>+56(SB)/8, $0x3efa01a01a01a01a
+GLOBL quad3efa01a01a01a01a<>(SB), RODATA|NOPTR, $64
+
+DATA quad3f2a01a01a01a01a<>+0(SB)/8, $0x3f2a01a01a01a01a
+DATA quad3f2a01a01a01a01a<>+8(SB)/8, $0x3f2a01a01a01a01a
+DATA quad3f2a01a01a01a01a<>+16(SB)/8, $0x3f2a01a01a01a01a
+DATA quad3f2a01a01a01a01a<>+24(SB)/8, $0x3f2a01a01a01a01a
+DATA quad3f2a01a01a01a01a<>+32(SB)/8, $0x3f2a01a01a01a01a
+DATA quad3f2a01a01a01a01a<>+40(SB)/8, $0x3f2a01a01a01a01a
+DATA quad3f2a01a01a01a01a<>+48(SB)/8, $0x3f2a01a01a01a01a
+DATA quad3f2a01a01a01a01a<>+56(SB)/8, $0x3f2a01a01a01a01a
+GLOBL quad3f2a01a01a01a01a<>(SB), RODATA|NOPTR, $64
+
+DATA quad3f56c16c16c16c17<>+0(SB)/8, $0x3f56c16c16c16c17
+DATA quad3f56c16c16c16c17<>+8(SB)/8, $0x3f56c16c16c16c17
+DATA quad3f56c16c16c16c17<>+16(SB)/8, $0x3f56c16c16c16c17
+DATA quad3f56c16c16c16c17<>+24(SB)/8, $0x3f56c16c16c16c17
+DATA quad3f56c16c16c16c17<>+32(SB)/8, $0x3f56c16c16c16c17
+DATA quad3f56c16c16c16c17<>+40(SB)/8, $0x3f56c16c16c16c17
+DATA quad3f56c16c16c16c17<>+48(SB)/8, $0x3f56c16c16c16c17
+DATA quad3f56c16c16c16c17<>+56(SB)/8, $0x3f56c16c16c16c17
+GLOBL quad3f56c16c16c16c17<>(SB), RODATA|NOPTR, $64
+
+DATA quad3f81111111111111<>+0(SB)/8, $0x3f81111111111111
+DATA quad3f81111111111111<>+8(SB)/8, $0x3f81111111111111
+DATA quad3f81111111111111<>+16(SB)/8, $0x3f81111111111111
+DATA quad3f81111111111111<>+24(SB)/8, $0x3f81111111111111
+DATA quad3f81111111111111<>+32(SB)/8, $0x3f81111111111111
+DATA quad3f81111111111111<>+40(SB)/8, $0x3f81111111111111
+DATA quad3f81111111111111<>+48(SB)/8, $0x3f81111111111111
+DATA quad3f81111111111111<>+56(SB)/8, $0x3f81111111111111
+GLOBL quad3f81111111111111<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fa5555555555555<>+0(SB)/8, $0x3fa5555555555555
+DATA quad3fa5555555555555<>+8(SB)/8, $0x3fa5555555555555
+DATA quad3fa5555555555555<>+16(SB)/8, $0x3fa5555555555555
+DATA quad3fa5555555555555<>+24(SB)/8, $0x3fa5555555555555
+DATA quad3fa5555555555555<>+32(SB)/8, $0x3fa5555555555555
+DATA quad3fa5555555555555<>+40(SB)/8, $0x3fa5555555555555
+DATA quad3fa5555555555555<>+48(SB)/8, $0x3fa5555555555555
+DATA quad3fa5555555555555<>+56(SB)/8, $0x3fa5555555555555
+GLOBL quad3fa5555555555555<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fc5555555555555<>+0(SB)/8, $0x3fc5555555555555
+DATA quad3fc5555555555555<>+8(SB)/8, $0x3fc5555555555555
+DATA quad3fc5555555555555<>+16(SB)/8, $0x3fc5555555555555
+DATA quad3fc5555555555555<>+24(SB)/8, $0x3fc5555555555555
+DATA quad3fc5555555555555<>+32(SB)/8, $0x3fc5555555555555
+DATA quad3fc5555555555555<>+40(SB)/8, $0x3fc5555555555555
+DATA quad3fc5555555555555<>+48(SB)/8, $0x3fc5555555555555
+DATA quad3fc5555555555555<>+56(SB)/8, $0x3fc5555555555555
+GLOBL quad3fc5555555555555<>(SB), RODATA|NOPTR, $64
+
+DATA quadbb4761b413163819<>+0(SB)/8, $0xbb4761b413163819
+DATA quadbb4761b413163819<>+8(SB)/8, $0xbb4761b413163819
+DATA quadbb4761b413163819<>+16(SB)/8, $0xbb4761b413163819
+DATA quadbb4761b413163819<>+24(SB)/8, $0xbb4761b413163819
+DATA quadbb4761b413163819<>+32(SB)/8, $0xbb4761b413163819
+DATA quadbb4761b413163819<>+40(SB)/8, $0xbb4761b413163819
+DATA quadbb4761b413163819<>+48(SB)/8, $0xbb4761b413163819
+DATA quadbb4761b413163819<>+56(SB)/8, $0xbb4761b413163819
+GLOBL quadbb4761b413163819<>(SB), RODATA|NOPTR, $64
+
+DATA quadbbd71b8ef6dcf572<>+0(SB)/8, $0xbbd71b8ef6dcf572
+DATA quadbbd71b8ef6dcf572<>+8(SB)/8, $0xbbd71b8ef6dcf572
+DATA quadbbd71b8ef6dcf572<>+16(SB)/8, $0xbbd71b8ef6dcf572
+DATA quadbbd71b8ef6dcf572<>+24(SB)/8, $0xbbd71b8ef6dcf572
+DATA quadbbd71b8ef6dcf572<>+32(SB)/8, $0xbbd71b8ef6dcf572
+DATA quadbbd71b8ef6dcf572<>+40(SB)/8, $0xbbd71b8ef6dcf572
+DATA quadbbd71b8ef6dcf572<>+48(SB)/8, $0xbbd71b8ef6dcf572
+DATA quadbbd71b8ef6dcf572<>+56(SB)/8, $0xbbd71b8ef6dcf572
+GLOBL quadbbd71b8ef6dcf572<>(SB), RODATA|NOPTR, $64
+
+DATA quadbc62f49b46814157<>+0(SB)/8, $0xbc62f49b46814157
+DATA quadbc62f49b46814157<>+8(SB)/8, $0xbc62f49b46814157
+DATA quadbc62f49b46814157<>+16(SB)/8, $0xbc62f49b46814157
+DATA quadbc62f49b46814157<>+24(SB)/8, $0xbc62f49b46814157
+DATA quadbc62f49b46814157<>+32(SB)/8, $0xbc62f49b46814157
+DATA quadbc62f49b46814157<>+40(SB)/8, $0xbc62f49b46814157
+DATA quadbc62f49b46814157<>+48(SB)/8, $0xbc62f49b46814157
+DATA quadbc62f49b46814157<>+56(SB)/8, $0xbc62f49b46814157
+GLOBL quadbc62f49b46814157<>(SB), RODATA|NOPTR, $64
+
+DATA quadbce952c77030ad4a<>+0(SB)/8, $0xbce952c77030ad4a
+DATA quadbce952c77030ad4a<>+8(SB)/8, $0xbce952c77030ad4a
+DATA quadbce952c77030ad4a<>+16(SB)/8, $0xbce952c77030ad4a
+DATA quadbce952c77030ad4a<>+24(SB)/8, $0xbce952c77030ad4a
+DATA quadbce952c77030ad4a<>+32(SB)/8, $0xbce952c77030ad4a
+DATA quadbce952c77030ad4a<>+40(SB)/8, $0xbce952c77030ad4a
+DATA quadbce952c77030ad4a<>+48(SB)/8, $0xbce952c77030ad4a
+DATA quadbce952c77030ad4a<>+56(SB)/8, $0xbce952c77030ad4a
+GLOBL quadbce952c77030ad4a<>(SB), RODATA|NOPTR, $64
+
+DATA quadbd6ae7f3e733b81f<>+0(SB)/8, $0xbd6ae7f3e733b81f
+DATA quadbd6ae7f3e733b81f<>+8(SB)/8, $0xbd6ae7f3e733b81f
+DATA quadbd6ae7f3e733b81f<>+16(SB)/8, $0xbd6ae7f3e733b81f
+DATA quadbd6ae7f3e733b81f<>+24(SB)/8, $0xbd6ae7f3e733b81f
+DATA quadbd6ae7f3e733b81f<>+32(SB)/8, $0xbd6ae7f3e733b81f
+DATA quadbd6ae7f3e733b81f<>+40(SB)/8, $0xbd6ae7f3e733b81f
+DATA quadbd6ae7f3e733b81f<>+48(SB)/8, $0xbd6ae7f3e733b81f
+DATA quadbd6ae7f3e733b81f<>+56(SB)/8, $0xbd6ae7f3e733b81f
+GLOBL quadbd6ae7f3e733b81f<>(SB), RODATA|NOPTR, $64
+
+DATA quadbde6124613a86d09<>+0(SB)/8, $0xbde6124613a86d09
+DATA quadbde6124613a86d09<>+8(SB)/8, $0xbde6124613a86d09
+DATA quadbde6124613a86d09<>+16(SB)/8, $0xbde6124613a86d09
+DATA quadbde6124613a86d09<>+24(SB)/8, $0xbde6124613a86d09
+DATA quadbde6124613a86d09<>+32(SB)/8, $0xbde6124613a86d09
+DATA quadbde6124613a86d09<>+40(SB)/8, $0xbde6124613a86d09
+DATA quadbde6124613a86d09<>+48(SB)/8, $0xbde6124613a86d09
+DATA quadbde6124613a86d09<>+56(SB)/8, $0xbde6124613a86d09
+GLOBL quadbde6124613a86d09<>(SB), RODATA|NOPTR, $64
+
+DATA quadbe5ae64567f544e4<>+0(SB)/8, $0xbe5ae64567f544e4
+DATA quadbe5ae64567f544e4<>+8(SB)/8, $0xbe5ae64567f544e4
+DATA quadbe5ae64567f544e4<>+16(SB)/8, $0xbe5ae64567f544e4
+DATA quadbe5ae64567f544e4<>+24(SB)/8, $0xbe5ae64567f544e4
+DATA quadbe5ae64567f544e4<>+32(SB)/8, $0xbe5ae64567f544e4
+DATA quadbe5ae64567f544e4<>+40(SB)/8, $0xbe5ae64567f544e4
+DATA quadbe5ae64567f544e4<>+48(SB)/8, $0xbe5ae64567f544e4
+DATA quadbe5ae64567f544e4<>+56(SB)/8, $0xbe5ae64567f544e4
+GLOBL quadbe5ae64567f544e4<>(SB), RODATA|NOPTR, $64
+
+DATA quadbec71de3a556c734<>+0(SB)/8, $0xbec71de3a556c734
+DATA quadbec71de3a556c734<>+8(SB)/8, $0xbec71de3a556c734
+DATA quadbec71de3a556c734<>+16(SB)/8, $0xbec71de3a556c734
+DATA quadbec71de3a556c734<>+24(SB)/8, $0xbec71de3a556c734
+DATA quadbec71de3a556c734<>+32(SB)/8, $0xbec71de3a556c734
+DATA quadbec71de3a556c734<>+40(SB)/8, $0xbec71de3a556c734
+DATA quadbec71de3a556c734<>+48(SB)/8, $0xbec71de3a556c734
+DATA quadbec71de3a556c734<>+56(SB)/8, $0xbec71de3a556c734
+GLOBL quadbec71de3a556c734<>(SB), RODATA|NOPTR, $64
+
+DATA quadbf2a01a01a01a01a<>+0(SB)/8, $0xbf2a01a01a01a01a
+DATA quadbf2a01a01a01a01a<>+8(SB)/8, $0xbf2a01a01a01a01a
+DATA quadbf2a01a01a01a01a<>+16(SB)/8, $0xbf2a01a01a01a01a
+DATA quadbf2a01a01a01a01a<>+24(SB)/8, $0xbf2a01a01a01a01a
+DATA quadbf2a01a01a01a01a<>+32(SB)/8, $0xbf2a01a01a01a01a
+DATA quadbf2a01a01a01a01a<>+40(SB)/8, $0xbf2a01a01a01a01a
+DATA quadbf2a01a01a01a01a<>+48(SB)/8, $0xbf2a01a01a01a01a
+DATA quadbf2a01a01a01a01a<>+56(SB)/8, $0xbf2a01a01a01a01a
+GLOBL quadbf2a01a01a01a01a<>(SB), RODATA|NOPTR, $64
+
+DATA quadbf81111111111111<>+0(SB)/8, $0xbf81111111111111
+DATA quadbf81111111111111<>+8(SB)/8, $0xbf81111111111111
+DATA quadbf81111111111111<>+16(SB)/8, $0xbf81111111111111
+DATA quadbf81111111111111<>+24(SB)/8, $0xbf81111111111111
+DATA quadbf81111111111111<>+32(SB)/8, $0xbf81111111111111
+DATA quadbf81111111111111<>+40(SB)/8, $0xbf81111111111111
+DATA quadbf81111111111111<>+48(SB)/8, $0xbf81111111111111
+DATA quadbf81111111111111<>+56(SB)/8, $0xbf81111111111111
+GLOBL quadbf81111111111111<>(SB), RODATA|NOPTR, $64
+
+DATA quadbfc5555555555555<>+0(SB)/8, $0xbfc5555555555555
+DATA quadbfc5555555555555<>+8(SB)/8, $0xbfc5555555555555
+DATA quadbfc5555555555555<>+16(SB)/8, $0xbfc5555555555555
+DATA quadbfc5555555555555<>+24(SB)/8, $0xbfc5555555555555
+DATA quadbfc5555555555555<>+32(SB)/8, $0xbfc5555555555555
+DATA quadbfc5555555555555<>+40(SB)/8, $0xbfc5555555555555
+DATA quadbfc5555555555555<>+48(SB)/8, $0xbfc5555555555555
+DATA quadbfc5555555555555<>+56(SB)/8, $0xbfc5555555555555
+GLOBL quadbfc5555555555555<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fb0842108421084<>+0(SB)/8, $0x3fb0842108421084
+DATA quad3fb0842108421084<>+8(SB)/8, $0x3fb0842108421084
+DATA quad3fb0842108421084<>+16(SB)/8, $0x3fb0842108421084
+DATA quad3fb0842108421084<>+24(SB)/8, $0x3fb0842108421084
+DATA quad3fb0842108421084<>+32(SB)/8, $0x3fb0842108421084
+DATA quad3fb0842108421084<>+40(SB)/8, $0x3fb0842108421084
+DATA quad3fb0842108421084<>+48(SB)/8, $0x3fb0842108421084
+DATA quad3fb0842108421084<>+56(SB)/8, $0x3fb0842108421084
+GLOBL quad3fb0842108421084<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fb1a7b9611a7b96<>+0(SB)/8, $0x3fb1a7b9611a7b96
+DATA quad3fb1a7b9611a7b96<>+8(SB)/8, $0x3fb1a7b9611a7b96
+DATA quad3fb1a7b9611a7b96<>+16(SB)/8, $0x3fb1a7b9611a7b96
+DATA quad3fb1a7b9611a7b96<>+24(SB)/8, $0x3fb1a7b9611a7b96
+DATA quad3fb1a7b9611a7b96<>+32(SB)/8, $0x3fb1a7b9611a7b96
+DATA quad3fb1a7b9611a7b96<>+40(SB)/8, $0x3fb1a7b9611a7b96
+DATA quad3fb1a7b9611a7b96<>+48(SB)/8, $0x3fb1a7b9611a7b96
+DATA quad3fb1a7b9611a7b96<>+56(SB)/8, $0x3fb1a7b9611a7b96
+GLOBL quad3fb1a7b9611a7b96<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fb2f684bda12f68<>+0(SB)/8, $0x3fb2f684bda12f68
+DATA quad3fb2f684bda12f68<>+8(SB)/8, $0x3fb2f684bda12f68
+DATA quad3fb2f684bda12f68<>+16(SB)/8, $0x3fb2f684bda12f68
+DATA quad3fb2f684bda12f68<>+24(SB)/8, $0x3fb2f684bda12f68
+DATA quad3fb2f684bda12f68<>+32(SB)/8, $0x3fb2f684bda12f68
+DATA quad3fb2f684bda12f68<>+40(SB)/8, $0x3fb2f684bda12f68
+DATA quad3fb2f684bda12f68<>+48(SB)/8, $0x3fb2f684bda12f68
+DATA quad3fb2f684bda12f68<>+56(SB)/8, $0x3fb2f684bda12f68
+GLOBL quad3fb2f684bda12f68<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fb47ae147ae147b<>+0(SB)/8, $0x3fb47ae147ae147b
+DATA quad3fb47ae147ae147b<>+8(SB)/8, $0x3fb47ae147ae147b
+DATA quad3fb47ae147ae147b<>+16(SB)/8, $0x3fb47ae147ae147b
+DATA quad3fb47ae147ae147b<>+24(SB)/8, $0x3fb47ae147ae147b
+DATA quad3fb47ae147ae147b<>+32(SB)/8, $0x3fb47ae147ae147b
+DATA quad3fb47ae147ae147b<>+40(SB)/8, $0x3fb47ae147ae147b
+DATA quad3fb47ae147ae147b<>+48(SB)/8, $0x3fb47ae147ae147b
+DATA quad3fb47ae147ae147b<>+56(SB)/8, $0x3fb47ae147ae147b
+GLOBL quad3fb47ae147ae147b<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fb642c8590b2164<>+0(SB)/8, $0x3fb642c8590b2164
+DATA quad3fb642c8590b2164<>+8(SB)/8, $0x3fb642c8590b2164
+DATA quad3fb642c8590b2164<>+16(SB)/8, $0x3fb642c8590b2164
+DATA quad3fb642c8590b2164<>+24(SB)/8, $0x3fb642c8590b2164
+DATA quad3fb642c8590b2164<>+32(SB)/8, $0x3fb642c8590b2164
+DATA quad3fb642c8590b2164<>+40(SB)/8, $0x3fb642c8590b2164
+DATA quad3fb642c8590b2164<>+48(SB)/8, $0x3fb642c8590b2164
+DATA quad3fb642c8590b2164<>+56(SB)/8, $0x3fb642c8590b2164
+GLOBL quad3fb642c8590b2164<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fb8618618618618<>+0(SB)/8, $0x3fb8618618618618
+DATA quad3fb8618618618618<>+8(SB)/8, $0x3fb8618618618618
+DATA quad3fb8618618618618<>+16(SB)/8, $0x3fb8618618618618
+DATA quad3fb8618618618618<>+24(SB)/8, $0x3fb8618618618618
+DATA quad3fb8618618618618<>+32(SB)/8, $0x3fb8618618618618
+DATA quad3fb8618618618618<>+40(SB)/8, $0x3fb8618618618618
+DATA quad3fb8618618618618<>+48(SB)/8, $0x3fb8618618618618
+DATA quad3fb8618618618618<>+56(SB)/8, $0x3fb8618618618618
+GLOBL quad3fb8618618618618<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fbaf286bca1af28<>+0(SB)/8, $0x3fbaf286bca1af28
+DATA quad3fbaf286bca1af28<>+8(SB)/8, $0x3fbaf286bca1af28
+DATA quad3fbaf286bca1af28<>+16(SB)/8, $0x3fbaf286bca1af28
+DATA quad3fbaf286bca1af28<>+24(SB)/8, $0x3fbaf286bca1af28
+DATA quad3fbaf286bca1af28<>+32(SB)/8, $0x3fbaf286bca1af28
+DATA quad3fbaf286bca1af28<>+40(SB)/8, $0x3fbaf286bca1af28
+DATA quad3fbaf286bca1af28<>+48(SB)/8, $0x3fbaf286bca1af28
+DATA quad3fbaf286bca1af28<>+56(SB)/8, $0x3fbaf286bca1af28
+GLOBL quad3fbaf286bca1af28<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fbe1e1e1e1e1e1e<>+0(SB)/8, $0x3fbe1e1e1e1e1e1e
+DATA quad3fbe1e1e1e1e1e1e<>+8(SB)/8, $0x3fbe1e1e1e1e1e1e
+DATA quad3fbe1e1e1e1e1e1e<>+16(SB)/8, $0x3fbe1e1e1e1e1e1e
+DATA quad3fbe1e1e1e1e1e1e<>+24(SB)/8, $0x3fbe1e1e1e1e1e1e
+DATA quad3fbe1e1e1e1e1e1e<>+32(SB)/8, $0x3fbe1e1e1e1e1e1e
+DATA quad3fbe1e1e1e1e1e1e<>+40(SB)/8, $0x3fbe1e1e1e1e1e1e
+DATA quad3fbe1e1e1e1e1e1e<>+48(SB)/8, $0x3fbe1e1e1e1e1e1e
+DATA quad3fbe1e1e1e1e1e1e<>+56(SB)/8, $0x3fbe1e1e1e1e1e1e
+GLOBL quad3fbe1e1e1e1e1e1e<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fc1111111111111<>+0(SB)/8, $0x3fc1111111111111
+DATA quad3fc1111111111111<>+8(SB)/8, $0x3fc1111111111111
+DATA quad3fc1111111111111<>+16(SB)/8, $0x3fc1111111111111
+DATA quad3fc1111111111111<>+24(SB)/8, $0x3fc1111111111111
+DATA quad3fc1111111111111<>+32(SB)/8, $0x3fc1111111111111
+DATA quad3fc1111111111111<>+40(SB)/8, $0x3fc1111111111111
+DATA quad3fc1111111111111<>+48(SB)/8, $0x3fc1111111111111
+DATA quad3fc1111111111111<>+56(SB)/8, $0x3fc1111111111111
+GLOBL quad3fc1111111111111<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fc3b13b13b13b14<>+0(SB)/8, $0x3fc3b13b13b13b14
+DATA quad3fc3b13b13b13b14<>+8(SB)/8, $0x3fc3b13b13b13b14
+DATA quad3fc3b13b13b13b14<>+16(SB)/8, $0x3fc3b13b13b13b14
+DATA quad3fc3b13b13b13b14<>+24(SB)/8, $0x3fc3b13b13b13b14
+DATA quad3fc3b13b13b13b14<>+32(SB)/8, $0x3fc3b13b13b13b14
+DATA quad3fc3b13b13b13b14<>+40(SB)/8, $0x3fc3b13b13b13b14
+DATA quad3fc3b13b13b13b14<>+48(SB)/8, $0x3fc3b13b13b13b14
+DATA quad3fc3b13b13b13b14<>+56(SB)/8, $0x3fc3b13b13b13b14
+GLOBL quad3fc3b13b13b13b14<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fc745d1745d1746<>+0(SB)/8, $0x3fc745d1745d1746
+DATA quad3fc745d1745d1746<>+8(SB)/8, $0x3fc745d1745d1746
+DATA quad3fc745d1745d1746<>+16(SB)/8, $0x3fc745d1745d1746
+DATA quad3fc745d1745d1746<>+24(SB)/8, $0x3fc745d1745d1746
+DATA quad3fc745d1745d1746<>+32(SB)/8, $0x3fc745d1745d1746
+DATA quad3fc745d1745d1746<>+40(SB)/8, $0x3fc745d1745d1746
+DATA quad3fc745d1745d1746<>+48(SB)/8, $0x3fc745d1745d1746
+DATA quad3fc745d1745d1746<>+56(SB)/8, $0x3fc745d1745d1746
+GLOBL quad3fc745d1745d1746<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fcc71c71c71c71c<>+0(SB)/8, $0x3fcc71c71c71c71c
+DATA quad3fcc71c71c71c71c<>+8(SB)/8, $0x3fcc71c71c71c71c
+DATA quad3fcc71c71c71c71c<>+16(SB)/8, $0x3fcc71c71c71c71c
+DATA quad3fcc71c71c71c71c<>+24(SB)/8, $0x3fcc71c71c71c71c
+DATA quad3fcc71c71c71c71c<>+32(SB)/8, $0x3fcc71c71c71c71c
+DATA quad3fcc71c71c71c71c<>+40(SB)/8, $0x3fcc71c71c71c71c
+DATA quad3fcc71c71c71c71c<>+48(SB)/8, $0x3fcc71c71c71c71c
+DATA quad3fcc71c71c71c71c<>+56(SB)/8, $0x3fcc71c71c71c71c
+GLOBL quad3fcc71c71c71c71c<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fd2492492492492<>+0(SB)/8, $0x3fd2492492492492
+DATA quad3fd2492492492492<>+8(SB)/8, $0x3fd2492492492492
+DATA quad3fd2492492492492<>+16(SB)/8, $0x3fd2492492492492
+DATA quad3fd2492492492492<>+24(SB)/8, $0x3fd2492492492492
+DATA quad3fd2492492492492<>+32(SB)/8, $0x3fd2492492492492
+DATA quad3fd2492492492492<>+40(SB)/8, $0x3fd2492492492492
+DATA quad3fd2492492492492<>+48(SB)/8, $0x3fd2492492492492
+DATA quad3fd2492492492492<>+56(SB)/8, $0x3fd2492492492492
+GLOBL quad3fd2492492492492<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fd999999999999a<>+0(SB)/8, $0x3fd999999999999a
+DATA quad3fd999999999999a<>+8(SB)/8, $0x3fd999999999999a
+DATA quad3fd999999999999a<>+16(SB)/8, $0x3fd999999999999a
+DATA quad3fd999999999999a<>+24(SB)/8, $0x3fd999999999999a
+DATA quad3fd999999999999a<>+32(SB)/8, $0x3fd999999999999a
+DATA quad3fd999999999999a<>+40(SB)/8, $0x3fd999999999999a
+DATA quad3fd999999999999a<>+48(SB)/8, $0x3fd999999999999a
+DATA quad3fd999999999999a<>+56(SB)/8, $0x3fd999999999999a
+GLOBL quad3fd999999999999a<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fe5555555555555<>+0(SB)/8, $0x3fe5555555555555
+DATA quad3fe5555555555555<>+8(SB)/8, $0x3fe5555555555555
+DATA quad3fe5555555555555<>+16(SB)/8, $0x3fe5555555555555
+DATA quad3fe5555555555555<>+24(SB)/8, $0x3fe5555555555555
+DATA quad3fe5555555555555<>+32(SB)/8, $0x3fe5555555555555
+DATA quad3fe5555555555555<>+40(SB)/8, $0x3fe5555555555555
+DATA quad3fe5555555555555<>+48(SB)/8, $0x3fe5555555555555
+DATA quad3fe5555555555555<>+56(SB)/8, $0x3fe5555555555555
+GLOBL quad3fe5555555555555<>(SB), RODATA|NOPTR, $64
+
+// func bernoulliKL32AVX512(dst *float32, a *float32, b *float32, n int) (bad uint32)
+// Requires: AVX, AVX512F
+TEXT ·bernoulliKL32AVX512(SB), NOSPLIT, $0-36
+	MOVQ   dst+0(FP), AX
+	MOVQ   a+8(FP), DX
+	MOVQ   b+16(FP), BX
+	MOVQ   n+24(FP), CX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+
+whole:
+	CMPQ             CX, $0x00000010
+	JB               rest
+	VMOVUPS          (DX), Z2
+	VMOVUPS          (BX), Z3
+	VPORD.BCST       word80000000<>+0(SB), Z2, Z4
+	VPXORD           Z4, Z2, Z2
+	VPXORD           Z2, Z3, Z3
+	VBROADCASTSS     wordc2d00000<>+0(SB), Z2
+	VMAXPS           Z4, Z2, Z4
+	VSUBPS           Z4, Z3, Z5
+	VMULPS.BCST      word3fb8aa3b<>+0(SB), Z4, Z6
+	VRNDSCALEPS      $0x00, Z6, Z6
+	VBROADCASTSS     word3fb8aa3b<>+0(SB), Z7
+	VFMSUB213PS      Z6, Z4, Z7
+	VFMADD231PS.BCST word32a57060<>+0(SB), Z4, Z7
+	VBROADCASTSS     word3aaddd0a<>+0(SB), Z4
+	VFMADD213PS.BCST word3c1e7544<>+0(SB), Z7, Z4
+	VFMADD213PS.BCST word3d635ba9<>+0(SB), Z7, Z4
+	VFMADD213PS.BCST word3e75fcde<>+0(SB), Z7, Z4
+	VFMADD213PS.BCST word3f317215<>+0(SB), Z7, Z4
+	VFMADD213PS.BCST word3f800000<>+0(SB), Z7, Z4
+	VSCALEFPS        Z6, Z4, Z4
+	VBROADCASTSS     word3f800000<>+0(SB), Z6
+	VADDPS           Z4, Z6, Z7
+	VDIVPS           Z7, Z6, Z6
+	VPORD.BCST       word80000000<>+0(SB), Z3, Z7
+	VMAXPS           Z2, Z7, Z7
+	VMULPS.BCST      word3fb8aa3b<>+0(SB), Z7, Z2
+	VRNDSCALEPS      $0x00, Z2, Z2
+	VBROADCASTSS     word3fb8aa3b<>+0(SB), Z8
+	VFMSUB213PS      Z2, Z7, Z8
+	VFMADD231PS.BCST word32a57060<>+0(SB), Z7, Z8
+	VBROADCASTSS     word3aaddd0a<>+0(SB), Z9
+	VFMADD213PS.BCST word3c1e7544<>+0(SB), Z8, Z9
+	VFMADD213PS.BCST word3d635ba9<>+0(SB), Z8, Z9
+	VFMADD213PS.BCST word3e75fcde<>+0(SB), Z8, Z9
+	VFMADD213PS.BCST word3f317215<>+0(SB), Z8, Z9
+	VFMADD213PS.BCST word3f800000<>+0(SB), Z8, Z9
+	VSCALEFPS        Z2, Z9, Z9
+	VADDPS           Z4, Z9, Z7
+	VSUBPS           Z4, Z9, Z9
+	VMULPS           Z6, Z4, Z4
+	VMULPS           Z4, Z5, Z2
+	VMAXPS           Z0, Z3, Z10
+	VSUBPS           Z2, Z10, Z10
+	VMULPS           Z6, Z5, Z3
+	VMULPS           Z3, Z2, Z8
+	VBROADCASTSS     word32dba4ed<>+0(SB), Z11
+	VFMADD213PS.BCST word349f4d33<>+0(SB), Z3, Z11
+	VFMADD213PS.BCST word3639380a<>+0(SB), Z3, Z11
+	VFMADD213PS.BCST word37cf70db<>+0(SB), Z3, Z11
+	VFMADD213PS.BCST word39500748<>+0(SB), Z3, Z11
+	VFMADD213PS.BCST word3ab60ebf<>+0(SB), Z3, Z11
+	VFMADD213PS.BCST word3c0888a7<>+0(SB), Z3, Z11
+	VFMADD213PS.BCST word3d2aaa9e<>+0(SB), Z3, Z11
+	VFMADD213PS.BCST word3e2aaaaa<>+0(SB), Z3, Z11
+	VFMADD213PS.BCST word3f000000<>+0(SB), Z3, Z11
+	VMULPS           Z11, Z6, Z6
+	VBROADCASTSS     wordb2dba4ed<>+0(SB), Z3
+	VFMADD213PS.BCST word349f4d33<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST wordb639380a<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST word37cf70db<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST wordb9500748<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST word3ab60ebf<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST wordbc0888a7<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST word3d2aaa9e<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST wordbe2aaaaa<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST word3f000000<>+0(SB), Z2, Z3
+	VFMADD231PS      Z3, Z4, Z6
+	VMULPS           Z6, Z8, Z8
+	VPANDD.BCST      word7fffffff<>+0(SB), Z5, Z5
+	VCMPPS.BCST      $0x1d, word40000000<>+0(SB), Z5, K1
+	VMOVAPS.Z        Z10, K1, Z10
+	VBLENDMPS        Z9, Z8, K1, Z9
+	VBLENDMPS        Z7, Z8, K1, Z7
+	VADDPS.BCST      word40000000<>+0(SB), Z7, Z7
+	VDIVPS           Z7, Z9, Z9
+	VMULPS           Z9, Z9, Z2
+	VBROADCASTSS     word3e8f6bdf<>+0(SB), Z3
+	VFMADD213PS.BCST word3e8f5e87<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST word3ecce904<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST word3f2aaa81<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST word40000000<>+0(SB), Z2, Z3
+	VFMADD231PS      Z9, Z3, Z10
+	VMOVUPS          Z10, (AX)
+	VFMADD231PS      Z0, Z10, Z1
+	ADDQ             $0x00000040, AX
+	ADDQ             $0x00000040, DX
+	ADDQ             $0x00000040, BX
+	SUBQ             $0x00000010, CX
+	JMP              whole
+
+rest:
+	TESTQ            CX, CX
+	JZ               done
+	MOVQ             $0x0000000000000001, SI
+	SHLQ             CL, SI
+	DECQ             SI
+	KMOVW            SI, K1
+	VMOVUPS.Z        (DX), K1, Z2
+	VMOVUPS.Z        (BX), K1, Z3
+	VPORD.BCST       word80000000<>+0(SB), Z2, Z4
+	VPXORD           Z4, Z2, Z2
+	VPXORD           Z2, Z3, Z3
+	VBROADCASTSS     wordc2d00000<>+0(SB), Z2
+	VMAXPS           Z4, Z2, Z4
+	VSUBPS           Z4, Z3, Z5
+	VMULPS.BCST      word3fb8aa3b<>+0(SB), Z4, Z6
+	VRNDSCALEPS      $0x00, Z6, Z6
+	VBROADCASTSS     word3fb8aa3b<>+0(SB), Z7
+	VFMSUB213PS      Z6, Z4, Z7
+	VFMADD231PS.BCST word32a57060<>+0(SB), Z4, Z7
+	VBROADCASTSS     word3aaddd0a<>+0(SB), Z4
+	VFMADD213PS.BCST word3c1e7544<>+0(SB), Z7, Z4
+	VFMADD213PS.BCST word3d635ba9<>+0(SB), Z7, Z4
+	VFMADD213PS.BCST word3e75fcde<>+0(SB), Z7, Z4
+	VFMADD213PS.BCST word3f317215<>+0(SB), Z7, Z4
+	VFMADD213PS.BCST word3f800000<>+0(SB), Z7, Z4
+	VSCALEFPS        Z6, Z4, Z4
+	VBROADCASTSS     word3f800000<>+0(SB), Z6
+	VADDPS           Z4, Z6, Z7
+	VDIVPS           Z7, Z6, Z6
+	VPORD.BCST       word80000000<>+0(SB), Z3, Z7
+	VMAXPS           Z2, Z7, Z7
+	VMULPS.BCST      word3fb8aa3b<>+0(SB), Z7, Z2
+	VRNDSCALEPS      $0x00, Z2, Z2
+	VBROADCASTSS     word3fb8aa3b<>+0(SB), Z8
+	VFMSUB213PS      Z2, Z7, Z8
+	VFMADD231PS.BCST word32a57060<>+0(SB), Z7, Z8
+	VBROADCASTSS     word3aaddd0a<>+0(SB), Z9
+	VFMADD213PS.BCST word3c1e7544<>+0(SB), Z8, Z9
+	VFMADD213PS.BCST word3d635ba9<>+0(SB), Z8, Z9
+	VFMADD213PS.BCST word3e75fcde<>+0(SB), Z8, Z9
+	VFMADD213PS.BCST word3f317215<>+0(SB), Z8, Z9
+	VFMADD213PS.BCST word3f800000<>+0(SB), Z8, Z9
+	VSCALEFPS        Z2, Z9, Z9
+	VADDPS           Z4, Z9, Z7
+	VSUBPS           Z4, Z9, Z9
+	VMULPS           Z6, Z4, Z4
+	VMULPS           Z4, Z5, Z2
+	VMAXPS           Z0, Z3, Z10
+	VSUBPS           Z2, Z10, Z10
+	VMULPS           Z6, Z5, Z3
+	VMULPS           Z3, Z2, Z8
+	VBROADCASTSS     word32dba4ed<>+0(SB), Z11
+	VFMADD213PS.BCST word349f4d33<>+0(SB), Z3, Z11
+	VFMADD213PS.BCST word3639380a<>+0(SB), Z3, Z11
+	VFMADD213PS.BCST word37cf70db<>+0(SB), Z3, Z11
+	VFMADD213PS.BCST word39500748<>+0(SB), Z3, Z11
+	VFMADD213PS.BCST word3ab60ebf<>+0(SB), Z3, Z11
+	VFMADD213PS.BCST word3c0888a7<>+0(SB), Z3, Z11
+	VFMADD213PS.BCST word3d2aaa9e<>+0(SB), Z3, Z11
+	VFMADD213PS.BCST word3e2aaaaa<>+0(SB), Z3, Z11
+	VFMADD213PS.BCST word3f000000<>+0(SB), Z3, Z11
+	VMULPS           Z11, Z6, Z6
+	VBROADCASTSS     wordb2dba4ed<>+0(SB), Z3
+	VFMADD213PS.BCST word349f4d33<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST wordb639380a<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST word37cf70db<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST wordb9500748<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST word3ab60ebf<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST wordbc0888a7<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST word3d2aaa9e<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST wordbe2aaaaa<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST word3f000000<>+0(SB), Z2, Z3
+	VFMADD231PS      Z3, Z4, Z6
+	VMULPS           Z6, Z8, Z8
+	VPANDD.BCST      word7fffffff<>+0(SB), Z5, Z5
+	VCMPPS.BCST      $0x1d, word40000000<>+0(SB), Z5, K2
+	VMOVAPS.Z        Z10, K2, Z10
+	VBLENDMPS        Z9, Z8, K2, Z9
+	VBLENDMPS        Z7, Z8, K2, Z7
+	VADDPS.BCST      word40000000<>+0(SB), Z7, Z7
+	VDIVPS           Z7, Z9, Z9
+	VMULPS           Z9, Z9, Z2
+	VBROADCASTSS     word3e8f6bdf<>+0(SB), Z3
+	VFMADD213PS.BCST word3e8f5e87<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST word3ecce904<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST word3f2aaa81<>+0(SB), Z2, Z3
+	VFMADD213PS.BCST word40000000<>+0(SB), Z2, Z3
+	VFMADD231PS      Z9, Z3, Z10
+	VMOVUPS          Z10, K1, (AX)
+	VFMADD231PS      Z0, Z10, Z1
+
+done:
+	VCMPPS $0x03, Z1, Z1, K1
+	KMOVW  K1, AX
+	VZEROUPPER
+	MOVL   AX, bad+32(FP)
+	RET
+
+DATA word32a57060<>+0(SB)/4, $0x32a57060
+DATA word32a57060<>+4(SB)/4, $0x32a57060
+DATA word32a57060<>+8(SB)/4, $0x32a57060
+DATA word32a57060<>+12(SB)/4, $0x32a57060
+DATA word32a57060<>+16(SB)/4, $0x32a57060
+DATA word32a57060<>+20(SB)/4, $0x32a57060
+DATA word32a57060<>+24(SB)/4, $0x32a57060
+DATA word32a57060<>+28(SB)/4, $0x32a57060
+DATA word32a57060<>+32(SB)/4, $0x32a57060
+DATA word32a57060<>+36(SB)/4, $0x32a57060
+DATA word32a57060<>+40(SB)/4, $0x32a57060
+DATA word32a57060<>+44(SB)/4, $0x32a57060
+DATA word32a57060<>+48(SB)/4, $0x32a57060
+DATA word32a57060<>+52(SB)/4, $0x32a57060
+DATA word32a57060<>+56(SB)/4, $0x32a57060
+DATA word32a57060<>+60(SB)/4, $0x32a57060
+GLOBL word32a57060<>(SB), RODATA|NOPTR, $64
+
+DATA word3aaddd0a<>+0(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+4(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+8(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+12(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+16(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+20(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+24(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+28(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+32(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+36(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+40(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+44(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+48(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+52(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+56(SB)/4, $0x3aaddd0a
+DATA word3aaddd0a<>+60(SB)/4, $0x3aaddd0a
+GLOBL word3aaddd0a<>(SB), RODATA|NOPTR, $64
+
+DATA word3c1e7544<>+0(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+4(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+8(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+12(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+16(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+20(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+24(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+28(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+32(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+36(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+40(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+44(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+48(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+52(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+56(SB)/4, $0x3c1e7544
+DATA word3c1e7544<>+60(SB)/4, $0x3c1e7544
+GLOBL word3c1e7544<>(SB), RODATA|NOPTR, $64
+
+DATA word3d635ba9<>+0(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+4(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+8(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+12(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+16(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+20(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+24(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+28(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+32(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+36(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+40(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+44(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+48(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+52(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+56(SB)/4, $0x3d635ba9
+DATA word3d635ba9<>+60(SB)/4, $0x3d635ba9
+GLOBL word3d635ba9<>(SB), RODATA|NOPTR, $64
+
+DATA word3e75fcde<>+0(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+4(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+8(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+12(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+16(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+20(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+24(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+28(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+32(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+36(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+40(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+44(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+48(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+52(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+56(SB)/4, $0x3e75fcde
+DATA word3e75fcde<>+60(SB)/4, $0x3e75fcde
+GLOBL word3e75fcde<>(SB), RODATA|NOPTR, $64
+
+DATA word3f317215<>+0(SB)/4, $0x3f317215
+DATA word3f317215<>+4(SB)/4, $0x3f317215
+DATA word3f317215<>+8(SB)/4, $0x3f317215
+DATA word3f317215<>+12(SB)/4, $0x3f317215
+DATA word3f317215<>+16(SB)/4, $0x3f317215
+DATA word3f317215<>+20(SB)/4, $0x3f317215
+DATA word3f317215<>+24(SB)/4, $0x3f317215
+DATA word3f317215<>+28(SB)/4, $0x3f317215
+DATA word3f317215<>+32(SB)/4, $0x3f317215
+DATA word3f317215<>+36(SB)/4, $0x3f317215
+DATA word3f317215<>+40(SB)/4, $0x3f317215
+DATA word3f317215<>+44(SB)/4, $0x3f317215
+DATA word3f317215<>+48(SB)/4, $0x3f317215
+DATA word3f317215<>+52(SB)/4, $0x3f317215
+DATA word3f317215<>+56(SB)/4, $0x3f317215
+DATA word3f317215<>+60(SB)/4, $0x3f317215
+GLOBL word3f317215<>(SB), RODATA|NOPTR, $64
+
+DATA word32dba4ed<>+0(SB)/4, $0x32dba4ed
+DATA word32dba4ed<>+4(SB)/4, $0x32dba4ed
+DATA word32dba4ed<>+8(SB)/4, $0x32dba4ed
+DATA word32dba4ed<>+12(SB)/4, $0x32dba4ed
+DATA word32dba4ed<>+16(SB)/4, $0x32dba4ed
+DATA word32dba4ed<>+20(SB)/4, $0x32dba4ed
+DATA word32dba4ed<>+24(SB)/4, $0x32dba4ed
+DATA word32dba4ed<>+28(SB)/4, $0x32dba4ed
+DATA word32dba4ed<>+32(SB)/4, $0x32dba4ed
+DATA word32dba4ed<>+36(SB)/4, $0x32dba4ed
+DATA word32dba4ed<>+40(SB)/4, $0x32dba4ed
+DATA word32dba4ed<>+44(SB)/4, $0x32dba4ed
+DATA word32dba4ed<>+48(SB)/4, $0x32dba4ed
+DATA word32dba4ed<>+52(SB)/4, $0x32dba4ed
+DATA word32dba4ed<>+56(SB)/4, $0x32dba4ed
+DATA word32dba4ed<>+60(SB)/4, $0x32dba4ed
+GLOBL word32dba4ed<>(SB), RODATA|NOPTR, $64
+
+DATA word349f4d33<>+0(SB)/4, $0x349f4d33
+DATA word349f4d33<>+4(SB)/4, $0x349f4d33
+DATA word349f4d33<>+8(SB)/4, $0x349f4d33
+DATA word349f4d33<>+12(SB)/4, $0x349f4d33
+DATA word349f4d33<>+16(SB)/4, $0x349f4d33
+DATA word349f4d33<>+20(SB)/4, $0x349f4d33
+DATA word349f4d33<>+24(SB)/4, $0x349f4d33
+DATA word349f4d33<>+28(SB)/4, $0x349f4d33
+DATA word349f4d33<>+32(SB)/4, $0x349f4d33
+DATA word349f4d33<>+36(SB)/4, $0x349f4d33
+DATA word349f4d33<>+40(SB)/4, $0x349f4d33
+DATA word349f4d33<>+44(SB)/4, $0x349f4d33
+DATA word349f4d33<>+48(SB)/4, $0x349f4d33
+DATA word349f4d33<>+52(SB)/4, $0x349f4d33
+DATA word349f4d33<>+56(SB)/4, $0x349f4d33
+DATA word349f4d33<>+60(SB)/4, $0x349f4d33
+GLOBL word349f4d33<>(SB), RODATA|NOPTR, $64
+
+DATA word3639380a<>+0(SB)/4, $0x3639380a
+DATA word3639380a<>+4(SB)/4, $0x3639380a
+DATA word3639380a<>+8(SB)/4, $0x3639380a
+DATA word3639380a<>+12(SB)/4, $0x3639380a
+DATA word3639380a<>+16(SB)/4, $0x3639380a
+DATA word3639380a<>+20(SB)/4, $0x3639380a
+DATA word3639380a<>+24(SB)/4, $0x3639380a
+DATA word3639380a<>+28(SB)/4, $0x3639380a
+DATA word3639380a<>+32(SB)/4, $0x3639380a
+DATA word3639380a<>+36(SB)/4, $0x3639380a
+DATA word3639380a<>+40(SB)/4, $0x3639380a
+DATA word3639380a<>+44(SB)/4, $0x3639380a
+DATA word3639380a<>+48(SB)/4, $0x3639380a
+DATA word3639380a<>+52(SB)/4, $0x3639380a
+DATA word3639380a<>+56(SB)/4, $0x3639380a
+DATA word3639380a<>+60(SB)/4, $0x3639380a
+GLOBL word3639380a<>(SB), RODATA|NOPTR, $64
+
+DATA word37cf70db<>+0(SB)/4, $0x37cf70db
+DATA word37cf70db<>+4(SB)/4, $0x37cf70db
+DATA word37cf70db<>+8(SB)/4, $0x37cf70db
+DATA word37cf70db<>+12(SB)/4, $0x37cf70db
+DATA word37cf70db<>+16(SB)/4, $0x37cf70db
+DATA word37cf70db<>+20(SB)/4, $0x37cf70db
+DATA word37cf70db<>+24(SB)/4, $0x37cf70db
+DATA word37cf70db<>+28(SB)/4, $0x37cf70db
+DATA word37cf70db<>+32(SB)/4, $0x37cf70db
+DATA word37cf70db<>+36(SB)/4, $0x37cf70db
+DATA word37cf70db<>+40(SB)/4, $0x37cf70db
+DATA word37cf70db<>+44(SB)/4, $0x37cf70db
+DATA word37cf70db<>+48(SB)/4, $0x37cf70db
+DATA word37cf70db<>+52(SB)/4, $0x37cf70db
+DATA word37cf70db<>+56(SB)/4, $0x37cf70db
+DATA word37cf70db<>+60(SB)/4, $0x37cf70db
+GLOBL word37cf70db<>(SB), RODATA|NOPTR, $64
+
+DATA word39500748<>+0(SB)/4, $0x39500748
+DATA word39500748<>+4(SB)/4, $0x39500748
+DATA word39500748<>+8(SB)/4, $0x39500748
+DATA word39500748<>+12(SB)/4, $0x39500748
+DATA word39500748<>+16(SB)/4, $0x39500748
+DATA word39500748<>+20(SB)/4, $0x39500748
+DATA word39500748<>+24(SB)/4, $0x39500748
+DATA word39500748<>+28(SB)/4, $0x39500748
+DATA word39500748<>+32(SB)/4, $0x39500748
+DATA word39500748<>+36(SB)/4, $0x39500748
+DATA word39500748<>+40(SB)/4, $0x39500748
+DATA word39500748<>+44(SB)/4, $0x39500748
+DATA word39500748<>+48(SB)/4, $0x39500748
+DATA word39500748<>+52(SB)/4, $0x39500748
+DATA word39500748<>+56(SB)/4, $0x39500748
+DATA word39500748<>+60(SB)/4, $0x39500748
+GLOBL word39500748<>(SB), RODATA|NOPTR, $64
+
+DATA word3ab60ebf<>+0(SB)/4, $0x3ab60ebf
+DATA word3ab60ebf<>+4(SB)/4, $0x3ab60ebf
+DATA word3ab60ebf<>+8(SB)/4, $0x3ab60ebf
+DATA word3ab60ebf<>+12(SB)/4, $0x3ab60ebf
+DATA word3ab60ebf<>+16(SB)/4, $0x3ab60ebf
+DATA word3ab60ebf<>+20(SB)/4, $0x3ab60ebf
+DATA word3ab60ebf<>+24(SB)/4, $0x3ab60ebf
+DATA word3ab60ebf<>+28(SB)/4, $0x3ab60ebf
+DATA word3ab60ebf<>+32(SB)/4, $0x3ab60ebf
+DATA word3ab60ebf<>+36(SB)/4, $0x3ab60ebf
+DATA word3ab60ebf<>+40(SB)/4, $0x3ab60ebf
+DATA word3ab60ebf<>+44(SB)/4, $0x3ab60ebf
+DATA word3ab60ebf<>+48(SB)/4, $0x3ab60ebf
+DATA word3ab60ebf<>+52(SB)/4, $0x3ab60ebf
+DATA word3ab60ebf<>+56(SB)/4, $0x3ab60ebf
+DATA word3ab60ebf<>+60(SB)/4, $0x3ab60ebf
+GLOBL word3ab60ebf<>(SB), RODATA|NOPTR, $64
+
+DATA word3c0888a7<>+0(SB)/4, $0x3c0888a7
+DATA word3c0888a7<>+4(SB)/4, $0x3c0888a7
+DATA word3c0888a7<>+8(SB)/4, $0x3c0888a7
+DATA word3c0888a7<>+12(SB)/4, $0x3c0888a7
+DATA word3c0888a7<>+16(SB)/4, $0x3c0888a7
+DATA word3c0888a7<>+20(SB)/4, $0x3c0888a7
+DATA word3c0888a7<>+24(SB)/4, $0x3c0888a7
+DATA word3c0888a7<>+28(SB)/4, $0x3c0888a7
+DATA word3c0888a7<>+32(SB)/4, $0x3c0888a7
+DATA word3c0888a7<>+36(SB)/4, $0x3c0888a7
+DATA word3c0888a7<>+40(SB)/4, $0x3c0888a7
+DATA word3c0888a7<>+44(SB)/4, $0x3c0888a7
+DATA word3c0888a7<>+48(SB)/4, $0x3c0888a7
+DATA word3c0888a7<>+52(SB)/4, $0x3c0888a7
+DATA word3c0888a7<>+56(SB)/4, $0x3c0888a7
+DATA word3c0888a7<>+60(SB)/4, $0x3c0888a7
+GLOBL word3c0888a7<>(SB), RODATA|NOPTR, $64
+
+DATA word3d2aaa9e<>+0(SB)/4, $0x3d2aaa9e
+DATA word3d2aaa9e<>+4(SB)/4, $0x3d2aaa9e
+DATA word3d2aaa9e<>+8(SB)/4, $0x3d2aaa9e
+DATA word3d2aaa9e<>+12(SB)/4, $0x3d2aaa9e
+DATA word3d2aaa9e<>+16(SB)/4, $0x3d2aaa9e
+DATA word3d2aaa9e<>+20(SB)/4, $0x3d2aaa9e
+DATA word3d2aaa9e<>+24(SB)/4, $0x3d2aaa9e
+DATA word3d2aaa9e<>+28(SB)/4, $0x3d2aaa9e
+DATA word3d2aaa9e<>+32(SB)/4, $0x3d2aaa9e
+DATA word3d2aaa9e<>+36(SB)/4, $0x3d2aaa9e
+DATA word3d2aaa9e<>+40(SB)/4, $0x3d2aaa9e
+DATA word3d2aaa9e<>+44(SB)/4, $0x3d2aaa9e
+DATA word3d2aaa9e<>+48(SB)/4, $0x3d2aaa9e
+DATA word3d2aaa9e<>+52(SB)/4, $0x3d2aaa9e
+DATA word3d2aaa9e<>+56(SB)/4, $0x3d2aaa9e
+DATA word3d2aaa9e<>+60(SB)/4, $0x3d2aaa9e
+GLOBL word3d2aaa9e<>(SB), RODATA|NOPTR, $64
+
+DATA wordb2dba4ed<>+0(SB)/4, $0xb2dba4ed
+DATA wordb2dba4ed<>+4(SB)/4, $0xb2dba4ed
+DATA wordb2dba4ed<>+8(SB)/4, $0xb2dba4ed
+DATA wordb2dba4ed<>+12(SB)/4, $0xb2dba4ed
+DATA wordb2dba4ed<>+16(SB)/4, $0xb2dba4ed
+DATA wordb2dba4ed<>+20(SB)/4, $0xb2dba4ed
+DATA wordb2dba4ed<>+24(SB)/4, $0xb2dba4ed
+DATA wordb2dba4ed<>+28(SB)/4, $0xb2dba4ed
+DATA wordb2dba4ed<>+32(SB)/4, $0xb2dba4ed
+DATA wordb2dba4ed<>+36(SB)/4, $0xb2dba4ed
+DATA wordb2dba4ed<>+40(SB)/4, $0xb2dba4ed
+DATA wordb2dba4ed<>+44(SB)/4, $0xb2dba4ed
+DATA wordb2dba4ed<>+48(SB)/4, $0xb2dba4ed
+DATA wordb2dba4ed<>+52(SB)/4, $0xb2dba4ed
+DATA wordb2dba4ed<>+56(SB)/4, $0xb2dba4ed
+DATA wordb2dba4ed<>+60(SB)/4, $0xb2dba4ed
+GLOBL wordb2dba4ed<>(SB), RODATA|NOPTR, $64
+
+DATA wordb639380a<>+0(SB)/4, $0xb639380a
+DATA wordb639380a<>+4(SB)/4, $0xb639380a
+DATA wordb639380a<>+8(SB)/4, $0xb639380a
+DATA wordb639380a<>+12(SB)/4, $0xb639380a
+DATA wordb639380a<>+16(SB)/4, $0xb639380a
+DATA wordb639380a<>+20(SB)/4, $0xb639380a
+DATA wordb639380a<>+24(SB)/4, $0xb639380a
+DATA wordb639380a<>+28(SB)/4, $0xb639380a
+DATA wordb639380a<>+32(SB)/4, $0xb639380a
+DATA wordb639380a<>+36(SB)/4, $0xb639380a
+DATA wordb639380a<>+40(SB)/4, $0xb639380a
+DATA wordb639380a<>+44(SB)/4, $0xb639380a
+DATA wordb639380a<>+48(SB)/4, $0xb639380a
+DATA wordb639380a<>+52(SB)/4, $0xb639380a
+DATA wordb639380a<>+56(SB)/4, $0xb639380a
+DATA wordb639380a<>+60(SB)/4, $0xb639380a
+GLOBL wordb639380a<>(SB), RODATA|NOPTR, $64
+
+DATA wordb9500748<>+0(SB)/4, $0xb9500748
+DATA wordb9500748<>+4(SB)/4, $0xb9500748
+DATA wordb9500748<>+8(SB)/4, $0xb9500748
+DATA wordb9500748<>+12(SB)/4, $0xb9500748
+DATA wordb9500748<>+16(SB)/4, $0xb9500748
+DATA wordb9500748<>+20(SB)/4, $0xb9500748
+DATA wordb9500748<>+24(SB)/4, $0xb9500748
+DATA wordb9500748<>+28(SB)/4, $0xb9500748
+DATA wordb9500748<>+32(SB)/4, $0xb9500748
+DATA wordb9500748<>+36(SB)/4, $0xb9500748
+DATA wordb9500748<>+40(SB)/4, $0xb9500748
+DATA wordb9500748<>+44(SB)/4, $0xb9500748
+DATA wordb9500748<>+48(SB)/4, $0xb9500748
+DATA wordb9500748<>+52(SB)/4, $0xb9500748
+DATA wordb9500748<>+56(SB)/4, $0xb9500748
+DATA wordb9500748<>+60(SB)/4, $0xb9500748
+GLOBL wordb9500748<>(SB), RODATA|NOPTR, $64
+
+DATA wordbc0888a7<>+0(SB)/4, $0xbc0888a7
+DATA wordbc0888a7<>+4(SB)/4, $0xbc0888a7
+DATA wordbc0888a7<>+8(SB)/4, $0xbc0888a7
+DATA wordbc0888a7<>+12(SB)/4, $0xbc0888a7
+DATA wordbc0888a7<>+16(SB)/4, $0xbc0888a7
+DATA wordbc0888a7<>+20(SB)/4, $0xbc0888a7
+DATA wordbc0888a7<>+24(SB)/4, $0xbc0888a7
+DATA wordbc0888a7<>+28(SB)/4, $0xbc0888a7
+DATA wordbc0888a7<>+32(SB)/4, $0xbc0888a7
+DATA wordbc0888a7<>+36(SB)/4, $0xbc0888a7
+DATA wordbc0888a7<>+40(SB)/4, $0xbc0888a7
+DATA wordbc0888a7<>+44(SB)/4, $0xbc0888a7
+DATA wordbc0888a7<>+48(SB)/4, $0xbc0888a7
+DATA wordbc0888a7<>+52(SB)/4, $0xbc0888a7
+DATA wordbc0888a7<>+56(SB)/4, $0xbc0888a7
+DATA wordbc0888a7<>+60(SB)/4, $0xbc0888a7
+GLOBL wordbc0888a7<>(SB), RODATA|NOPTR, $64
+
+DATA wordbe2aaaaa<>+0(SB)/4, $0xbe2aaaaa
+DATA wordbe2aaaaa<>+4(SB)/4, $0xbe2aaaaa
+DATA wordbe2aaaaa<>+8(SB)/4, $0xbe2aaaaa
+DATA wordbe2aaaaa<>+12(SB)/4, $0xbe2aaaaa
+DATA wordbe2aaaaa<>+16(SB)/4, $0xbe2aaaaa
+DATA wordbe2aaaaa<>+20(SB)/4, $0xbe2aaaaa
+DATA wordbe2aaaaa<>+24(SB)/4, $0xbe2aaaaa
+DATA wordbe2aaaaa<>+28(SB)/4, $0xbe2aaaaa
+DATA wordbe2aaaaa<>+32(SB)/4, $0xbe2aaaaa
+DATA wordbe2aaaaa<>+36(SB)/4, $0xbe2aaaaa
+DATA wordbe2aaaaa<>+40(SB)/4, $0xbe2aaaaa
+DATA wordbe2aaaaa<>+44(SB)/4, $0xbe2aaaaa
+DATA wordbe2aaaaa<>+48(SB)/4, $0xbe2aaaaa
+DATA wordbe2aaaaa<>+52(SB)/4, $0xbe2aaaaa
+DATA wordbe2aaaaa<>+56(SB)/4, $0xbe2aaaaa
+DATA wordbe2aaaaa<>+60(SB)/4, $0xbe2aaaaa
+GLOBL wordbe2aaaaa<>(SB), RODATA|NOPTR, $64
+
+DATA word40000000<>+0(SB)/4, $0x40000000
+DATA word40000000<>+4(SB)/4, $0x40000000
+DATA word40000000<>+8(SB)/4, $0x40000000
+DATA word40000000<>+12(SB)/4, $0x40000000
+DATA word40000000<>+16(SB)/4, $0x40000000
+DATA word40000000<>+20(SB)/4, $0x40000000
+DATA word40000000<>+24(SB)/4, $0x40000000
+DATA word40000000<>+28(SB)/4, $0x40000000
+DATA word40000000<>+32(SB)/4, $0x40000000
+DATA word40000000<>+36(SB)/4, $0x40000000
+DATA word40000000<>+40(SB)/4, $0x40000000
+DATA word40000000<>+44(SB)/4, $0x40000000
+DATA word40000000<>+48(SB)/4, $0x40000000
+DATA word40000000<>+52(SB)/4, $0x40000000
+DATA word40000000<>+56(SB)/4, $0x40000000
+DATA word40000000<>+60(SB)/4, $0x40000000
+GLOBL word40000000<>(SB), RODATA|NOPTR, $64
+
+DATA word3e8f6bdf<>+0(SB)/4, $0x3e8f6bdf
+DATA word3e8f6bdf<>+4(SB)/4, $0x3e8f6bdf
+DATA word3e8f6bdf<>+8(SB)/4, $0x3e8f6bdf
+DATA word3e8f6bdf<>+12(SB)/4, $0x3e8f6bdf
+DATA word3e8f6bdf<>+16(SB)/4, $0x3e8f6bdf
+DATA word3e8f6bdf<>+20(SB)/4, $0x3e8f6bdf
+DATA word3e8f6bdf<>+24(SB)/4, $0x3e8f6bdf
+DATA word3e8f6bdf<>+28(SB)/4, $0x3e8f6bdf
+DATA word3e8f6bdf<>+32(SB)/4, $0x3e8f6bdf
+DATA word3e8f6bdf<>+36(SB)/4, $0x3e8f6bdf
+DATA word3e8f6bdf<>+40(SB)/4, $0x3e8f6bdf
+DATA word3e8f6bdf<>+44(SB)/4, $0x3e8f6bdf
+DATA word3e8f6bdf<>+48(SB)/4, $0x3e8f6bdf
+DATA word3e8f6bdf<>+52(SB)/4, $0x3e8f6bdf
+DATA word3e8f6bdf<>+56(SB)/4, $0x3e8f6bdf
+DATA word3e8f6bdf<>+60(SB)/4, $0x3e8f6bdf
+GLOBL word3e8f6bdf<>(SB), RODATA|NOPTR, $64
+
+DATA word3e8f5e87<>+0(SB)/4, $0x3e8f5e87
+DATA word3e8f5e87<>+4(SB)/4, $0x3e8f5e87
+DATA word3e8f5e87<>+8(SB)/4, $0x3e8f5e87
+DATA word3e8f5e87<>+12(SB)/4, $0x3e8f5e87
+DATA word3e8f5e87<>+16(SB)/4, $0x3e8f5e87
+DATA word3e8f5e87<>+20(SB)/4, $0x3e8f5e87
+DATA word3e8f5e87<>+24(SB)/4, $0x3e8f5e87
+DATA word3e8f5e87<>+28(SB)/4, $0x3e8f5e87
+DATA word3e8f5e87<>+32(SB)/4, $0x3e8f5e87
+DATA word3e8f5e87<>+36(SB)/4, $0x3e8f5e87
+DATA word3e8f5e87<>+40(SB)/4, $0x3e8f5e87
+DATA word3e8f5e87<>+44(SB)/4, $0x3e8f5e87
+DATA word3e8f5e87<>+48(SB)/4, $0x3e8f5e87
+DATA word3e8f5e87<>+52(SB)/4, $0x3e8f5e87
+DATA word3e8f5e87<>+56(SB)/4, $0x3e8f5e87
+DATA word3e8f5e87<>+60(SB)/4, $0x3e8f5e87
+GLOBL word3e8f5e87<>(SB), RODATA|NOPTR, $64
+
+DATA word3ecce904<>+0(SB)/4, $0x3ecce904
+DATA word3ecce904<>+4(SB)/4, $0x3ecce904
+DATA word3ecce904<>+8(SB)/4, $0x3ecce904
+DATA word3ecce904<>+12(SB)/4, $0x3ecce904
+DATA word3ecce904<>+16(SB)/4, $0x3ecce904
+DATA word3ecce904<>+20(SB)/4, $0x3ecce904
+DATA word3ecce904<>+24(SB)/4, $0x3ecce904
+DATA word3ecce904<>+28(SB)/4, $0x3ecce904
+DATA word3ecce904<>+32(SB)/4, $0x3ecce904
+DATA word3ecce904<>+36(SB)/4, $0x3ecce904
+DATA word3ecce904<>+40(SB)/4, $0x3ecce904
+DATA word3ecce904<>+44(SB)/4, $0x3ecce904
+DATA word3ecce904<>+48(SB)/4, $0x3ecce904
+DATA word3ecce904<>+52(SB)/4, $0x3ecce904
+DATA word3ecce904<>+56(SB)/4, $0x3ecce904
+DATA word3ecce904<>+60(SB)/4, $0x3ecce904
+GLOBL word3ecce904<>(SB), RODATA|NOPTR, $64
+
+DATA word3f2aaa81<>+0(SB)/4, $0x3f2aaa81
+DATA word3f2aaa81<>+4(SB)/4, $0x3f2aaa81
+DATA word3f2aaa81<>+8(SB)/4, $0x3f2aaa81
+DATA word3f2aaa81<>+12(SB)/4, $0x3f2aaa81
+DATA word3f2aaa81<>+16(SB)/4, $0x3f2aaa81
+DATA word3f2aaa81<>+20(SB)/4, $0x3f2aaa81
+DATA word3f2aaa81<>+24(SB)/4, $0x3f2aaa81
+DATA word3f2aaa81<>+28(SB)/4, $0x3f2aaa81
+DATA word3f2aaa81<>+32(SB)/4, $0x3f2aaa81
+DATA word3f2aaa81<>+36(SB)/4, $0x3f2aaa81
+DATA word3f2aaa81<>+40(SB)/4, $0x3f2aaa81
+DATA word3f2aaa81<>+44(SB)/4, $0x3f2aaa81
+DATA word3f2aaa81<>+48(SB)/4, $0x3f2aaa81
+DATA word3f2aaa81<>+52(SB)/4, $0x3f2aaa81
+DATA word3f2aaa81<>+56(SB)/4, $0x3f2aaa81
+DATA word3f2aaa81<>+60(SB)/4, $0x3f2aaa81
+GLOBL word3f2aaa81<>(SB), RODATA|NOPTR, $64
+
+// func bernoulliKL32AVX2(dst *float32, a *float32, b *float32, n int) (bad uint32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·bernoulliKL32AVX2(SB), NOSPLIT, $0-36
+	MOVQ  dst+0(FP), AX
+	MOVQ  a+8(FP), CX
+	MOVQ  b+16(FP), DX
+	MOVQ  n+24(FP), BX
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+
+whole:
+	CMPQ        BX, $0x00000008
+	JB          rest
+	VMOVUPS     (CX), Y2
+	VMOVUPS     (DX), Y3
+	VPOR        word80000000<>+0(SB), Y2, Y4
+	VPXOR       Y4, Y2, Y2
+	VPXOR       Y2, Y3, Y3
+	VMOVUPS     wordc2d00000<>+0(SB), Y2
+	VMAXPS      Y4, Y2, Y4
+	VSUBPS      Y4, Y3, Y5
+	VMULPS      word3fb8aa3b<>+0(SB), Y4, Y6
+	VROUNDPS    $0x00, Y6, Y6
+	VMOVUPS     word3fb8aa3b<>+0(SB), Y7
+	VFMSUB213PS Y6, Y4, Y7
+	VFMADD231PS word32a57060<>+0(SB), Y4, Y7
+	VMOVUPS     word3aaddd0a<>+0(SB), Y4
+	VFMADD213PS word3c1e7544<>+0(SB), Y7, Y4
+	VFMADD213PS word3d635ba9<>+0(SB), Y7, Y4
+	VFMADD213PS word3e75fcde<>+0(SB), Y7, Y4
+	VFMADD213PS word3f317215<>+0(SB), Y7, Y4
+	VFMADD213PS word3f800000<>+0(SB), Y7, Y4
+	VCVTPS2DQ   Y6, Y6
+	VPSRAD      $0x01, Y6, Y7
+	VPSUBD      Y7, Y6, Y6
+	VPADDD      word0000007f<>+0(SB), Y6, Y6
+	VPSLLD      $0x17, Y6, Y6
+	VMULPS      Y6, Y4, Y4
+	VPADDD      word0000007f<>+0(SB), Y7, Y7
+	VPSLLD      $0x17, Y7, Y7
+	VMULPS      Y7, Y4, Y4
+	VMOVUPS     word3f800000<>+0(SB), Y6
+	VADDPS      Y4, Y6, Y7
+	VDIVPS      Y7, Y6, Y6
+	VPOR        word80000000<>+0(SB), Y3, Y7
+	VMAXPS      Y2, Y7, Y7
+	VMULPS      word3fb8aa3b<>+0(SB), Y7, Y2
+	VROUNDPS    $0x00, Y2, Y2
+	VMOVUPS     word3fb8aa3b<>+0(SB), Y8
+	VFMSUB213PS Y2, Y7, Y8
+	VFMADD231PS word32a57060<>+0(SB), Y7, Y8
+	VMOVUPS     word3aaddd0a<>+0(SB), Y9
+	VFMADD213PS word3c1e7544<>+0(SB), Y8, Y9
+	VFMADD213PS word3d635ba9<>+0(SB), Y8, Y9
+	VFMADD213PS word3e75fcde<>+0(SB), Y8, Y9
+	VFMADD213PS word3f317215<>+0(SB), Y8, Y9
+	VFMADD213PS word3f800000<>+0(SB), Y8, Y9
+	VCVTPS2DQ   Y2, Y2
+	VPSRAD      $0x01, Y2, Y7
+	VPSUBD      Y7, Y2, Y2
+	VPADDD      word0000007f<>+0(SB), Y2, Y2
+	VPSLLD      $0x17, Y2, Y2
+	VMULPS      Y2, Y9, Y9
+	VPADDD      word0000007f<>+0(SB), Y7, Y7
+	VPSLLD      $0x17, Y7, Y7
+	VMULPS      Y7, Y9, Y9
+	VADDPS      Y4, Y9, Y7
+	VSUBPS      Y4, Y9, Y9
+	VMULPS      Y6, Y4, Y4
+	VMULPS      Y4, Y5, Y2
+	VMAXPS      Y0, Y3, Y10
+	VSUBPS      Y2, Y10, Y10
+	VMULPS      Y6, Y5, Y3
+	VMULPS      Y3, Y2, Y8
+	VMOVUPS     word32dba4ed<>+0(SB), Y11
+	VFMADD213PS word349f4d33<>+0(SB), Y3, Y11
+	VFMADD213PS word3639380a<>+0(SB), Y3, Y11
+	VFMADD213PS word37cf70db<>+0(SB), Y3, Y11
+	VFMADD213PS word39500748<>+0(SB), Y3, Y11
+	VFMADD213PS word3ab60ebf<>+0(SB), Y3, Y11
+	VFMADD213PS word3c0888a7<>+0(SB), Y3, Y11
+	VFMADD213PS word3d2aaa9e<>+0(SB), Y3, Y11
+	VFMADD213PS word3e2aaaaa<>+0(SB), Y3, Y11
+	VFMADD213PS word3f000000<>+0(SB), Y3, Y11
+	VMULPS      Y11, Y6, Y6
+	VMOVUPS     wordb2dba4ed<>+0(SB), Y3
+	VFMADD213PS word349f4d33<>+0(SB), Y2, Y3
+	VFMADD213PS wordb639380a<>+0(SB), Y2, Y3
+	VFMADD213PS word37cf70db<>+0(SB), Y2, Y3
+	VFMADD213PS wordb9500748<>+0(SB), Y2, Y3
+	VFMADD213PS word3ab60ebf<>+0(SB), Y2, Y3
+	VFMADD213PS wordbc0888a7<>+0(SB), Y2, Y3
+	VFMADD213PS word3d2aaa9e<>+0(SB), Y2, Y3
+	VFMADD213PS wordbe2aaaaa<>+0(SB), Y2, Y3
+	VFMADD213PS word3f000000<>+0(SB), Y2, Y3
+	VFMADD231PS Y3, Y4, Y6
+	VMULPS      Y6, Y8, Y8
+	VPAND       word7fffffff<>+0(SB), Y5, Y5
+	VCMPPS      $0x1d, word40000000<>+0(SB), Y5, Y2
+	VANDPS      Y2, Y10, Y10
+	VBLENDVPS   Y2, Y9, Y8, Y9
+	VBLENDVPS   Y2, Y7, Y8, Y7
+	VADDPS      word40000000<>+0(SB), Y7, Y7
+	VDIVPS      Y7, Y9, Y9
+	VMULPS      Y9, Y9, Y2
+	VMOVUPS     word3e8f6bdf<>+0(SB), Y3
+	VFMADD213PS word3e8f5e87<>+0(SB), Y2, Y3
+	VFMADD213PS word3ecce904<>+0(SB), Y2, Y3
+	VFMADD213PS word3f2aaa81<>+0(SB), Y2, Y3
+	VFMADD213PS word40000000<>+0(SB), Y2, Y3
+	VFMADD231PS Y9, Y3, Y10
+	VMOVUPS     Y10, (AX)
+	VFMADD231PS Y0, Y10, Y1
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000020, DX
+	SUBQ        $0x00000008, BX
+	JMP         whole
+
+rest:
+	TESTQ       BX, BX
+	JZ          done
+	LEAQ        firstLanes<>+0(SB), SI
+	NEGQ        BX
+	VMOVUPS     32(SI)(BX*4), Y2
+	VMASKMOVPS  (CX), Y2, Y3
+	VMASKMOVPS  (DX), Y2, Y4
+	VPOR        word80000000<>+0(SB), Y3, Y5
+	VPXOR       Y5, Y3, Y3
+	VPXOR       Y3, Y4, Y4
+	VMOVUPS     wordc2d00000<>+0(SB), Y3
+	VMAXPS      Y5, Y3, Y5
+	VSUBPS      Y5, Y4, Y6
+	VMULPS      word3fb8aa3b<>+0(SB), Y5, Y7
+	VROUNDPS    $0x00, Y7, Y7
+	VMOVUPS     word3fb8aa3b<>+0(SB), Y8
+	VFMSUB213PS Y7, Y5, Y8
+	VFMADD231PS word32a57060<>+0(SB), Y5, Y8
+	VMOVUPS     word3aaddd0a<>+0(SB), Y5
+	VFMADD213PS word3c1e7544<>+0(SB), Y8, Y5
+	VFMADD213PS word3d635ba9<>+0(SB), Y8, Y5
+	VFMADD213PS word3e75fcde<>+0(SB), Y8, Y5
+	VFMADD213PS word3f317215<>+0(SB), Y8, Y5
+	VFMADD213PS word3f800000<>+0(SB), Y8, Y5
+	VCVTPS2DQ   Y7, Y7
+	VPSRAD      $0x01, Y7, Y8
+	VPSUBD      Y8, Y7, Y7
+	VPADDD      word0000007f<>+0(SB), Y7, Y7
+	VPSLLD      $0x17, Y7, Y7
+	VMULPS      Y7, Y5, Y5
+	VPADDD      word0000007f<>+0(SB), Y8, Y8
+	VPSLLD      $0x17, Y8, Y8
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     word3f800000<>+0(SB), Y7
+	VADDPS      Y5, Y7, Y8
+	VDIVPS      Y8, Y7, Y7
+	VPOR        word80000000<>+0(SB), Y4, Y8
+	VMAXPS      Y3, Y8, Y8
+	VMULPS      word3fb8aa3b<>+0(SB), Y8, Y3
+	VROUNDPS    $0x00, Y3, Y3
+	VMOVUPS     word3fb8aa3b<>+0(SB), Y9
+	VFMSUB213PS Y3, Y8, Y9
+	VFMADD231PS word32a57060<>+0(SB), Y8, Y9
+	VMOVUPS     word3aaddd0a<>+0(SB), Y10
+	VFMADD213PS word3c1e7544<>+0(SB), Y9, Y10
+	VFMADD213PS word3d635ba9<>+0(SB), Y9, Y10
+	VFMADD213PS word3e75fcde<>+0(SB), Y9, Y10
+	VFMADD213PS word3f317215<>+0(SB), Y9, Y10
+	VFMADD213PS word3f800000<>+0(SB), Y9, Y10
+	VCVTPS2DQ   Y3, Y3
+	VPSRAD      $0x01, Y3, Y8
+	VPSUBD      Y8, Y3, Y3
+	VPADDD      word0000007f<>+0(SB), Y3, Y3
+	VPSLLD      $0x17, Y3, Y3
+	VMULPS      Y3, Y10, Y10
+	VPADDD      word0000007f<>+0(SB), Y8, Y8
+	VPSLLD      $0x17, Y8, Y8
+	VMULPS      Y8, Y10, Y10
+	VADDPS      Y5, Y10, Y8
+	VSUBPS      Y5, Y10, Y10
+	VMULPS      Y7, Y5, Y5
+	VMULPS      Y5, Y6, Y3
+	VMAXPS      Y0, Y4, Y11
+	VSUBPS      Y3, Y11, Y11
+	VMULPS      Y7, Y6, Y4
+	VMULPS      Y4, Y3, Y9
+	VMOVUPS     word32dba4ed<>+0(SB), Y12
+	VFMADD213PS word349f4d33<>+0(SB), Y4, Y12
+	VFMADD213PS word3639380a<>+0(SB), Y4, Y12
+	VFMADD213PS word37cf70db<>+0(SB), Y4, Y12
+	VFMADD213PS word39500748<>+0(SB), Y4, Y12
+	VFMADD213PS word3ab60ebf<>+0(SB), Y4, Y12
+	VFMADD213PS word3c0888a7<>+0(SB), Y4, Y12
+	VFMADD213PS word3d2aaa9e<>+0(SB), Y4, Y12
+	VFMADD213PS word3e2aaaaa<>+0(SB), Y4, Y12
+	VFMADD213PS word3f000000<>+0(SB), Y4, Y12
+	VMULPS      Y12, Y7, Y7
+	VMOVUPS     wordb2dba4ed<>+0(SB), Y4
+	VFMADD213PS word349f4d33<>+0(SB), Y3, Y4
+	VFMADD213PS wordb639380a<>+0(SB), Y3, Y4
+	VFMADD213PS word37cf70db<>+0(SB), Y3, Y4
+	VFMADD213PS wordb9500748<>+0(SB), Y3, Y4
+	VFMADD213PS word3ab60ebf<>+0(SB), Y3, Y4
+	VFMADD213PS wordbc0888a7<>+0(SB), Y3, Y4
+	VFMADD213PS word3d2aaa9e<>+0(SB), Y3, Y4
+	VFMADD213PS wordbe2aaaaa<>+0(SB), Y3, Y4
+	VFMADD213PS word3f000000<>+0(SB), Y3, Y4
+	VFMADD231PS Y4, Y5, Y7
+	VMULPS      Y7, Y9, Y9
+	VPAND       word7fffffff<>+0(SB), Y6, Y6
+	VCMPPS      $0x1d, word40000000<>+0(SB), Y6, Y3
+	VANDPS      Y3, Y11, Y11
+	VBLENDVPS   Y3, Y10, Y9, Y10
+	VBLENDVPS   Y3, Y8, Y9, Y8
+	VADDPS      word40000000<>+0(SB), Y8, Y8
+	VDIVPS      Y8, Y10, Y10
+	VMULPS      Y10, Y10, Y3
+	VMOVUPS     word3e8f6bdf<>+0(SB), Y4
+	VFMADD213PS word3e8f5e87<>+0(SB), Y3, Y4
+	VFMADD213PS word3ecce904<>+0(SB), Y3, Y4
+	VFMADD213PS word3f2aaa81<>+0(SB), Y3, Y4
+	VFMADD213PS word40000000<>+0(SB), Y3, Y4
+	VFMADD231PS Y10, Y4, Y11
+	VMASKMOVPS  Y11, Y2, (AX)
+	VFMADD231PS Y0, Y11, Y1
+
+done:
+	VCMPPS    $0x03, Y1, Y1, Y0
+	VMOVMSKPS Y0, AX
+	VZEROUPPER
+	MOVL      AX, bad+32(FP)
+	RET
+
 // func gapSlope64AVX2(dst *float64, side *float64, grad *float64, n int, s *sideScalars[float64])
 // Requires: AVX, AVX2, FMA3
 TEXT ·gapSlope64AVX2(SB), NOSPLIT, $0-40
@@ -2420,25 +4092,25 @@ whole:
 	VMULPD       Y0, Y3, Y3
 	VPAND        quad7fffffffffffffff<>+0(SB), Y3, Y4
 	VPOR         quad8000000000000000<>+0(SB), Y3, Y3
-	VMULPD       quad3ff71547652b82fe<>+0(SB), Y3, Y4
-	VROUNDPD     $0x00, Y4, Y4
-	VMOVAPS      Y3, Y5
-	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y4, Y5
-	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y4, Y5
-	VMULPD       Y5, Y5, Y6
+	VMOVAPS      Y3, Y4
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y4, Y5
+	VROUNDPD     $0x00, Y5, Y5
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y5, Y4
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y5, Y4
+	VMULPD       Y4, Y4, Y6
 	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y7
 	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y6, Y7
 	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y6, Y7
-	VMULPD       Y5, Y7, Y7
-	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y5
-	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y6, Y5
-	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y6, Y5
-	VFMADD213PD  quad4000000000000000<>+0(SB), Y6, Y5
-	VSUBPD       Y7, Y5, Y5
-	VDIVPD       Y5, Y7, Y7
+	VMULPD       Y4, Y7, Y7
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y4
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y6, Y4
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y6, Y4
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y6, Y4
+	VSUBPD       Y7, Y4, Y4
+	VDIVPD       Y4, Y7, Y7
 	VADDPD       Y7, Y7, Y7
 	VADDPD       quad3ff0000000000000<>+0(SB), Y7, Y7
-	VCVTPD2DQY   Y4, X4
+	VCVTPD2DQY   Y5, X4
 	VPSRAD       $0x01, X4, X5
 	VPSUBD       X5, X4, X4
 	VPADDD       word000003ff<>+0(SB), X4, X4
@@ -2479,25 +4151,25 @@ rest:
 	VMULPD       Y0, Y1, Y1
 	VPAND        quad7fffffffffffffff<>+0(SB), Y1, Y4
 	VPOR         quad8000000000000000<>+0(SB), Y1, Y1
-	VMULPD       quad3ff71547652b82fe<>+0(SB), Y1, Y4
-	VROUNDPD     $0x00, Y4, Y4
-	VMOVAPS      Y1, Y5
-	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y4, Y5
-	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y4, Y5
-	VMULPD       Y5, Y5, Y6
+	VMOVAPS      Y1, Y4
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y4, Y5
+	VROUNDPD     $0x00, Y5, Y5
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y5, Y4
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y5, Y4
+	VMULPD       Y4, Y4, Y6
 	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y7
 	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y6, Y7
 	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y6, Y7
-	VMULPD       Y5, Y7, Y7
-	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y5
-	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y6, Y5
-	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y6, Y5
-	VFMADD213PD  quad4000000000000000<>+0(SB), Y6, Y5
-	VSUBPD       Y7, Y5, Y5
-	VDIVPD       Y5, Y7, Y7
+	VMULPD       Y4, Y7, Y7
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y4
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y6, Y4
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y6, Y4
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y6, Y4
+	VSUBPD       Y7, Y4, Y4
+	VDIVPD       Y4, Y7, Y7
 	VADDPD       Y7, Y7, Y7
 	VADDPD       quad3ff0000000000000<>+0(SB), Y7, Y7
-	VCVTPD2DQY   Y4, X4
+	VCVTPD2DQY   Y5, X4
 	VPSRAD       $0x01, X4, X5
 	VPSUBD       X5, X4, X4
 	VPADDD       word000003ff<>+0(SB), X4, X4
@@ -2548,87 +4220,87 @@ TEXT ·gapSlope32AVX512(SB), NOSPLIT, $0-40
 	VBROADCASTSS 4(SI), Z1
 
 whole:
-	CMPQ         CX, $0x00000010
-	JB           rest
-	VMOVUPS      (DX), Z2
-	VMAXPS       Z1, Z2, Z3
-	VMULPS       Z0, Z3, Z3
-	VPANDD       word7fffffff<>+0(SB), Z3, Z4
-	VPORD        word80000000<>+0(SB), Z3, Z3
-	VMULPS       word3fb8aa3b<>+0(SB), Z3, Z4
-	VRNDSCALEPS  $0x00, Z4, Z4
-	VMOVAPS      Z3, Z5
-	VFNMADD231PS word3f318000<>+0(SB), Z4, Z5
-	VFNMADD231PS wordb95e8083<>+0(SB), Z4, Z5
-	VMULPS       Z5, Z5, Z6
-	VMOVUPS      word39506967<>+0(SB), Z7
-	VFMADD213PS  word3ab743ce<>+0(SB), Z5, Z7
-	VFMADD213PS  word3c088908<>+0(SB), Z5, Z7
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z5, Z7
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z5, Z7
-	VFMADD213PS  word3f000000<>+0(SB), Z5, Z7
-	VFMADD213PS  Z5, Z6, Z7
-	VADDPS       word3f800000<>+0(SB), Z7, Z7
-	VSCALEFPS    Z4, Z7, Z7
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z3, K1
-	VMOVAPS.Z    Z7, K1, Z7
-	VADDPS       word3f800000<>+0(SB), Z7, Z3
-	VMULPS       Z3, Z3, Z3
-	VDIVPS       Z3, Z7, Z7
-	VMOVUPS      (BX), Z3
-	VMULPS       Z3, Z7, Z7
-	VMULPS       Z0, Z7, Z7
-	VPANDD       word7fffffff<>+0(SB), Z2, Z2
-	VMOVUPS      word7f800000<>+0(SB), Z3
-	VCMPPS       $0x04, Z3, Z2, K1
-	VMOVAPS.Z    Z7, K1, Z7
-	VMOVUPS      Z7, (AX)
-	ADDQ         $0x00000040, AX
-	ADDQ         $0x00000040, DX
-	ADDQ         $0x00000040, BX
-	SUBQ         $0x00000010, CX
-	JMP          whole
+	CMPQ              CX, $0x00000010
+	JB                rest
+	VMOVUPS           (DX), Z2
+	VMAXPS            Z1, Z2, Z3
+	VMULPS            Z0, Z3, Z3
+	VPANDD.BCST       word7fffffff<>+0(SB), Z3, Z4
+	VPORD.BCST        word80000000<>+0(SB), Z3, Z3
+	VMOVAPS           Z3, Z4
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z4, Z5
+	VRNDSCALEPS       $0x00, Z5, Z5
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z5, Z4
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z5, Z4
+	VMULPS            Z4, Z4, Z6
+	VBROADCASTSS      word39506967<>+0(SB), Z7
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z4, Z7
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z4, Z7
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z4, Z7
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z4, Z7
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z4, Z7
+	VFMADD213PS       Z4, Z6, Z7
+	VADDPS.BCST       word3f800000<>+0(SB), Z7, Z7
+	VSCALEFPS         Z5, Z7, Z7
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z3, K1
+	VMOVAPS.Z         Z7, K1, Z7
+	VADDPS.BCST       word3f800000<>+0(SB), Z7, Z3
+	VMULPS            Z3, Z3, Z3
+	VDIVPS            Z3, Z7, Z7
+	VMOVUPS           (BX), Z3
+	VMULPS            Z3, Z7, Z7
+	VMULPS            Z0, Z7, Z7
+	VPANDD.BCST       word7fffffff<>+0(SB), Z2, Z2
+	VBROADCASTSS      word7f800000<>+0(SB), Z3
+	VCMPPS            $0x04, Z3, Z2, K1
+	VMOVAPS.Z         Z7, K1, Z7
+	VMOVUPS           Z7, (AX)
+	ADDQ              $0x00000040, AX
+	ADDQ              $0x00000040, DX
+	ADDQ              $0x00000040, BX
+	SUBQ              $0x00000010, CX
+	JMP               whole
 
 rest:
-	TESTQ        CX, CX
-	JZ           done
-	MOVQ         $0x0000000000000001, SI
-	SHLQ         CL, SI
-	DECQ         SI
-	KMOVW        SI, K1
-	VMOVUPS.Z    (DX), K1, Z2
-	VMAXPS       Z1, Z2, Z1
-	VMULPS       Z0, Z1, Z1
-	VPANDD       word7fffffff<>+0(SB), Z1, Z3
-	VPORD        word80000000<>+0(SB), Z1, Z1
-	VMULPS       word3fb8aa3b<>+0(SB), Z1, Z3
-	VRNDSCALEPS  $0x00, Z3, Z3
-	VMOVAPS      Z1, Z4
-	VFNMADD231PS word3f318000<>+0(SB), Z3, Z4
-	VFNMADD231PS wordb95e8083<>+0(SB), Z3, Z4
-	VMULPS       Z4, Z4, Z5
-	VMOVUPS      word39506967<>+0(SB), Z6
-	VFMADD213PS  word3ab743ce<>+0(SB), Z4, Z6
-	VFMADD213PS  word3c088908<>+0(SB), Z4, Z6
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z4, Z6
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z4, Z6
-	VFMADD213PS  word3f000000<>+0(SB), Z4, Z6
-	VFMADD213PS  Z4, Z5, Z6
-	VADDPS       word3f800000<>+0(SB), Z6, Z6
-	VSCALEFPS    Z3, Z6, Z6
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z1, K2
-	VMOVAPS.Z    Z6, K2, Z6
-	VADDPS       word3f800000<>+0(SB), Z6, Z1
-	VMULPS       Z1, Z1, Z1
-	VDIVPS       Z1, Z6, Z6
-	VMOVUPS.Z    (BX), K1, Z1
-	VMULPS       Z1, Z6, Z6
-	VMULPS       Z0, Z6, Z6
-	VPANDD       word7fffffff<>+0(SB), Z2, Z0
-	VMOVUPS      word7f800000<>+0(SB), Z1
-	VCMPPS       $0x04, Z1, Z0, K2
-	VMOVAPS.Z    Z6, K2, Z6
-	VMOVUPS      Z6, K1, (AX)
+	TESTQ             CX, CX
+	JZ                done
+	MOVQ              $0x0000000000000001, SI
+	SHLQ              CL, SI
+	DECQ              SI
+	KMOVW             SI, K1
+	VMOVUPS.Z         (DX), K1, Z2
+	VMAXPS            Z1, Z2, Z1
+	VMULPS            Z0, Z1, Z1
+	VPANDD.BCST       word7fffffff<>+0(SB), Z1, Z3
+	VPORD.BCST        word80000000<>+0(SB), Z1, Z1
+	VMOVAPS           Z1, Z3
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z3, Z4
+	VRNDSCALEPS       $0x00, Z4, Z4
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z4, Z3
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z4, Z3
+	VMULPS            Z3, Z3, Z5
+	VBROADCASTSS      word39506967<>+0(SB), Z6
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z3, Z6
+	VFMADD213PS       Z3, Z5, Z6
+	VADDPS.BCST       word3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS         Z4, Z6, Z6
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z1, K2
+	VMOVAPS.Z         Z6, K2, Z6
+	VADDPS.BCST       word3f800000<>+0(SB), Z6, Z1
+	VMULPS            Z1, Z1, Z1
+	VDIVPS            Z1, Z6, Z6
+	VMOVUPS.Z         (BX), K1, Z1
+	VMULPS            Z1, Z6, Z6
+	VMULPS            Z0, Z6, Z6
+	VPANDD.BCST       word7fffffff<>+0(SB), Z2, Z0
+	VBROADCASTSS      word7f800000<>+0(SB), Z1
+	VCMPPS            $0x04, Z1, Z0, K2
+	VMOVAPS.Z         Z6, K2, Z6
+	VMOVUPS           Z6, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -2671,21 +4343,21 @@ whole:
 	VMULPS       Y0, Y3, Y3
 	VPAND        word7fffffff<>+0(SB), Y3, Y4
 	VPOR         word80000000<>+0(SB), Y3, Y3
-	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y4
-	VROUNDPS     $0x00, Y4, Y4
-	VMOVAPS      Y3, Y5
-	VFNMADD231PS word3f318000<>+0(SB), Y4, Y5
-	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y5
-	VMULPS       Y5, Y5, Y6
+	VMOVAPS      Y3, Y4
+	VMULPS       word3fb8aa3b<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y5, Y5
+	VFNMADD231PS word3f318000<>+0(SB), Y5, Y4
+	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y4
+	VMULPS       Y4, Y4, Y6
 	VMOVUPS      word39506967<>+0(SB), Y7
-	VFMADD213PS  word3ab743ce<>+0(SB), Y5, Y7
-	VFMADD213PS  word3c088908<>+0(SB), Y5, Y7
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y5, Y7
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y5, Y7
-	VFMADD213PS  word3f000000<>+0(SB), Y5, Y7
-	VFMADD213PS  Y5, Y6, Y7
+	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y7
+	VFMADD213PS  word3c088908<>+0(SB), Y4, Y7
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y7
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y7
+	VFMADD213PS  word3f000000<>+0(SB), Y4, Y7
+	VFMADD213PS  Y4, Y6, Y7
 	VADDPS       word3f800000<>+0(SB), Y7, Y7
-	VCVTPS2DQ    Y4, Y4
+	VCVTPS2DQ    Y5, Y4
 	VPSRAD       $0x01, Y4, Y5
 	VPSUBD       Y5, Y4, Y4
 	VPADDD       word0000007f<>+0(SB), Y4, Y4
@@ -2724,21 +4396,21 @@ rest:
 	VMULPS       Y0, Y1, Y1
 	VPAND        word7fffffff<>+0(SB), Y1, Y4
 	VPOR         word80000000<>+0(SB), Y1, Y1
-	VMULPS       word3fb8aa3b<>+0(SB), Y1, Y4
-	VROUNDPS     $0x00, Y4, Y4
-	VMOVAPS      Y1, Y5
-	VFNMADD231PS word3f318000<>+0(SB), Y4, Y5
-	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y5
-	VMULPS       Y5, Y5, Y6
+	VMOVAPS      Y1, Y4
+	VMULPS       word3fb8aa3b<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y5, Y5
+	VFNMADD231PS word3f318000<>+0(SB), Y5, Y4
+	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y4
+	VMULPS       Y4, Y4, Y6
 	VMOVUPS      word39506967<>+0(SB), Y7
-	VFMADD213PS  word3ab743ce<>+0(SB), Y5, Y7
-	VFMADD213PS  word3c088908<>+0(SB), Y5, Y7
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y5, Y7
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y5, Y7
-	VFMADD213PS  word3f000000<>+0(SB), Y5, Y7
-	VFMADD213PS  Y5, Y6, Y7
+	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y7
+	VFMADD213PS  word3c088908<>+0(SB), Y4, Y7
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y7
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y7
+	VFMADD213PS  word3f000000<>+0(SB), Y4, Y7
+	VFMADD213PS  Y4, Y6, Y7
 	VADDPS       word3f800000<>+0(SB), Y7, Y7
-	VCVTPS2DQ    Y4, Y4
+	VCVTPS2DQ    Y5, Y4
 	VPSRAD       $0x01, Y4, Y5
 	VPSUBD       Y5, Y4, Y4
 	VPADDD       word0000007f<>+0(SB), Y4, Y4
@@ -2779,25 +4451,25 @@ whole:
 	VMOVUPS      (CX), Y0
 	VPAND        quad7fffffffffffffff<>+0(SB), Y0, Y1
 	VPOR         quad8000000000000000<>+0(SB), Y0, Y1
-	VMULPD       quad3ff71547652b82fe<>+0(SB), Y1, Y2
-	VROUNDPD     $0x00, Y2, Y2
-	VMOVAPS      Y1, Y3
-	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y2, Y3
-	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y2, Y3
-	VMULPD       Y3, Y3, Y4
+	VMOVAPS      Y1, Y2
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y2, Y3
+	VROUNDPD     $0x00, Y3, Y3
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y3, Y2
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y3, Y2
+	VMULPD       Y2, Y2, Y4
 	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y5
 	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y4, Y5
 	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y4, Y5
-	VMULPD       Y3, Y5, Y5
-	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y3
-	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y4, Y3
-	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y4, Y3
-	VFMADD213PD  quad4000000000000000<>+0(SB), Y4, Y3
-	VSUBPD       Y5, Y3, Y3
-	VDIVPD       Y3, Y5, Y5
+	VMULPD       Y2, Y5, Y5
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y2
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y4, Y2
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y4, Y2
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y4, Y2
+	VSUBPD       Y5, Y2, Y2
+	VDIVPD       Y2, Y5, Y5
 	VADDPD       Y5, Y5, Y5
 	VADDPD       quad3ff0000000000000<>+0(SB), Y5, Y5
-	VCVTPD2DQY   Y2, X2
+	VCVTPD2DQY   Y3, X2
 	VPSRAD       $0x01, X2, X3
 	VPSUBD       X3, X2, X2
 	VPADDD       word000003ff<>+0(SB), X2, X2
@@ -2838,25 +4510,25 @@ rest:
 	VMASKMOVPS   (CX), Y0, Y1
 	VPAND        quad7fffffffffffffff<>+0(SB), Y1, Y2
 	VPOR         quad8000000000000000<>+0(SB), Y1, Y2
-	VMULPD       quad3ff71547652b82fe<>+0(SB), Y2, Y3
-	VROUNDPD     $0x00, Y3, Y3
-	VMOVAPS      Y2, Y4
-	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y3, Y4
-	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y3, Y4
-	VMULPD       Y4, Y4, Y5
+	VMOVAPS      Y2, Y3
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y3, Y4
+	VROUNDPD     $0x00, Y4, Y4
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y4, Y3
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y4, Y3
+	VMULPD       Y3, Y3, Y5
 	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y6
 	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y5, Y6
 	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y5, Y6
-	VMULPD       Y4, Y6, Y6
-	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y4
-	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y5, Y4
-	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y5, Y4
-	VFMADD213PD  quad4000000000000000<>+0(SB), Y5, Y4
-	VSUBPD       Y6, Y4, Y4
-	VDIVPD       Y4, Y6, Y6
+	VMULPD       Y3, Y6, Y6
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y3
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y5, Y3
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y5, Y3
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y5, Y3
+	VSUBPD       Y6, Y3, Y3
+	VDIVPD       Y3, Y6, Y6
 	VADDPD       Y6, Y6, Y6
 	VADDPD       quad3ff0000000000000<>+0(SB), Y6, Y6
-	VCVTPD2DQY   Y3, X3
+	VCVTPD2DQY   Y4, X3
 	VPSRAD       $0x01, X3, X4
 	VPSUBD       X4, X3, X3
 	VPADDD       word000003ff<>+0(SB), X3, X3
@@ -2897,88 +4569,88 @@ TEXT ·gate32AVX512(SB), NOSPLIT, $0-32
 	MOVQ s+24(FP), BX
 
 whole:
-	CMPQ         CX, $0x00000010
-	JB           rest
-	VMOVUPS      (DX), Z0
-	VPANDD       word7fffffff<>+0(SB), Z0, Z1
-	VPORD        word80000000<>+0(SB), Z0, Z1
-	VMULPS       word3fb8aa3b<>+0(SB), Z1, Z2
-	VRNDSCALEPS  $0x00, Z2, Z2
-	VMOVAPS      Z1, Z3
-	VFNMADD231PS word3f318000<>+0(SB), Z2, Z3
-	VFNMADD231PS wordb95e8083<>+0(SB), Z2, Z3
-	VMULPS       Z3, Z3, Z4
-	VMOVUPS      word39506967<>+0(SB), Z5
-	VFMADD213PS  word3ab743ce<>+0(SB), Z3, Z5
-	VFMADD213PS  word3c088908<>+0(SB), Z3, Z5
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z3, Z5
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z3, Z5
-	VFMADD213PS  word3f000000<>+0(SB), Z3, Z5
-	VFMADD213PS  Z3, Z4, Z5
-	VADDPS       word3f800000<>+0(SB), Z5, Z5
-	VSCALEFPS    Z2, Z5, Z5
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z1, K1
-	VMOVAPS.Z    Z5, K1, Z5
-	VADDPS       word3f800000<>+0(SB), Z5, Z1
-	VDIVPS       Z1, Z5, Z1
-	VBROADCASTSS 8(BX), Z2
-	VBROADCASTSS (BX), Z3
-	VBROADCASTSS 4(BX), Z4
-	VFMADD231PS  Z2, Z1, Z3
-	VFNMADD231PS Z2, Z1, Z4
-	VPXORD       Z6, Z6, Z6
-	VCMPPS       $0x1e, Z6, Z0, K1
-	VBLENDMPS    Z4, Z3, K1, Z3
-	VPXORD       Z7, Z7, Z7
-	VMAXPS       Z7, Z3, Z3
-	VMINPS       word3f800000<>+0(SB), Z3, Z3
-	VMOVUPS      Z3, (AX)
-	ADDQ         $0x00000040, AX
-	ADDQ         $0x00000040, DX
-	SUBQ         $0x00000010, CX
-	JMP          whole
+	CMPQ              CX, $0x00000010
+	JB                rest
+	VMOVUPS           (DX), Z0
+	VPANDD.BCST       word7fffffff<>+0(SB), Z0, Z1
+	VPORD.BCST        word80000000<>+0(SB), Z0, Z1
+	VMOVAPS           Z1, Z2
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z2, Z3
+	VRNDSCALEPS       $0x00, Z3, Z3
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z3, Z2
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z3, Z2
+	VMULPS            Z2, Z2, Z4
+	VBROADCASTSS      word39506967<>+0(SB), Z5
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z2, Z5
+	VFMADD213PS       Z2, Z4, Z5
+	VADDPS.BCST       word3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS         Z3, Z5, Z5
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z1, K1
+	VMOVAPS.Z         Z5, K1, Z5
+	VADDPS.BCST       word3f800000<>+0(SB), Z5, Z1
+	VDIVPS            Z1, Z5, Z1
+	VBROADCASTSS      8(BX), Z2
+	VBROADCASTSS      (BX), Z3
+	VBROADCASTSS      4(BX), Z4
+	VFMADD231PS       Z2, Z1, Z3
+	VFNMADD231PS      Z2, Z1, Z4
+	VPXORD            Z6, Z6, Z6
+	VCMPPS            $0x1e, Z6, Z0, K1
+	VBLENDMPS         Z4, Z3, K1, Z3
+	VPXORD            Z7, Z7, Z7
+	VMAXPS            Z7, Z3, Z3
+	VMINPS.BCST       word3f800000<>+0(SB), Z3, Z3
+	VMOVUPS           Z3, (AX)
+	ADDQ              $0x00000040, AX
+	ADDQ              $0x00000040, DX
+	SUBQ              $0x00000010, CX
+	JMP               whole
 
 rest:
-	TESTQ        CX, CX
-	JZ           done
-	MOVQ         $0x0000000000000001, SI
-	SHLQ         CL, SI
-	DECQ         SI
-	KMOVW        SI, K1
-	VMOVUPS.Z    (DX), K1, Z0
-	VPANDD       word7fffffff<>+0(SB), Z0, Z1
-	VPORD        word80000000<>+0(SB), Z0, Z1
-	VMULPS       word3fb8aa3b<>+0(SB), Z1, Z2
-	VRNDSCALEPS  $0x00, Z2, Z2
-	VMOVAPS      Z1, Z3
-	VFNMADD231PS word3f318000<>+0(SB), Z2, Z3
-	VFNMADD231PS wordb95e8083<>+0(SB), Z2, Z3
-	VMULPS       Z3, Z3, Z4
-	VMOVUPS      word39506967<>+0(SB), Z5
-	VFMADD213PS  word3ab743ce<>+0(SB), Z3, Z5
-	VFMADD213PS  word3c088908<>+0(SB), Z3, Z5
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z3, Z5
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z3, Z5
-	VFMADD213PS  word3f000000<>+0(SB), Z3, Z5
-	VFMADD213PS  Z3, Z4, Z5
-	VADDPS       word3f800000<>+0(SB), Z5, Z5
-	VSCALEFPS    Z2, Z5, Z5
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z1, K2
-	VMOVAPS.Z    Z5, K2, Z5
-	VADDPS       word3f800000<>+0(SB), Z5, Z1
-	VDIVPS       Z1, Z5, Z1
-	VBROADCASTSS 8(BX), Z2
-	VBROADCASTSS (BX), Z3
-	VBROADCASTSS 4(BX), Z4
-	VFMADD231PS  Z2, Z1, Z3
-	VFNMADD231PS Z2, Z1, Z4
-	VPXORD       Z8, Z8, Z8
-	VCMPPS       $0x1e, Z8, Z0, K2
-	VBLENDMPS    Z4, Z3, K2, Z3
-	VPXORD       Z9, Z9, Z9
-	VMAXPS       Z9, Z3, Z3
-	VMINPS       word3f800000<>+0(SB), Z3, Z3
-	VMOVUPS      Z3, K1, (AX)
+	TESTQ             CX, CX
+	JZ                done
+	MOVQ              $0x0000000000000001, SI
+	SHLQ              CL, SI
+	DECQ              SI
+	KMOVW             SI, K1
+	VMOVUPS.Z         (DX), K1, Z0
+	VPANDD.BCST       word7fffffff<>+0(SB), Z0, Z1
+	VPORD.BCST        word80000000<>+0(SB), Z0, Z1
+	VMOVAPS           Z1, Z2
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z2, Z3
+	VRNDSCALEPS       $0x00, Z3, Z3
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z3, Z2
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z3, Z2
+	VMULPS            Z2, Z2, Z4
+	VBROADCASTSS      word39506967<>+0(SB), Z5
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z2, Z5
+	VFMADD213PS       Z2, Z4, Z5
+	VADDPS.BCST       word3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS         Z3, Z5, Z5
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z1, K2
+	VMOVAPS.Z         Z5, K2, Z5
+	VADDPS.BCST       word3f800000<>+0(SB), Z5, Z1
+	VDIVPS            Z1, Z5, Z1
+	VBROADCASTSS      8(BX), Z2
+	VBROADCASTSS      (BX), Z3
+	VBROADCASTSS      4(BX), Z4
+	VFMADD231PS       Z2, Z1, Z3
+	VFNMADD231PS      Z2, Z1, Z4
+	VPXORD            Z8, Z8, Z8
+	VCMPPS            $0x1e, Z8, Z0, K2
+	VBLENDMPS         Z4, Z3, K2, Z3
+	VPXORD            Z9, Z9, Z9
+	VMAXPS            Z9, Z3, Z3
+	VMINPS.BCST       word3f800000<>+0(SB), Z3, Z3
+	VMOVUPS           Z3, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -2998,21 +4670,21 @@ whole:
 	VMOVUPS      (CX), Y0
 	VPAND        word7fffffff<>+0(SB), Y0, Y1
 	VPOR         word80000000<>+0(SB), Y0, Y1
-	VMULPS       word3fb8aa3b<>+0(SB), Y1, Y2
-	VROUNDPS     $0x00, Y2, Y2
-	VMOVAPS      Y1, Y3
-	VFNMADD231PS word3f318000<>+0(SB), Y2, Y3
-	VFNMADD231PS wordb95e8083<>+0(SB), Y2, Y3
-	VMULPS       Y3, Y3, Y4
+	VMOVAPS      Y1, Y2
+	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFNMADD231PS word3f318000<>+0(SB), Y3, Y2
+	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y2
+	VMULPS       Y2, Y2, Y4
 	VMOVUPS      word39506967<>+0(SB), Y5
-	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y5
-	VFMADD213PS  word3c088908<>+0(SB), Y3, Y5
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y5
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y5
-	VFMADD213PS  word3f000000<>+0(SB), Y3, Y5
-	VFMADD213PS  Y3, Y4, Y5
+	VFMADD213PS  word3ab743ce<>+0(SB), Y2, Y5
+	VFMADD213PS  word3c088908<>+0(SB), Y2, Y5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y2, Y5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y2, Y5
+	VFMADD213PS  word3f000000<>+0(SB), Y2, Y5
+	VFMADD213PS  Y2, Y4, Y5
 	VADDPS       word3f800000<>+0(SB), Y5, Y5
-	VCVTPS2DQ    Y2, Y2
+	VCVTPS2DQ    Y3, Y2
 	VPSRAD       $0x01, Y2, Y3
 	VPSUBD       Y3, Y2, Y2
 	VPADDD       word0000007f<>+0(SB), Y2, Y2
@@ -3051,21 +4723,21 @@ rest:
 	VMASKMOVPS   (CX), Y0, Y1
 	VPAND        word7fffffff<>+0(SB), Y1, Y2
 	VPOR         word80000000<>+0(SB), Y1, Y2
-	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y3
-	VROUNDPS     $0x00, Y3, Y3
-	VMOVAPS      Y2, Y4
-	VFNMADD231PS word3f318000<>+0(SB), Y3, Y4
-	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y4
-	VMULPS       Y4, Y4, Y5
+	VMOVAPS      Y2, Y3
+	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y4
+	VROUNDPS     $0x00, Y4, Y4
+	VFNMADD231PS word3f318000<>+0(SB), Y4, Y3
+	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y3
+	VMULPS       Y3, Y3, Y5
 	VMOVUPS      word39506967<>+0(SB), Y6
-	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y6
-	VFMADD213PS  word3c088908<>+0(SB), Y4, Y6
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y6
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y6
-	VFMADD213PS  word3f000000<>+0(SB), Y4, Y6
-	VFMADD213PS  Y4, Y5, Y6
+	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y6
+	VFMADD213PS  word3c088908<>+0(SB), Y3, Y6
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y6
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y6
+	VFMADD213PS  word3f000000<>+0(SB), Y3, Y6
+	VFMADD213PS  Y3, Y5, Y6
 	VADDPS       word3f800000<>+0(SB), Y6, Y6
-	VCVTPS2DQ    Y3, Y3
+	VCVTPS2DQ    Y4, Y3
 	VPSRAD       $0x01, Y3, Y4
 	VPSUBD       Y4, Y3, Y3
 	VPADDD       word0000007f<>+0(SB), Y3, Y3
@@ -3118,25 +4790,25 @@ whole:
 	VORPS        Y3, Y0, Y0
 	VPAND        quad7fffffffffffffff<>+0(SB), Y1, Y3
 	VPOR         quad8000000000000000<>+0(SB), Y1, Y3
-	VMULPD       quad3ff71547652b82fe<>+0(SB), Y3, Y4
-	VROUNDPD     $0x00, Y4, Y4
-	VMOVAPS      Y3, Y5
-	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y4, Y5
-	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y4, Y5
-	VMULPD       Y5, Y5, Y6
+	VMOVAPS      Y3, Y4
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y4, Y5
+	VROUNDPD     $0x00, Y5, Y5
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y5, Y4
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y5, Y4
+	VMULPD       Y4, Y4, Y6
 	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y7
 	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y6, Y7
 	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y6, Y7
-	VMULPD       Y5, Y7, Y7
-	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y5
-	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y6, Y5
-	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y6, Y5
-	VFMADD213PD  quad4000000000000000<>+0(SB), Y6, Y5
-	VSUBPD       Y7, Y5, Y5
-	VDIVPD       Y5, Y7, Y7
+	VMULPD       Y4, Y7, Y7
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y4
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y6, Y4
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y6, Y4
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y6, Y4
+	VSUBPD       Y7, Y4, Y4
+	VDIVPD       Y4, Y7, Y7
 	VADDPD       Y7, Y7, Y7
 	VADDPD       quad3ff0000000000000<>+0(SB), Y7, Y7
-	VCVTPD2DQY   Y4, X4
+	VCVTPD2DQY   Y5, X4
 	VPSRAD       $0x01, X4, X5
 	VPSUBD       X5, X4, X4
 	VPADDD       word000003ff<>+0(SB), X4, X4
@@ -3188,25 +4860,25 @@ rest:
 	VORPS        Y4, Y0, Y0
 	VPAND        quad7fffffffffffffff<>+0(SB), Y2, Y4
 	VPOR         quad8000000000000000<>+0(SB), Y2, Y4
-	VMULPD       quad3ff71547652b82fe<>+0(SB), Y4, Y5
-	VROUNDPD     $0x00, Y5, Y5
-	VMOVAPS      Y4, Y6
-	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y5, Y6
-	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y5, Y6
-	VMULPD       Y6, Y6, Y7
+	VMOVAPS      Y4, Y5
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y5, Y6
+	VROUNDPD     $0x00, Y6, Y6
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y6, Y5
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y6, Y5
+	VMULPD       Y5, Y5, Y7
 	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y8
 	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y7, Y8
 	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y7, Y8
-	VMULPD       Y6, Y8, Y8
-	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y6
-	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y7, Y6
-	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y7, Y6
-	VFMADD213PD  quad4000000000000000<>+0(SB), Y7, Y6
-	VSUBPD       Y8, Y6, Y6
-	VDIVPD       Y6, Y8, Y8
+	VMULPD       Y5, Y8, Y8
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y5
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y7, Y5
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y7, Y5
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y7, Y5
+	VSUBPD       Y8, Y5, Y5
+	VDIVPD       Y5, Y8, Y8
 	VADDPD       Y8, Y8, Y8
 	VADDPD       quad3ff0000000000000<>+0(SB), Y8, Y8
-	VCVTPD2DQY   Y5, X5
+	VCVTPD2DQY   Y6, X5
 	VPSRAD       $0x01, X5, X6
 	VPSUBD       X6, X5, X5
 	VPADDD       word000003ff<>+0(SB), X5, X5
@@ -3253,108 +4925,108 @@ TEXT ·gradBCE32AVX512(SB), NOSPLIT, $0-44
 	KXORW K1, K1, K1
 
 whole:
-	CMPQ         CX, $0x00000010
-	JB           rest
-	VMOVUPS      (DX), Z0
-	VMOVUPS      (BX), Z1
-	VSUBPS       Z0, Z0, Z2
-	VCMPPS       $0x03, Z2, Z2, K2
-	KORW         K2, K1, K1
-	VSUBPS       Z1, Z1, Z2
-	VCMPPS       $0x03, Z2, Z2, K2
-	KORW         K2, K1, K1
-	VPANDD       word7fffffff<>+0(SB), Z0, Z2
-	VPORD        word80000000<>+0(SB), Z0, Z2
-	VMULPS       word3fb8aa3b<>+0(SB), Z2, Z9
-	VRNDSCALEPS  $0x00, Z9, Z9
-	VMOVAPS      Z2, Z10
-	VFNMADD231PS word3f318000<>+0(SB), Z9, Z10
-	VFNMADD231PS wordb95e8083<>+0(SB), Z9, Z10
-	VMULPS       Z10, Z10, Z11
-	VMOVUPS      word39506967<>+0(SB), Z12
-	VFMADD213PS  word3ab743ce<>+0(SB), Z10, Z12
-	VFMADD213PS  word3c088908<>+0(SB), Z10, Z12
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z10, Z12
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z10, Z12
-	VFMADD213PS  word3f000000<>+0(SB), Z10, Z12
-	VFMADD213PS  Z10, Z11, Z12
-	VADDPS       word3f800000<>+0(SB), Z12, Z12
-	VSCALEFPS    Z9, Z12, Z12
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z2, K2
-	VMOVAPS.Z    Z12, K2, Z12
-	VADDPS       word3f800000<>+0(SB), Z12, Z2
-	VDIVPS       Z2, Z12, Z2
-	VPXORD       Z3, Z3, Z3
-	VMOVUPS      word3f800000<>+0(SB), Z9
-	VSUBPS       Z1, Z9, Z9
-	VCMPPS       $0x1e, Z3, Z0, K2
-	VBLENDMPS    Z9, Z1, K2, Z1
-	VSUBPS       Z1, Z2, Z2
-	VPXORD       Z4, Z4, Z4
-	VCMPPS       $0x1e, Z4, Z0, K2
-	VPXORD       Z5, Z5, Z5
-	VSUBPS       Z2, Z5, Z0
-	VBLENDMPS    Z0, Z2, K2, Z2
-	VMOVUPS      (SI), Z0
-	VMULPS       Z0, Z2, Z2
-	VMOVUPS      Z2, (AX)
-	ADDQ         $0x00000040, AX
-	ADDQ         $0x00000040, DX
-	ADDQ         $0x00000040, BX
-	ADDQ         $0x00000040, SI
-	SUBQ         $0x00000010, CX
-	JMP          whole
+	CMPQ              CX, $0x00000010
+	JB                rest
+	VMOVUPS           (DX), Z0
+	VMOVUPS           (BX), Z1
+	VSUBPS            Z0, Z0, Z2
+	VCMPPS            $0x03, Z2, Z2, K2
+	KORW              K2, K1, K1
+	VSUBPS            Z1, Z1, Z2
+	VCMPPS            $0x03, Z2, Z2, K2
+	KORW              K2, K1, K1
+	VPANDD.BCST       word7fffffff<>+0(SB), Z0, Z2
+	VPORD.BCST        word80000000<>+0(SB), Z0, Z2
+	VMOVAPS           Z2, Z9
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z9, Z10
+	VRNDSCALEPS       $0x00, Z10, Z10
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z10, Z9
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z10, Z9
+	VMULPS            Z9, Z9, Z11
+	VBROADCASTSS      word39506967<>+0(SB), Z12
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z9, Z12
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z9, Z12
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z9, Z12
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z9, Z12
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z9, Z12
+	VFMADD213PS       Z9, Z11, Z12
+	VADDPS.BCST       word3f800000<>+0(SB), Z12, Z12
+	VSCALEFPS         Z10, Z12, Z12
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z2, K2
+	VMOVAPS.Z         Z12, K2, Z12
+	VADDPS.BCST       word3f800000<>+0(SB), Z12, Z2
+	VDIVPS            Z2, Z12, Z2
+	VPXORD            Z3, Z3, Z3
+	VBROADCASTSS      word3f800000<>+0(SB), Z9
+	VSUBPS            Z1, Z9, Z9
+	VCMPPS            $0x1e, Z3, Z0, K2
+	VBLENDMPS         Z9, Z1, K2, Z1
+	VSUBPS            Z1, Z2, Z2
+	VPXORD            Z4, Z4, Z4
+	VCMPPS            $0x1e, Z4, Z0, K2
+	VPXORD            Z5, Z5, Z5
+	VSUBPS            Z2, Z5, Z0
+	VBLENDMPS         Z0, Z2, K2, Z2
+	VMOVUPS           (SI), Z0
+	VMULPS            Z0, Z2, Z2
+	VMOVUPS           Z2, (AX)
+	ADDQ              $0x00000040, AX
+	ADDQ              $0x00000040, DX
+	ADDQ              $0x00000040, BX
+	ADDQ              $0x00000040, SI
+	SUBQ              $0x00000010, CX
+	JMP               whole
 
 rest:
-	TESTQ        CX, CX
-	JZ           done
-	MOVQ         $0x0000000000000001, DI
-	SHLQ         CL, DI
-	DECQ         DI
-	KMOVW        DI, K2
-	VMOVUPS.Z    (DX), K2, Z0
-	VMOVUPS.Z    (BX), K2, Z1
-	VSUBPS       Z0, Z0, Z2
-	VCMPPS       $0x03, Z2, Z2, K3
-	KORW         K3, K1, K1
-	VSUBPS       Z1, Z1, Z2
-	VCMPPS       $0x03, Z2, Z2, K3
-	KORW         K3, K1, K1
-	VPANDD       word7fffffff<>+0(SB), Z0, Z2
-	VPORD        word80000000<>+0(SB), Z0, Z2
-	VMULPS       word3fb8aa3b<>+0(SB), Z2, Z3
-	VRNDSCALEPS  $0x00, Z3, Z3
-	VMOVAPS      Z2, Z4
-	VFNMADD231PS word3f318000<>+0(SB), Z3, Z4
-	VFNMADD231PS wordb95e8083<>+0(SB), Z3, Z4
-	VMULPS       Z4, Z4, Z5
-	VMOVUPS      word39506967<>+0(SB), Z9
-	VFMADD213PS  word3ab743ce<>+0(SB), Z4, Z9
-	VFMADD213PS  word3c088908<>+0(SB), Z4, Z9
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z4, Z9
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z4, Z9
-	VFMADD213PS  word3f000000<>+0(SB), Z4, Z9
-	VFMADD213PS  Z4, Z5, Z9
-	VADDPS       word3f800000<>+0(SB), Z9, Z9
-	VSCALEFPS    Z3, Z9, Z9
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z2, K3
-	VMOVAPS.Z    Z9, K3, Z9
-	VADDPS       word3f800000<>+0(SB), Z9, Z2
-	VDIVPS       Z2, Z9, Z2
-	VPXORD       Z6, Z6, Z6
-	VMOVUPS      word3f800000<>+0(SB), Z3
-	VSUBPS       Z1, Z3, Z3
-	VCMPPS       $0x1e, Z6, Z0, K3
-	VBLENDMPS    Z3, Z1, K3, Z1
-	VSUBPS       Z1, Z2, Z2
-	VPXORD       Z7, Z7, Z7
-	VCMPPS       $0x1e, Z7, Z0, K3
-	VPXORD       Z8, Z8, Z8
-	VSUBPS       Z2, Z8, Z0
-	VBLENDMPS    Z0, Z2, K3, Z2
-	VMOVUPS.Z    (SI), K2, Z0
-	VMULPS       Z0, Z2, Z2
-	VMOVUPS      Z2, K2, (AX)
+	TESTQ             CX, CX
+	JZ                done
+	MOVQ              $0x0000000000000001, DI
+	SHLQ              CL, DI
+	DECQ              DI
+	KMOVW             DI, K2
+	VMOVUPS.Z         (DX), K2, Z0
+	VMOVUPS.Z         (BX), K2, Z1
+	VSUBPS            Z0, Z0, Z2
+	VCMPPS            $0x03, Z2, Z2, K3
+	KORW              K3, K1, K1
+	VSUBPS            Z1, Z1, Z2
+	VCMPPS            $0x03, Z2, Z2, K3
+	KORW              K3, K1, K1
+	VPANDD.BCST       word7fffffff<>+0(SB), Z0, Z2
+	VPORD.BCST        word80000000<>+0(SB), Z0, Z2
+	VMOVAPS           Z2, Z3
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z3, Z4
+	VRNDSCALEPS       $0x00, Z4, Z4
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z4, Z3
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z4, Z3
+	VMULPS            Z3, Z3, Z5
+	VBROADCASTSS      word39506967<>+0(SB), Z9
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z3, Z9
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z3, Z9
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z3, Z9
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z3, Z9
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z3, Z9
+	VFMADD213PS       Z3, Z5, Z9
+	VADDPS.BCST       word3f800000<>+0(SB), Z9, Z9
+	VSCALEFPS         Z4, Z9, Z9
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z2, K3
+	VMOVAPS.Z         Z9, K3, Z9
+	VADDPS.BCST       word3f800000<>+0(SB), Z9, Z2
+	VDIVPS            Z2, Z9, Z2
+	VPXORD            Z6, Z6, Z6
+	VBROADCASTSS      word3f800000<>+0(SB), Z3
+	VSUBPS            Z1, Z3, Z3
+	VCMPPS            $0x1e, Z6, Z0, K3
+	VBLENDMPS         Z3, Z1, K3, Z1
+	VSUBPS            Z1, Z2, Z2
+	VPXORD            Z7, Z7, Z7
+	VCMPPS            $0x1e, Z7, Z0, K3
+	VPXORD            Z8, Z8, Z8
+	VSUBPS            Z2, Z8, Z0
+	VBLENDMPS         Z0, Z2, K3, Z2
+	VMOVUPS.Z         (SI), K2, Z0
+	VMULPS            Z0, Z2, Z2
+	VMOVUPS           Z2, K2, (AX)
 
 done:
 	KMOVW K1, AX
@@ -3385,21 +5057,21 @@ whole:
 	VORPS        Y3, Y0, Y0
 	VPAND        word7fffffff<>+0(SB), Y1, Y3
 	VPOR         word80000000<>+0(SB), Y1, Y3
-	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y4
-	VROUNDPS     $0x00, Y4, Y4
-	VMOVAPS      Y3, Y5
-	VFNMADD231PS word3f318000<>+0(SB), Y4, Y5
-	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y5
-	VMULPS       Y5, Y5, Y6
+	VMOVAPS      Y3, Y4
+	VMULPS       word3fb8aa3b<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y5, Y5
+	VFNMADD231PS word3f318000<>+0(SB), Y5, Y4
+	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y4
+	VMULPS       Y4, Y4, Y6
 	VMOVUPS      word39506967<>+0(SB), Y7
-	VFMADD213PS  word3ab743ce<>+0(SB), Y5, Y7
-	VFMADD213PS  word3c088908<>+0(SB), Y5, Y7
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y5, Y7
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y5, Y7
-	VFMADD213PS  word3f000000<>+0(SB), Y5, Y7
-	VFMADD213PS  Y5, Y6, Y7
+	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y7
+	VFMADD213PS  word3c088908<>+0(SB), Y4, Y7
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y7
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y7
+	VFMADD213PS  word3f000000<>+0(SB), Y4, Y7
+	VFMADD213PS  Y4, Y6, Y7
 	VADDPS       word3f800000<>+0(SB), Y7, Y7
-	VCVTPS2DQ    Y4, Y4
+	VCVTPS2DQ    Y5, Y4
 	VPSRAD       $0x01, Y4, Y5
 	VPSUBD       Y5, Y4, Y4
 	VPADDD       word0000007f<>+0(SB), Y4, Y4
@@ -3449,21 +5121,21 @@ rest:
 	VORPS        Y4, Y0, Y0
 	VPAND        word7fffffff<>+0(SB), Y2, Y4
 	VPOR         word80000000<>+0(SB), Y2, Y4
-	VMULPS       word3fb8aa3b<>+0(SB), Y4, Y5
-	VROUNDPS     $0x00, Y5, Y5
-	VMOVAPS      Y4, Y6
-	VFNMADD231PS word3f318000<>+0(SB), Y5, Y6
-	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y6
-	VMULPS       Y6, Y6, Y7
+	VMOVAPS      Y4, Y5
+	VMULPS       word3fb8aa3b<>+0(SB), Y5, Y6
+	VROUNDPS     $0x00, Y6, Y6
+	VFNMADD231PS word3f318000<>+0(SB), Y6, Y5
+	VFNMADD231PS wordb95e8083<>+0(SB), Y6, Y5
+	VMULPS       Y5, Y5, Y7
 	VMOVUPS      word39506967<>+0(SB), Y8
-	VFMADD213PS  word3ab743ce<>+0(SB), Y6, Y8
-	VFMADD213PS  word3c088908<>+0(SB), Y6, Y8
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y6, Y8
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y6, Y8
-	VFMADD213PS  word3f000000<>+0(SB), Y6, Y8
-	VFMADD213PS  Y6, Y7, Y8
+	VFMADD213PS  word3ab743ce<>+0(SB), Y5, Y8
+	VFMADD213PS  word3c088908<>+0(SB), Y5, Y8
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y5, Y8
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y5, Y8
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y8
+	VFMADD213PS  Y5, Y7, Y8
 	VADDPS       word3f800000<>+0(SB), Y8, Y8
-	VCVTPS2DQ    Y5, Y5
+	VCVTPS2DQ    Y6, Y5
 	VPSRAD       $0x01, Y5, Y6
 	VPSUBD       Y6, Y5, Y5
 	VPADDD       word0000007f<>+0(SB), Y5, Y5
@@ -3497,6 +5169,1188 @@ done:
 	MOVL      AX, bad+40(FP)
 	RET
 
+// func gradBernoulliKLP64AVX2(dst *float64, a *float64, b *float64, grad *float64, n int) (bad uint32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·gradBernoulliKLP64AVX2(SB), NOSPLIT, $0-44
+	MOVQ  dst+0(FP), AX
+	MOVQ  a+8(FP), CX
+	MOVQ  b+16(FP), DX
+	MOVQ  grad+24(FP), BX
+	MOVQ  n+32(FP), SI
+	VPXOR Y0, Y0, Y0
+
+whole:
+	CMPQ         SI, $0x00000004
+	JB           rest
+	VMOVUPS      (CX), Y1
+	VMOVUPS      (DX), Y2
+	VCMPPD       $0x03, Y1, Y1, Y3
+	VORPS        Y3, Y0, Y0
+	VSUBPD       Y2, Y2, Y3
+	VCMPPD       $0x03, Y3, Y3, Y3
+	VORPS        Y3, Y0, Y0
+	VSUBPD       Y2, Y1, Y3
+	VPAND        quad8000000000000000<>+0(SB), Y3, Y3
+	VMAXPD       Y2, Y1, Y4
+	VMINPD       Y2, Y1, Y1
+	VSUBPD       Y4, Y1, Y2
+	VMAXPD       quadc087500000000000<>+0(SB), Y2, Y2
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y2, Y5
+	VROUNDPD     $0x00, Y5, Y5
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y5, Y2
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y5, Y2
+	VMULPD       Y2, Y2, Y6
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y7
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y6, Y7
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y6, Y7
+	VMULPD       Y2, Y7, Y7
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y2
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y6, Y2
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y6, Y2
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y6, Y2
+	VSUBPD       Y7, Y2, Y2
+	VDIVPD       Y2, Y7, Y7
+	VADDPD       Y7, Y7, Y7
+	VMOVUPS      quad3ff0000000000000<>+0(SB), Y2
+	VCVTPD2DQY   Y5, X5
+	VPSRAD       $0x01, X5, X6
+	VPSUBD       X6, X5, X5
+	VPADDD       word000003ff<>+0(SB), X5, X5
+	VPMOVSXDQ    X5, Y5
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y2, Y2
+	VPADDD       word000003ff<>+0(SB), X6, X6
+	VPMOVSXDQ    X6, Y5
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y2, Y2
+	VMULPD       Y2, Y7, Y7
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y2, Y2
+	VADDPD       Y2, Y7, Y7
+	VPXOR        Y7, Y3, Y3
+	VPAND        quad7fffffffffffffff<>+0(SB), Y4, Y2
+	VPOR         quad8000000000000000<>+0(SB), Y4, Y2
+	VMOVAPS      Y2, Y5
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y5, Y6
+	VROUNDPD     $0x00, Y6, Y6
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y6, Y5
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y6, Y5
+	VMULPD       Y5, Y5, Y7
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y8
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y7, Y8
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y7, Y8
+	VMULPD       Y5, Y8, Y8
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y5
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y7, Y5
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y7, Y5
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y7, Y5
+	VSUBPD       Y8, Y5, Y5
+	VDIVPD       Y5, Y8, Y8
+	VADDPD       Y8, Y8, Y8
+	VADDPD       quad3ff0000000000000<>+0(SB), Y8, Y8
+	VCVTPD2DQY   Y6, X5
+	VPSRAD       $0x01, X5, X6
+	VPSUBD       X6, X5, X5
+	VPADDD       word000003ff<>+0(SB), X5, X5
+	VPMOVSXDQ    X5, Y5
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y8, Y8
+	VPADDD       word000003ff<>+0(SB), X6, X6
+	VPMOVSXDQ    X6, Y5
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y8, Y8
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y2, Y2
+	VANDPS       Y2, Y8, Y8
+	VMOVUPS      quad3ff0000000000000<>+0(SB), Y5
+	VADDPD       Y5, Y8, Y2
+	VPXOR        Y6, Y6, Y6
+	VCMPPD       $0x11, Y6, Y4, Y4
+	VBLENDVPS    Y4, Y8, Y5, Y8
+	VMULPD       Y8, Y3, Y3
+	VPAND        quad7fffffffffffffff<>+0(SB), Y1, Y4
+	VPOR         quad8000000000000000<>+0(SB), Y1, Y4
+	VMOVAPS      Y4, Y6
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y6, Y7
+	VROUNDPD     $0x00, Y7, Y7
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y7, Y6
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y7, Y6
+	VMULPD       Y6, Y6, Y8
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y9
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y8, Y9
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y8, Y9
+	VMULPD       Y6, Y9, Y9
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y6
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y8, Y6
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y8, Y6
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y8, Y6
+	VSUBPD       Y9, Y6, Y6
+	VDIVPD       Y6, Y9, Y9
+	VADDPD       Y9, Y9, Y9
+	VADDPD       quad3ff0000000000000<>+0(SB), Y9, Y9
+	VCVTPD2DQY   Y7, X6
+	VPSRAD       $0x01, X6, X7
+	VPSUBD       X7, X6, X6
+	VPADDD       word000003ff<>+0(SB), X6, X6
+	VPMOVSXDQ    X6, Y6
+	VPSLLQ       $0x34, Y6, Y6
+	VMULPD       Y6, Y9, Y9
+	VPADDD       word000003ff<>+0(SB), X7, X7
+	VPMOVSXDQ    X7, Y6
+	VPSLLQ       $0x34, Y6, Y6
+	VMULPD       Y6, Y9, Y9
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y4, Y4
+	VANDPS       Y4, Y9, Y9
+	VADDPD       Y5, Y9, Y4
+	VMULPD       Y4, Y2, Y2
+	VPXOR        Y4, Y4, Y4
+	VCMPPD       $0x1e, Y4, Y1, Y1
+	VBLENDVPS    Y1, Y9, Y5, Y9
+	VMULPD       Y9, Y3, Y3
+	VDIVPD       Y2, Y3, Y3
+	VMOVUPS      (BX), Y1
+	VMULPD       Y1, Y3, Y3
+	VMOVUPS      Y3, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000020, BX
+	SUBQ         $0x00000004, SI
+	JMP          whole
+
+rest:
+	TESTQ        SI, SI
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), DI
+	NEGQ         SI
+	VMOVUPS      32(DI)(SI*8), Y1
+	VMASKMOVPS   (CX), Y1, Y2
+	VMASKMOVPS   (DX), Y1, Y3
+	VCMPPD       $0x03, Y2, Y2, Y4
+	VORPS        Y4, Y0, Y0
+	VSUBPD       Y3, Y3, Y4
+	VCMPPD       $0x03, Y4, Y4, Y4
+	VORPS        Y4, Y0, Y0
+	VSUBPD       Y3, Y2, Y4
+	VPAND        quad8000000000000000<>+0(SB), Y4, Y4
+	VMAXPD       Y3, Y2, Y5
+	VMINPD       Y3, Y2, Y2
+	VSUBPD       Y5, Y2, Y3
+	VMAXPD       quadc087500000000000<>+0(SB), Y3, Y3
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y3, Y6
+	VROUNDPD     $0x00, Y6, Y6
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y6, Y3
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y6, Y3
+	VMULPD       Y3, Y3, Y7
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y8
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y7, Y8
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y7, Y8
+	VMULPD       Y3, Y8, Y8
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y3
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y7, Y3
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y7, Y3
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y7, Y3
+	VSUBPD       Y8, Y3, Y3
+	VDIVPD       Y3, Y8, Y8
+	VADDPD       Y8, Y8, Y8
+	VMOVUPS      quad3ff0000000000000<>+0(SB), Y3
+	VCVTPD2DQY   Y6, X6
+	VPSRAD       $0x01, X6, X7
+	VPSUBD       X7, X6, X6
+	VPADDD       word000003ff<>+0(SB), X6, X6
+	VPMOVSXDQ    X6, Y6
+	VPSLLQ       $0x34, Y6, Y6
+	VMULPD       Y6, Y3, Y3
+	VPADDD       word000003ff<>+0(SB), X7, X7
+	VPMOVSXDQ    X7, Y6
+	VPSLLQ       $0x34, Y6, Y6
+	VMULPD       Y6, Y3, Y3
+	VMULPD       Y3, Y8, Y8
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y3, Y3
+	VADDPD       Y3, Y8, Y8
+	VPXOR        Y8, Y4, Y4
+	VPAND        quad7fffffffffffffff<>+0(SB), Y5, Y3
+	VPOR         quad8000000000000000<>+0(SB), Y5, Y3
+	VMOVAPS      Y3, Y6
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y6, Y7
+	VROUNDPD     $0x00, Y7, Y7
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y7, Y6
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y7, Y6
+	VMULPD       Y6, Y6, Y8
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y9
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y8, Y9
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y8, Y9
+	VMULPD       Y6, Y9, Y9
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y6
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y8, Y6
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y8, Y6
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y8, Y6
+	VSUBPD       Y9, Y6, Y6
+	VDIVPD       Y6, Y9, Y9
+	VADDPD       Y9, Y9, Y9
+	VADDPD       quad3ff0000000000000<>+0(SB), Y9, Y9
+	VCVTPD2DQY   Y7, X6
+	VPSRAD       $0x01, X6, X7
+	VPSUBD       X7, X6, X6
+	VPADDD       word000003ff<>+0(SB), X6, X6
+	VPMOVSXDQ    X6, Y6
+	VPSLLQ       $0x34, Y6, Y6
+	VMULPD       Y6, Y9, Y9
+	VPADDD       word000003ff<>+0(SB), X7, X7
+	VPMOVSXDQ    X7, Y6
+	VPSLLQ       $0x34, Y6, Y6
+	VMULPD       Y6, Y9, Y9
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y3, Y3
+	VANDPS       Y3, Y9, Y9
+	VMOVUPS      quad3ff0000000000000<>+0(SB), Y6
+	VADDPD       Y6, Y9, Y3
+	VPXOR        Y7, Y7, Y7
+	VCMPPD       $0x11, Y7, Y5, Y5
+	VBLENDVPS    Y5, Y9, Y6, Y9
+	VMULPD       Y9, Y4, Y4
+	VPAND        quad7fffffffffffffff<>+0(SB), Y2, Y5
+	VPOR         quad8000000000000000<>+0(SB), Y2, Y5
+	VMOVAPS      Y5, Y7
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y7, Y8
+	VROUNDPD     $0x00, Y8, Y8
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y8, Y7
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y8, Y7
+	VMULPD       Y7, Y7, Y9
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y10
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y9, Y10
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y9, Y10
+	VMULPD       Y7, Y10, Y10
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y7
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y9, Y7
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y9, Y7
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y9, Y7
+	VSUBPD       Y10, Y7, Y7
+	VDIVPD       Y7, Y10, Y10
+	VADDPD       Y10, Y10, Y10
+	VADDPD       quad3ff0000000000000<>+0(SB), Y10, Y10
+	VCVTPD2DQY   Y8, X7
+	VPSRAD       $0x01, X7, X8
+	VPSUBD       X8, X7, X7
+	VPADDD       word000003ff<>+0(SB), X7, X7
+	VPMOVSXDQ    X7, Y7
+	VPSLLQ       $0x34, Y7, Y7
+	VMULPD       Y7, Y10, Y10
+	VPADDD       word000003ff<>+0(SB), X8, X8
+	VPMOVSXDQ    X8, Y7
+	VPSLLQ       $0x34, Y7, Y7
+	VMULPD       Y7, Y10, Y10
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y5, Y5
+	VANDPS       Y5, Y10, Y10
+	VADDPD       Y6, Y10, Y5
+	VMULPD       Y5, Y3, Y3
+	VPXOR        Y5, Y5, Y5
+	VCMPPD       $0x1e, Y5, Y2, Y2
+	VBLENDVPS    Y2, Y10, Y6, Y10
+	VMULPD       Y10, Y4, Y4
+	VDIVPD       Y3, Y4, Y4
+	VMASKMOVPS   (BX), Y1, Y2
+	VMULPD       Y2, Y4, Y4
+	VMASKMOVPS   Y4, Y1, (AX)
+
+done:
+	VMOVMSKPD Y0, AX
+	VZEROUPPER
+	MOVL      AX, bad+40(FP)
+	RET
+
+// func gradBernoulliKLP32AVX512(dst *float32, a *float32, b *float32, grad *float32, n int) (bad uint32)
+// Requires: AVX, AVX512F
+TEXT ·gradBernoulliKLP32AVX512(SB), NOSPLIT, $0-44
+	MOVQ  dst+0(FP), AX
+	MOVQ  a+8(FP), DX
+	MOVQ  b+16(FP), BX
+	MOVQ  grad+24(FP), SI
+	MOVQ  n+32(FP), CX
+	KXORW K1, K1, K1
+
+whole:
+	CMPQ              CX, $0x00000010
+	JB                rest
+	VMOVUPS           (DX), Z0
+	VMOVUPS           (BX), Z1
+	VCMPPS            $0x03, Z0, Z0, K2
+	KORW              K2, K1, K1
+	VSUBPS            Z1, Z1, Z2
+	VCMPPS            $0x03, Z2, Z2, K2
+	KORW              K2, K1, K1
+	VSUBPS            Z1, Z0, Z2
+	VPANDD.BCST       word80000000<>+0(SB), Z2, Z2
+	VMAXPS            Z1, Z0, Z7
+	VMINPS            Z1, Z0, Z0
+	VSUBPS            Z7, Z0, Z1
+	VMAXPS.BCST       wordc2d00000<>+0(SB), Z1, Z1
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z1, Z8
+	VRNDSCALEPS       $0x00, Z8, Z8
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z8, Z1
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z8, Z1
+	VMULPS            Z1, Z1, Z9
+	VBROADCASTSS      word39506967<>+0(SB), Z10
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z1, Z10
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z1, Z10
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z1, Z10
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z1, Z10
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z1, Z10
+	VFMADD213PS       Z1, Z9, Z10
+	VBROADCASTSS      word3f800000<>+0(SB), Z1
+	VSCALEFPS         Z8, Z1, Z1
+	VMULPS            Z1, Z10, Z10
+	VSUBPS.BCST       word3f800000<>+0(SB), Z1, Z1
+	VADDPS            Z1, Z10, Z10
+	VPXORD            Z10, Z2, Z2
+	VPANDD.BCST       word7fffffff<>+0(SB), Z7, Z1
+	VPORD.BCST        word80000000<>+0(SB), Z7, Z1
+	VMOVAPS           Z1, Z8
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z8, Z9
+	VRNDSCALEPS       $0x00, Z9, Z9
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z9, Z8
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z9, Z8
+	VMULPS            Z8, Z8, Z10
+	VBROADCASTSS      word39506967<>+0(SB), Z11
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z8, Z11
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z8, Z11
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z8, Z11
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z8, Z11
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z8, Z11
+	VFMADD213PS       Z8, Z10, Z11
+	VADDPS.BCST       word3f800000<>+0(SB), Z11, Z11
+	VSCALEFPS         Z9, Z11, Z11
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z1, K2
+	VMOVAPS.Z         Z11, K2, Z11
+	VBROADCASTSS      word3f800000<>+0(SB), Z8
+	VADDPS            Z8, Z11, Z1
+	VPXORD            Z3, Z3, Z3
+	VCMPPS            $0x11, Z3, Z7, K2
+	VBLENDMPS         Z11, Z8, K2, Z11
+	VMULPS            Z11, Z2, Z2
+	VPANDD.BCST       word7fffffff<>+0(SB), Z0, Z7
+	VPORD.BCST        word80000000<>+0(SB), Z0, Z7
+	VMOVAPS           Z7, Z9
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z9, Z10
+	VRNDSCALEPS       $0x00, Z10, Z10
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z10, Z9
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z10, Z9
+	VMULPS            Z9, Z9, Z11
+	VBROADCASTSS      word39506967<>+0(SB), Z12
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z9, Z12
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z9, Z12
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z9, Z12
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z9, Z12
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z9, Z12
+	VFMADD213PS       Z9, Z11, Z12
+	VADDPS.BCST       word3f800000<>+0(SB), Z12, Z12
+	VSCALEFPS         Z10, Z12, Z12
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z7, K2
+	VMOVAPS.Z         Z12, K2, Z12
+	VADDPS            Z8, Z12, Z7
+	VMULPS            Z7, Z1, Z1
+	VPXORD            Z4, Z4, Z4
+	VCMPPS            $0x1e, Z4, Z0, K2
+	VBLENDMPS         Z12, Z8, K2, Z12
+	VMULPS            Z12, Z2, Z2
+	VDIVPS            Z1, Z2, Z2
+	VMOVUPS           (SI), Z0
+	VMULPS            Z0, Z2, Z2
+	VMOVUPS           Z2, (AX)
+	ADDQ              $0x00000040, AX
+	ADDQ              $0x00000040, DX
+	ADDQ              $0x00000040, BX
+	ADDQ              $0x00000040, SI
+	SUBQ              $0x00000010, CX
+	JMP               whole
+
+rest:
+	TESTQ             CX, CX
+	JZ                done
+	MOVQ              $0x0000000000000001, DI
+	SHLQ              CL, DI
+	DECQ              DI
+	KMOVW             DI, K2
+	VMOVUPS.Z         (DX), K2, Z0
+	VMOVUPS.Z         (BX), K2, Z1
+	VCMPPS            $0x03, Z0, Z0, K3
+	KORW              K3, K1, K1
+	VSUBPS            Z1, Z1, Z2
+	VCMPPS            $0x03, Z2, Z2, K3
+	KORW              K3, K1, K1
+	VSUBPS            Z1, Z0, Z2
+	VPANDD.BCST       word80000000<>+0(SB), Z2, Z2
+	VMAXPS            Z1, Z0, Z3
+	VMINPS            Z1, Z0, Z0
+	VSUBPS            Z3, Z0, Z1
+	VMAXPS.BCST       wordc2d00000<>+0(SB), Z1, Z1
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z1, Z4
+	VRNDSCALEPS       $0x00, Z4, Z4
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z4, Z1
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z4, Z1
+	VMULPS            Z1, Z1, Z7
+	VBROADCASTSS      word39506967<>+0(SB), Z8
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z1, Z8
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z1, Z8
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z1, Z8
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z1, Z8
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z1, Z8
+	VFMADD213PS       Z1, Z7, Z8
+	VBROADCASTSS      word3f800000<>+0(SB), Z1
+	VSCALEFPS         Z4, Z1, Z1
+	VMULPS            Z1, Z8, Z8
+	VSUBPS.BCST       word3f800000<>+0(SB), Z1, Z1
+	VADDPS            Z1, Z8, Z8
+	VPXORD            Z8, Z2, Z2
+	VPANDD.BCST       word7fffffff<>+0(SB), Z3, Z1
+	VPORD.BCST        word80000000<>+0(SB), Z3, Z1
+	VMOVAPS           Z1, Z4
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z4, Z7
+	VRNDSCALEPS       $0x00, Z7, Z7
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z7, Z4
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z7, Z4
+	VMULPS            Z4, Z4, Z8
+	VBROADCASTSS      word39506967<>+0(SB), Z9
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z4, Z9
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z4, Z9
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z4, Z9
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z4, Z9
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z4, Z9
+	VFMADD213PS       Z4, Z8, Z9
+	VADDPS.BCST       word3f800000<>+0(SB), Z9, Z9
+	VSCALEFPS         Z7, Z9, Z9
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z1, K3
+	VMOVAPS.Z         Z9, K3, Z9
+	VBROADCASTSS      word3f800000<>+0(SB), Z4
+	VADDPS            Z4, Z9, Z1
+	VPXORD            Z5, Z5, Z5
+	VCMPPS            $0x11, Z5, Z3, K3
+	VBLENDMPS         Z9, Z4, K3, Z9
+	VMULPS            Z9, Z2, Z2
+	VPANDD.BCST       word7fffffff<>+0(SB), Z0, Z3
+	VPORD.BCST        word80000000<>+0(SB), Z0, Z3
+	VMOVAPS           Z3, Z5
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z5, Z7
+	VRNDSCALEPS       $0x00, Z7, Z7
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z7, Z5
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z7, Z5
+	VMULPS            Z5, Z5, Z8
+	VBROADCASTSS      word39506967<>+0(SB), Z9
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z5, Z9
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z5, Z9
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z5, Z9
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z5, Z9
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z5, Z9
+	VFMADD213PS       Z5, Z8, Z9
+	VADDPS.BCST       word3f800000<>+0(SB), Z9, Z9
+	VSCALEFPS         Z7, Z9, Z9
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z3, K3
+	VMOVAPS.Z         Z9, K3, Z9
+	VADDPS            Z4, Z9, Z3
+	VMULPS            Z3, Z1, Z1
+	VPXORD            Z6, Z6, Z6
+	VCMPPS            $0x1e, Z6, Z0, K3
+	VBLENDMPS         Z9, Z4, K3, Z9
+	VMULPS            Z9, Z2, Z2
+	VDIVPS            Z1, Z2, Z2
+	VMOVUPS.Z         (SI), K2, Z0
+	VMULPS            Z0, Z2, Z2
+	VMOVUPS           Z2, K2, (AX)
+
+done:
+	KMOVW K1, AX
+	VZEROUPPER
+	MOVL  AX, bad+40(FP)
+	RET
+
+// func gradBernoulliKLP32AVX2(dst *float32, a *float32, b *float32, grad *float32, n int) (bad uint32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·gradBernoulliKLP32AVX2(SB), NOSPLIT, $0-44
+	MOVQ  dst+0(FP), AX
+	MOVQ  a+8(FP), CX
+	MOVQ  b+16(FP), DX
+	MOVQ  grad+24(FP), BX
+	MOVQ  n+32(FP), SI
+	VPXOR Y0, Y0, Y0
+
+whole:
+	CMPQ         SI, $0x00000008
+	JB           rest
+	VMOVUPS      (CX), Y1
+	VMOVUPS      (DX), Y2
+	VCMPPS       $0x03, Y1, Y1, Y3
+	VORPS        Y3, Y0, Y0
+	VSUBPS       Y2, Y2, Y3
+	VCMPPS       $0x03, Y3, Y3, Y3
+	VORPS        Y3, Y0, Y0
+	VSUBPS       Y2, Y1, Y3
+	VPAND        word80000000<>+0(SB), Y3, Y3
+	VMAXPS       Y2, Y1, Y4
+	VMINPS       Y2, Y1, Y1
+	VSUBPS       Y4, Y1, Y2
+	VMAXPS       wordc2d00000<>+0(SB), Y2, Y2
+	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y5
+	VROUNDPS     $0x00, Y5, Y5
+	VFNMADD231PS word3f318000<>+0(SB), Y5, Y2
+	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y2
+	VMULPS       Y2, Y2, Y6
+	VMOVUPS      word39506967<>+0(SB), Y7
+	VFMADD213PS  word3ab743ce<>+0(SB), Y2, Y7
+	VFMADD213PS  word3c088908<>+0(SB), Y2, Y7
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y2, Y7
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y2, Y7
+	VFMADD213PS  word3f000000<>+0(SB), Y2, Y7
+	VFMADD213PS  Y2, Y6, Y7
+	VMOVUPS      word3f800000<>+0(SB), Y2
+	VCVTPS2DQ    Y5, Y5
+	VPSRAD       $0x01, Y5, Y6
+	VPSUBD       Y6, Y5, Y5
+	VPADDD       word0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VPADDD       word0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y2, Y2
+	VMULPS       Y2, Y7, Y7
+	VSUBPS       word3f800000<>+0(SB), Y2, Y2
+	VADDPS       Y2, Y7, Y7
+	VPXOR        Y7, Y3, Y3
+	VPAND        word7fffffff<>+0(SB), Y4, Y2
+	VPOR         word80000000<>+0(SB), Y4, Y2
+	VMOVAPS      Y2, Y5
+	VMULPS       word3fb8aa3b<>+0(SB), Y5, Y6
+	VROUNDPS     $0x00, Y6, Y6
+	VFNMADD231PS word3f318000<>+0(SB), Y6, Y5
+	VFNMADD231PS wordb95e8083<>+0(SB), Y6, Y5
+	VMULPS       Y5, Y5, Y7
+	VMOVUPS      word39506967<>+0(SB), Y8
+	VFMADD213PS  word3ab743ce<>+0(SB), Y5, Y8
+	VFMADD213PS  word3c088908<>+0(SB), Y5, Y8
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y5, Y8
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y5, Y8
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y8
+	VFMADD213PS  Y5, Y7, Y8
+	VADDPS       word3f800000<>+0(SB), Y8, Y8
+	VCVTPS2DQ    Y6, Y5
+	VPSRAD       $0x01, Y5, Y6
+	VPSUBD       Y6, Y5, Y5
+	VPADDD       word0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y8, Y8
+	VPADDD       word0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y8, Y8
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y2, Y2
+	VANDPS       Y2, Y8, Y8
+	VMOVUPS      word3f800000<>+0(SB), Y5
+	VADDPS       Y5, Y8, Y2
+	VPXOR        Y6, Y6, Y6
+	VCMPPS       $0x11, Y6, Y4, Y4
+	VBLENDVPS    Y4, Y8, Y5, Y8
+	VMULPS       Y8, Y3, Y3
+	VPAND        word7fffffff<>+0(SB), Y1, Y4
+	VPOR         word80000000<>+0(SB), Y1, Y4
+	VMOVAPS      Y4, Y6
+	VMULPS       word3fb8aa3b<>+0(SB), Y6, Y7
+	VROUNDPS     $0x00, Y7, Y7
+	VFNMADD231PS word3f318000<>+0(SB), Y7, Y6
+	VFNMADD231PS wordb95e8083<>+0(SB), Y7, Y6
+	VMULPS       Y6, Y6, Y8
+	VMOVUPS      word39506967<>+0(SB), Y9
+	VFMADD213PS  word3ab743ce<>+0(SB), Y6, Y9
+	VFMADD213PS  word3c088908<>+0(SB), Y6, Y9
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y6, Y9
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y6, Y9
+	VFMADD213PS  word3f000000<>+0(SB), Y6, Y9
+	VFMADD213PS  Y6, Y8, Y9
+	VADDPS       word3f800000<>+0(SB), Y9, Y9
+	VCVTPS2DQ    Y7, Y6
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       word0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y9, Y9
+	VPADDD       word0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y9, Y9
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y4, Y4
+	VANDPS       Y4, Y9, Y9
+	VADDPS       Y5, Y9, Y4
+	VMULPS       Y4, Y2, Y2
+	VPXOR        Y4, Y4, Y4
+	VCMPPS       $0x1e, Y4, Y1, Y1
+	VBLENDVPS    Y1, Y9, Y5, Y9
+	VMULPS       Y9, Y3, Y3
+	VDIVPS       Y2, Y3, Y3
+	VMOVUPS      (BX), Y1
+	VMULPS       Y1, Y3, Y3
+	VMOVUPS      Y3, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000020, BX
+	SUBQ         $0x00000008, SI
+	JMP          whole
+
+rest:
+	TESTQ        SI, SI
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), DI
+	NEGQ         SI
+	VMOVUPS      32(DI)(SI*4), Y1
+	VMASKMOVPS   (CX), Y1, Y2
+	VMASKMOVPS   (DX), Y1, Y3
+	VCMPPS       $0x03, Y2, Y2, Y4
+	VORPS        Y4, Y0, Y0
+	VSUBPS       Y3, Y3, Y4
+	VCMPPS       $0x03, Y4, Y4, Y4
+	VORPS        Y4, Y0, Y0
+	VSUBPS       Y3, Y2, Y4
+	VPAND        word80000000<>+0(SB), Y4, Y4
+	VMAXPS       Y3, Y2, Y5
+	VMINPS       Y3, Y2, Y2
+	VSUBPS       Y5, Y2, Y3
+	VMAXPS       wordc2d00000<>+0(SB), Y3, Y3
+	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y6
+	VROUNDPS     $0x00, Y6, Y6
+	VFNMADD231PS word3f318000<>+0(SB), Y6, Y3
+	VFNMADD231PS wordb95e8083<>+0(SB), Y6, Y3
+	VMULPS       Y3, Y3, Y7
+	VMOVUPS      word39506967<>+0(SB), Y8
+	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y8
+	VFMADD213PS  word3c088908<>+0(SB), Y3, Y8
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y8
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y8
+	VFMADD213PS  word3f000000<>+0(SB), Y3, Y8
+	VFMADD213PS  Y3, Y7, Y8
+	VMOVUPS      word3f800000<>+0(SB), Y3
+	VCVTPS2DQ    Y6, Y6
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       word0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y3, Y3
+	VPADDD       word0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y3, Y3
+	VMULPS       Y3, Y8, Y8
+	VSUBPS       word3f800000<>+0(SB), Y3, Y3
+	VADDPS       Y3, Y8, Y8
+	VPXOR        Y8, Y4, Y4
+	VPAND        word7fffffff<>+0(SB), Y5, Y3
+	VPOR         word80000000<>+0(SB), Y5, Y3
+	VMOVAPS      Y3, Y6
+	VMULPS       word3fb8aa3b<>+0(SB), Y6, Y7
+	VROUNDPS     $0x00, Y7, Y7
+	VFNMADD231PS word3f318000<>+0(SB), Y7, Y6
+	VFNMADD231PS wordb95e8083<>+0(SB), Y7, Y6
+	VMULPS       Y6, Y6, Y8
+	VMOVUPS      word39506967<>+0(SB), Y9
+	VFMADD213PS  word3ab743ce<>+0(SB), Y6, Y9
+	VFMADD213PS  word3c088908<>+0(SB), Y6, Y9
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y6, Y9
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y6, Y9
+	VFMADD213PS  word3f000000<>+0(SB), Y6, Y9
+	VFMADD213PS  Y6, Y8, Y9
+	VADDPS       word3f800000<>+0(SB), Y9, Y9
+	VCVTPS2DQ    Y7, Y6
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       word0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y9, Y9
+	VPADDD       word0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y9, Y9
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y3, Y3
+	VANDPS       Y3, Y9, Y9
+	VMOVUPS      word3f800000<>+0(SB), Y6
+	VADDPS       Y6, Y9, Y3
+	VPXOR        Y7, Y7, Y7
+	VCMPPS       $0x11, Y7, Y5, Y5
+	VBLENDVPS    Y5, Y9, Y6, Y9
+	VMULPS       Y9, Y4, Y4
+	VPAND        word7fffffff<>+0(SB), Y2, Y5
+	VPOR         word80000000<>+0(SB), Y2, Y5
+	VMOVAPS      Y5, Y7
+	VMULPS       word3fb8aa3b<>+0(SB), Y7, Y8
+	VROUNDPS     $0x00, Y8, Y8
+	VFNMADD231PS word3f318000<>+0(SB), Y8, Y7
+	VFNMADD231PS wordb95e8083<>+0(SB), Y8, Y7
+	VMULPS       Y7, Y7, Y9
+	VMOVUPS      word39506967<>+0(SB), Y10
+	VFMADD213PS  word3ab743ce<>+0(SB), Y7, Y10
+	VFMADD213PS  word3c088908<>+0(SB), Y7, Y10
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y7, Y10
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y7, Y10
+	VFMADD213PS  word3f000000<>+0(SB), Y7, Y10
+	VFMADD213PS  Y7, Y9, Y10
+	VADDPS       word3f800000<>+0(SB), Y10, Y10
+	VCVTPS2DQ    Y8, Y7
+	VPSRAD       $0x01, Y7, Y8
+	VPSUBD       Y8, Y7, Y7
+	VPADDD       word0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y10, Y10
+	VPADDD       word0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y8, Y10, Y10
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y5, Y5
+	VANDPS       Y5, Y10, Y10
+	VADDPS       Y6, Y10, Y5
+	VMULPS       Y5, Y3, Y3
+	VPXOR        Y5, Y5, Y5
+	VCMPPS       $0x1e, Y5, Y2, Y2
+	VBLENDVPS    Y2, Y10, Y6, Y10
+	VMULPS       Y10, Y4, Y4
+	VDIVPS       Y3, Y4, Y4
+	VMASKMOVPS   (BX), Y1, Y2
+	VMULPS       Y2, Y4, Y4
+	VMASKMOVPS   Y4, Y1, (AX)
+
+done:
+	VMOVMSKPS Y0, AX
+	VZEROUPPER
+	MOVL      AX, bad+40(FP)
+	RET
+
+// func gradBernoulliKLQ64AVX2(dst *float64, a *float64, b *float64, grad *float64, n int) (bad uint32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·gradBernoulliKLQ64AVX2(SB), NOSPLIT, $0-44
+	MOVQ  dst+0(FP), AX
+	MOVQ  a+8(FP), CX
+	MOVQ  b+16(FP), DX
+	MOVQ  grad+24(FP), BX
+	MOVQ  n+32(FP), SI
+	VPXOR Y0, Y0, Y0
+
+whole:
+	CMPQ         SI, $0x00000004
+	JB           rest
+	VMOVUPS      (CX), Y1
+	VMOVUPS      (DX), Y2
+	VCMPPD       $0x03, Y1, Y1, Y3
+	VORPS        Y3, Y0, Y0
+	VSUBPD       Y2, Y2, Y3
+	VCMPPD       $0x03, Y3, Y3, Y3
+	VORPS        Y3, Y0, Y0
+	VSUBPD       Y2, Y1, Y2
+	VMINPD       quad7fefffffffffffff<>+0(SB), Y2, Y2
+	VMAXPD       quadffefffffffffffff<>+0(SB), Y2, Y2
+	VPAND        quad7fffffffffffffff<>+0(SB), Y1, Y3
+	VPOR         quad8000000000000000<>+0(SB), Y1, Y3
+	VMOVAPS      Y3, Y4
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y4, Y5
+	VROUNDPD     $0x00, Y5, Y5
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y5, Y4
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y5, Y4
+	VMULPD       Y4, Y4, Y6
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y7
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y6, Y7
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y6, Y7
+	VMULPD       Y4, Y7, Y7
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y4
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y6, Y4
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y6, Y4
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y6, Y4
+	VSUBPD       Y7, Y4, Y4
+	VDIVPD       Y4, Y7, Y7
+	VADDPD       Y7, Y7, Y7
+	VADDPD       quad3ff0000000000000<>+0(SB), Y7, Y7
+	VCVTPD2DQY   Y5, X4
+	VPSRAD       $0x01, X4, X5
+	VPSUBD       X5, X4, X4
+	VPADDD       word000003ff<>+0(SB), X4, X4
+	VPMOVSXDQ    X4, Y4
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y7, Y7
+	VPADDD       word000003ff<>+0(SB), X5, X5
+	VPMOVSXDQ    X5, Y4
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y7, Y7
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y3, Y3
+	VANDPS       Y3, Y7, Y7
+	VADDPD       quad3ff0000000000000<>+0(SB), Y7, Y3
+	VMULPD       Y3, Y3, Y3
+	VDIVPD       Y3, Y7, Y7
+	VMULPD       Y2, Y7, Y7
+	VMOVUPS      (BX), Y2
+	VMULPD       Y2, Y7, Y7
+	VPAND        quad7fffffffffffffff<>+0(SB), Y1, Y1
+	VMOVUPS      quad7ff0000000000000<>+0(SB), Y2
+	VCMPPD       $0x04, Y2, Y1, Y1
+	VANDPS       Y1, Y7, Y7
+	VMOVUPS      Y7, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000020, BX
+	SUBQ         $0x00000004, SI
+	JMP          whole
+
+rest:
+	TESTQ        SI, SI
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), DI
+	NEGQ         SI
+	VMOVUPS      32(DI)(SI*8), Y1
+	VMASKMOVPS   (CX), Y1, Y2
+	VMASKMOVPS   (DX), Y1, Y3
+	VCMPPD       $0x03, Y2, Y2, Y4
+	VORPS        Y4, Y0, Y0
+	VSUBPD       Y3, Y3, Y4
+	VCMPPD       $0x03, Y4, Y4, Y4
+	VORPS        Y4, Y0, Y0
+	VSUBPD       Y3, Y2, Y3
+	VMINPD       quad7fefffffffffffff<>+0(SB), Y3, Y3
+	VMAXPD       quadffefffffffffffff<>+0(SB), Y3, Y3
+	VPAND        quad7fffffffffffffff<>+0(SB), Y2, Y4
+	VPOR         quad8000000000000000<>+0(SB), Y2, Y4
+	VMOVAPS      Y4, Y5
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y5, Y6
+	VROUNDPD     $0x00, Y6, Y6
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y6, Y5
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y6, Y5
+	VMULPD       Y5, Y5, Y7
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y8
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y7, Y8
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y7, Y8
+	VMULPD       Y5, Y8, Y8
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y5
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y7, Y5
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y7, Y5
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y7, Y5
+	VSUBPD       Y8, Y5, Y5
+	VDIVPD       Y5, Y8, Y8
+	VADDPD       Y8, Y8, Y8
+	VADDPD       quad3ff0000000000000<>+0(SB), Y8, Y8
+	VCVTPD2DQY   Y6, X5
+	VPSRAD       $0x01, X5, X6
+	VPSUBD       X6, X5, X5
+	VPADDD       word000003ff<>+0(SB), X5, X5
+	VPMOVSXDQ    X5, Y5
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y8, Y8
+	VPADDD       word000003ff<>+0(SB), X6, X6
+	VPMOVSXDQ    X6, Y5
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y8, Y8
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y4, Y4
+	VANDPS       Y4, Y8, Y8
+	VADDPD       quad3ff0000000000000<>+0(SB), Y8, Y4
+	VMULPD       Y4, Y4, Y4
+	VDIVPD       Y4, Y8, Y8
+	VMULPD       Y3, Y8, Y8
+	VMASKMOVPS   (BX), Y1, Y3
+	VMULPD       Y3, Y8, Y8
+	VPAND        quad7fffffffffffffff<>+0(SB), Y2, Y2
+	VMOVUPS      quad7ff0000000000000<>+0(SB), Y3
+	VCMPPD       $0x04, Y3, Y2, Y2
+	VANDPS       Y2, Y8, Y8
+	VMASKMOVPS   Y8, Y1, (AX)
+
+done:
+	VMOVMSKPD Y0, AX
+	VZEROUPPER
+	MOVL      AX, bad+40(FP)
+	RET
+
+DATA quad7fefffffffffffff<>+0(SB)/8, $0x7fefffffffffffff
+DATA quad7fefffffffffffff<>+8(SB)/8, $0x7fefffffffffffff
+DATA quad7fefffffffffffff<>+16(SB)/8, $0x7fefffffffffffff
+DATA quad7fefffffffffffff<>+24(SB)/8, $0x7fefffffffffffff
+DATA quad7fefffffffffffff<>+32(SB)/8, $0x7fefffffffffffff
+DATA quad7fefffffffffffff<>+40(SB)/8, $0x7fefffffffffffff
+DATA quad7fefffffffffffff<>+48(SB)/8, $0x7fefffffffffffff
+DATA quad7fefffffffffffff<>+56(SB)/8, $0x7fefffffffffffff
+GLOBL quad7fefffffffffffff<>(SB), RODATA|NOPTR, $64
+
+DATA quadffefffffffffffff<>+0(SB)/8, $0xffefffffffffffff
+DATA quadffefffffffffffff<>+8(SB)/8, $0xffefffffffffffff
+DATA quadffefffffffffffff<>+16(SB)/8, $0xffefffffffffffff
+DATA quadffefffffffffffff<>+24(SB)/8, $0xffefffffffffffff
+DATA quadffefffffffffffff<>+32(SB)/8, $0xffefffffffffffff
+DATA quadffefffffffffffff<>+40(SB)/8, $0xffefffffffffffff
+DATA quadffefffffffffffff<>+48(SB)/8, $0xffefffffffffffff
+DATA quadffefffffffffffff<>+56(SB)/8, $0xffefffffffffffff
+GLOBL quadffefffffffffffff<>(SB), RODATA|NOPTR, $64
+
+// func gradBernoulliKLQ32AVX512(dst *float32, a *float32, b *float32, grad *float32, n int) (bad uint32)
+// Requires: AVX, AVX512F
+TEXT ·gradBernoulliKLQ32AVX512(SB), NOSPLIT, $0-44
+	MOVQ  dst+0(FP), AX
+	MOVQ  a+8(FP), DX
+	MOVQ  b+16(FP), BX
+	MOVQ  grad+24(FP), SI
+	MOVQ  n+32(FP), CX
+	KXORW K1, K1, K1
+
+whole:
+	CMPQ              CX, $0x00000010
+	JB                rest
+	VMOVUPS           (DX), Z0
+	VMOVUPS           (BX), Z1
+	VCMPPS            $0x03, Z0, Z0, K2
+	KORW              K2, K1, K1
+	VSUBPS            Z1, Z1, Z2
+	VCMPPS            $0x03, Z2, Z2, K2
+	KORW              K2, K1, K1
+	VSUBPS            Z1, Z0, Z1
+	VMINPS.BCST       word7f7fffff<>+0(SB), Z1, Z1
+	VMAXPS.BCST       wordff7fffff<>+0(SB), Z1, Z1
+	VPANDD.BCST       word7fffffff<>+0(SB), Z0, Z2
+	VPORD.BCST        word80000000<>+0(SB), Z0, Z2
+	VMOVAPS           Z2, Z3
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z3, Z4
+	VRNDSCALEPS       $0x00, Z4, Z4
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z4, Z3
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z4, Z3
+	VMULPS            Z3, Z3, Z5
+	VBROADCASTSS      word39506967<>+0(SB), Z6
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z3, Z6
+	VFMADD213PS       Z3, Z5, Z6
+	VADDPS.BCST       word3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS         Z4, Z6, Z6
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z2, K2
+	VMOVAPS.Z         Z6, K2, Z6
+	VADDPS.BCST       word3f800000<>+0(SB), Z6, Z2
+	VMULPS            Z2, Z2, Z2
+	VDIVPS            Z2, Z6, Z6
+	VMULPS            Z1, Z6, Z6
+	VMOVUPS           (SI), Z1
+	VMULPS            Z1, Z6, Z6
+	VPANDD.BCST       word7fffffff<>+0(SB), Z0, Z0
+	VBROADCASTSS      word7f800000<>+0(SB), Z1
+	VCMPPS            $0x04, Z1, Z0, K2
+	VMOVAPS.Z         Z6, K2, Z6
+	VMOVUPS           Z6, (AX)
+	ADDQ              $0x00000040, AX
+	ADDQ              $0x00000040, DX
+	ADDQ              $0x00000040, BX
+	ADDQ              $0x00000040, SI
+	SUBQ              $0x00000010, CX
+	JMP               whole
+
+rest:
+	TESTQ             CX, CX
+	JZ                done
+	MOVQ              $0x0000000000000001, DI
+	SHLQ              CL, DI
+	DECQ              DI
+	KMOVW             DI, K2
+	VMOVUPS.Z         (DX), K2, Z0
+	VMOVUPS.Z         (BX), K2, Z1
+	VCMPPS            $0x03, Z0, Z0, K3
+	KORW              K3, K1, K1
+	VSUBPS            Z1, Z1, Z2
+	VCMPPS            $0x03, Z2, Z2, K3
+	KORW              K3, K1, K1
+	VSUBPS            Z1, Z0, Z1
+	VMINPS.BCST       word7f7fffff<>+0(SB), Z1, Z1
+	VMAXPS.BCST       wordff7fffff<>+0(SB), Z1, Z1
+	VPANDD.BCST       word7fffffff<>+0(SB), Z0, Z2
+	VPORD.BCST        word80000000<>+0(SB), Z0, Z2
+	VMOVAPS           Z2, Z3
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z3, Z4
+	VRNDSCALEPS       $0x00, Z4, Z4
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z4, Z3
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z4, Z3
+	VMULPS            Z3, Z3, Z5
+	VBROADCASTSS      word39506967<>+0(SB), Z6
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z3, Z6
+	VFMADD213PS       Z3, Z5, Z6
+	VADDPS.BCST       word3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS         Z4, Z6, Z6
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z2, K3
+	VMOVAPS.Z         Z6, K3, Z6
+	VADDPS.BCST       word3f800000<>+0(SB), Z6, Z2
+	VMULPS            Z2, Z2, Z2
+	VDIVPS            Z2, Z6, Z6
+	VMULPS            Z1, Z6, Z6
+	VMOVUPS.Z         (SI), K2, Z1
+	VMULPS            Z1, Z6, Z6
+	VPANDD.BCST       word7fffffff<>+0(SB), Z0, Z0
+	VBROADCASTSS      word7f800000<>+0(SB), Z1
+	VCMPPS            $0x04, Z1, Z0, K3
+	VMOVAPS.Z         Z6, K3, Z6
+	VMOVUPS           Z6, K2, (AX)
+
+done:
+	KMOVW K1, AX
+	VZEROUPPER
+	MOVL  AX, bad+40(FP)
+	RET
+
+DATA word7f7fffff<>+0(SB)/4, $0x7f7fffff
+DATA word7f7fffff<>+4(SB)/4, $0x7f7fffff
+DATA word7f7fffff<>+8(SB)/4, $0x7f7fffff
+DATA word7f7fffff<>+12(SB)/4, $0x7f7fffff
+DATA word7f7fffff<>+16(SB)/4, $0x7f7fffff
+DATA word7f7fffff<>+20(SB)/4, $0x7f7fffff
+DATA word7f7fffff<>+24(SB)/4, $0x7f7fffff
+DATA word7f7fffff<>+28(SB)/4, $0x7f7fffff
+DATA word7f7fffff<>+32(SB)/4, $0x7f7fffff
+DATA word7f7fffff<>+36(SB)/4, $0x7f7fffff
+DATA word7f7fffff<>+40(SB)/4, $0x7f7fffff
+DATA word7f7fffff<>+44(SB)/4, $0x7f7fffff
+DATA word7f7fffff<>+48(SB)/4, $0x7f7fffff
+DATA word7f7fffff<>+52(SB)/4, $0x7f7fffff
+DATA word7f7fffff<>+56(SB)/4, $0x7f7fffff
+DATA word7f7fffff<>+60(SB)/4, $0x7f7fffff
+GLOBL word7f7fffff<>(SB), RODATA|NOPTR, $64
+
+DATA wordff7fffff<>+0(SB)/4, $0xff7fffff
+DATA wordff7fffff<>+4(SB)/4, $0xff7fffff
+DATA wordff7fffff<>+8(SB)/4, $0xff7fffff
+DATA wordff7fffff<>+12(SB)/4, $0xff7fffff
+DATA wordff7fffff<>+16(SB)/4, $0xff7fffff
+DATA wordff7fffff<>+20(SB)/4, $0xff7fffff
+DATA wordff7fffff<>+24(SB)/4, $0xff7fffff
+DATA wordff7fffff<>+28(SB)/4, $0xff7fffff
+DATA wordff7fffff<>+32(SB)/4, $0xff7fffff
+DATA wordff7fffff<>+36(SB)/4, $0xff7fffff
+DATA wordff7fffff<>+40(SB)/4, $0xff7fffff
+DATA wordff7fffff<>+44(SB)/4, $0xff7fffff
+DATA wordff7fffff<>+48(SB)/4, $0xff7fffff
+DATA wordff7fffff<>+52(SB)/4, $0xff7fffff
+DATA wordff7fffff<>+56(SB)/4, $0xff7fffff
+DATA wordff7fffff<>+60(SB)/4, $0xff7fffff
+GLOBL wordff7fffff<>(SB), RODATA|NOPTR, $64
+
+// func gradBernoulliKLQ32AVX2(dst *float32, a *float32, b *float32, grad *float32, n int) (bad uint32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·gradBernoulliKLQ32AVX2(SB), NOSPLIT, $0-44
+	MOVQ  dst+0(FP), AX
+	MOVQ  a+8(FP), CX
+	MOVQ  b+16(FP), DX
+	MOVQ  grad+24(FP), BX
+	MOVQ  n+32(FP), SI
+	VPXOR Y0, Y0, Y0
+
+whole:
+	CMPQ         SI, $0x00000008
+	JB           rest
+	VMOVUPS      (CX), Y1
+	VMOVUPS      (DX), Y2
+	VCMPPS       $0x03, Y1, Y1, Y3
+	VORPS        Y3, Y0, Y0
+	VSUBPS       Y2, Y2, Y3
+	VCMPPS       $0x03, Y3, Y3, Y3
+	VORPS        Y3, Y0, Y0
+	VSUBPS       Y2, Y1, Y2
+	VMINPS       word7f7fffff<>+0(SB), Y2, Y2
+	VMAXPS       wordff7fffff<>+0(SB), Y2, Y2
+	VPAND        word7fffffff<>+0(SB), Y1, Y3
+	VPOR         word80000000<>+0(SB), Y1, Y3
+	VMOVAPS      Y3, Y4
+	VMULPS       word3fb8aa3b<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y5, Y5
+	VFNMADD231PS word3f318000<>+0(SB), Y5, Y4
+	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y4
+	VMULPS       Y4, Y4, Y6
+	VMOVUPS      word39506967<>+0(SB), Y7
+	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y7
+	VFMADD213PS  word3c088908<>+0(SB), Y4, Y7
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y7
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y7
+	VFMADD213PS  word3f000000<>+0(SB), Y4, Y7
+	VFMADD213PS  Y4, Y6, Y7
+	VADDPS       word3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y5, Y4
+	VPSRAD       $0x01, Y4, Y5
+	VPSUBD       Y5, Y4, Y4
+	VPADDD       word0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y7, Y7
+	VPADDD       word0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y7, Y7
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y3, Y3
+	VANDPS       Y3, Y7, Y7
+	VADDPS       word3f800000<>+0(SB), Y7, Y3
+	VMULPS       Y3, Y3, Y3
+	VDIVPS       Y3, Y7, Y7
+	VMULPS       Y2, Y7, Y7
+	VMOVUPS      (BX), Y2
+	VMULPS       Y2, Y7, Y7
+	VPAND        word7fffffff<>+0(SB), Y1, Y1
+	VMOVUPS      word7f800000<>+0(SB), Y2
+	VCMPPS       $0x04, Y2, Y1, Y1
+	VANDPS       Y1, Y7, Y7
+	VMOVUPS      Y7, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000020, BX
+	SUBQ         $0x00000008, SI
+	JMP          whole
+
+rest:
+	TESTQ        SI, SI
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), DI
+	NEGQ         SI
+	VMOVUPS      32(DI)(SI*4), Y1
+	VMASKMOVPS   (CX), Y1, Y2
+	VMASKMOVPS   (DX), Y1, Y3
+	VCMPPS       $0x03, Y2, Y2, Y4
+	VORPS        Y4, Y0, Y0
+	VSUBPS       Y3, Y3, Y4
+	VCMPPS       $0x03, Y4, Y4, Y4
+	VORPS        Y4, Y0, Y0
+	VSUBPS       Y3, Y2, Y3
+	VMINPS       word7f7fffff<>+0(SB), Y3, Y3
+	VMAXPS       wordff7fffff<>+0(SB), Y3, Y3
+	VPAND        word7fffffff<>+0(SB), Y2, Y4
+	VPOR         word80000000<>+0(SB), Y2, Y4
+	VMOVAPS      Y4, Y5
+	VMULPS       word3fb8aa3b<>+0(SB), Y5, Y6
+	VROUNDPS     $0x00, Y6, Y6
+	VFNMADD231PS word3f318000<>+0(SB), Y6, Y5
+	VFNMADD231PS wordb95e8083<>+0(SB), Y6, Y5
+	VMULPS       Y5, Y5, Y7
+	VMOVUPS      word39506967<>+0(SB), Y8
+	VFMADD213PS  word3ab743ce<>+0(SB), Y5, Y8
+	VFMADD213PS  word3c088908<>+0(SB), Y5, Y8
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y5, Y8
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y5, Y8
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y8
+	VFMADD213PS  Y5, Y7, Y8
+	VADDPS       word3f800000<>+0(SB), Y8, Y8
+	VCVTPS2DQ    Y6, Y5
+	VPSRAD       $0x01, Y5, Y6
+	VPSUBD       Y6, Y5, Y5
+	VPADDD       word0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y8, Y8
+	VPADDD       word0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y8, Y8
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y4, Y4
+	VANDPS       Y4, Y8, Y8
+	VADDPS       word3f800000<>+0(SB), Y8, Y4
+	VMULPS       Y4, Y4, Y4
+	VDIVPS       Y4, Y8, Y8
+	VMULPS       Y3, Y8, Y8
+	VMASKMOVPS   (BX), Y1, Y3
+	VMULPS       Y3, Y8, Y8
+	VPAND        word7fffffff<>+0(SB), Y2, Y2
+	VMOVUPS      word7f800000<>+0(SB), Y3
+	VCMPPS       $0x04, Y3, Y2, Y2
+	VANDPS       Y2, Y8, Y8
+	VMASKMOVPS   Y8, Y1, (AX)
+
+done:
+	VMOVMSKPS Y0, AX
+	VZEROUPPER
+	MOVL      AX, bad+40(FP)
+	RET
+
 // func gradGate64AVX2(dst *float64, y *float64, grad *float64, n int, s *gateScalars[float64])
 // Requires: AVX, AVX2, FMA3
 TEXT ·gradGate64AVX2(SB), NOSPLIT, $0-40
@@ -3512,25 +6366,25 @@ whole:
 	VMOVUPS      (CX), Y0
 	VPAND        quad7fffffffffffffff<>+0(SB), Y0, Y1
 	VPOR         quad8000000000000000<>+0(SB), Y0, Y1
-	VMULPD       quad3ff71547652b82fe<>+0(SB), Y1, Y2
-	VROUNDPD     $0x00, Y2, Y2
-	VMOVAPS      Y1, Y3
-	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y2, Y3
-	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y2, Y3
-	VMULPD       Y3, Y3, Y4
+	VMOVAPS      Y1, Y2
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y2, Y3
+	VROUNDPD     $0x00, Y3, Y3
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y3, Y2
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y3, Y2
+	VMULPD       Y2, Y2, Y4
 	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y5
 	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y4, Y5
 	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y4, Y5
-	VMULPD       Y3, Y5, Y5
-	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y3
-	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y4, Y3
-	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y4, Y3
-	VFMADD213PD  quad4000000000000000<>+0(SB), Y4, Y3
-	VSUBPD       Y5, Y3, Y3
-	VDIVPD       Y3, Y5, Y5
+	VMULPD       Y2, Y5, Y5
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y2
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y4, Y2
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y4, Y2
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y4, Y2
+	VSUBPD       Y5, Y2, Y2
+	VDIVPD       Y2, Y5, Y5
 	VADDPD       Y5, Y5, Y5
 	VADDPD       quad3ff0000000000000<>+0(SB), Y5, Y5
-	VCVTPD2DQY   Y2, X2
+	VCVTPD2DQY   Y3, X2
 	VPSRAD       $0x01, X2, X3
 	VPSUBD       X3, X2, X2
 	VPADDD       word000003ff<>+0(SB), X2, X2
@@ -3582,25 +6436,25 @@ rest:
 	VMASKMOVPS   (CX), Y0, Y1
 	VPAND        quad7fffffffffffffff<>+0(SB), Y1, Y2
 	VPOR         quad8000000000000000<>+0(SB), Y1, Y2
-	VMULPD       quad3ff71547652b82fe<>+0(SB), Y2, Y3
-	VROUNDPD     $0x00, Y3, Y3
-	VMOVAPS      Y2, Y4
-	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y3, Y4
-	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y3, Y4
-	VMULPD       Y4, Y4, Y5
+	VMOVAPS      Y2, Y3
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y3, Y4
+	VROUNDPD     $0x00, Y4, Y4
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y4, Y3
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y4, Y3
+	VMULPD       Y3, Y3, Y5
 	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y6
 	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y5, Y6
 	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y5, Y6
-	VMULPD       Y4, Y6, Y6
-	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y4
-	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y5, Y4
-	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y5, Y4
-	VFMADD213PD  quad4000000000000000<>+0(SB), Y5, Y4
-	VSUBPD       Y6, Y4, Y4
-	VDIVPD       Y4, Y6, Y6
+	VMULPD       Y3, Y6, Y6
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y3
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y5, Y3
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y5, Y3
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y5, Y3
+	VSUBPD       Y6, Y3, Y3
+	VDIVPD       Y3, Y6, Y6
 	VADDPD       Y6, Y6, Y6
 	VADDPD       quad3ff0000000000000<>+0(SB), Y6, Y6
-	VCVTPD2DQY   Y3, X3
+	VCVTPD2DQY   Y4, X3
 	VPSRAD       $0x01, X3, X4
 	VPSUBD       X4, X3, X3
 	VPADDD       word000003ff<>+0(SB), X3, X3
@@ -3652,109 +6506,109 @@ TEXT ·gradGate32AVX512(SB), NOSPLIT, $0-40
 	MOVQ s+32(FP), SI
 
 whole:
-	CMPQ         CX, $0x00000010
-	JB           rest
-	VMOVUPS      (DX), Z0
-	VPANDD       word7fffffff<>+0(SB), Z0, Z1
-	VPORD        word80000000<>+0(SB), Z0, Z1
-	VMULPS       word3fb8aa3b<>+0(SB), Z1, Z2
-	VRNDSCALEPS  $0x00, Z2, Z2
-	VMOVAPS      Z1, Z3
-	VFNMADD231PS word3f318000<>+0(SB), Z2, Z3
-	VFNMADD231PS wordb95e8083<>+0(SB), Z2, Z3
-	VMULPS       Z3, Z3, Z4
-	VMOVUPS      word39506967<>+0(SB), Z5
-	VFMADD213PS  word3ab743ce<>+0(SB), Z3, Z5
-	VFMADD213PS  word3c088908<>+0(SB), Z3, Z5
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z3, Z5
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z3, Z5
-	VFMADD213PS  word3f000000<>+0(SB), Z3, Z5
-	VFMADD213PS  Z3, Z4, Z5
-	VADDPS       word3f800000<>+0(SB), Z5, Z5
-	VSCALEFPS    Z2, Z5, Z5
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z1, K1
-	VMOVAPS.Z    Z5, K1, Z5
-	VADDPS       word3f800000<>+0(SB), Z5, Z1
-	VDIVPS       Z1, Z5, Z1
-	VBROADCASTSS 8(SI), Z2
-	VBROADCASTSS (SI), Z3
-	VBROADCASTSS 4(SI), Z4
-	VFMADD231PS  Z2, Z1, Z3
-	VFNMADD231PS Z2, Z1, Z4
-	VPXORD       Z6, Z6, Z6
-	VCMPPS       $0x1e, Z6, Z0, K1
-	VBLENDMPS    Z4, Z3, K1, Z3
-	VMOVAPS      Z1, Z0
-	VFNMADD231PS Z1, Z1, Z0
-	VBROADCASTSS 8(SI), Z1
-	VMULPS       Z1, Z0, Z0
-	VMOVUPS      (BX), Z1
-	VMULPS       Z1, Z0, Z0
-	VBROADCASTSS 12(SI), Z1
-	VMULPS       Z1, Z0, Z0
-	VPXORD       Z7, Z7, Z7
-	VCMPPS       $0x1e, Z7, Z3, K1
-	VCMPPS       $0x11, word3f800000<>+0(SB), Z3, K2
-	KANDW        K2, K1, K1
-	VMOVAPS.Z    Z0, K1, Z0
-	VMOVUPS      Z0, (AX)
-	ADDQ         $0x00000040, AX
-	ADDQ         $0x00000040, DX
-	ADDQ         $0x00000040, BX
-	SUBQ         $0x00000010, CX
-	JMP          whole
+	CMPQ              CX, $0x00000010
+	JB                rest
+	VMOVUPS           (DX), Z0
+	VPANDD.BCST       word7fffffff<>+0(SB), Z0, Z1
+	VPORD.BCST        word80000000<>+0(SB), Z0, Z1
+	VMOVAPS           Z1, Z2
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z2, Z3
+	VRNDSCALEPS       $0x00, Z3, Z3
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z3, Z2
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z3, Z2
+	VMULPS            Z2, Z2, Z4
+	VBROADCASTSS      word39506967<>+0(SB), Z5
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z2, Z5
+	VFMADD213PS       Z2, Z4, Z5
+	VADDPS.BCST       word3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS         Z3, Z5, Z5
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z1, K1
+	VMOVAPS.Z         Z5, K1, Z5
+	VADDPS.BCST       word3f800000<>+0(SB), Z5, Z1
+	VDIVPS            Z1, Z5, Z1
+	VBROADCASTSS      8(SI), Z2
+	VBROADCASTSS      (SI), Z3
+	VBROADCASTSS      4(SI), Z4
+	VFMADD231PS       Z2, Z1, Z3
+	VFNMADD231PS      Z2, Z1, Z4
+	VPXORD            Z6, Z6, Z6
+	VCMPPS            $0x1e, Z6, Z0, K1
+	VBLENDMPS         Z4, Z3, K1, Z3
+	VMOVAPS           Z1, Z0
+	VFNMADD231PS      Z1, Z1, Z0
+	VBROADCASTSS      8(SI), Z1
+	VMULPS            Z1, Z0, Z0
+	VMOVUPS           (BX), Z1
+	VMULPS            Z1, Z0, Z0
+	VBROADCASTSS      12(SI), Z1
+	VMULPS            Z1, Z0, Z0
+	VPXORD            Z7, Z7, Z7
+	VCMPPS            $0x1e, Z7, Z3, K1
+	VCMPPS.BCST       $0x11, word3f800000<>+0(SB), Z3, K2
+	KANDW             K2, K1, K1
+	VMOVAPS.Z         Z0, K1, Z0
+	VMOVUPS           Z0, (AX)
+	ADDQ              $0x00000040, AX
+	ADDQ              $0x00000040, DX
+	ADDQ              $0x00000040, BX
+	SUBQ              $0x00000010, CX
+	JMP               whole
 
 rest:
-	TESTQ        CX, CX
-	JZ           done
-	MOVQ         $0x0000000000000001, DI
-	SHLQ         CL, DI
-	DECQ         DI
-	KMOVW        DI, K1
-	VMOVUPS.Z    (DX), K1, Z0
-	VPANDD       word7fffffff<>+0(SB), Z0, Z1
-	VPORD        word80000000<>+0(SB), Z0, Z1
-	VMULPS       word3fb8aa3b<>+0(SB), Z1, Z2
-	VRNDSCALEPS  $0x00, Z2, Z2
-	VMOVAPS      Z1, Z3
-	VFNMADD231PS word3f318000<>+0(SB), Z2, Z3
-	VFNMADD231PS wordb95e8083<>+0(SB), Z2, Z3
-	VMULPS       Z3, Z3, Z4
-	VMOVUPS      word39506967<>+0(SB), Z5
-	VFMADD213PS  word3ab743ce<>+0(SB), Z3, Z5
-	VFMADD213PS  word3c088908<>+0(SB), Z3, Z5
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z3, Z5
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z3, Z5
-	VFMADD213PS  word3f000000<>+0(SB), Z3, Z5
-	VFMADD213PS  Z3, Z4, Z5
-	VADDPS       word3f800000<>+0(SB), Z5, Z5
-	VSCALEFPS    Z2, Z5, Z5
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z1, K2
-	VMOVAPS.Z    Z5, K2, Z5
-	VADDPS       word3f800000<>+0(SB), Z5, Z1
-	VDIVPS       Z1, Z5, Z1
-	VBROADCASTSS 8(SI), Z2
-	VBROADCASTSS (SI), Z3
-	VBROADCASTSS 4(SI), Z4
-	VFMADD231PS  Z2, Z1, Z3
-	VFNMADD231PS Z2, Z1, Z4
-	VPXORD       Z8, Z8, Z8
-	VCMPPS       $0x1e, Z8, Z0, K2
-	VBLENDMPS    Z4, Z3, K2, Z3
-	VMOVAPS      Z1, Z0
-	VFNMADD231PS Z1, Z1, Z0
-	VBROADCASTSS 8(SI), Z1
-	VMULPS       Z1, Z0, Z0
-	VMOVUPS.Z    (BX), K1, Z1
-	VMULPS       Z1, Z0, Z0
-	VBROADCASTSS 12(SI), Z1
-	VMULPS       Z1, Z0, Z0
-	VPXORD       Z9, Z9, Z9
-	VCMPPS       $0x1e, Z9, Z3, K2
-	VCMPPS       $0x11, word3f800000<>+0(SB), Z3, K3
-	KANDW        K3, K2, K2
-	VMOVAPS.Z    Z0, K2, Z0
-	VMOVUPS      Z0, K1, (AX)
+	TESTQ             CX, CX
+	JZ                done
+	MOVQ              $0x0000000000000001, DI
+	SHLQ              CL, DI
+	DECQ              DI
+	KMOVW             DI, K1
+	VMOVUPS.Z         (DX), K1, Z0
+	VPANDD.BCST       word7fffffff<>+0(SB), Z0, Z1
+	VPORD.BCST        word80000000<>+0(SB), Z0, Z1
+	VMOVAPS           Z1, Z2
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z2, Z3
+	VRNDSCALEPS       $0x00, Z3, Z3
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z3, Z2
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z3, Z2
+	VMULPS            Z2, Z2, Z4
+	VBROADCASTSS      word39506967<>+0(SB), Z5
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z2, Z5
+	VFMADD213PS       Z2, Z4, Z5
+	VADDPS.BCST       word3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS         Z3, Z5, Z5
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z1, K2
+	VMOVAPS.Z         Z5, K2, Z5
+	VADDPS.BCST       word3f800000<>+0(SB), Z5, Z1
+	VDIVPS            Z1, Z5, Z1
+	VBROADCASTSS      8(SI), Z2
+	VBROADCASTSS      (SI), Z3
+	VBROADCASTSS      4(SI), Z4
+	VFMADD231PS       Z2, Z1, Z3
+	VFNMADD231PS      Z2, Z1, Z4
+	VPXORD            Z8, Z8, Z8
+	VCMPPS            $0x1e, Z8, Z0, K2
+	VBLENDMPS         Z4, Z3, K2, Z3
+	VMOVAPS           Z1, Z0
+	VFNMADD231PS      Z1, Z1, Z0
+	VBROADCASTSS      8(SI), Z1
+	VMULPS            Z1, Z0, Z0
+	VMOVUPS.Z         (BX), K1, Z1
+	VMULPS            Z1, Z0, Z0
+	VBROADCASTSS      12(SI), Z1
+	VMULPS            Z1, Z0, Z0
+	VPXORD            Z9, Z9, Z9
+	VCMPPS            $0x1e, Z9, Z3, K2
+	VCMPPS.BCST       $0x11, word3f800000<>+0(SB), Z3, K3
+	KANDW             K3, K2, K2
+	VMOVAPS.Z         Z0, K2, Z0
+	VMOVUPS           Z0, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -3775,21 +6629,21 @@ whole:
 	VMOVUPS      (CX), Y0
 	VPAND        word7fffffff<>+0(SB), Y0, Y1
 	VPOR         word80000000<>+0(SB), Y0, Y1
-	VMULPS       word3fb8aa3b<>+0(SB), Y1, Y2
-	VROUNDPS     $0x00, Y2, Y2
-	VMOVAPS      Y1, Y3
-	VFNMADD231PS word3f318000<>+0(SB), Y2, Y3
-	VFNMADD231PS wordb95e8083<>+0(SB), Y2, Y3
-	VMULPS       Y3, Y3, Y4
+	VMOVAPS      Y1, Y2
+	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFNMADD231PS word3f318000<>+0(SB), Y3, Y2
+	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y2
+	VMULPS       Y2, Y2, Y4
 	VMOVUPS      word39506967<>+0(SB), Y5
-	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y5
-	VFMADD213PS  word3c088908<>+0(SB), Y3, Y5
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y5
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y5
-	VFMADD213PS  word3f000000<>+0(SB), Y3, Y5
-	VFMADD213PS  Y3, Y4, Y5
+	VFMADD213PS  word3ab743ce<>+0(SB), Y2, Y5
+	VFMADD213PS  word3c088908<>+0(SB), Y2, Y5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y2, Y5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y2, Y5
+	VFMADD213PS  word3f000000<>+0(SB), Y2, Y5
+	VFMADD213PS  Y2, Y4, Y5
 	VADDPS       word3f800000<>+0(SB), Y5, Y5
-	VCVTPS2DQ    Y2, Y2
+	VCVTPS2DQ    Y3, Y2
 	VPSRAD       $0x01, Y2, Y3
 	VPSUBD       Y3, Y2, Y2
 	VPADDD       word0000007f<>+0(SB), Y2, Y2
@@ -3839,21 +6693,21 @@ rest:
 	VMASKMOVPS   (CX), Y0, Y1
 	VPAND        word7fffffff<>+0(SB), Y1, Y2
 	VPOR         word80000000<>+0(SB), Y1, Y2
-	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y3
-	VROUNDPS     $0x00, Y3, Y3
-	VMOVAPS      Y2, Y4
-	VFNMADD231PS word3f318000<>+0(SB), Y3, Y4
-	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y4
-	VMULPS       Y4, Y4, Y5
+	VMOVAPS      Y2, Y3
+	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y4
+	VROUNDPS     $0x00, Y4, Y4
+	VFNMADD231PS word3f318000<>+0(SB), Y4, Y3
+	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y3
+	VMULPS       Y3, Y3, Y5
 	VMOVUPS      word39506967<>+0(SB), Y6
-	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y6
-	VFMADD213PS  word3c088908<>+0(SB), Y4, Y6
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y6
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y6
-	VFMADD213PS  word3f000000<>+0(SB), Y4, Y6
-	VFMADD213PS  Y4, Y5, Y6
+	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y6
+	VFMADD213PS  word3c088908<>+0(SB), Y3, Y6
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y6
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y6
+	VFMADD213PS  word3f000000<>+0(SB), Y3, Y6
+	VFMADD213PS  Y3, Y5, Y6
 	VADDPS       word3f800000<>+0(SB), Y6, Y6
-	VCVTPS2DQ    Y3, Y3
+	VCVTPS2DQ    Y4, Y3
 	VPSRAD       $0x01, Y3, Y4
 	VPSUBD       Y4, Y3, Y3
 	VPADDD       word0000007f<>+0(SB), Y3, Y3
@@ -4011,6 +6865,791 @@ done:
 	VZEROUPPER
 	RET
 
+// func gradRelaxedDensity64AVX2(dst *float64, logits *float64, value *float64, grad *float64, n int, s *gradDensityScalars[float64]) (bad uint32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·gradRelaxedDensity64AVX2(SB), NOSPLIT, $0-52
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         value+16(FP), DX
+	MOVQ         grad+24(FP), BX
+	MOVQ         n+32(FP), SI
+	MOVQ         s+40(FP), DI
+	VBROADCASTSD (DI), Y0
+	VBROADCASTSD 8(DI), Y1
+	VPXOR        Y2, Y2, Y2
+
+whole:
+	CMPQ         SI, $0x00000004
+	JB           rest
+	VMOVUPS      (CX), Y3
+	VMOVUPS      (DX), Y4
+	VFNMADD231PD Y0, Y4, Y3
+	VSUBPD       Y3, Y3, Y4
+	VCMPPD       $0x03, Y4, Y4, Y4
+	VORPS        Y4, Y2, Y2
+	VPOR         quad8000000000000000<>+0(SB), Y3, Y4
+	VMAXPD       quadc087500000000000<>+0(SB), Y4, Y4
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y4, Y5
+	VROUNDPD     $0x00, Y5, Y5
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y5, Y4
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y5, Y4
+	VMULPD       Y4, Y4, Y6
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y7
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y6, Y7
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y6, Y7
+	VMULPD       Y4, Y7, Y7
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y4
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y6, Y4
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y6, Y4
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y6, Y4
+	VSUBPD       Y7, Y4, Y4
+	VDIVPD       Y4, Y7, Y7
+	VADDPD       Y7, Y7, Y7
+	VMOVUPS      quad3ff0000000000000<>+0(SB), Y4
+	VCVTPD2DQY   Y5, X5
+	VPSRAD       $0x01, X5, X6
+	VPSUBD       X6, X5, X5
+	VPADDD       word000003ff<>+0(SB), X5, X5
+	VPMOVSXDQ    X5, Y5
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y4, Y4
+	VPADDD       word000003ff<>+0(SB), X6, X6
+	VPMOVSXDQ    X6, Y5
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y4, Y4
+	VMULPD       Y4, Y7, Y7
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y4, Y4
+	VADDPD       Y4, Y7, Y7
+	VADDPD       quad4000000000000000<>+0(SB), Y7, Y4
+	VDIVPD       Y4, Y7, Y7
+	VPAND        quad7fffffffffffffff<>+0(SB), Y7, Y7
+	VPAND        quad8000000000000000<>+0(SB), Y3, Y3
+	VPOR         Y3, Y7, Y7
+	VMULPD       Y1, Y7, Y7
+	VMOVUPS      (BX), Y3
+	VMULPD       Y3, Y7, Y7
+	VMOVUPS      Y7, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000020, BX
+	SUBQ         $0x00000004, SI
+	JMP          whole
+
+rest:
+	TESTQ        SI, SI
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), DI
+	NEGQ         SI
+	VMOVUPS      32(DI)(SI*8), Y3
+	VMASKMOVPS   (CX), Y3, Y4
+	VMASKMOVPS   (DX), Y3, Y5
+	VFNMADD231PD Y0, Y5, Y4
+	VSUBPD       Y4, Y4, Y0
+	VCMPPD       $0x03, Y0, Y0, Y0
+	VORPS        Y0, Y2, Y2
+	VPOR         quad8000000000000000<>+0(SB), Y4, Y0
+	VMAXPD       quadc087500000000000<>+0(SB), Y0, Y0
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y0, Y5
+	VROUNDPD     $0x00, Y5, Y5
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y5, Y0
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y5, Y0
+	VMULPD       Y0, Y0, Y6
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y7
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y6, Y7
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y6, Y7
+	VMULPD       Y0, Y7, Y7
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y0
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y6, Y0
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y6, Y0
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y6, Y0
+	VSUBPD       Y7, Y0, Y0
+	VDIVPD       Y0, Y7, Y7
+	VADDPD       Y7, Y7, Y7
+	VMOVUPS      quad3ff0000000000000<>+0(SB), Y0
+	VCVTPD2DQY   Y5, X5
+	VPSRAD       $0x01, X5, X6
+	VPSUBD       X6, X5, X5
+	VPADDD       word000003ff<>+0(SB), X5, X5
+	VPMOVSXDQ    X5, Y5
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y0, Y0
+	VPADDD       word000003ff<>+0(SB), X6, X6
+	VPMOVSXDQ    X6, Y5
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y0, Y0
+	VMULPD       Y0, Y7, Y7
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y0, Y0
+	VADDPD       Y0, Y7, Y7
+	VADDPD       quad4000000000000000<>+0(SB), Y7, Y0
+	VDIVPD       Y0, Y7, Y7
+	VPAND        quad7fffffffffffffff<>+0(SB), Y7, Y7
+	VPAND        quad8000000000000000<>+0(SB), Y4, Y4
+	VPOR         Y4, Y7, Y7
+	VMULPD       Y1, Y7, Y7
+	VMASKMOVPS   (BX), Y3, Y0
+	VMULPD       Y0, Y7, Y7
+	VMASKMOVPS   Y7, Y3, (AX)
+
+done:
+	VMOVMSKPD Y2, AX
+	VZEROUPPER
+	MOVL      AX, bad+48(FP)
+	RET
+
+// func gradRelaxedDensity32AVX512(dst *float32, logits *float32, value *float32, grad *float32, n int, s *gradDensityScalars[float32]) (bad uint32)
+// Requires: AVX, AVX512F
+TEXT ·gradRelaxedDensity32AVX512(SB), NOSPLIT, $0-52
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), DX
+	MOVQ         value+16(FP), BX
+	MOVQ         grad+24(FP), SI
+	MOVQ         n+32(FP), CX
+	MOVQ         s+40(FP), DI
+	VBROADCASTSS (DI), Z0
+	VBROADCASTSS 4(DI), Z1
+	KXORW        K1, K1, K1
+
+whole:
+	CMPQ              CX, $0x00000010
+	JB                rest
+	VMOVUPS           (DX), Z2
+	VMOVUPS           (BX), Z3
+	VFNMADD231PS      Z0, Z3, Z2
+	VSUBPS            Z2, Z2, Z3
+	VCMPPS            $0x03, Z3, Z3, K2
+	KORW              K2, K1, K1
+	VPORD.BCST        word80000000<>+0(SB), Z2, Z3
+	VMAXPS.BCST       wordc2d00000<>+0(SB), Z3, Z3
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z3, Z4
+	VRNDSCALEPS       $0x00, Z4, Z4
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z4, Z3
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z4, Z3
+	VMULPS            Z3, Z3, Z5
+	VBROADCASTSS      word39506967<>+0(SB), Z6
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z3, Z6
+	VFMADD213PS       Z3, Z5, Z6
+	VBROADCASTSS      word3f800000<>+0(SB), Z3
+	VSCALEFPS         Z4, Z3, Z3
+	VMULPS            Z3, Z6, Z6
+	VSUBPS.BCST       word3f800000<>+0(SB), Z3, Z3
+	VADDPS            Z3, Z6, Z6
+	VADDPS.BCST       word40000000<>+0(SB), Z6, Z3
+	VDIVPS            Z3, Z6, Z6
+	VPANDD.BCST       word7fffffff<>+0(SB), Z6, Z6
+	VPANDD.BCST       word80000000<>+0(SB), Z2, Z2
+	VPORD             Z2, Z6, Z6
+	VMULPS            Z1, Z6, Z6
+	VMOVUPS           (SI), Z2
+	VMULPS            Z2, Z6, Z6
+	VMOVUPS           Z6, (AX)
+	ADDQ              $0x00000040, AX
+	ADDQ              $0x00000040, DX
+	ADDQ              $0x00000040, BX
+	ADDQ              $0x00000040, SI
+	SUBQ              $0x00000010, CX
+	JMP               whole
+
+rest:
+	TESTQ             CX, CX
+	JZ                done
+	MOVQ              $0x0000000000000001, DI
+	SHLQ              CL, DI
+	DECQ              DI
+	KMOVW             DI, K2
+	VMOVUPS.Z         (DX), K2, Z2
+	VMOVUPS.Z         (BX), K2, Z3
+	VFNMADD231PS      Z0, Z3, Z2
+	VSUBPS            Z2, Z2, Z0
+	VCMPPS            $0x03, Z0, Z0, K3
+	KORW              K3, K1, K1
+	VPORD.BCST        word80000000<>+0(SB), Z2, Z0
+	VMAXPS.BCST       wordc2d00000<>+0(SB), Z0, Z0
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z0, Z3
+	VRNDSCALEPS       $0x00, Z3, Z3
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z3, Z0
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z3, Z0
+	VMULPS            Z0, Z0, Z4
+	VBROADCASTSS      word39506967<>+0(SB), Z5
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z0, Z5
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z0, Z5
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z0, Z5
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z0, Z5
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z0, Z5
+	VFMADD213PS       Z0, Z4, Z5
+	VBROADCASTSS      word3f800000<>+0(SB), Z0
+	VSCALEFPS         Z3, Z0, Z0
+	VMULPS            Z0, Z5, Z5
+	VSUBPS.BCST       word3f800000<>+0(SB), Z0, Z0
+	VADDPS            Z0, Z5, Z5
+	VADDPS.BCST       word40000000<>+0(SB), Z5, Z0
+	VDIVPS            Z0, Z5, Z5
+	VPANDD.BCST       word7fffffff<>+0(SB), Z5, Z5
+	VPANDD.BCST       word80000000<>+0(SB), Z2, Z2
+	VPORD             Z2, Z5, Z5
+	VMULPS            Z1, Z5, Z5
+	VMOVUPS.Z         (SI), K2, Z0
+	VMULPS            Z0, Z5, Z5
+	VMOVUPS           Z5, K2, (AX)
+
+done:
+	KMOVW K1, AX
+	VZEROUPPER
+	MOVL  AX, bad+48(FP)
+	RET
+
+// func gradRelaxedDensity32AVX2(dst *float32, logits *float32, value *float32, grad *float32, n int, s *gradDensityScalars[float32]) (bad uint32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·gradRelaxedDensity32AVX2(SB), NOSPLIT, $0-52
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         value+16(FP), DX
+	MOVQ         grad+24(FP), BX
+	MOVQ         n+32(FP), SI
+	MOVQ         s+40(FP), DI
+	VBROADCASTSS (DI), Y0
+	VBROADCASTSS 4(DI), Y1
+	VPXOR        Y2, Y2, Y2
+
+whole:
+	CMPQ         SI, $0x00000008
+	JB           rest
+	VMOVUPS      (CX), Y3
+	VMOVUPS      (DX), Y4
+	VFNMADD231PS Y0, Y4, Y3
+	VSUBPS       Y3, Y3, Y4
+	VCMPPS       $0x03, Y4, Y4, Y4
+	VORPS        Y4, Y2, Y2
+	VPOR         word80000000<>+0(SB), Y3, Y4
+	VMAXPS       wordc2d00000<>+0(SB), Y4, Y4
+	VMULPS       word3fb8aa3b<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y5, Y5
+	VFNMADD231PS word3f318000<>+0(SB), Y5, Y4
+	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y4
+	VMULPS       Y4, Y4, Y6
+	VMOVUPS      word39506967<>+0(SB), Y7
+	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y7
+	VFMADD213PS  word3c088908<>+0(SB), Y4, Y7
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y7
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y7
+	VFMADD213PS  word3f000000<>+0(SB), Y4, Y7
+	VFMADD213PS  Y4, Y6, Y7
+	VMOVUPS      word3f800000<>+0(SB), Y4
+	VCVTPS2DQ    Y5, Y5
+	VPSRAD       $0x01, Y5, Y6
+	VPSUBD       Y6, Y5, Y5
+	VPADDD       word0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y4, Y4
+	VPADDD       word0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y4, Y4
+	VMULPS       Y4, Y7, Y7
+	VSUBPS       word3f800000<>+0(SB), Y4, Y4
+	VADDPS       Y4, Y7, Y7
+	VADDPS       word40000000<>+0(SB), Y7, Y4
+	VDIVPS       Y4, Y7, Y7
+	VPAND        word7fffffff<>+0(SB), Y7, Y7
+	VPAND        word80000000<>+0(SB), Y3, Y3
+	VPOR         Y3, Y7, Y7
+	VMULPS       Y1, Y7, Y7
+	VMOVUPS      (BX), Y3
+	VMULPS       Y3, Y7, Y7
+	VMOVUPS      Y7, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000020, BX
+	SUBQ         $0x00000008, SI
+	JMP          whole
+
+rest:
+	TESTQ        SI, SI
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), DI
+	NEGQ         SI
+	VMOVUPS      32(DI)(SI*4), Y3
+	VMASKMOVPS   (CX), Y3, Y4
+	VMASKMOVPS   (DX), Y3, Y5
+	VFNMADD231PS Y0, Y5, Y4
+	VSUBPS       Y4, Y4, Y0
+	VCMPPS       $0x03, Y0, Y0, Y0
+	VORPS        Y0, Y2, Y2
+	VPOR         word80000000<>+0(SB), Y4, Y0
+	VMAXPS       wordc2d00000<>+0(SB), Y0, Y0
+	VMULPS       word3fb8aa3b<>+0(SB), Y0, Y5
+	VROUNDPS     $0x00, Y5, Y5
+	VFNMADD231PS word3f318000<>+0(SB), Y5, Y0
+	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y0
+	VMULPS       Y0, Y0, Y6
+	VMOVUPS      word39506967<>+0(SB), Y7
+	VFMADD213PS  word3ab743ce<>+0(SB), Y0, Y7
+	VFMADD213PS  word3c088908<>+0(SB), Y0, Y7
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y0, Y7
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y0, Y7
+	VFMADD213PS  word3f000000<>+0(SB), Y0, Y7
+	VFMADD213PS  Y0, Y6, Y7
+	VMOVUPS      word3f800000<>+0(SB), Y0
+	VCVTPS2DQ    Y5, Y5
+	VPSRAD       $0x01, Y5, Y6
+	VPSUBD       Y6, Y5, Y5
+	VPADDD       word0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y0, Y0
+	VPADDD       word0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y0, Y0
+	VMULPS       Y0, Y7, Y7
+	VSUBPS       word3f800000<>+0(SB), Y0, Y0
+	VADDPS       Y0, Y7, Y7
+	VADDPS       word40000000<>+0(SB), Y7, Y0
+	VDIVPS       Y0, Y7, Y7
+	VPAND        word7fffffff<>+0(SB), Y7, Y7
+	VPAND        word80000000<>+0(SB), Y4, Y4
+	VPOR         Y4, Y7, Y7
+	VMULPS       Y1, Y7, Y7
+	VMASKMOVPS   (BX), Y3, Y0
+	VMULPS       Y0, Y7, Y7
+	VMASKMOVPS   Y7, Y3, (AX)
+
+done:
+	VMOVMSKPS Y2, AX
+	VZEROUPPER
+	MOVL      AX, bad+48(FP)
+	RET
+
+// func gradRelaxedDensityTau64AVX2(logits *float64, value *float64, grad *float64, n int, s *gradDensityScalars[float64], sums *tauSums) (bad uint32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·gradRelaxedDensityTau64AVX2(SB), NOSPLIT, $0-52
+	MOVQ  logits+0(FP), AX
+	MOVQ  value+8(FP), CX
+	MOVQ  grad+16(FP), DX
+	MOVQ  n+24(FP), BX
+	MOVQ  s+32(FP), SI
+	MOVQ  sums+40(FP), DI
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+
+whole:
+	CMPQ         BX, $0x00000004
+	JB           rest
+	VMOVUPS      (AX), Y5
+	VMOVUPS      (CX), Y6
+	VBROADCASTSD (SI), Y7
+	VFNMADD231PD Y7, Y6, Y5
+	VSUBPD       Y5, Y5, Y6
+	VCMPPD       $0x03, Y6, Y6, Y6
+	VORPS        Y6, Y0, Y0
+	VPOR         quad8000000000000000<>+0(SB), Y5, Y6
+	VMAXPD       quadc087500000000000<>+0(SB), Y6, Y6
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y6, Y7
+	VROUNDPD     $0x00, Y7, Y7
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y7, Y6
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y7, Y6
+	VMULPD       Y6, Y6, Y8
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y9
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y8, Y9
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y8, Y9
+	VMULPD       Y6, Y9, Y9
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y6
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y8, Y6
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y8, Y6
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y8, Y6
+	VSUBPD       Y9, Y6, Y6
+	VDIVPD       Y6, Y9, Y9
+	VADDPD       Y9, Y9, Y9
+	VMOVUPS      quad3ff0000000000000<>+0(SB), Y6
+	VCVTPD2DQY   Y7, X7
+	VPSRAD       $0x01, X7, X8
+	VPSUBD       X8, X7, X7
+	VPADDD       word000003ff<>+0(SB), X7, X7
+	VPMOVSXDQ    X7, Y7
+	VPSLLQ       $0x34, Y7, Y7
+	VMULPD       Y7, Y6, Y6
+	VPADDD       word000003ff<>+0(SB), X8, X8
+	VPMOVSXDQ    X8, Y7
+	VPSLLQ       $0x34, Y7, Y7
+	VMULPD       Y7, Y6, Y6
+	VMULPD       Y6, Y9, Y9
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y6, Y6
+	VADDPD       Y6, Y9, Y9
+	VADDPD       quad4000000000000000<>+0(SB), Y9, Y6
+	VDIVPD       Y6, Y9, Y9
+	VPAND        quad7fffffffffffffff<>+0(SB), Y9, Y9
+	VPAND        quad8000000000000000<>+0(SB), Y5, Y5
+	VPOR         Y5, Y9, Y9
+	VMOVUPS      (DX), Y5
+	VADDPD       Y5, Y1, Y1
+	VMULPD       Y5, Y9, Y9
+	VMOVUPS      (CX), Y5
+	VFMADD231PD  Y9, Y5, Y3
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000004, BX
+	JMP          whole
+
+rest:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), R8
+	NEGQ         BX
+	VMOVUPS      32(R8)(BX*8), Y5
+	VMASKMOVPS   (AX), Y5, Y6
+	VMASKMOVPS   (CX), Y5, Y7
+	VBROADCASTSD (SI), Y8
+	VFNMADD231PD Y8, Y7, Y6
+	VSUBPD       Y6, Y6, Y7
+	VCMPPD       $0x03, Y7, Y7, Y7
+	VORPS        Y7, Y0, Y0
+	VPOR         quad8000000000000000<>+0(SB), Y6, Y7
+	VMAXPD       quadc087500000000000<>+0(SB), Y7, Y7
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y7, Y8
+	VROUNDPD     $0x00, Y8, Y8
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y8, Y7
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y8, Y7
+	VMULPD       Y7, Y7, Y9
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y10
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y9, Y10
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y9, Y10
+	VMULPD       Y7, Y10, Y10
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y7
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y9, Y7
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y9, Y7
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y9, Y7
+	VSUBPD       Y10, Y7, Y7
+	VDIVPD       Y7, Y10, Y10
+	VADDPD       Y10, Y10, Y10
+	VMOVUPS      quad3ff0000000000000<>+0(SB), Y7
+	VCVTPD2DQY   Y8, X8
+	VPSRAD       $0x01, X8, X9
+	VPSUBD       X9, X8, X8
+	VPADDD       word000003ff<>+0(SB), X8, X8
+	VPMOVSXDQ    X8, Y8
+	VPSLLQ       $0x34, Y8, Y8
+	VMULPD       Y8, Y7, Y7
+	VPADDD       word000003ff<>+0(SB), X9, X9
+	VPMOVSXDQ    X9, Y8
+	VPSLLQ       $0x34, Y8, Y8
+	VMULPD       Y8, Y7, Y7
+	VMULPD       Y7, Y10, Y10
+	VSUBPD       quad3ff0000000000000<>+0(SB), Y7, Y7
+	VADDPD       Y7, Y10, Y10
+	VADDPD       quad4000000000000000<>+0(SB), Y10, Y7
+	VDIVPD       Y7, Y10, Y10
+	VPAND        quad7fffffffffffffff<>+0(SB), Y10, Y10
+	VPAND        quad8000000000000000<>+0(SB), Y6, Y6
+	VPOR         Y6, Y10, Y10
+	VMASKMOVPS   (DX), Y5, Y6
+	VADDPD       Y6, Y1, Y1
+	VMULPD       Y6, Y10, Y10
+	VMASKMOVPS   (CX), Y5, Y5
+	VFMADD231PD  Y10, Y5, Y3
+
+done:
+	VMOVUPD   Y1, (DI)
+	VMOVUPD   Y2, 32(DI)
+	VMOVUPD   Y3, 128(DI)
+	VMOVUPD   Y4, 160(DI)
+	VMOVMSKPD Y0, AX
+	VZEROUPPER
+	MOVL      AX, bad+48(FP)
+	RET
+
+// func gradRelaxedDensityTau32AVX512(logits *float32, value *float32, grad *float32, n int, s *gradDensityScalars[float32], sums *tauSums) (bad uint32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·gradRelaxedDensityTau32AVX512(SB), NOSPLIT, $0-52
+	MOVQ   logits+0(FP), AX
+	MOVQ   value+8(FP), DX
+	MOVQ   grad+16(FP), BX
+	MOVQ   n+24(FP), CX
+	MOVQ   s+32(FP), SI
+	MOVQ   sums+40(FP), DI
+	KXORW  K1, K1, K1
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+
+whole:
+	CMPQ              CX, $0x00000010
+	JB                rest
+	VMOVUPS           (AX), Z4
+	VMOVUPS           (DX), Z5
+	VBROADCASTSS      (SI), Z6
+	VFNMADD231PS      Z6, Z5, Z4
+	VSUBPS            Z4, Z4, Z5
+	VCMPPS            $0x03, Z5, Z5, K2
+	KORW              K2, K1, K1
+	VPORD.BCST        word80000000<>+0(SB), Z4, Z5
+	VMAXPS.BCST       wordc2d00000<>+0(SB), Z5, Z5
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z5, Z6
+	VRNDSCALEPS       $0x00, Z6, Z6
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z6, Z5
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z6, Z5
+	VMULPS            Z5, Z5, Z7
+	VBROADCASTSS      word39506967<>+0(SB), Z8
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z5, Z8
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z5, Z8
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z5, Z8
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z5, Z8
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z5, Z8
+	VFMADD213PS       Z5, Z7, Z8
+	VBROADCASTSS      word3f800000<>+0(SB), Z5
+	VSCALEFPS         Z6, Z5, Z5
+	VMULPS            Z5, Z8, Z8
+	VSUBPS.BCST       word3f800000<>+0(SB), Z5, Z5
+	VADDPS            Z5, Z8, Z8
+	VADDPS.BCST       word40000000<>+0(SB), Z8, Z5
+	VDIVPS            Z5, Z8, Z8
+	VPANDD.BCST       word7fffffff<>+0(SB), Z8, Z8
+	VPANDD.BCST       word80000000<>+0(SB), Z4, Z4
+	VPORD             Z4, Z8, Z8
+	VMOVUPS           (BX), Z4
+	VEXTRACTF32X8     $0x01, Z4, Y6
+	VCVTPS2PD         Y4, Z5
+	VCVTPS2PD         Y6, Z6
+	VADDPD            Z5, Z0, Z0
+	VADDPD            Z6, Z1, Z1
+	VMULPS            Z4, Z8, Z8
+	VMOVUPS           (DX), Z4
+	VEXTRACTF32X8     $0x01, Z8, Y5
+	VCVTPS2PD         Y8, Z6
+	VCVTPS2PD         Y5, Z5
+	VEXTRACTF32X8     $0x01, Z4, Y7
+	VCVTPS2PD         Y4, Z4
+	VCVTPS2PD         Y7, Z7
+	VFMADD231PD       Z6, Z4, Z2
+	VFMADD231PD       Z5, Z7, Z3
+	ADDQ              $0x00000040, AX
+	ADDQ              $0x00000040, DX
+	ADDQ              $0x00000040, BX
+	SUBQ              $0x00000010, CX
+	JMP               whole
+
+rest:
+	TESTQ             CX, CX
+	JZ                done
+	MOVQ              $0x0000000000000001, R8
+	SHLQ              CL, R8
+	DECQ              R8
+	KMOVW             R8, K2
+	VMOVUPS.Z         (AX), K2, Z4
+	VMOVUPS.Z         (DX), K2, Z5
+	VBROADCASTSS      (SI), Z6
+	VFNMADD231PS      Z6, Z5, Z4
+	VSUBPS            Z4, Z4, Z5
+	VCMPPS            $0x03, Z5, Z5, K3
+	KORW              K3, K1, K1
+	VPORD.BCST        word80000000<>+0(SB), Z4, Z5
+	VMAXPS.BCST       wordc2d00000<>+0(SB), Z5, Z5
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z5, Z6
+	VRNDSCALEPS       $0x00, Z6, Z6
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z6, Z5
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z6, Z5
+	VMULPS            Z5, Z5, Z7
+	VBROADCASTSS      word39506967<>+0(SB), Z8
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z5, Z8
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z5, Z8
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z5, Z8
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z5, Z8
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z5, Z8
+	VFMADD213PS       Z5, Z7, Z8
+	VBROADCASTSS      word3f800000<>+0(SB), Z5
+	VSCALEFPS         Z6, Z5, Z5
+	VMULPS            Z5, Z8, Z8
+	VSUBPS.BCST       word3f800000<>+0(SB), Z5, Z5
+	VADDPS            Z5, Z8, Z8
+	VADDPS.BCST       word40000000<>+0(SB), Z8, Z5
+	VDIVPS            Z5, Z8, Z8
+	VPANDD.BCST       word7fffffff<>+0(SB), Z8, Z8
+	VPANDD.BCST       word80000000<>+0(SB), Z4, Z4
+	VPORD             Z4, Z8, Z8
+	VMOVUPS.Z         (BX), K2, Z4
+	VEXTRACTF32X8     $0x01, Z4, Y6
+	VCVTPS2PD         Y4, Z5
+	VCVTPS2PD         Y6, Z6
+	VADDPD            Z5, Z0, Z0
+	VADDPD            Z6, Z1, Z1
+	VMULPS            Z4, Z8, Z8
+	VMOVUPS.Z         (DX), K2, Z4
+	VEXTRACTF32X8     $0x01, Z8, Y5
+	VCVTPS2PD         Y8, Z6
+	VCVTPS2PD         Y5, Z5
+	VEXTRACTF32X8     $0x01, Z4, Y7
+	VCVTPS2PD         Y4, Z4
+	VCVTPS2PD         Y7, Z7
+	VFMADD231PD       Z6, Z4, Z2
+	VFMADD231PD       Z5, Z7, Z3
+
+done:
+	VMOVUPD Z0, (DI)
+	VMOVUPD Z1, 64(DI)
+	VMOVUPD Z2, 128(DI)
+	VMOVUPD Z3, 192(DI)
+	KMOVW   K1, AX
+	VZEROUPPER
+	MOVL    AX, bad+48(FP)
+	RET
+
+// func gradRelaxedDensityTau32AVX2(logits *float32, value *float32, grad *float32, n int, s *gradDensityScalars[float32], sums *tauSums) (bad uint32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·gradRelaxedDensityTau32AVX2(SB), NOSPLIT, $0-52
+	MOVQ  logits+0(FP), AX
+	MOVQ  value+8(FP), CX
+	MOVQ  grad+16(FP), DX
+	MOVQ  n+24(FP), BX
+	MOVQ  s+32(FP), SI
+	MOVQ  sums+40(FP), DI
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+
+whole:
+	CMPQ         BX, $0x00000008
+	JB           rest
+	VMOVUPS      (AX), Y5
+	VMOVUPS      (CX), Y6
+	VBROADCASTSS (SI), Y7
+	VFNMADD231PS Y7, Y6, Y5
+	VSUBPS       Y5, Y5, Y6
+	VCMPPS       $0x03, Y6, Y6, Y6
+	VORPS        Y6, Y0, Y0
+	VPOR         word80000000<>+0(SB), Y5, Y6
+	VMAXPS       wordc2d00000<>+0(SB), Y6, Y6
+	VMULPS       word3fb8aa3b<>+0(SB), Y6, Y7
+	VROUNDPS     $0x00, Y7, Y7
+	VFNMADD231PS word3f318000<>+0(SB), Y7, Y6
+	VFNMADD231PS wordb95e8083<>+0(SB), Y7, Y6
+	VMULPS       Y6, Y6, Y8
+	VMOVUPS      word39506967<>+0(SB), Y9
+	VFMADD213PS  word3ab743ce<>+0(SB), Y6, Y9
+	VFMADD213PS  word3c088908<>+0(SB), Y6, Y9
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y6, Y9
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y6, Y9
+	VFMADD213PS  word3f000000<>+0(SB), Y6, Y9
+	VFMADD213PS  Y6, Y8, Y9
+	VMOVUPS      word3f800000<>+0(SB), Y6
+	VCVTPS2DQ    Y7, Y7
+	VPSRAD       $0x01, Y7, Y8
+	VPSUBD       Y8, Y7, Y7
+	VPADDD       word0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y6, Y6
+	VPADDD       word0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y8, Y6, Y6
+	VMULPS       Y6, Y9, Y9
+	VSUBPS       word3f800000<>+0(SB), Y6, Y6
+	VADDPS       Y6, Y9, Y9
+	VADDPS       word40000000<>+0(SB), Y9, Y6
+	VDIVPS       Y6, Y9, Y9
+	VPAND        word7fffffff<>+0(SB), Y9, Y9
+	VPAND        word80000000<>+0(SB), Y5, Y5
+	VPOR         Y5, Y9, Y9
+	VMOVUPS      (DX), Y5
+	VEXTRACTF128 $0x01, Y5, X7
+	VCVTPS2PD    X5, Y6
+	VCVTPS2PD    X7, Y7
+	VADDPD       Y6, Y1, Y1
+	VADDPD       Y7, Y2, Y2
+	VMULPS       Y5, Y9, Y9
+	VMOVUPS      (CX), Y5
+	VEXTRACTF128 $0x01, Y9, X6
+	VCVTPS2PD    X9, Y7
+	VCVTPS2PD    X6, Y6
+	VEXTRACTF128 $0x01, Y5, X8
+	VCVTPS2PD    X5, Y5
+	VCVTPS2PD    X8, Y8
+	VFMADD231PD  Y7, Y5, Y3
+	VFMADD231PD  Y6, Y8, Y4
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000008, BX
+	JMP          whole
+
+rest:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), R8
+	NEGQ         BX
+	VMOVUPS      32(R8)(BX*4), Y5
+	VMASKMOVPS   (AX), Y5, Y6
+	VMASKMOVPS   (CX), Y5, Y7
+	VBROADCASTSS (SI), Y8
+	VFNMADD231PS Y8, Y7, Y6
+	VSUBPS       Y6, Y6, Y7
+	VCMPPS       $0x03, Y7, Y7, Y7
+	VORPS        Y7, Y0, Y0
+	VPOR         word80000000<>+0(SB), Y6, Y7
+	VMAXPS       wordc2d00000<>+0(SB), Y7, Y7
+	VMULPS       word3fb8aa3b<>+0(SB), Y7, Y8
+	VROUNDPS     $0x00, Y8, Y8
+	VFNMADD231PS word3f318000<>+0(SB), Y8, Y7
+	VFNMADD231PS wordb95e8083<>+0(SB), Y8, Y7
+	VMULPS       Y7, Y7, Y9
+	VMOVUPS      word39506967<>+0(SB), Y10
+	VFMADD213PS  word3ab743ce<>+0(SB), Y7, Y10
+	VFMADD213PS  word3c088908<>+0(SB), Y7, Y10
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y7, Y10
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y7, Y10
+	VFMADD213PS  word3f000000<>+0(SB), Y7, Y10
+	VFMADD213PS  Y7, Y9, Y10
+	VMOVUPS      word3f800000<>+0(SB), Y7
+	VCVTPS2DQ    Y8, Y8
+	VPSRAD       $0x01, Y8, Y9
+	VPSUBD       Y9, Y8, Y8
+	VPADDD       word0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y8, Y7, Y7
+	VPADDD       word0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VMULPS       Y9, Y7, Y7
+	VMULPS       Y7, Y10, Y10
+	VSUBPS       word3f800000<>+0(SB), Y7, Y7
+	VADDPS       Y7, Y10, Y10
+	VADDPS       word40000000<>+0(SB), Y10, Y7
+	VDIVPS       Y7, Y10, Y10
+	VPAND        word7fffffff<>+0(SB), Y10, Y10
+	VPAND        word80000000<>+0(SB), Y6, Y6
+	VPOR         Y6, Y10, Y10
+	VMASKMOVPS   (DX), Y5, Y6
+	VEXTRACTF128 $0x01, Y6, X8
+	VCVTPS2PD    X6, Y7
+	VCVTPS2PD    X8, Y8
+	VADDPD       Y7, Y1, Y1
+	VADDPD       Y8, Y2, Y2
+	VMULPS       Y6, Y10, Y10
+	VMASKMOVPS   (CX), Y5, Y5
+	VEXTRACTF128 $0x01, Y10, X6
+	VCVTPS2PD    X10, Y7
+	VCVTPS2PD    X6, Y6
+	VEXTRACTF128 $0x01, Y5, X8
+	VCVTPS2PD    X5, Y5
+	VCVTPS2PD    X8, Y8
+	VFMADD231PD  Y7, Y5, Y3
+	VFMADD231PD  Y6, Y8, Y4
+
+done:
+	VMOVUPD   Y1, (DI)
+	VMOVUPD   Y2, 32(DI)
+	VMOVUPD   Y3, 128(DI)
+	VMOVUPD   Y4, 160(DI)
+	VMOVMSKPS Y0, AX
+	VZEROUPPER
+	MOVL      AX, bad+48(FP)
+	RET
+
 // func gradSigmoid64AVX2(dst *float64, y *float64, grad *float64, n int, s *slopeScalars[float64])
 // Requires: AVX, AVX2, FMA3
 TEXT ·gradSigmoid64AVX2(SB), NOSPLIT, $0-40
@@ -4027,25 +7666,25 @@ whole:
 	VMOVUPS      (CX), Y1
 	VPAND        quad7fffffffffffffff<>+0(SB), Y1, Y2
 	VPOR         quad8000000000000000<>+0(SB), Y1, Y2
-	VMULPD       quad3ff71547652b82fe<>+0(SB), Y2, Y3
-	VROUNDPD     $0x00, Y3, Y3
-	VMOVAPS      Y2, Y4
-	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y3, Y4
-	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y3, Y4
-	VMULPD       Y4, Y4, Y5
+	VMOVAPS      Y2, Y3
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y3, Y4
+	VROUNDPD     $0x00, Y4, Y4
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y4, Y3
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y4, Y3
+	VMULPD       Y3, Y3, Y5
 	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y6
 	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y5, Y6
 	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y5, Y6
-	VMULPD       Y4, Y6, Y6
-	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y4
-	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y5, Y4
-	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y5, Y4
-	VFMADD213PD  quad4000000000000000<>+0(SB), Y5, Y4
-	VSUBPD       Y6, Y4, Y4
-	VDIVPD       Y4, Y6, Y6
+	VMULPD       Y3, Y6, Y6
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y3
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y5, Y3
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y5, Y3
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y5, Y3
+	VSUBPD       Y6, Y3, Y3
+	VDIVPD       Y3, Y6, Y6
 	VADDPD       Y6, Y6, Y6
 	VADDPD       quad3ff0000000000000<>+0(SB), Y6, Y6
-	VCVTPD2DQY   Y3, X3
+	VCVTPD2DQY   Y4, X3
 	VPSRAD       $0x01, X3, X4
 	VPSUBD       X4, X3, X3
 	VPADDD       word000003ff<>+0(SB), X3, X3
@@ -4084,25 +7723,25 @@ rest:
 	VMASKMOVPS   (CX), Y1, Y2
 	VPAND        quad7fffffffffffffff<>+0(SB), Y2, Y3
 	VPOR         quad8000000000000000<>+0(SB), Y2, Y3
-	VMULPD       quad3ff71547652b82fe<>+0(SB), Y3, Y4
-	VROUNDPD     $0x00, Y4, Y4
-	VMOVAPS      Y3, Y5
-	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y4, Y5
-	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y4, Y5
-	VMULPD       Y5, Y5, Y6
+	VMOVAPS      Y3, Y4
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y4, Y5
+	VROUNDPD     $0x00, Y5, Y5
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y5, Y4
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y5, Y4
+	VMULPD       Y4, Y4, Y6
 	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y7
 	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y6, Y7
 	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y6, Y7
-	VMULPD       Y5, Y7, Y7
-	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y5
-	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y6, Y5
-	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y6, Y5
-	VFMADD213PD  quad4000000000000000<>+0(SB), Y6, Y5
-	VSUBPD       Y7, Y5, Y5
-	VDIVPD       Y5, Y7, Y7
+	VMULPD       Y4, Y7, Y7
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y4
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y6, Y4
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y6, Y4
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y6, Y4
+	VSUBPD       Y7, Y4, Y4
+	VDIVPD       Y4, Y7, Y7
 	VADDPD       Y7, Y7, Y7
 	VADDPD       quad3ff0000000000000<>+0(SB), Y7, Y7
-	VCVTPD2DQY   Y4, X4
+	VCVTPD2DQY   Y5, X4
 	VPSRAD       $0x01, X4, X5
 	VPSUBD       X5, X4, X4
 	VPADDD       word000003ff<>+0(SB), X4, X4
@@ -4142,83 +7781,83 @@ TEXT ·gradSigmoid32AVX512(SB), NOSPLIT, $0-40
 	VBROADCASTSS (SI), Z0
 
 whole:
-	CMPQ         CX, $0x00000010
-	JB           rest
-	VMOVUPS      (DX), Z1
-	VPANDD       word7fffffff<>+0(SB), Z1, Z2
-	VPORD        word80000000<>+0(SB), Z1, Z2
-	VMULPS       word3fb8aa3b<>+0(SB), Z2, Z3
-	VRNDSCALEPS  $0x00, Z3, Z3
-	VMOVAPS      Z2, Z4
-	VFNMADD231PS word3f318000<>+0(SB), Z3, Z4
-	VFNMADD231PS wordb95e8083<>+0(SB), Z3, Z4
-	VMULPS       Z4, Z4, Z5
-	VMOVUPS      word39506967<>+0(SB), Z6
-	VFMADD213PS  word3ab743ce<>+0(SB), Z4, Z6
-	VFMADD213PS  word3c088908<>+0(SB), Z4, Z6
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z4, Z6
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z4, Z6
-	VFMADD213PS  word3f000000<>+0(SB), Z4, Z6
-	VFMADD213PS  Z4, Z5, Z6
-	VADDPS       word3f800000<>+0(SB), Z6, Z6
-	VSCALEFPS    Z3, Z6, Z6
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z2, K1
-	VMOVAPS.Z    Z6, K1, Z6
-	VADDPS       word3f800000<>+0(SB), Z6, Z2
-	VMULPS       Z2, Z2, Z2
-	VDIVPS       Z2, Z6, Z6
-	VMOVUPS      (BX), Z2
-	VMULPS       Z2, Z6, Z6
-	VMULPS       Z0, Z6, Z6
-	VPANDD       word7fffffff<>+0(SB), Z1, Z1
-	VMOVUPS      word7f800000<>+0(SB), Z2
-	VCMPPS       $0x04, Z2, Z1, K1
-	VMOVAPS.Z    Z6, K1, Z6
-	VMOVUPS      Z6, (AX)
-	ADDQ         $0x00000040, AX
-	ADDQ         $0x00000040, DX
-	ADDQ         $0x00000040, BX
-	SUBQ         $0x00000010, CX
-	JMP          whole
+	CMPQ              CX, $0x00000010
+	JB                rest
+	VMOVUPS           (DX), Z1
+	VPANDD.BCST       word7fffffff<>+0(SB), Z1, Z2
+	VPORD.BCST        word80000000<>+0(SB), Z1, Z2
+	VMOVAPS           Z2, Z3
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z3, Z4
+	VRNDSCALEPS       $0x00, Z4, Z4
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z4, Z3
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z4, Z3
+	VMULPS            Z3, Z3, Z5
+	VBROADCASTSS      word39506967<>+0(SB), Z6
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z3, Z6
+	VFMADD213PS       Z3, Z5, Z6
+	VADDPS.BCST       word3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS         Z4, Z6, Z6
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z2, K1
+	VMOVAPS.Z         Z6, K1, Z6
+	VADDPS.BCST       word3f800000<>+0(SB), Z6, Z2
+	VMULPS            Z2, Z2, Z2
+	VDIVPS            Z2, Z6, Z6
+	VMOVUPS           (BX), Z2
+	VMULPS            Z2, Z6, Z6
+	VMULPS            Z0, Z6, Z6
+	VPANDD.BCST       word7fffffff<>+0(SB), Z1, Z1
+	VBROADCASTSS      word7f800000<>+0(SB), Z2
+	VCMPPS            $0x04, Z2, Z1, K1
+	VMOVAPS.Z         Z6, K1, Z6
+	VMOVUPS           Z6, (AX)
+	ADDQ              $0x00000040, AX
+	ADDQ              $0x00000040, DX
+	ADDQ              $0x00000040, BX
+	SUBQ              $0x00000010, CX
+	JMP               whole
 
 rest:
-	TESTQ        CX, CX
-	JZ           done
-	MOVQ         $0x0000000000000001, SI
-	SHLQ         CL, SI
-	DECQ         SI
-	KMOVW        SI, K1
-	VMOVUPS.Z    (DX), K1, Z1
-	VPANDD       word7fffffff<>+0(SB), Z1, Z2
-	VPORD        word80000000<>+0(SB), Z1, Z2
-	VMULPS       word3fb8aa3b<>+0(SB), Z2, Z3
-	VRNDSCALEPS  $0x00, Z3, Z3
-	VMOVAPS      Z2, Z4
-	VFNMADD231PS word3f318000<>+0(SB), Z3, Z4
-	VFNMADD231PS wordb95e8083<>+0(SB), Z3, Z4
-	VMULPS       Z4, Z4, Z5
-	VMOVUPS      word39506967<>+0(SB), Z6
-	VFMADD213PS  word3ab743ce<>+0(SB), Z4, Z6
-	VFMADD213PS  word3c088908<>+0(SB), Z4, Z6
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z4, Z6
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z4, Z6
-	VFMADD213PS  word3f000000<>+0(SB), Z4, Z6
-	VFMADD213PS  Z4, Z5, Z6
-	VADDPS       word3f800000<>+0(SB), Z6, Z6
-	VSCALEFPS    Z3, Z6, Z6
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z2, K2
-	VMOVAPS.Z    Z6, K2, Z6
-	VADDPS       word3f800000<>+0(SB), Z6, Z2
-	VMULPS       Z2, Z2, Z2
-	VDIVPS       Z2, Z6, Z6
-	VMOVUPS.Z    (BX), K1, Z2
-	VMULPS       Z2, Z6, Z6
-	VMULPS       Z0, Z6, Z6
-	VPANDD       word7fffffff<>+0(SB), Z1, Z0
-	VMOVUPS      word7f800000<>+0(SB), Z1
-	VCMPPS       $0x04, Z1, Z0, K2
-	VMOVAPS.Z    Z6, K2, Z6
-	VMOVUPS      Z6, K1, (AX)
+	TESTQ             CX, CX
+	JZ                done
+	MOVQ              $0x0000000000000001, SI
+	SHLQ              CL, SI
+	DECQ              SI
+	KMOVW             SI, K1
+	VMOVUPS.Z         (DX), K1, Z1
+	VPANDD.BCST       word7fffffff<>+0(SB), Z1, Z2
+	VPORD.BCST        word80000000<>+0(SB), Z1, Z2
+	VMOVAPS           Z2, Z3
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z3, Z4
+	VRNDSCALEPS       $0x00, Z4, Z4
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z4, Z3
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z4, Z3
+	VMULPS            Z3, Z3, Z5
+	VBROADCASTSS      word39506967<>+0(SB), Z6
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z3, Z6
+	VFMADD213PS       Z3, Z5, Z6
+	VADDPS.BCST       word3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS         Z4, Z6, Z6
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z2, K2
+	VMOVAPS.Z         Z6, K2, Z6
+	VADDPS.BCST       word3f800000<>+0(SB), Z6, Z2
+	VMULPS            Z2, Z2, Z2
+	VDIVPS            Z2, Z6, Z6
+	VMOVUPS.Z         (BX), K1, Z2
+	VMULPS            Z2, Z6, Z6
+	VMULPS            Z0, Z6, Z6
+	VPANDD.BCST       word7fffffff<>+0(SB), Z1, Z0
+	VBROADCASTSS      word7f800000<>+0(SB), Z1
+	VCMPPS            $0x04, Z1, Z0, K2
+	VMOVAPS.Z         Z6, K2, Z6
+	VMOVUPS           Z6, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -4240,21 +7879,21 @@ whole:
 	VMOVUPS      (CX), Y1
 	VPAND        word7fffffff<>+0(SB), Y1, Y2
 	VPOR         word80000000<>+0(SB), Y1, Y2
-	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y3
-	VROUNDPS     $0x00, Y3, Y3
-	VMOVAPS      Y2, Y4
-	VFNMADD231PS word3f318000<>+0(SB), Y3, Y4
-	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y4
-	VMULPS       Y4, Y4, Y5
+	VMOVAPS      Y2, Y3
+	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y4
+	VROUNDPS     $0x00, Y4, Y4
+	VFNMADD231PS word3f318000<>+0(SB), Y4, Y3
+	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y3
+	VMULPS       Y3, Y3, Y5
 	VMOVUPS      word39506967<>+0(SB), Y6
-	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y6
-	VFMADD213PS  word3c088908<>+0(SB), Y4, Y6
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y6
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y6
-	VFMADD213PS  word3f000000<>+0(SB), Y4, Y6
-	VFMADD213PS  Y4, Y5, Y6
+	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y6
+	VFMADD213PS  word3c088908<>+0(SB), Y3, Y6
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y6
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y6
+	VFMADD213PS  word3f000000<>+0(SB), Y3, Y6
+	VFMADD213PS  Y3, Y5, Y6
 	VADDPS       word3f800000<>+0(SB), Y6, Y6
-	VCVTPS2DQ    Y3, Y3
+	VCVTPS2DQ    Y4, Y3
 	VPSRAD       $0x01, Y3, Y4
 	VPSUBD       Y4, Y3, Y3
 	VPADDD       word0000007f<>+0(SB), Y3, Y3
@@ -4291,21 +7930,21 @@ rest:
 	VMASKMOVPS   (CX), Y1, Y2
 	VPAND        word7fffffff<>+0(SB), Y2, Y3
 	VPOR         word80000000<>+0(SB), Y2, Y3
-	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y4
-	VROUNDPS     $0x00, Y4, Y4
-	VMOVAPS      Y3, Y5
-	VFNMADD231PS word3f318000<>+0(SB), Y4, Y5
-	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y5
-	VMULPS       Y5, Y5, Y6
+	VMOVAPS      Y3, Y4
+	VMULPS       word3fb8aa3b<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y5, Y5
+	VFNMADD231PS word3f318000<>+0(SB), Y5, Y4
+	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y4
+	VMULPS       Y4, Y4, Y6
 	VMOVUPS      word39506967<>+0(SB), Y7
-	VFMADD213PS  word3ab743ce<>+0(SB), Y5, Y7
-	VFMADD213PS  word3c088908<>+0(SB), Y5, Y7
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y5, Y7
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y5, Y7
-	VFMADD213PS  word3f000000<>+0(SB), Y5, Y7
-	VFMADD213PS  Y5, Y6, Y7
+	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y7
+	VFMADD213PS  word3c088908<>+0(SB), Y4, Y7
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y7
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y7
+	VFMADD213PS  word3f000000<>+0(SB), Y4, Y7
+	VFMADD213PS  Y4, Y6, Y7
 	VADDPS       word3f800000<>+0(SB), Y7, Y7
-	VCVTPS2DQ    Y4, Y4
+	VCVTPS2DQ    Y5, Y4
 	VPSRAD       $0x01, Y4, Y5
 	VPSUBD       Y5, Y4, Y4
 	VPADDD       word0000007f<>+0(SB), Y4, Y4
@@ -4349,25 +7988,25 @@ whole:
 	VMULPD       Y0, Y1, Y1
 	VPAND        quad7fffffffffffffff<>+0(SB), Y1, Y2
 	VPOR         quad8000000000000000<>+0(SB), Y1, Y2
-	VMULPD       quad3ff71547652b82fe<>+0(SB), Y2, Y3
-	VROUNDPD     $0x00, Y3, Y3
-	VMOVAPS      Y2, Y4
-	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y3, Y4
-	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y3, Y4
-	VMULPD       Y4, Y4, Y5
+	VMOVAPS      Y2, Y3
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y3, Y4
+	VROUNDPD     $0x00, Y4, Y4
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y4, Y3
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y4, Y3
+	VMULPD       Y3, Y3, Y5
 	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y6
 	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y5, Y6
 	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y5, Y6
-	VMULPD       Y4, Y6, Y6
-	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y4
-	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y5, Y4
-	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y5, Y4
-	VFMADD213PD  quad4000000000000000<>+0(SB), Y5, Y4
-	VSUBPD       Y6, Y4, Y4
-	VDIVPD       Y4, Y6, Y6
+	VMULPD       Y3, Y6, Y6
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y3
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y5, Y3
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y5, Y3
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y5, Y3
+	VSUBPD       Y6, Y3, Y3
+	VDIVPD       Y3, Y6, Y6
 	VADDPD       Y6, Y6, Y6
 	VADDPD       quad3ff0000000000000<>+0(SB), Y6, Y6
-	VCVTPD2DQY   Y3, X3
+	VCVTPD2DQY   Y4, X3
 	VPSRAD       $0x01, X3, X4
 	VPSUBD       X4, X3, X3
 	VPADDD       word000003ff<>+0(SB), X3, X3
@@ -4391,25 +8030,25 @@ whole:
 	VFMADD213PD  Y1, Y1, Y3
 	VPAND        quad7fffffffffffffff<>+0(SB), Y0, Y1
 	VPOR         quad8000000000000000<>+0(SB), Y0, Y1
-	VMULPD       quad3ff71547652b82fe<>+0(SB), Y1, Y2
-	VROUNDPD     $0x00, Y2, Y2
-	VMOVAPS      Y1, Y4
-	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y2, Y4
-	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y2, Y4
-	VMULPD       Y4, Y4, Y5
+	VMOVAPS      Y1, Y2
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y2, Y4
+	VROUNDPD     $0x00, Y4, Y4
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y4, Y2
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y4, Y2
+	VMULPD       Y2, Y2, Y5
 	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y6
 	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y5, Y6
 	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y5, Y6
-	VMULPD       Y4, Y6, Y6
-	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y4
-	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y5, Y4
-	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y5, Y4
-	VFMADD213PD  quad4000000000000000<>+0(SB), Y5, Y4
-	VSUBPD       Y6, Y4, Y4
-	VDIVPD       Y4, Y6, Y6
+	VMULPD       Y2, Y6, Y6
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y2
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y5, Y2
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y5, Y2
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y5, Y2
+	VSUBPD       Y6, Y2, Y2
+	VDIVPD       Y2, Y6, Y6
 	VADDPD       Y6, Y6, Y6
 	VADDPD       quad3ff0000000000000<>+0(SB), Y6, Y6
-	VCVTPD2DQY   Y2, X2
+	VCVTPD2DQY   Y4, X2
 	VPSRAD       $0x01, X2, X4
 	VPSUBD       X4, X2, X2
 	VPADDD       word000003ff<>+0(SB), X2, X2
@@ -4451,25 +8090,25 @@ rest:
 	VMULPD       Y1, Y2, Y2
 	VPAND        quad7fffffffffffffff<>+0(SB), Y2, Y3
 	VPOR         quad8000000000000000<>+0(SB), Y2, Y3
-	VMULPD       quad3ff71547652b82fe<>+0(SB), Y3, Y4
-	VROUNDPD     $0x00, Y4, Y4
-	VMOVAPS      Y3, Y5
-	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y4, Y5
-	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y4, Y5
-	VMULPD       Y5, Y5, Y6
+	VMOVAPS      Y3, Y4
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y4, Y5
+	VROUNDPD     $0x00, Y5, Y5
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y5, Y4
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y5, Y4
+	VMULPD       Y4, Y4, Y6
 	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y7
 	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y6, Y7
 	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y6, Y7
-	VMULPD       Y5, Y7, Y7
-	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y5
-	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y6, Y5
-	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y6, Y5
-	VFMADD213PD  quad4000000000000000<>+0(SB), Y6, Y5
-	VSUBPD       Y7, Y5, Y5
-	VDIVPD       Y5, Y7, Y7
+	VMULPD       Y4, Y7, Y7
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y4
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y6, Y4
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y6, Y4
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y6, Y4
+	VSUBPD       Y7, Y4, Y4
+	VDIVPD       Y4, Y7, Y7
 	VADDPD       Y7, Y7, Y7
 	VADDPD       quad3ff0000000000000<>+0(SB), Y7, Y7
-	VCVTPD2DQY   Y4, X4
+	VCVTPD2DQY   Y5, X4
 	VPSRAD       $0x01, X4, X5
 	VPSUBD       X5, X4, X4
 	VPADDD       word000003ff<>+0(SB), X4, X4
@@ -4493,25 +8132,25 @@ rest:
 	VFMADD213PD  Y2, Y2, Y4
 	VPAND        quad7fffffffffffffff<>+0(SB), Y1, Y2
 	VPOR         quad8000000000000000<>+0(SB), Y1, Y2
-	VMULPD       quad3ff71547652b82fe<>+0(SB), Y2, Y3
-	VROUNDPD     $0x00, Y3, Y3
-	VMOVAPS      Y2, Y5
-	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y3, Y5
-	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y3, Y5
-	VMULPD       Y5, Y5, Y6
+	VMOVAPS      Y2, Y3
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y3, Y5
+	VROUNDPD     $0x00, Y5, Y5
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y5, Y3
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y5, Y3
+	VMULPD       Y3, Y3, Y6
 	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y7
 	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y6, Y7
 	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y6, Y7
-	VMULPD       Y5, Y7, Y7
-	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y5
-	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y6, Y5
-	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y6, Y5
-	VFMADD213PD  quad4000000000000000<>+0(SB), Y6, Y5
-	VSUBPD       Y7, Y5, Y5
-	VDIVPD       Y5, Y7, Y7
+	VMULPD       Y3, Y7, Y7
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y3
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y6, Y3
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y6, Y3
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y6, Y3
+	VSUBPD       Y7, Y3, Y3
+	VDIVPD       Y3, Y7, Y7
 	VADDPD       Y7, Y7, Y7
 	VADDPD       quad3ff0000000000000<>+0(SB), Y7, Y7
-	VCVTPD2DQY   Y3, X3
+	VCVTPD2DQY   Y5, X3
 	VPSRAD       $0x01, X3, X5
 	VPSUBD       X5, X3, X3
 	VPADDD       word000003ff<>+0(SB), X3, X3
@@ -4551,145 +8190,145 @@ TEXT ·reinMaxSlope32AVX512(SB), NOSPLIT, $0-40
 	MOVQ s+32(FP), SI
 
 whole:
-	CMPQ         CX, $0x00000010
-	JB           rest
-	VMOVUPS      (DX), Z0
-	VBROADCASTSS (SI), Z1
-	VMULPS       Z0, Z1, Z1
-	VPANDD       word7fffffff<>+0(SB), Z1, Z2
-	VPORD        word80000000<>+0(SB), Z1, Z2
-	VMULPS       word3fb8aa3b<>+0(SB), Z2, Z3
-	VRNDSCALEPS  $0x00, Z3, Z3
-	VMOVAPS      Z2, Z4
-	VFNMADD231PS word3f318000<>+0(SB), Z3, Z4
-	VFNMADD231PS wordb95e8083<>+0(SB), Z3, Z4
-	VMULPS       Z4, Z4, Z5
-	VMOVUPS      word39506967<>+0(SB), Z6
-	VFMADD213PS  word3ab743ce<>+0(SB), Z4, Z6
-	VFMADD213PS  word3c088908<>+0(SB), Z4, Z6
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z4, Z6
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z4, Z6
-	VFMADD213PS  word3f000000<>+0(SB), Z4, Z6
-	VFMADD213PS  Z4, Z5, Z6
-	VADDPS       word3f800000<>+0(SB), Z6, Z6
-	VSCALEFPS    Z3, Z6, Z6
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z2, K1
-	VMOVAPS.Z    Z6, K1, Z6
-	VMOVUPS      word3f800000<>+0(SB), Z2
-	VADDPS       Z6, Z2, Z3
-	VDIVPS       Z3, Z6, Z4
-	VDIVPS       Z3, Z2, Z2
-	VPXORD       Z7, Z7, Z7
-	VCMPPS       $0x1e, Z7, Z1, K1
-	VBLENDMPS    Z2, Z4, K1, Z8
-	VBLENDMPS    Z4, Z2, K1, Z9
-	VFMADD213PS  Z9, Z9, Z8
-	VPANDD       word7fffffff<>+0(SB), Z0, Z1
-	VPORD        word80000000<>+0(SB), Z0, Z1
-	VMULPS       word3fb8aa3b<>+0(SB), Z1, Z2
-	VRNDSCALEPS  $0x00, Z2, Z2
-	VMOVAPS      Z1, Z3
-	VFNMADD231PS word3f318000<>+0(SB), Z2, Z3
-	VFNMADD231PS wordb95e8083<>+0(SB), Z2, Z3
-	VMULPS       Z3, Z3, Z4
-	VMOVUPS      word39506967<>+0(SB), Z5
-	VFMADD213PS  word3ab743ce<>+0(SB), Z3, Z5
-	VFMADD213PS  word3c088908<>+0(SB), Z3, Z5
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z3, Z5
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z3, Z5
-	VFMADD213PS  word3f000000<>+0(SB), Z3, Z5
-	VFMADD213PS  Z3, Z4, Z5
-	VADDPS       word3f800000<>+0(SB), Z5, Z5
-	VSCALEFPS    Z2, Z5, Z5
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z1, K1
-	VMOVAPS.Z    Z5, K1, Z5
-	VADDPS       word3f800000<>+0(SB), Z5, Z1
-	VMULPS       Z1, Z1, Z1
-	VDIVPS       Z1, Z5, Z5
-	VSUBPS       Z5, Z8, Z5
-	VMULPS       word3f000000<>+0(SB), Z5, Z5
-	VMOVUPS      (BX), Z1
-	VMULPS       Z1, Z5, Z5
-	VPANDD       word7fffffff<>+0(SB), Z0, Z0
-	VMOVUPS      word7f800000<>+0(SB), Z1
-	VCMPPS       $0x04, Z1, Z0, K1
-	VMOVAPS.Z    Z5, K1, Z5
-	VMOVUPS      Z5, (AX)
-	ADDQ         $0x00000040, AX
-	ADDQ         $0x00000040, DX
-	ADDQ         $0x00000040, BX
-	SUBQ         $0x00000010, CX
-	JMP          whole
+	CMPQ              CX, $0x00000010
+	JB                rest
+	VMOVUPS           (DX), Z0
+	VBROADCASTSS      (SI), Z1
+	VMULPS            Z0, Z1, Z1
+	VPANDD.BCST       word7fffffff<>+0(SB), Z1, Z2
+	VPORD.BCST        word80000000<>+0(SB), Z1, Z2
+	VMOVAPS           Z2, Z3
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z3, Z4
+	VRNDSCALEPS       $0x00, Z4, Z4
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z4, Z3
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z4, Z3
+	VMULPS            Z3, Z3, Z5
+	VBROADCASTSS      word39506967<>+0(SB), Z6
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z3, Z6
+	VFMADD213PS       Z3, Z5, Z6
+	VADDPS.BCST       word3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS         Z4, Z6, Z6
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z2, K1
+	VMOVAPS.Z         Z6, K1, Z6
+	VBROADCASTSS      word3f800000<>+0(SB), Z2
+	VADDPS            Z6, Z2, Z3
+	VDIVPS            Z3, Z6, Z4
+	VDIVPS            Z3, Z2, Z2
+	VPXORD            Z7, Z7, Z7
+	VCMPPS            $0x1e, Z7, Z1, K1
+	VBLENDMPS         Z2, Z4, K1, Z8
+	VBLENDMPS         Z4, Z2, K1, Z9
+	VFMADD213PS       Z9, Z9, Z8
+	VPANDD.BCST       word7fffffff<>+0(SB), Z0, Z1
+	VPORD.BCST        word80000000<>+0(SB), Z0, Z1
+	VMOVAPS           Z1, Z2
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z2, Z3
+	VRNDSCALEPS       $0x00, Z3, Z3
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z3, Z2
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z3, Z2
+	VMULPS            Z2, Z2, Z4
+	VBROADCASTSS      word39506967<>+0(SB), Z5
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z2, Z5
+	VFMADD213PS       Z2, Z4, Z5
+	VADDPS.BCST       word3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS         Z3, Z5, Z5
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z1, K1
+	VMOVAPS.Z         Z5, K1, Z5
+	VADDPS.BCST       word3f800000<>+0(SB), Z5, Z1
+	VMULPS            Z1, Z1, Z1
+	VDIVPS            Z1, Z5, Z5
+	VSUBPS            Z5, Z8, Z5
+	VMULPS.BCST       word3f000000<>+0(SB), Z5, Z5
+	VMOVUPS           (BX), Z1
+	VMULPS            Z1, Z5, Z5
+	VPANDD.BCST       word7fffffff<>+0(SB), Z0, Z0
+	VBROADCASTSS      word7f800000<>+0(SB), Z1
+	VCMPPS            $0x04, Z1, Z0, K1
+	VMOVAPS.Z         Z5, K1, Z5
+	VMOVUPS           Z5, (AX)
+	ADDQ              $0x00000040, AX
+	ADDQ              $0x00000040, DX
+	ADDQ              $0x00000040, BX
+	SUBQ              $0x00000010, CX
+	JMP               whole
 
 rest:
-	TESTQ        CX, CX
-	JZ           done
-	MOVQ         $0x0000000000000001, DI
-	SHLQ         CL, DI
-	DECQ         DI
-	KMOVW        DI, K1
-	VMOVUPS.Z    (DX), K1, Z0
-	VBROADCASTSS (SI), Z1
-	VMULPS       Z0, Z1, Z1
-	VPANDD       word7fffffff<>+0(SB), Z1, Z2
-	VPORD        word80000000<>+0(SB), Z1, Z2
-	VMULPS       word3fb8aa3b<>+0(SB), Z2, Z3
-	VRNDSCALEPS  $0x00, Z3, Z3
-	VMOVAPS      Z2, Z4
-	VFNMADD231PS word3f318000<>+0(SB), Z3, Z4
-	VFNMADD231PS wordb95e8083<>+0(SB), Z3, Z4
-	VMULPS       Z4, Z4, Z5
-	VMOVUPS      word39506967<>+0(SB), Z6
-	VFMADD213PS  word3ab743ce<>+0(SB), Z4, Z6
-	VFMADD213PS  word3c088908<>+0(SB), Z4, Z6
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z4, Z6
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z4, Z6
-	VFMADD213PS  word3f000000<>+0(SB), Z4, Z6
-	VFMADD213PS  Z4, Z5, Z6
-	VADDPS       word3f800000<>+0(SB), Z6, Z6
-	VSCALEFPS    Z3, Z6, Z6
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z2, K2
-	VMOVAPS.Z    Z6, K2, Z6
-	VMOVUPS      word3f800000<>+0(SB), Z2
-	VADDPS       Z6, Z2, Z3
-	VDIVPS       Z3, Z6, Z4
-	VDIVPS       Z3, Z2, Z2
-	VPXORD       Z10, Z10, Z10
-	VCMPPS       $0x1e, Z10, Z1, K2
-	VBLENDMPS    Z2, Z4, K2, Z11
-	VBLENDMPS    Z4, Z2, K2, Z12
-	VFMADD213PS  Z12, Z12, Z11
-	VPANDD       word7fffffff<>+0(SB), Z0, Z1
-	VPORD        word80000000<>+0(SB), Z0, Z1
-	VMULPS       word3fb8aa3b<>+0(SB), Z1, Z2
-	VRNDSCALEPS  $0x00, Z2, Z2
-	VMOVAPS      Z1, Z3
-	VFNMADD231PS word3f318000<>+0(SB), Z2, Z3
-	VFNMADD231PS wordb95e8083<>+0(SB), Z2, Z3
-	VMULPS       Z3, Z3, Z4
-	VMOVUPS      word39506967<>+0(SB), Z5
-	VFMADD213PS  word3ab743ce<>+0(SB), Z3, Z5
-	VFMADD213PS  word3c088908<>+0(SB), Z3, Z5
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z3, Z5
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z3, Z5
-	VFMADD213PS  word3f000000<>+0(SB), Z3, Z5
-	VFMADD213PS  Z3, Z4, Z5
-	VADDPS       word3f800000<>+0(SB), Z5, Z5
-	VSCALEFPS    Z2, Z5, Z5
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z1, K2
-	VMOVAPS.Z    Z5, K2, Z5
-	VADDPS       word3f800000<>+0(SB), Z5, Z1
-	VMULPS       Z1, Z1, Z1
-	VDIVPS       Z1, Z5, Z5
-	VSUBPS       Z5, Z11, Z5
-	VMULPS       word3f000000<>+0(SB), Z5, Z5
-	VMOVUPS.Z    (BX), K1, Z1
-	VMULPS       Z1, Z5, Z5
-	VPANDD       word7fffffff<>+0(SB), Z0, Z0
-	VMOVUPS      word7f800000<>+0(SB), Z1
-	VCMPPS       $0x04, Z1, Z0, K2
-	VMOVAPS.Z    Z5, K2, Z5
-	VMOVUPS      Z5, K1, (AX)
+	TESTQ             CX, CX
+	JZ                done
+	MOVQ              $0x0000000000000001, DI
+	SHLQ              CL, DI
+	DECQ              DI
+	KMOVW             DI, K1
+	VMOVUPS.Z         (DX), K1, Z0
+	VBROADCASTSS      (SI), Z1
+	VMULPS            Z0, Z1, Z1
+	VPANDD.BCST       word7fffffff<>+0(SB), Z1, Z2
+	VPORD.BCST        word80000000<>+0(SB), Z1, Z2
+	VMOVAPS           Z2, Z3
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z3, Z4
+	VRNDSCALEPS       $0x00, Z4, Z4
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z4, Z3
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z4, Z3
+	VMULPS            Z3, Z3, Z5
+	VBROADCASTSS      word39506967<>+0(SB), Z6
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z3, Z6
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z3, Z6
+	VFMADD213PS       Z3, Z5, Z6
+	VADDPS.BCST       word3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS         Z4, Z6, Z6
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z2, K2
+	VMOVAPS.Z         Z6, K2, Z6
+	VBROADCASTSS      word3f800000<>+0(SB), Z2
+	VADDPS            Z6, Z2, Z3
+	VDIVPS            Z3, Z6, Z4
+	VDIVPS            Z3, Z2, Z2
+	VPXORD            Z10, Z10, Z10
+	VCMPPS            $0x1e, Z10, Z1, K2
+	VBLENDMPS         Z2, Z4, K2, Z11
+	VBLENDMPS         Z4, Z2, K2, Z12
+	VFMADD213PS       Z12, Z12, Z11
+	VPANDD.BCST       word7fffffff<>+0(SB), Z0, Z1
+	VPORD.BCST        word80000000<>+0(SB), Z0, Z1
+	VMOVAPS           Z1, Z2
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z2, Z3
+	VRNDSCALEPS       $0x00, Z3, Z3
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z3, Z2
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z3, Z2
+	VMULPS            Z2, Z2, Z4
+	VBROADCASTSS      word39506967<>+0(SB), Z5
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z2, Z5
+	VFMADD213PS       Z2, Z4, Z5
+	VADDPS.BCST       word3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS         Z3, Z5, Z5
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z1, K2
+	VMOVAPS.Z         Z5, K2, Z5
+	VADDPS.BCST       word3f800000<>+0(SB), Z5, Z1
+	VMULPS            Z1, Z1, Z1
+	VDIVPS            Z1, Z5, Z5
+	VSUBPS            Z5, Z11, Z5
+	VMULPS.BCST       word3f000000<>+0(SB), Z5, Z5
+	VMOVUPS.Z         (BX), K1, Z1
+	VMULPS            Z1, Z5, Z5
+	VPANDD.BCST       word7fffffff<>+0(SB), Z0, Z0
+	VBROADCASTSS      word7f800000<>+0(SB), Z1
+	VCMPPS            $0x04, Z1, Z0, K2
+	VMOVAPS.Z         Z5, K2, Z5
+	VMOVUPS           Z5, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -4712,21 +8351,21 @@ whole:
 	VMULPS       Y0, Y1, Y1
 	VPAND        word7fffffff<>+0(SB), Y1, Y2
 	VPOR         word80000000<>+0(SB), Y1, Y2
-	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y3
-	VROUNDPS     $0x00, Y3, Y3
-	VMOVAPS      Y2, Y4
-	VFNMADD231PS word3f318000<>+0(SB), Y3, Y4
-	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y4
-	VMULPS       Y4, Y4, Y5
+	VMOVAPS      Y2, Y3
+	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y4
+	VROUNDPS     $0x00, Y4, Y4
+	VFNMADD231PS word3f318000<>+0(SB), Y4, Y3
+	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y3
+	VMULPS       Y3, Y3, Y5
 	VMOVUPS      word39506967<>+0(SB), Y6
-	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y6
-	VFMADD213PS  word3c088908<>+0(SB), Y4, Y6
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y6
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y6
-	VFMADD213PS  word3f000000<>+0(SB), Y4, Y6
-	VFMADD213PS  Y4, Y5, Y6
+	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y6
+	VFMADD213PS  word3c088908<>+0(SB), Y3, Y6
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y6
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y6
+	VFMADD213PS  word3f000000<>+0(SB), Y3, Y6
+	VFMADD213PS  Y3, Y5, Y6
 	VADDPS       word3f800000<>+0(SB), Y6, Y6
-	VCVTPS2DQ    Y3, Y3
+	VCVTPS2DQ    Y4, Y3
 	VPSRAD       $0x01, Y3, Y4
 	VPSUBD       Y4, Y3, Y3
 	VPADDD       word0000007f<>+0(SB), Y3, Y3
@@ -4748,21 +8387,21 @@ whole:
 	VFMADD213PS  Y1, Y1, Y3
 	VPAND        word7fffffff<>+0(SB), Y0, Y1
 	VPOR         word80000000<>+0(SB), Y0, Y1
-	VMULPS       word3fb8aa3b<>+0(SB), Y1, Y2
-	VROUNDPS     $0x00, Y2, Y2
-	VMOVAPS      Y1, Y4
-	VFNMADD231PS word3f318000<>+0(SB), Y2, Y4
-	VFNMADD231PS wordb95e8083<>+0(SB), Y2, Y4
-	VMULPS       Y4, Y4, Y5
+	VMOVAPS      Y1, Y2
+	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y4
+	VROUNDPS     $0x00, Y4, Y4
+	VFNMADD231PS word3f318000<>+0(SB), Y4, Y2
+	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y2
+	VMULPS       Y2, Y2, Y5
 	VMOVUPS      word39506967<>+0(SB), Y6
-	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y6
-	VFMADD213PS  word3c088908<>+0(SB), Y4, Y6
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y6
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y6
-	VFMADD213PS  word3f000000<>+0(SB), Y4, Y6
-	VFMADD213PS  Y4, Y5, Y6
+	VFMADD213PS  word3ab743ce<>+0(SB), Y2, Y6
+	VFMADD213PS  word3c088908<>+0(SB), Y2, Y6
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y2, Y6
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y2, Y6
+	VFMADD213PS  word3f000000<>+0(SB), Y2, Y6
+	VFMADD213PS  Y2, Y5, Y6
 	VADDPS       word3f800000<>+0(SB), Y6, Y6
-	VCVTPS2DQ    Y2, Y2
+	VCVTPS2DQ    Y4, Y2
 	VPSRAD       $0x01, Y2, Y4
 	VPSUBD       Y4, Y2, Y2
 	VPADDD       word0000007f<>+0(SB), Y2, Y2
@@ -4802,21 +8441,21 @@ rest:
 	VMULPS       Y1, Y2, Y2
 	VPAND        word7fffffff<>+0(SB), Y2, Y3
 	VPOR         word80000000<>+0(SB), Y2, Y3
-	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y4
-	VROUNDPS     $0x00, Y4, Y4
-	VMOVAPS      Y3, Y5
-	VFNMADD231PS word3f318000<>+0(SB), Y4, Y5
-	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y5
-	VMULPS       Y5, Y5, Y6
+	VMOVAPS      Y3, Y4
+	VMULPS       word3fb8aa3b<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y5, Y5
+	VFNMADD231PS word3f318000<>+0(SB), Y5, Y4
+	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y4
+	VMULPS       Y4, Y4, Y6
 	VMOVUPS      word39506967<>+0(SB), Y7
-	VFMADD213PS  word3ab743ce<>+0(SB), Y5, Y7
-	VFMADD213PS  word3c088908<>+0(SB), Y5, Y7
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y5, Y7
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y5, Y7
-	VFMADD213PS  word3f000000<>+0(SB), Y5, Y7
-	VFMADD213PS  Y5, Y6, Y7
+	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y7
+	VFMADD213PS  word3c088908<>+0(SB), Y4, Y7
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y7
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y7
+	VFMADD213PS  word3f000000<>+0(SB), Y4, Y7
+	VFMADD213PS  Y4, Y6, Y7
 	VADDPS       word3f800000<>+0(SB), Y7, Y7
-	VCVTPS2DQ    Y4, Y4
+	VCVTPS2DQ    Y5, Y4
 	VPSRAD       $0x01, Y4, Y5
 	VPSUBD       Y5, Y4, Y4
 	VPADDD       word0000007f<>+0(SB), Y4, Y4
@@ -4838,21 +8477,21 @@ rest:
 	VFMADD213PS  Y2, Y2, Y4
 	VPAND        word7fffffff<>+0(SB), Y1, Y2
 	VPOR         word80000000<>+0(SB), Y1, Y2
-	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y3
-	VROUNDPS     $0x00, Y3, Y3
-	VMOVAPS      Y2, Y5
-	VFNMADD231PS word3f318000<>+0(SB), Y3, Y5
-	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y5
-	VMULPS       Y5, Y5, Y6
+	VMOVAPS      Y2, Y3
+	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y5
+	VROUNDPS     $0x00, Y5, Y5
+	VFNMADD231PS word3f318000<>+0(SB), Y5, Y3
+	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y3
+	VMULPS       Y3, Y3, Y6
 	VMOVUPS      word39506967<>+0(SB), Y7
-	VFMADD213PS  word3ab743ce<>+0(SB), Y5, Y7
-	VFMADD213PS  word3c088908<>+0(SB), Y5, Y7
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y5, Y7
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y5, Y7
-	VFMADD213PS  word3f000000<>+0(SB), Y5, Y7
-	VFMADD213PS  Y5, Y6, Y7
+	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y7
+	VFMADD213PS  word3c088908<>+0(SB), Y3, Y7
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y7
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y7
+	VFMADD213PS  word3f000000<>+0(SB), Y3, Y7
+	VFMADD213PS  Y3, Y6, Y7
 	VADDPS       word3f800000<>+0(SB), Y7, Y7
-	VCVTPS2DQ    Y3, Y3
+	VCVTPS2DQ    Y5, Y3
 	VPSRAD       $0x01, Y3, Y5
 	VPSUBD       Y5, Y3, Y3
 	VPADDD       word0000007f<>+0(SB), Y3, Y3
@@ -4878,6 +8517,650 @@ rest:
 
 done:
 	VZEROUPPER
+	RET
+
+// func relaxedDensity64AVX2(dst *float64, logits *float64, value *float64, n int, s *densityScalars[float64]) (bad uint32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·relaxedDensity64AVX2(SB), NOSPLIT, $0-44
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         value+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSD (SI), Y0
+	VBROADCASTSD 8(SI), Y1
+	VBROADCASTSD 16(SI), Y2
+	VPXOR        Y3, Y3, Y3
+
+whole:
+	CMPQ         BX, $0x00000004
+	JB           rest
+	VMOVUPS      (CX), Y4
+	VMOVUPS      (DX), Y5
+	VFNMADD231PD Y0, Y5, Y4
+	VSUBPD       Y4, Y4, Y5
+	VCMPPD       $0x03, Y5, Y5, Y5
+	VORPS        Y5, Y3, Y3
+	VPAND        quad7fffffffffffffff<>+0(SB), Y4, Y5
+	VPOR         quad8000000000000000<>+0(SB), Y4, Y4
+	VMOVAPS      Y4, Y6
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y6, Y7
+	VROUNDPD     $0x00, Y7, Y7
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y7, Y6
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y7, Y6
+	VMULPD       Y6, Y6, Y8
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y9
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y8, Y9
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y8, Y9
+	VMULPD       Y6, Y9, Y9
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y6
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y8, Y6
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y8, Y6
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y8, Y6
+	VSUBPD       Y9, Y6, Y6
+	VDIVPD       Y6, Y9, Y9
+	VADDPD       Y9, Y9, Y9
+	VADDPD       quad3ff0000000000000<>+0(SB), Y9, Y9
+	VCVTPD2DQY   Y7, X6
+	VPSRAD       $0x01, X6, X7
+	VPSUBD       X7, X6, X6
+	VPADDD       word000003ff<>+0(SB), X6, X6
+	VPMOVSXDQ    X6, Y6
+	VPSLLQ       $0x34, Y6, Y6
+	VMULPD       Y6, Y9, Y9
+	VPADDD       word000003ff<>+0(SB), X7, X7
+	VPMOVSXDQ    X7, Y6
+	VPSLLQ       $0x34, Y6, Y6
+	VMULPD       Y6, Y9, Y9
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y4, Y4
+	VANDPS       Y4, Y9, Y9
+	VSUBPD       Y5, Y1, Y5
+	VADDPD       quad4000000000000000<>+0(SB), Y9, Y4
+	VDIVPD       Y4, Y9, Y9
+	VMULPD       Y9, Y9, Y4
+	VMOVUPS      quadbfc0842108421084<>+0(SB), Y6
+	VFMADD213PD  quadbfc1a7b9611a7b96<>+0(SB), Y4, Y6
+	VFMADD213PD  quadbfc2f684bda12f68<>+0(SB), Y4, Y6
+	VFMADD213PD  quadbfc47ae147ae147b<>+0(SB), Y4, Y6
+	VFMADD213PD  quadbfc642c8590b2164<>+0(SB), Y4, Y6
+	VFMADD213PD  quadbfc8618618618618<>+0(SB), Y4, Y6
+	VFMADD213PD  quadbfcaf286bca1af28<>+0(SB), Y4, Y6
+	VFMADD213PD  quadbfce1e1e1e1e1e1e<>+0(SB), Y4, Y6
+	VFMADD213PD  quadbfd1111111111111<>+0(SB), Y4, Y6
+	VFMADD213PD  quadbfd3b13b13b13b14<>+0(SB), Y4, Y6
+	VFMADD213PD  quadbfd745d1745d1746<>+0(SB), Y4, Y6
+	VFMADD213PD  quadbfdc71c71c71c71c<>+0(SB), Y4, Y6
+	VFMADD213PD  quadbfe2492492492492<>+0(SB), Y4, Y6
+	VFMADD213PD  quadbfe999999999999a<>+0(SB), Y4, Y6
+	VFMADD213PD  quadbff5555555555555<>+0(SB), Y4, Y6
+	VFMADD213PD  quadc010000000000000<>+0(SB), Y4, Y6
+	VFMADD231PD  Y9, Y6, Y5
+	VMAXPD       Y2, Y5, Y5
+	VMOVUPS      Y5, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000004, BX
+	JMP          whole
+
+rest:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), SI
+	NEGQ         BX
+	VMOVUPS      32(SI)(BX*8), Y4
+	VMASKMOVPS   (CX), Y4, Y5
+	VMASKMOVPS   (DX), Y4, Y6
+	VFNMADD231PD Y0, Y6, Y5
+	VSUBPD       Y5, Y5, Y0
+	VCMPPD       $0x03, Y0, Y0, Y0
+	VORPS        Y0, Y3, Y3
+	VPAND        quad7fffffffffffffff<>+0(SB), Y5, Y0
+	VPOR         quad8000000000000000<>+0(SB), Y5, Y5
+	VMOVAPS      Y5, Y6
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y6, Y7
+	VROUNDPD     $0x00, Y7, Y7
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y7, Y6
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y7, Y6
+	VMULPD       Y6, Y6, Y8
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y9
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y8, Y9
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y8, Y9
+	VMULPD       Y6, Y9, Y9
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y6
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y8, Y6
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y8, Y6
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y8, Y6
+	VSUBPD       Y9, Y6, Y6
+	VDIVPD       Y6, Y9, Y9
+	VADDPD       Y9, Y9, Y9
+	VADDPD       quad3ff0000000000000<>+0(SB), Y9, Y9
+	VCVTPD2DQY   Y7, X6
+	VPSRAD       $0x01, X6, X7
+	VPSUBD       X7, X6, X6
+	VPADDD       word000003ff<>+0(SB), X6, X6
+	VPMOVSXDQ    X6, Y6
+	VPSLLQ       $0x34, Y6, Y6
+	VMULPD       Y6, Y9, Y9
+	VPADDD       word000003ff<>+0(SB), X7, X7
+	VPMOVSXDQ    X7, Y6
+	VPSLLQ       $0x34, Y6, Y6
+	VMULPD       Y6, Y9, Y9
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y5, Y5
+	VANDPS       Y5, Y9, Y9
+	VSUBPD       Y0, Y1, Y0
+	VADDPD       quad4000000000000000<>+0(SB), Y9, Y1
+	VDIVPD       Y1, Y9, Y9
+	VMULPD       Y9, Y9, Y1
+	VMOVUPS      quadbfc0842108421084<>+0(SB), Y5
+	VFMADD213PD  quadbfc1a7b9611a7b96<>+0(SB), Y1, Y5
+	VFMADD213PD  quadbfc2f684bda12f68<>+0(SB), Y1, Y5
+	VFMADD213PD  quadbfc47ae147ae147b<>+0(SB), Y1, Y5
+	VFMADD213PD  quadbfc642c8590b2164<>+0(SB), Y1, Y5
+	VFMADD213PD  quadbfc8618618618618<>+0(SB), Y1, Y5
+	VFMADD213PD  quadbfcaf286bca1af28<>+0(SB), Y1, Y5
+	VFMADD213PD  quadbfce1e1e1e1e1e1e<>+0(SB), Y1, Y5
+	VFMADD213PD  quadbfd1111111111111<>+0(SB), Y1, Y5
+	VFMADD213PD  quadbfd3b13b13b13b14<>+0(SB), Y1, Y5
+	VFMADD213PD  quadbfd745d1745d1746<>+0(SB), Y1, Y5
+	VFMADD213PD  quadbfdc71c71c71c71c<>+0(SB), Y1, Y5
+	VFMADD213PD  quadbfe2492492492492<>+0(SB), Y1, Y5
+	VFMADD213PD  quadbfe999999999999a<>+0(SB), Y1, Y5
+	VFMADD213PD  quadbff5555555555555<>+0(SB), Y1, Y5
+	VFMADD213PD  quadc010000000000000<>+0(SB), Y1, Y5
+	VFMADD231PD  Y9, Y5, Y0
+	VMAXPD       Y2, Y0, Y0
+	VMASKMOVPS   Y0, Y4, (AX)
+
+done:
+	VMOVMSKPD Y3, AX
+	VZEROUPPER
+	MOVL      AX, bad+40(FP)
+	RET
+
+DATA quadbfc0842108421084<>+0(SB)/8, $0xbfc0842108421084
+DATA quadbfc0842108421084<>+8(SB)/8, $0xbfc0842108421084
+DATA quadbfc0842108421084<>+16(SB)/8, $0xbfc0842108421084
+DATA quadbfc0842108421084<>+24(SB)/8, $0xbfc0842108421084
+DATA quadbfc0842108421084<>+32(SB)/8, $0xbfc0842108421084
+DATA quadbfc0842108421084<>+40(SB)/8, $0xbfc0842108421084
+DATA quadbfc0842108421084<>+48(SB)/8, $0xbfc0842108421084
+DATA quadbfc0842108421084<>+56(SB)/8, $0xbfc0842108421084
+GLOBL quadbfc0842108421084<>(SB), RODATA|NOPTR, $64
+
+DATA quadbfc1a7b9611a7b96<>+0(SB)/8, $0xbfc1a7b9611a7b96
+DATA quadbfc1a7b9611a7b96<>+8(SB)/8, $0xbfc1a7b9611a7b96
+DATA quadbfc1a7b9611a7b96<>+16(SB)/8, $0xbfc1a7b9611a7b96
+DATA quadbfc1a7b9611a7b96<>+24(SB)/8, $0xbfc1a7b9611a7b96
+DATA quadbfc1a7b9611a7b96<>+32(SB)/8, $0xbfc1a7b9611a7b96
+DATA quadbfc1a7b9611a7b96<>+40(SB)/8, $0xbfc1a7b9611a7b96
+DATA quadbfc1a7b9611a7b96<>+48(SB)/8, $0xbfc1a7b9611a7b96
+DATA quadbfc1a7b9611a7b96<>+56(SB)/8, $0xbfc1a7b9611a7b96
+GLOBL quadbfc1a7b9611a7b96<>(SB), RODATA|NOPTR, $64
+
+DATA quadbfc2f684bda12f68<>+0(SB)/8, $0xbfc2f684bda12f68
+DATA quadbfc2f684bda12f68<>+8(SB)/8, $0xbfc2f684bda12f68
+DATA quadbfc2f684bda12f68<>+16(SB)/8, $0xbfc2f684bda12f68
+DATA quadbfc2f684bda12f68<>+24(SB)/8, $0xbfc2f684bda12f68
+DATA quadbfc2f684bda12f68<>+32(SB)/8, $0xbfc2f684bda12f68
+DATA quadbfc2f684bda12f68<>+40(SB)/8, $0xbfc2f684bda12f68
+DATA quadbfc2f684bda12f68<>+48(SB)/8, $0xbfc2f684bda12f68
+DATA quadbfc2f684bda12f68<>+56(SB)/8, $0xbfc2f684bda12f68
+GLOBL quadbfc2f684bda12f68<>(SB), RODATA|NOPTR, $64
+
+DATA quadbfc47ae147ae147b<>+0(SB)/8, $0xbfc47ae147ae147b
+DATA quadbfc47ae147ae147b<>+8(SB)/8, $0xbfc47ae147ae147b
+DATA quadbfc47ae147ae147b<>+16(SB)/8, $0xbfc47ae147ae147b
+DATA quadbfc47ae147ae147b<>+24(SB)/8, $0xbfc47ae147ae147b
+DATA quadbfc47ae147ae147b<>+32(SB)/8, $0xbfc47ae147ae147b
+DATA quadbfc47ae147ae147b<>+40(SB)/8, $0xbfc47ae147ae147b
+DATA quadbfc47ae147ae147b<>+48(SB)/8, $0xbfc47ae147ae147b
+DATA quadbfc47ae147ae147b<>+56(SB)/8, $0xbfc47ae147ae147b
+GLOBL quadbfc47ae147ae147b<>(SB), RODATA|NOPTR, $64
+
+DATA quadbfc642c8590b2164<>+0(SB)/8, $0xbfc642c8590b2164
+DATA quadbfc642c8590b2164<>+8(SB)/8, $0xbfc642c8590b2164
+DATA quadbfc642c8590b2164<>+16(SB)/8, $0xbfc642c8590b2164
+DATA quadbfc642c8590b2164<>+24(SB)/8, $0xbfc642c8590b2164
+DATA quadbfc642c8590b2164<>+32(SB)/8, $0xbfc642c8590b2164
+DATA quadbfc642c8590b2164<>+40(SB)/8, $0xbfc642c8590b2164
+DATA quadbfc642c8590b2164<>+48(SB)/8, $0xbfc642c8590b2164
+DATA quadbfc642c8590b2164<>+56(SB)/8, $0xbfc642c8590b2164
+GLOBL quadbfc642c8590b2164<>(SB), RODATA|NOPTR, $64
+
+DATA quadbfc8618618618618<>+0(SB)/8, $0xbfc8618618618618
+DATA quadbfc8618618618618<>+8(SB)/8, $0xbfc8618618618618
+DATA quadbfc8618618618618<>+16(SB)/8, $0xbfc8618618618618
+DATA quadbfc8618618618618<>+24(SB)/8, $0xbfc8618618618618
+DATA quadbfc8618618618618<>+32(SB)/8, $0xbfc8618618618618
+DATA quadbfc8618618618618<>+40(SB)/8, $0xbfc8618618618618
+DATA quadbfc8618618618618<>+48(SB)/8, $0xbfc8618618618618
+DATA quadbfc8618618618618<>+56(SB)/8, $0xbfc8618618618618
+GLOBL quadbfc8618618618618<>(SB), RODATA|NOPTR, $64
+
+DATA quadbfcaf286bca1af28<>+0(SB)/8, $0xbfcaf286bca1af28
+DATA quadbfcaf286bca1af28<>+8(SB)/8, $0xbfcaf286bca1af28
+DATA quadbfcaf286bca1af28<>+16(SB)/8, $0xbfcaf286bca1af28
+DATA quadbfcaf286bca1af28<>+24(SB)/8, $0xbfcaf286bca1af28
+DATA quadbfcaf286bca1af28<>+32(SB)/8, $0xbfcaf286bca1af28
+DATA quadbfcaf286bca1af28<>+40(SB)/8, $0xbfcaf286bca1af28
+DATA quadbfcaf286bca1af28<>+48(SB)/8, $0xbfcaf286bca1af28
+DATA quadbfcaf286bca1af28<>+56(SB)/8, $0xbfcaf286bca1af28
+GLOBL quadbfcaf286bca1af28<>(SB), RODATA|NOPTR, $64
+
+DATA quadbfce1e1e1e1e1e1e<>+0(SB)/8, $0xbfce1e1e1e1e1e1e
+DATA quadbfce1e1e1e1e1e1e<>+8(SB)/8, $0xbfce1e1e1e1e1e1e
+DATA quadbfce1e1e1e1e1e1e<>+16(SB)/8, $0xbfce1e1e1e1e1e1e
+DATA quadbfce1e1e1e1e1e1e<>+24(SB)/8, $0xbfce1e1e1e1e1e1e
+DATA quadbfce1e1e1e1e1e1e<>+32(SB)/8, $0xbfce1e1e1e1e1e1e
+DATA quadbfce1e1e1e1e1e1e<>+40(SB)/8, $0xbfce1e1e1e1e1e1e
+DATA quadbfce1e1e1e1e1e1e<>+48(SB)/8, $0xbfce1e1e1e1e1e1e
+DATA quadbfce1e1e1e1e1e1e<>+56(SB)/8, $0xbfce1e1e1e1e1e1e
+GLOBL quadbfce1e1e1e1e1e1e<>(SB), RODATA|NOPTR, $64
+
+DATA quadbfd1111111111111<>+0(SB)/8, $0xbfd1111111111111
+DATA quadbfd1111111111111<>+8(SB)/8, $0xbfd1111111111111
+DATA quadbfd1111111111111<>+16(SB)/8, $0xbfd1111111111111
+DATA quadbfd1111111111111<>+24(SB)/8, $0xbfd1111111111111
+DATA quadbfd1111111111111<>+32(SB)/8, $0xbfd1111111111111
+DATA quadbfd1111111111111<>+40(SB)/8, $0xbfd1111111111111
+DATA quadbfd1111111111111<>+48(SB)/8, $0xbfd1111111111111
+DATA quadbfd1111111111111<>+56(SB)/8, $0xbfd1111111111111
+GLOBL quadbfd1111111111111<>(SB), RODATA|NOPTR, $64
+
+DATA quadbfd3b13b13b13b14<>+0(SB)/8, $0xbfd3b13b13b13b14
+DATA quadbfd3b13b13b13b14<>+8(SB)/8, $0xbfd3b13b13b13b14
+DATA quadbfd3b13b13b13b14<>+16(SB)/8, $0xbfd3b13b13b13b14
+DATA quadbfd3b13b13b13b14<>+24(SB)/8, $0xbfd3b13b13b13b14
+DATA quadbfd3b13b13b13b14<>+32(SB)/8, $0xbfd3b13b13b13b14
+DATA quadbfd3b13b13b13b14<>+40(SB)/8, $0xbfd3b13b13b13b14
+DATA quadbfd3b13b13b13b14<>+48(SB)/8, $0xbfd3b13b13b13b14
+DATA quadbfd3b13b13b13b14<>+56(SB)/8, $0xbfd3b13b13b13b14
+GLOBL quadbfd3b13b13b13b14<>(SB), RODATA|NOPTR, $64
+
+DATA quadbfd745d1745d1746<>+0(SB)/8, $0xbfd745d1745d1746
+DATA quadbfd745d1745d1746<>+8(SB)/8, $0xbfd745d1745d1746
+DATA quadbfd745d1745d1746<>+16(SB)/8, $0xbfd745d1745d1746
+DATA quadbfd745d1745d1746<>+24(SB)/8, $0xbfd745d1745d1746
+DATA quadbfd745d1745d1746<>+32(SB)/8, $0xbfd745d1745d1746
+DATA quadbfd745d1745d1746<>+40(SB)/8, $0xbfd745d1745d1746
+DATA quadbfd745d1745d1746<>+48(SB)/8, $0xbfd745d1745d1746
+DATA quadbfd745d1745d1746<>+56(SB)/8, $0xbfd745d1745d1746
+GLOBL quadbfd745d1745d1746<>(SB), RODATA|NOPTR, $64
+
+DATA quadbfdc71c71c71c71c<>+0(SB)/8, $0xbfdc71c71c71c71c
+DATA quadbfdc71c71c71c71c<>+8(SB)/8, $0xbfdc71c71c71c71c
+DATA quadbfdc71c71c71c71c<>+16(SB)/8, $0xbfdc71c71c71c71c
+DATA quadbfdc71c71c71c71c<>+24(SB)/8, $0xbfdc71c71c71c71c
+DATA quadbfdc71c71c71c71c<>+32(SB)/8, $0xbfdc71c71c71c71c
+DATA quadbfdc71c71c71c71c<>+40(SB)/8, $0xbfdc71c71c71c71c
+DATA quadbfdc71c71c71c71c<>+48(SB)/8, $0xbfdc71c71c71c71c
+DATA quadbfdc71c71c71c71c<>+56(SB)/8, $0xbfdc71c71c71c71c
+GLOBL quadbfdc71c71c71c71c<>(SB), RODATA|NOPTR, $64
+
+DATA quadbfe2492492492492<>+0(SB)/8, $0xbfe2492492492492
+DATA quadbfe2492492492492<>+8(SB)/8, $0xbfe2492492492492
+DATA quadbfe2492492492492<>+16(SB)/8, $0xbfe2492492492492
+DATA quadbfe2492492492492<>+24(SB)/8, $0xbfe2492492492492
+DATA quadbfe2492492492492<>+32(SB)/8, $0xbfe2492492492492
+DATA quadbfe2492492492492<>+40(SB)/8, $0xbfe2492492492492
+DATA quadbfe2492492492492<>+48(SB)/8, $0xbfe2492492492492
+DATA quadbfe2492492492492<>+56(SB)/8, $0xbfe2492492492492
+GLOBL quadbfe2492492492492<>(SB), RODATA|NOPTR, $64
+
+DATA quadbfe999999999999a<>+0(SB)/8, $0xbfe999999999999a
+DATA quadbfe999999999999a<>+8(SB)/8, $0xbfe999999999999a
+DATA quadbfe999999999999a<>+16(SB)/8, $0xbfe999999999999a
+DATA quadbfe999999999999a<>+24(SB)/8, $0xbfe999999999999a
+DATA quadbfe999999999999a<>+32(SB)/8, $0xbfe999999999999a
+DATA quadbfe999999999999a<>+40(SB)/8, $0xbfe999999999999a
+DATA quadbfe999999999999a<>+48(SB)/8, $0xbfe999999999999a
+DATA quadbfe999999999999a<>+56(SB)/8, $0xbfe999999999999a
+GLOBL quadbfe999999999999a<>(SB), RODATA|NOPTR, $64
+
+DATA quadbff5555555555555<>+0(SB)/8, $0xbff5555555555555
+DATA quadbff5555555555555<>+8(SB)/8, $0xbff5555555555555
+DATA quadbff5555555555555<>+16(SB)/8, $0xbff5555555555555
+DATA quadbff5555555555555<>+24(SB)/8, $0xbff5555555555555
+DATA quadbff5555555555555<>+32(SB)/8, $0xbff5555555555555
+DATA quadbff5555555555555<>+40(SB)/8, $0xbff5555555555555
+DATA quadbff5555555555555<>+48(SB)/8, $0xbff5555555555555
+DATA quadbff5555555555555<>+56(SB)/8, $0xbff5555555555555
+GLOBL quadbff5555555555555<>(SB), RODATA|NOPTR, $64
+
+DATA quadc010000000000000<>+0(SB)/8, $0xc010000000000000
+DATA quadc010000000000000<>+8(SB)/8, $0xc010000000000000
+DATA quadc010000000000000<>+16(SB)/8, $0xc010000000000000
+DATA quadc010000000000000<>+24(SB)/8, $0xc010000000000000
+DATA quadc010000000000000<>+32(SB)/8, $0xc010000000000000
+DATA quadc010000000000000<>+40(SB)/8, $0xc010000000000000
+DATA quadc010000000000000<>+48(SB)/8, $0xc010000000000000
+DATA quadc010000000000000<>+56(SB)/8, $0xc010000000000000
+GLOBL quadc010000000000000<>(SB), RODATA|NOPTR, $64
+
+// func relaxedDensity32AVX512(dst *float32, logits *float32, value *float32, n int, s *densityScalars[float32]) (bad uint32)
+// Requires: AVX, AVX512F
+TEXT ·relaxedDensity32AVX512(SB), NOSPLIT, $0-44
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), DX
+	MOVQ         value+16(FP), BX
+	MOVQ         n+24(FP), CX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSS (SI), Z0
+	VBROADCASTSS 4(SI), Z1
+	VBROADCASTSS 8(SI), Z2
+	KXORW        K1, K1, K1
+
+whole:
+	CMPQ              CX, $0x00000010
+	JB                rest
+	VMOVUPS           (DX), Z3
+	VMOVUPS           (BX), Z4
+	VFNMADD231PS      Z0, Z4, Z3
+	VSUBPS            Z3, Z3, Z4
+	VCMPPS            $0x03, Z4, Z4, K2
+	KORW              K2, K1, K1
+	VPANDD.BCST       word7fffffff<>+0(SB), Z3, Z4
+	VPORD.BCST        word80000000<>+0(SB), Z3, Z3
+	VMOVAPS           Z3, Z5
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z5, Z6
+	VRNDSCALEPS       $0x00, Z6, Z6
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z6, Z5
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z6, Z5
+	VMULPS            Z5, Z5, Z7
+	VBROADCASTSS      word39506967<>+0(SB), Z8
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z5, Z8
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z5, Z8
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z5, Z8
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z5, Z8
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z5, Z8
+	VFMADD213PS       Z5, Z7, Z8
+	VADDPS.BCST       word3f800000<>+0(SB), Z8, Z8
+	VSCALEFPS         Z6, Z8, Z8
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z3, K2
+	VMOVAPS.Z         Z8, K2, Z8
+	VSUBPS            Z4, Z1, Z4
+	VADDPS.BCST       word40000000<>+0(SB), Z8, Z3
+	VDIVPS            Z3, Z8, Z8
+	VMULPS            Z8, Z8, Z3
+	VBROADCASTSS      wordbf0f6bdf<>+0(SB), Z5
+	VFMADD213PS.BCST  wordbf0f5e87<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  wordbf4ce904<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  wordbfaaaa81<>+0(SB), Z3, Z5
+	VFMADD213PS.BCST  wordc0800000<>+0(SB), Z3, Z5
+	VFMADD231PS       Z8, Z5, Z4
+	VMAXPS            Z2, Z4, Z4
+	VMOVUPS           Z4, (AX)
+	ADDQ              $0x00000040, AX
+	ADDQ              $0x00000040, DX
+	ADDQ              $0x00000040, BX
+	SUBQ              $0x00000010, CX
+	JMP               whole
+
+rest:
+	TESTQ             CX, CX
+	JZ                done
+	MOVQ              $0x0000000000000001, SI
+	SHLQ              CL, SI
+	DECQ              SI
+	KMOVW             SI, K2
+	VMOVUPS.Z         (DX), K2, Z3
+	VMOVUPS.Z         (BX), K2, Z4
+	VFNMADD231PS      Z0, Z4, Z3
+	VSUBPS            Z3, Z3, Z0
+	VCMPPS            $0x03, Z0, Z0, K3
+	KORW              K3, K1, K1
+	VPANDD.BCST       word7fffffff<>+0(SB), Z3, Z0
+	VPORD.BCST        word80000000<>+0(SB), Z3, Z3
+	VMOVAPS           Z3, Z4
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z4, Z5
+	VRNDSCALEPS       $0x00, Z5, Z5
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z5, Z4
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z5, Z4
+	VMULPS            Z4, Z4, Z6
+	VBROADCASTSS      word39506967<>+0(SB), Z7
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z4, Z7
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z4, Z7
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z4, Z7
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z4, Z7
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z4, Z7
+	VFMADD213PS       Z4, Z6, Z7
+	VADDPS.BCST       word3f800000<>+0(SB), Z7, Z7
+	VSCALEFPS         Z5, Z7, Z7
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z3, K3
+	VMOVAPS.Z         Z7, K3, Z7
+	VSUBPS            Z0, Z1, Z0
+	VADDPS.BCST       word40000000<>+0(SB), Z7, Z1
+	VDIVPS            Z1, Z7, Z7
+	VMULPS            Z7, Z7, Z1
+	VBROADCASTSS      wordbf0f6bdf<>+0(SB), Z3
+	VFMADD213PS.BCST  wordbf0f5e87<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  wordbf4ce904<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  wordbfaaaa81<>+0(SB), Z1, Z3
+	VFMADD213PS.BCST  wordc0800000<>+0(SB), Z1, Z3
+	VFMADD231PS       Z7, Z3, Z0
+	VMAXPS            Z2, Z0, Z0
+	VMOVUPS           Z0, K2, (AX)
+
+done:
+	KMOVW K1, AX
+	VZEROUPPER
+	MOVL  AX, bad+40(FP)
+	RET
+
+DATA wordbf0f6bdf<>+0(SB)/4, $0xbf0f6bdf
+DATA wordbf0f6bdf<>+4(SB)/4, $0xbf0f6bdf
+DATA wordbf0f6bdf<>+8(SB)/4, $0xbf0f6bdf
+DATA wordbf0f6bdf<>+12(SB)/4, $0xbf0f6bdf
+DATA wordbf0f6bdf<>+16(SB)/4, $0xbf0f6bdf
+DATA wordbf0f6bdf<>+20(SB)/4, $0xbf0f6bdf
+DATA wordbf0f6bdf<>+24(SB)/4, $0xbf0f6bdf
+DATA wordbf0f6bdf<>+28(SB)/4, $0xbf0f6bdf
+DATA wordbf0f6bdf<>+32(SB)/4, $0xbf0f6bdf
+DATA wordbf0f6bdf<>+36(SB)/4, $0xbf0f6bdf
+DATA wordbf0f6bdf<>+40(SB)/4, $0xbf0f6bdf
+DATA wordbf0f6bdf<>+44(SB)/4, $0xbf0f6bdf
+DATA wordbf0f6bdf<>+48(SB)/4, $0xbf0f6bdf
+DATA wordbf0f6bdf<>+52(SB)/4, $0xbf0f6bdf
+DATA wordbf0f6bdf<>+56(SB)/4, $0xbf0f6bdf
+DATA wordbf0f6bdf<>+60(SB)/4, $0xbf0f6bdf
+GLOBL wordbf0f6bdf<>(SB), RODATA|NOPTR, $64
+
+DATA wordbf0f5e87<>+0(SB)/4, $0xbf0f5e87
+DATA wordbf0f5e87<>+4(SB)/4, $0xbf0f5e87
+DATA wordbf0f5e87<>+8(SB)/4, $0xbf0f5e87
+DATA wordbf0f5e87<>+12(SB)/4, $0xbf0f5e87
+DATA wordbf0f5e87<>+16(SB)/4, $0xbf0f5e87
+DATA wordbf0f5e87<>+20(SB)/4, $0xbf0f5e87
+DATA wordbf0f5e87<>+24(SB)/4, $0xbf0f5e87
+DATA wordbf0f5e87<>+28(SB)/4, $0xbf0f5e87
+DATA wordbf0f5e87<>+32(SB)/4, $0xbf0f5e87
+DATA wordbf0f5e87<>+36(SB)/4, $0xbf0f5e87
+DATA wordbf0f5e87<>+40(SB)/4, $0xbf0f5e87
+DATA wordbf0f5e87<>+44(SB)/4, $0xbf0f5e87
+DATA wordbf0f5e87<>+48(SB)/4, $0xbf0f5e87
+DATA wordbf0f5e87<>+52(SB)/4, $0xbf0f5e87
+DATA wordbf0f5e87<>+56(SB)/4, $0xbf0f5e87
+DATA wordbf0f5e87<>+60(SB)/4, $0xbf0f5e87
+GLOBL wordbf0f5e87<>(SB), RODATA|NOPTR, $64
+
+DATA wordbf4ce904<>+0(SB)/4, $0xbf4ce904
+DATA wordbf4ce904<>+4(SB)/4, $0xbf4ce904
+DATA wordbf4ce904<>+8(SB)/4, $0xbf4ce904
+DATA wordbf4ce904<>+12(SB)/4, $0xbf4ce904
+DATA wordbf4ce904<>+16(SB)/4, $0xbf4ce904
+DATA wordbf4ce904<>+20(SB)/4, $0xbf4ce904
+DATA wordbf4ce904<>+24(SB)/4, $0xbf4ce904
+DATA wordbf4ce904<>+28(SB)/4, $0xbf4ce904
+DATA wordbf4ce904<>+32(SB)/4, $0xbf4ce904
+DATA wordbf4ce904<>+36(SB)/4, $0xbf4ce904
+DATA wordbf4ce904<>+40(SB)/4, $0xbf4ce904
+DATA wordbf4ce904<>+44(SB)/4, $0xbf4ce904
+DATA wordbf4ce904<>+48(SB)/4, $0xbf4ce904
+DATA wordbf4ce904<>+52(SB)/4, $0xbf4ce904
+DATA wordbf4ce904<>+56(SB)/4, $0xbf4ce904
+DATA wordbf4ce904<>+60(SB)/4, $0xbf4ce904
+GLOBL wordbf4ce904<>(SB), RODATA|NOPTR, $64
+
+DATA wordbfaaaa81<>+0(SB)/4, $0xbfaaaa81
+DATA wordbfaaaa81<>+4(SB)/4, $0xbfaaaa81
+DATA wordbfaaaa81<>+8(SB)/4, $0xbfaaaa81
+DATA wordbfaaaa81<>+12(SB)/4, $0xbfaaaa81
+DATA wordbfaaaa81<>+16(SB)/4, $0xbfaaaa81
+DATA wordbfaaaa81<>+20(SB)/4, $0xbfaaaa81
+DATA wordbfaaaa81<>+24(SB)/4, $0xbfaaaa81
+DATA wordbfaaaa81<>+28(SB)/4, $0xbfaaaa81
+DATA wordbfaaaa81<>+32(SB)/4, $0xbfaaaa81
+DATA wordbfaaaa81<>+36(SB)/4, $0xbfaaaa81
+DATA wordbfaaaa81<>+40(SB)/4, $0xbfaaaa81
+DATA wordbfaaaa81<>+44(SB)/4, $0xbfaaaa81
+DATA wordbfaaaa81<>+48(SB)/4, $0xbfaaaa81
+DATA wordbfaaaa81<>+52(SB)/4, $0xbfaaaa81
+DATA wordbfaaaa81<>+56(SB)/4, $0xbfaaaa81
+DATA wordbfaaaa81<>+60(SB)/4, $0xbfaaaa81
+GLOBL wordbfaaaa81<>(SB), RODATA|NOPTR, $64
+
+DATA wordc0800000<>+0(SB)/4, $0xc0800000
+DATA wordc0800000<>+4(SB)/4, $0xc0800000
+DATA wordc0800000<>+8(SB)/4, $0xc0800000
+DATA wordc0800000<>+12(SB)/4, $0xc0800000
+DATA wordc0800000<>+16(SB)/4, $0xc0800000
+DATA wordc0800000<>+20(SB)/4, $0xc0800000
+DATA wordc0800000<>+24(SB)/4, $0xc0800000
+DATA wordc0800000<>+28(SB)/4, $0xc0800000
+DATA wordc0800000<>+32(SB)/4, $0xc0800000
+DATA wordc0800000<>+36(SB)/4, $0xc0800000
+DATA wordc0800000<>+40(SB)/4, $0xc0800000
+DATA wordc0800000<>+44(SB)/4, $0xc0800000
+DATA wordc0800000<>+48(SB)/4, $0xc0800000
+DATA wordc0800000<>+52(SB)/4, $0xc0800000
+DATA wordc0800000<>+56(SB)/4, $0xc0800000
+DATA wordc0800000<>+60(SB)/4, $0xc0800000
+GLOBL wordc0800000<>(SB), RODATA|NOPTR, $64
+
+// func relaxedDensity32AVX2(dst *float32, logits *float32, value *float32, n int, s *densityScalars[float32]) (bad uint32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·relaxedDensity32AVX2(SB), NOSPLIT, $0-44
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         value+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSS (SI), Y0
+	VBROADCASTSS 4(SI), Y1
+	VBROADCASTSS 8(SI), Y2
+	VPXOR        Y3, Y3, Y3
+
+whole:
+	CMPQ         BX, $0x00000008
+	JB           rest
+	VMOVUPS      (CX), Y4
+	VMOVUPS      (DX), Y5
+	VFNMADD231PS Y0, Y5, Y4
+	VSUBPS       Y4, Y4, Y5
+	VCMPPS       $0x03, Y5, Y5, Y5
+	VORPS        Y5, Y3, Y3
+	VPAND        word7fffffff<>+0(SB), Y4, Y5
+	VPOR         word80000000<>+0(SB), Y4, Y4
+	VMOVAPS      Y4, Y6
+	VMULPS       word3fb8aa3b<>+0(SB), Y6, Y7
+	VROUNDPS     $0x00, Y7, Y7
+	VFNMADD231PS word3f318000<>+0(SB), Y7, Y6
+	VFNMADD231PS wordb95e8083<>+0(SB), Y7, Y6
+	VMULPS       Y6, Y6, Y8
+	VMOVUPS      word39506967<>+0(SB), Y9
+	VFMADD213PS  word3ab743ce<>+0(SB), Y6, Y9
+	VFMADD213PS  word3c088908<>+0(SB), Y6, Y9
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y6, Y9
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y6, Y9
+	VFMADD213PS  word3f000000<>+0(SB), Y6, Y9
+	VFMADD213PS  Y6, Y8, Y9
+	VADDPS       word3f800000<>+0(SB), Y9, Y9
+	VCVTPS2DQ    Y7, Y6
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       word0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y9, Y9
+	VPADDD       word0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y9, Y9
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y4, Y4
+	VANDPS       Y4, Y9, Y9
+	VSUBPS       Y5, Y1, Y5
+	VADDPS       word40000000<>+0(SB), Y9, Y4
+	VDIVPS       Y4, Y9, Y9
+	VMULPS       Y9, Y9, Y4
+	VMOVUPS      wordbf0f6bdf<>+0(SB), Y6
+	VFMADD213PS  wordbf0f5e87<>+0(SB), Y4, Y6
+	VFMADD213PS  wordbf4ce904<>+0(SB), Y4, Y6
+	VFMADD213PS  wordbfaaaa81<>+0(SB), Y4, Y6
+	VFMADD213PS  wordc0800000<>+0(SB), Y4, Y6
+	VFMADD231PS  Y9, Y6, Y5
+	VMAXPS       Y2, Y5, Y5
+	VMOVUPS      Y5, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000008, BX
+	JMP          whole
+
+rest:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), SI
+	NEGQ         BX
+	VMOVUPS      32(SI)(BX*4), Y4
+	VMASKMOVPS   (CX), Y4, Y5
+	VMASKMOVPS   (DX), Y4, Y6
+	VFNMADD231PS Y0, Y6, Y5
+	VSUBPS       Y5, Y5, Y0
+	VCMPPS       $0x03, Y0, Y0, Y0
+	VORPS        Y0, Y3, Y3
+	VPAND        word7fffffff<>+0(SB), Y5, Y0
+	VPOR         word80000000<>+0(SB), Y5, Y5
+	VMOVAPS      Y5, Y6
+	VMULPS       word3fb8aa3b<>+0(SB), Y6, Y7
+	VROUNDPS     $0x00, Y7, Y7
+	VFNMADD231PS word3f318000<>+0(SB), Y7, Y6
+	VFNMADD231PS wordb95e8083<>+0(SB), Y7, Y6
+	VMULPS       Y6, Y6, Y8
+	VMOVUPS      word39506967<>+0(SB), Y9
+	VFMADD213PS  word3ab743ce<>+0(SB), Y6, Y9
+	VFMADD213PS  word3c088908<>+0(SB), Y6, Y9
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y6, Y9
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y6, Y9
+	VFMADD213PS  word3f000000<>+0(SB), Y6, Y9
+	VFMADD213PS  Y6, Y8, Y9
+	VADDPS       word3f800000<>+0(SB), Y9, Y9
+	VCVTPS2DQ    Y7, Y6
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       word0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y9, Y9
+	VPADDD       word0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y9, Y9
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y5, Y5
+	VANDPS       Y5, Y9, Y9
+	VSUBPS       Y0, Y1, Y0
+	VADDPS       word40000000<>+0(SB), Y9, Y1
+	VDIVPS       Y1, Y9, Y9
+	VMULPS       Y9, Y9, Y1
+	VMOVUPS      wordbf0f6bdf<>+0(SB), Y5
+	VFMADD213PS  wordbf0f5e87<>+0(SB), Y1, Y5
+	VFMADD213PS  wordbf4ce904<>+0(SB), Y1, Y5
+	VFMADD213PS  wordbfaaaa81<>+0(SB), Y1, Y5
+	VFMADD213PS  wordc0800000<>+0(SB), Y1, Y5
+	VFMADD231PS  Y9, Y5, Y0
+	VMAXPS       Y2, Y0, Y0
+	VMASKMOVPS   Y0, Y4, (AX)
+
+done:
+	VMOVMSKPS Y3, AX
+	VZEROUPPER
+	MOVL      AX, bad+40(FP)
 	RET
 
 // func shifted64AVX2(dst *float64, x *float64, n int, s *shiftScalars[float64]) (bad uint32)
@@ -5053,25 +9336,25 @@ whole:
 	VMOVUPS      (CX), Y0
 	VPAND        quad7fffffffffffffff<>+0(SB), Y0, Y1
 	VPOR         quad8000000000000000<>+0(SB), Y0, Y1
-	VMULPD       quad3ff71547652b82fe<>+0(SB), Y1, Y2
-	VROUNDPD     $0x00, Y2, Y2
-	VMOVAPS      Y1, Y3
-	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y2, Y3
-	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y2, Y3
-	VMULPD       Y3, Y3, Y4
+	VMOVAPS      Y1, Y2
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y2, Y3
+	VROUNDPD     $0x00, Y3, Y3
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y3, Y2
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y3, Y2
+	VMULPD       Y2, Y2, Y4
 	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y5
 	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y4, Y5
 	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y4, Y5
-	VMULPD       Y3, Y5, Y5
-	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y3
-	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y4, Y3
-	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y4, Y3
-	VFMADD213PD  quad4000000000000000<>+0(SB), Y4, Y3
-	VSUBPD       Y5, Y3, Y3
-	VDIVPD       Y3, Y5, Y5
+	VMULPD       Y2, Y5, Y5
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y2
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y4, Y2
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y4, Y2
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y4, Y2
+	VSUBPD       Y5, Y2, Y2
+	VDIVPD       Y2, Y5, Y5
 	VADDPD       Y5, Y5, Y5
 	VADDPD       quad3ff0000000000000<>+0(SB), Y5, Y5
-	VCVTPD2DQY   Y2, X2
+	VCVTPD2DQY   Y3, X2
 	VPSRAD       $0x01, X2, X3
 	VPSUBD       X3, X2, X2
 	VPADDD       word000003ff<>+0(SB), X2, X2
@@ -5105,25 +9388,25 @@ rest:
 	VMASKMOVPS   (CX), Y0, Y1
 	VPAND        quad7fffffffffffffff<>+0(SB), Y1, Y2
 	VPOR         quad8000000000000000<>+0(SB), Y1, Y2
-	VMULPD       quad3ff71547652b82fe<>+0(SB), Y2, Y3
-	VROUNDPD     $0x00, Y3, Y3
-	VMOVAPS      Y2, Y4
-	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y3, Y4
-	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y3, Y4
-	VMULPD       Y4, Y4, Y5
+	VMOVAPS      Y2, Y3
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y3, Y4
+	VROUNDPD     $0x00, Y4, Y4
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y4, Y3
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y4, Y3
+	VMULPD       Y3, Y3, Y5
 	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y6
 	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y5, Y6
 	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y5, Y6
-	VMULPD       Y4, Y6, Y6
-	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y4
-	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y5, Y4
-	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y5, Y4
-	VFMADD213PD  quad4000000000000000<>+0(SB), Y5, Y4
-	VSUBPD       Y6, Y4, Y4
-	VDIVPD       Y4, Y6, Y6
+	VMULPD       Y3, Y6, Y6
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y3
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y5, Y3
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y5, Y3
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y5, Y3
+	VSUBPD       Y6, Y3, Y3
+	VDIVPD       Y3, Y6, Y6
 	VADDPD       Y6, Y6, Y6
 	VADDPD       quad3ff0000000000000<>+0(SB), Y6, Y6
-	VCVTPD2DQY   Y3, X3
+	VCVTPD2DQY   Y4, X3
 	VPSRAD       $0x01, X3, X4
 	VPSUBD       X4, X3, X3
 	VPADDD       word000003ff<>+0(SB), X3, X3
@@ -5156,74 +9439,74 @@ TEXT ·sigmoid32AVX512(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), CX
 
 whole:
-	CMPQ         CX, $0x00000010
-	JB           rest
-	VMOVUPS      (DX), Z0
-	VPANDD       word7fffffff<>+0(SB), Z0, Z1
-	VPORD        word80000000<>+0(SB), Z0, Z1
-	VMULPS       word3fb8aa3b<>+0(SB), Z1, Z2
-	VRNDSCALEPS  $0x00, Z2, Z2
-	VMOVAPS      Z1, Z3
-	VFNMADD231PS word3f318000<>+0(SB), Z2, Z3
-	VFNMADD231PS wordb95e8083<>+0(SB), Z2, Z3
-	VMULPS       Z3, Z3, Z4
-	VMOVUPS      word39506967<>+0(SB), Z5
-	VFMADD213PS  word3ab743ce<>+0(SB), Z3, Z5
-	VFMADD213PS  word3c088908<>+0(SB), Z3, Z5
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z3, Z5
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z3, Z5
-	VFMADD213PS  word3f000000<>+0(SB), Z3, Z5
-	VFMADD213PS  Z3, Z4, Z5
-	VADDPS       word3f800000<>+0(SB), Z5, Z5
-	VSCALEFPS    Z2, Z5, Z5
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z1, K1
-	VMOVAPS.Z    Z5, K1, Z5
-	VMOVUPS      word3f800000<>+0(SB), Z1
-	VADDPS       Z5, Z1, Z2
-	VPXORD       Z6, Z6, Z6
-	VCMPPS       $0x1e, Z6, Z0, K1
-	VBLENDMPS    Z1, Z5, K1, Z5
-	VDIVPS       Z2, Z5, Z5
-	VMOVUPS      Z5, (AX)
-	ADDQ         $0x00000040, AX
-	ADDQ         $0x00000040, DX
-	SUBQ         $0x00000010, CX
-	JMP          whole
+	CMPQ              CX, $0x00000010
+	JB                rest
+	VMOVUPS           (DX), Z0
+	VPANDD.BCST       word7fffffff<>+0(SB), Z0, Z1
+	VPORD.BCST        word80000000<>+0(SB), Z0, Z1
+	VMOVAPS           Z1, Z2
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z2, Z3
+	VRNDSCALEPS       $0x00, Z3, Z3
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z3, Z2
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z3, Z2
+	VMULPS            Z2, Z2, Z4
+	VBROADCASTSS      word39506967<>+0(SB), Z5
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z2, Z5
+	VFMADD213PS       Z2, Z4, Z5
+	VADDPS.BCST       word3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS         Z3, Z5, Z5
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z1, K1
+	VMOVAPS.Z         Z5, K1, Z5
+	VBROADCASTSS      word3f800000<>+0(SB), Z1
+	VADDPS            Z5, Z1, Z2
+	VPXORD            Z6, Z6, Z6
+	VCMPPS            $0x1e, Z6, Z0, K1
+	VBLENDMPS         Z1, Z5, K1, Z5
+	VDIVPS            Z2, Z5, Z5
+	VMOVUPS           Z5, (AX)
+	ADDQ              $0x00000040, AX
+	ADDQ              $0x00000040, DX
+	SUBQ              $0x00000010, CX
+	JMP               whole
 
 rest:
-	TESTQ        CX, CX
-	JZ           done
-	MOVQ         $0x0000000000000001, BX
-	SHLQ         CL, BX
-	DECQ         BX
-	KMOVW        BX, K1
-	VMOVUPS.Z    (DX), K1, Z0
-	VPANDD       word7fffffff<>+0(SB), Z0, Z1
-	VPORD        word80000000<>+0(SB), Z0, Z1
-	VMULPS       word3fb8aa3b<>+0(SB), Z1, Z2
-	VRNDSCALEPS  $0x00, Z2, Z2
-	VMOVAPS      Z1, Z3
-	VFNMADD231PS word3f318000<>+0(SB), Z2, Z3
-	VFNMADD231PS wordb95e8083<>+0(SB), Z2, Z3
-	VMULPS       Z3, Z3, Z4
-	VMOVUPS      word39506967<>+0(SB), Z5
-	VFMADD213PS  word3ab743ce<>+0(SB), Z3, Z5
-	VFMADD213PS  word3c088908<>+0(SB), Z3, Z5
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z3, Z5
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z3, Z5
-	VFMADD213PS  word3f000000<>+0(SB), Z3, Z5
-	VFMADD213PS  Z3, Z4, Z5
-	VADDPS       word3f800000<>+0(SB), Z5, Z5
-	VSCALEFPS    Z2, Z5, Z5
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z1, K2
-	VMOVAPS.Z    Z5, K2, Z5
-	VMOVUPS      word3f800000<>+0(SB), Z1
-	VADDPS       Z5, Z1, Z2
-	VPXORD       Z7, Z7, Z7
-	VCMPPS       $0x1e, Z7, Z0, K2
-	VBLENDMPS    Z1, Z5, K2, Z5
-	VDIVPS       Z2, Z5, Z5
-	VMOVUPS      Z5, K1, (AX)
+	TESTQ             CX, CX
+	JZ                done
+	MOVQ              $0x0000000000000001, BX
+	SHLQ              CL, BX
+	DECQ              BX
+	KMOVW             BX, K1
+	VMOVUPS.Z         (DX), K1, Z0
+	VPANDD.BCST       word7fffffff<>+0(SB), Z0, Z1
+	VPORD.BCST        word80000000<>+0(SB), Z0, Z1
+	VMOVAPS           Z1, Z2
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z2, Z3
+	VRNDSCALEPS       $0x00, Z3, Z3
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z3, Z2
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z3, Z2
+	VMULPS            Z2, Z2, Z4
+	VBROADCASTSS      word39506967<>+0(SB), Z5
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z2, Z5
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z2, Z5
+	VFMADD213PS       Z2, Z4, Z5
+	VADDPS.BCST       word3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS         Z3, Z5, Z5
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z1, K2
+	VMOVAPS.Z         Z5, K2, Z5
+	VBROADCASTSS      word3f800000<>+0(SB), Z1
+	VADDPS            Z5, Z1, Z2
+	VPXORD            Z7, Z7, Z7
+	VCMPPS            $0x1e, Z7, Z0, K2
+	VBLENDMPS         Z1, Z5, K2, Z5
+	VDIVPS            Z2, Z5, Z5
+	VMOVUPS           Z5, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -5242,21 +9525,21 @@ whole:
 	VMOVUPS      (CX), Y0
 	VPAND        word7fffffff<>+0(SB), Y0, Y1
 	VPOR         word80000000<>+0(SB), Y0, Y1
-	VMULPS       word3fb8aa3b<>+0(SB), Y1, Y2
-	VROUNDPS     $0x00, Y2, Y2
-	VMOVAPS      Y1, Y3
-	VFNMADD231PS word3f318000<>+0(SB), Y2, Y3
-	VFNMADD231PS wordb95e8083<>+0(SB), Y2, Y3
-	VMULPS       Y3, Y3, Y4
+	VMOVAPS      Y1, Y2
+	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFNMADD231PS word3f318000<>+0(SB), Y3, Y2
+	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y2
+	VMULPS       Y2, Y2, Y4
 	VMOVUPS      word39506967<>+0(SB), Y5
-	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y5
-	VFMADD213PS  word3c088908<>+0(SB), Y3, Y5
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y5
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y5
-	VFMADD213PS  word3f000000<>+0(SB), Y3, Y5
-	VFMADD213PS  Y3, Y4, Y5
+	VFMADD213PS  word3ab743ce<>+0(SB), Y2, Y5
+	VFMADD213PS  word3c088908<>+0(SB), Y2, Y5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y2, Y5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y2, Y5
+	VFMADD213PS  word3f000000<>+0(SB), Y2, Y5
+	VFMADD213PS  Y2, Y4, Y5
 	VADDPS       word3f800000<>+0(SB), Y5, Y5
-	VCVTPS2DQ    Y2, Y2
+	VCVTPS2DQ    Y3, Y2
 	VPSRAD       $0x01, Y2, Y3
 	VPSUBD       Y3, Y2, Y2
 	VPADDD       word0000007f<>+0(SB), Y2, Y2
@@ -5288,21 +9571,21 @@ rest:
 	VMASKMOVPS   (CX), Y0, Y1
 	VPAND        word7fffffff<>+0(SB), Y1, Y2
 	VPOR         word80000000<>+0(SB), Y1, Y2
-	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y3
-	VROUNDPS     $0x00, Y3, Y3
-	VMOVAPS      Y2, Y4
-	VFNMADD231PS word3f318000<>+0(SB), Y3, Y4
-	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y4
-	VMULPS       Y4, Y4, Y5
+	VMOVAPS      Y2, Y3
+	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y4
+	VROUNDPS     $0x00, Y4, Y4
+	VFNMADD231PS word3f318000<>+0(SB), Y4, Y3
+	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y3
+	VMULPS       Y3, Y3, Y5
 	VMOVUPS      word39506967<>+0(SB), Y6
-	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y6
-	VFMADD213PS  word3c088908<>+0(SB), Y4, Y6
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y6
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y6
-	VFMADD213PS  word3f000000<>+0(SB), Y4, Y6
-	VFMADD213PS  Y4, Y5, Y6
+	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y6
+	VFMADD213PS  word3c088908<>+0(SB), Y3, Y6
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y6
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y6
+	VFMADD213PS  word3f000000<>+0(SB), Y3, Y6
+	VFMADD213PS  Y3, Y5, Y6
 	VADDPS       word3f800000<>+0(SB), Y6, Y6
-	VCVTPS2DQ    Y3, Y3
+	VCVTPS2DQ    Y4, Y3
 	VPSRAD       $0x01, Y3, Y4
 	VPSUBD       Y4, Y3, Y3
 	VPADDD       word0000007f<>+0(SB), Y3, Y3
@@ -5365,10 +9648,10 @@ done:
 // func step32AVX512(dst *float32, y *float32, n int)
 // Requires: AVX, AVX512F
 TEXT ·step32AVX512(SB), NOSPLIT, $0-24
-	MOVQ    dst+0(FP), AX
-	MOVQ    y+8(FP), DX
-	MOVQ    n+16(FP), CX
-	VMOVUPS word3f800000<>+0(SB), Z0
+	MOVQ         dst+0(FP), AX
+	MOVQ         y+8(FP), DX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS word3f800000<>+0(SB), Z0
 
 whole:
 	CMPQ      CX, $0x00000010

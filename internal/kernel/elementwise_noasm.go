@@ -24,6 +24,10 @@ func bce[T Float](dst, logits, targets []T) (bad bool) {
 	return bceGo(dst, logits, targets)
 }
 
+func bernoulliKL[T Float](dst, a, b []T) (bad bool) {
+	return bernoulliKLGo(dst, a, b)
+}
+
 func gapSlope[T Float](dst, side, grad []T, s *sideScalars[T]) {
 	gapSlopeGo(dst, side, grad, s)
 }
@@ -36,6 +40,14 @@ func gradBCE[T Float](dst, logits, targets, grad []T) (bad bool) {
 	return gradBCEGo(dst, logits, targets, grad)
 }
 
+func gradBernoulliKLP[T Float](dst, a, b, grad []T) (bad bool) {
+	return gradBernoulliKLPGo(dst, a, b, grad)
+}
+
+func gradBernoulliKLQ[T Float](dst, a, b, grad []T) (bad bool) {
+	return gradBernoulliKLQGo(dst, a, b, grad)
+}
+
 func gradGate[T Float](dst, y, grad []T, s *gateScalars[T]) {
 	gradGateGo(dst, y, grad, s)
 }
@@ -44,12 +56,24 @@ func gradReLU[T Float](dst, y, grad []T) {
 	gradReLUGo(dst, y, grad)
 }
 
+func gradRelaxedDensity[T Float](dst, logits, value, grad []T, s *gradDensityScalars[T]) (bad bool) {
+	return gradRelaxedDensityGo(dst, logits, value, grad, s)
+}
+
+func gradRelaxedDensityTau[T Float](logits, value, grad []T, s *gradDensityScalars[T], sums *tauSums) (bad bool) {
+	return gradRelaxedDensityTauGo(logits, value, grad, s, sums)
+}
+
 func gradSigmoid[T Float](dst, y, grad []T, s *slopeScalars[T]) {
 	gradSigmoidGo(dst, y, grad, s)
 }
 
 func reinMaxSlope[T Float](dst, side, grad []T, s *sideScalars[T]) {
 	reinMaxSlopeGo(dst, side, grad, s)
+}
+
+func relaxedDensity[T Float](dst, logits, value []T, s *densityScalars[T]) (bad bool) {
+	return relaxedDensityGo(dst, logits, value, s)
 }
 
 func shifted[T Float](dst, x []T, s *shiftScalars[T]) (bad bool) {

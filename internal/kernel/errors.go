@@ -16,10 +16,12 @@ const (
 	AllMasked                      // every logit of the distribution is -Inf
 	AllMaskedSecond                // every logit of p's distribution is -Inf
 	Infinite                       // q allows a class that p does not
+	InfiniteKL                     // p is certain of an outcome that q is not certain of
 	MaskedValue                    // the value is not 0 where the logits mask the class
 	MaskedSample                   // the sample in log space is not -Inf where the logits mask the class
 	UnmaskedSample                 // it is -Inf where they do not
 	OutOfRange                     // the logit less tau times the sample is out of range
+	ZeroDensity                    // the value is not the outcome that an infinite logit makes certain
 	InfiniteLoss                   // the logit is infinite and the target is another probability
 )
 

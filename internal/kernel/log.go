@@ -71,11 +71,14 @@ func minusLog64(f, k float64) float64 {
 	return float64(float64(half-tail)-f) - float64(k*coeff.LogLn2Hi)
 }
 
-// log1p32 returns log(1+x) for x in [0, 1]. It never rounds 1+x.
+// log1p32 returns log(1+x) for x in [−½, 1]. It never rounds 1+x.
 func log1p32(x float32) float32 {
 	f, k := [1]float32{x}, [philox.Group]float32{}
-	if x >= 0.5 {
+	switch {
+	case x >= 0.5:
 		f[0], k[0] = (x-1)*0.5, 1
+	case x < -0.25:
+		f[0], k[0] = (x+x)+1, -1
 	}
 	minusLogRelative32(f[:], &k)
 	return -f[0]

@@ -1748,8 +1748,8 @@ GLOBL quad3fe62e42fee00000<>(SB), RODATA|NOPTR, $64
 TEXT ·exponential32AVX512(SB), NOSPLIT, $0-48
 	MOVL            $0x00005555, AX
 	KMOVW           AX, K1
-	VMOVUPS         word3f000000<>+0(SB), Z0
-	VMOVUPS         word2f800000<>+0(SB), Z1
+	VBROADCASTSS    word3f000000<>+0(SB), Z0
+	VBROADCASTSS    word2f800000<>+0(SB), Z1
 	MOVQ            dst+0(FP), AX
 	MOVQ            groups+8(FP), CX
 	MOVQ            keys+16(FP), DX
@@ -1893,282 +1893,282 @@ TEXT ·exponential32AVX512(SB), NOSPLIT, $0-48
 	VMOVAPS         Z7, Z7
 
 loop:
-	TESTQ           CX, CX
-	JZ              done
-	VMOVAPS         Z4, Z4
-	VMOVAPS         Z5, Z5
-	VMOVAPS         Z6, Z8
-	VMOVAPS         Z7, Z9
-	ADDQ            $0x10, R8
-	MOVL            R8, BX
-	MOVQ            R8, R9
-	SHRQ            $0x20, R9
-	VPBROADCASTD    BX, Z7
-	VPBROADCASTD    R9, Z10
-	VPADDD          iota<>+0(SB), Z7, Z7
-	VMOVAPS         Z2, Z13
-	VMOVAPS         Z3, Z12
-	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z6
-	VPSRLQ          $0x20, Z7, Z11
-	VPMULUDQ        wordd2511f53<>+0(SB), Z11, Z11
-	VPMULLD         wordd2511f53<>+0(SB), Z7, Z7
-	VPSHUFD         $0xf5, Z6, K1, Z11
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z13, Z14
-	VPSRLQ          $0x20, Z13, Z6
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z6, Z6
-	VPMULLD         wordcd9e8d57<>+0(SB), Z13, Z13
-	VPSHUFD         $0xf5, Z14, K1, Z6
-	VPTERNLOGD.BCST $0x96, (DX), Z10, Z6
-	VPTERNLOGD.BCST $0x96, 40(DX), Z12, Z11
-	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z10
-	VPSRLQ          $0x20, Z6, Z12
-	VPMULUDQ        wordd2511f53<>+0(SB), Z12, Z12
-	VPMULLD         wordd2511f53<>+0(SB), Z6, Z6
-	VPSHUFD         $0xf5, Z10, K1, Z12
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z11, Z14
-	VPSRLQ          $0x20, Z11, Z10
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z10, Z10
-	VPMULLD         wordcd9e8d57<>+0(SB), Z11, Z11
-	VPSHUFD         $0xf5, Z14, K1, Z10
-	VPTERNLOGD.BCST $0x96, 4(DX), Z13, Z10
-	VPTERNLOGD.BCST $0x96, 44(DX), Z7, Z12
-	VPMULUDQ        wordd2511f53<>+0(SB), Z10, Z7
-	VPSRLQ          $0x20, Z10, Z13
-	VPMULUDQ        wordd2511f53<>+0(SB), Z13, Z13
-	VPMULLD         wordd2511f53<>+0(SB), Z10, Z10
-	VPSHUFD         $0xf5, Z7, K1, Z13
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z12, Z14
-	VPSRLQ          $0x20, Z12, Z7
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z7
-	VPMULLD         wordcd9e8d57<>+0(SB), Z12, Z12
-	VPSHUFD         $0xf5, Z14, K1, Z7
-	VPTERNLOGD.BCST $0x96, 8(DX), Z11, Z7
-	VPTERNLOGD.BCST $0x96, 48(DX), Z6, Z13
-	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z6
-	VPSRLQ          $0x20, Z7, Z11
-	VPMULUDQ        wordd2511f53<>+0(SB), Z11, Z11
-	VPMULLD         wordd2511f53<>+0(SB), Z7, Z7
-	VPSHUFD         $0xf5, Z6, K1, Z11
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z13, Z14
-	VPSRLQ          $0x20, Z13, Z6
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z6, Z6
-	VPMULLD         wordcd9e8d57<>+0(SB), Z13, Z13
-	VPSHUFD         $0xf5, Z14, K1, Z6
-	VPTERNLOGD.BCST $0x96, 12(DX), Z12, Z6
-	VPTERNLOGD.BCST $0x96, 52(DX), Z10, Z11
-	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z12
-	VPSRLQ          $0x20, Z6, Z10
-	VPMULUDQ        wordd2511f53<>+0(SB), Z10, Z10
-	VPMULLD         wordd2511f53<>+0(SB), Z6, Z6
-	VPSHUFD         $0xf5, Z12, K1, Z10
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z11, Z14
-	VPSRLQ          $0x20, Z11, Z12
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z12, Z12
-	VPMULLD         wordcd9e8d57<>+0(SB), Z11, Z11
-	VPSHUFD         $0xf5, Z14, K1, Z12
-	VPTERNLOGD.BCST $0x96, 16(DX), Z13, Z12
-	VPTERNLOGD.BCST $0x96, 56(DX), Z7, Z10
-	VPCMPUD         $0x05, word40000000<>+0(SB), Z4, K2
-	VPCMPUD         $0x05, word40000000<>+0(SB), Z5, K3
-	VPTERNLOGD      $0x55, Z4, Z4, K2, Z4
-	VPTERNLOGD      $0x55, Z5, Z5, K3, Z5
-	VCVTUDQ2PS      Z4, Z4
-	VCVTUDQ2PS      Z5, Z13
-	VFMADD213PS     word2f000000<>+0(SB), Z1, Z4
-	VFMADD213PS     word2f000000<>+0(SB), Z1, Z13
-	VPSUBD          word3f400000<>+0(SB), Z4, Z5
-	VPSUBD          word3f400000<>+0(SB), Z13, Z7
-	VGETMANTPS      $0x03, Z4, Z14
-	VGETMANTPS      $0x03, Z13, Z15
-	VPSRAD          $0x17, Z5, Z5
-	VPSRAD          $0x17, Z7, Z7
-	VCVTDQ2PS.Z     Z5, K2, Z5
-	VCVTDQ2PS.Z     Z7, K3, Z7
-	VXORPS          word80000000<>+0(SB), Z4, Z4
-	VXORPS          word80000000<>+0(SB), Z13, Z13
-	VSUBPS          word3f800000<>+0(SB), Z14, K2, Z4
-	VSUBPS          word3f800000<>+0(SB), Z15, K3, Z13
-	VMULPS          Z4, Z4, Z14
-	VMULPS          Z13, Z13, Z15
-	VMULPS          wordbe7ff676<>+0(SB), Z4, Z18
-	VMULPS          wordbe7ff676<>+0(SB), Z13, Z19
-	VADDPS          word3eaaaad9<>+0(SB), Z18, Z18
-	VADDPS          word3eaaaad9<>+0(SB), Z19, Z19
-	VMULPS          wordbe2beae1<>+0(SB), Z4, Z16
-	VMULPS          wordbe2beae1<>+0(SB), Z13, Z17
-	VADDPS          word3e4c9e74<>+0(SB), Z16, Z16
-	VADDPS          word3e4c9e74<>+0(SB), Z17, Z17
-	VMULPS          wordbdf818f6<>+0(SB), Z4, Z20
-	VMULPS          wordbdf818f6<>+0(SB), Z13, Z21
-	VADDPS          word3e189f19<>+0(SB), Z20, Z20
-	VADDPS          word3e189f19<>+0(SB), Z21, Z21
-	VMULPS          Z14, Z16, Z16
-	VMULPS          Z15, Z17, Z17
-	VADDPS          Z16, Z18, Z18
-	VADDPS          Z17, Z19, Z19
-	VMULPS          word3d63b9ef<>+0(SB), Z14, Z16
-	VMULPS          word3d63b9ef<>+0(SB), Z15, Z17
-	VADDPS          Z16, Z20, Z20
-	VADDPS          Z17, Z21, Z21
-	VMULPS          Z14, Z14, Z16
-	VMULPS          Z15, Z15, Z17
-	VMULPS          Z16, Z20, Z20
-	VMULPS          Z17, Z21, Z21
-	VADDPS          Z20, Z18, Z18
-	VADDPS          Z21, Z19, Z19
-	VMULPS          Z18, Z4, Z18
-	VMULPS          Z19, Z13, Z19
-	VSUBPS          Z18, Z0, Z18
-	VSUBPS          Z19, Z0, Z19
-	VMULPS          Z14, Z18, Z18
-	VMULPS          Z15, Z19, Z19
-	VSUBPS          Z4, Z18, Z18
-	VSUBPS          Z13, Z19, Z19
-	VMULPS          word3f317218<>+0(SB), Z5, Z5
-	VMULPS          word3f317218<>+0(SB), Z7, Z7
-	VSUBPS          Z5, Z18, Z18
-	VSUBPS          Z7, Z19, Z19
-	VMOVUPS         Z18, (AX)
-	VMOVUPS         Z19, 64(AX)
-	VPMULUDQ        wordd2511f53<>+0(SB), Z12, Z5
-	VPSRLQ          $0x20, Z12, Z7
-	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z7
-	VPMULLD         wordd2511f53<>+0(SB), Z12, Z4
-	VPSHUFD         $0xf5, Z5, K1, Z7
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z10, Z12
-	VPSRLQ          $0x20, Z10, Z5
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z5, Z5
-	VPMULLD         wordcd9e8d57<>+0(SB), Z10, Z10
-	VPSHUFD         $0xf5, Z12, K1, Z5
-	VPTERNLOGD.BCST $0x96, 20(DX), Z11, Z5
-	VPTERNLOGD.BCST $0x96, 60(DX), Z6, Z7
-	VPMULUDQ        wordd2511f53<>+0(SB), Z5, Z6
-	VPSRLQ          $0x20, Z5, Z11
-	VPMULUDQ        wordd2511f53<>+0(SB), Z11, Z11
-	VPMULLD         wordd2511f53<>+0(SB), Z5, Z5
-	VPSHUFD         $0xf5, Z6, K1, Z11
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z12
-	VPSRLQ          $0x20, Z7, Z6
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z6, Z6
-	VPMULLD         wordcd9e8d57<>+0(SB), Z7, Z7
-	VPSHUFD         $0xf5, Z12, K1, Z6
-	VPTERNLOGD.BCST $0x96, 24(DX), Z10, Z6
-	VPTERNLOGD.BCST $0x96, 64(DX), Z4, Z11
-	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z4
-	VPSRLQ          $0x20, Z6, Z10
-	VPMULUDQ        wordd2511f53<>+0(SB), Z10, Z10
-	VPMULLD         wordd2511f53<>+0(SB), Z6, Z6
-	VPSHUFD         $0xf5, Z4, K1, Z10
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z11, Z12
-	VPSRLQ          $0x20, Z11, Z4
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z4, Z4
-	VPMULLD         wordcd9e8d57<>+0(SB), Z11, Z11
-	VPSHUFD         $0xf5, Z12, K1, Z4
-	VPTERNLOGD.BCST $0x96, 28(DX), Z7, Z4
-	VPTERNLOGD.BCST $0x96, 68(DX), Z5, Z10
-	VPMULUDQ        wordd2511f53<>+0(SB), Z4, Z7
-	VPSRLQ          $0x20, Z4, Z5
-	VPMULUDQ        wordd2511f53<>+0(SB), Z5, Z5
-	VPMULLD         wordd2511f53<>+0(SB), Z4, Z4
-	VPSHUFD         $0xf5, Z7, K1, Z5
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z10, Z12
-	VPSRLQ          $0x20, Z10, Z7
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z7
-	VPMULLD         wordcd9e8d57<>+0(SB), Z10, Z10
-	VPSHUFD         $0xf5, Z12, K1, Z7
-	VPTERNLOGD.BCST $0x96, 32(DX), Z11, Z7
-	VPTERNLOGD.BCST $0x96, 72(DX), Z6, Z5
-	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z11
-	VPSRLQ          $0x20, Z7, Z6
-	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z6
-	VPMULLD         wordd2511f53<>+0(SB), Z7, Z7
-	VPSHUFD         $0xf5, Z11, K1, Z6
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z5, Z11
-	VPSRLQ          $0x20, Z5, Z12
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z12, Z12
-	VPMULLD         wordcd9e8d57<>+0(SB), Z5, Z5
-	VPSHUFD         $0xf5, Z11, K1, Z12
-	VPTERNLOGD.BCST $0x96, 36(DX), Z10, Z12
-	VPTERNLOGD.BCST $0x96, 76(DX), Z4, Z6
-	VMOVAPS         Z12, Z4
-	VMOVAPS         Z5, Z5
-	VMOVAPS         Z6, Z6
-	VMOVAPS         Z7, Z7
-	VPCMPUD         $0x05, word40000000<>+0(SB), Z8, K2
-	VPCMPUD         $0x05, word40000000<>+0(SB), Z9, K3
-	VPTERNLOGD      $0x55, Z8, Z8, K2, Z8
-	VPTERNLOGD      $0x55, Z9, Z9, K3, Z9
-	VCVTUDQ2PS      Z8, Z8
-	VCVTUDQ2PS      Z9, Z11
-	VFMADD213PS     word2f000000<>+0(SB), Z1, Z8
-	VFMADD213PS     word2f000000<>+0(SB), Z1, Z11
-	VPSUBD          word3f400000<>+0(SB), Z8, Z9
-	VPSUBD          word3f400000<>+0(SB), Z11, Z10
-	VGETMANTPS      $0x03, Z8, Z12
-	VGETMANTPS      $0x03, Z11, Z13
-	VPSRAD          $0x17, Z9, Z9
-	VPSRAD          $0x17, Z10, Z10
-	VCVTDQ2PS.Z     Z9, K2, Z9
-	VCVTDQ2PS.Z     Z10, K3, Z10
-	VXORPS          word80000000<>+0(SB), Z8, Z8
-	VXORPS          word80000000<>+0(SB), Z11, Z11
-	VSUBPS          word3f800000<>+0(SB), Z12, K2, Z8
-	VSUBPS          word3f800000<>+0(SB), Z13, K3, Z11
-	VMULPS          Z8, Z8, Z12
-	VMULPS          Z11, Z11, Z13
-	VMULPS          wordbe7ff676<>+0(SB), Z8, Z16
-	VMULPS          wordbe7ff676<>+0(SB), Z11, Z17
-	VADDPS          word3eaaaad9<>+0(SB), Z16, Z16
-	VADDPS          word3eaaaad9<>+0(SB), Z17, Z17
-	VMULPS          wordbe2beae1<>+0(SB), Z8, Z14
-	VMULPS          wordbe2beae1<>+0(SB), Z11, Z15
-	VADDPS          word3e4c9e74<>+0(SB), Z14, Z14
-	VADDPS          word3e4c9e74<>+0(SB), Z15, Z15
-	VMULPS          wordbdf818f6<>+0(SB), Z8, Z18
-	VMULPS          wordbdf818f6<>+0(SB), Z11, Z19
-	VADDPS          word3e189f19<>+0(SB), Z18, Z18
-	VADDPS          word3e189f19<>+0(SB), Z19, Z19
-	VMULPS          Z12, Z14, Z14
-	VMULPS          Z13, Z15, Z15
-	VADDPS          Z14, Z16, Z16
-	VADDPS          Z15, Z17, Z17
-	VMULPS          word3d63b9ef<>+0(SB), Z12, Z14
-	VMULPS          word3d63b9ef<>+0(SB), Z13, Z15
-	VADDPS          Z14, Z18, Z18
-	VADDPS          Z15, Z19, Z19
-	VMULPS          Z12, Z12, Z14
-	VMULPS          Z13, Z13, Z15
-	VMULPS          Z14, Z18, Z18
-	VMULPS          Z15, Z19, Z19
-	VADDPS          Z18, Z16, Z16
-	VADDPS          Z19, Z17, Z17
-	VMULPS          Z16, Z8, Z16
-	VMULPS          Z17, Z11, Z17
-	VSUBPS          Z16, Z0, Z16
-	VSUBPS          Z17, Z0, Z17
-	VMULPS          Z12, Z16, Z16
-	VMULPS          Z13, Z17, Z17
-	VSUBPS          Z8, Z16, Z16
-	VSUBPS          Z11, Z17, Z17
-	VMULPS          word3f317218<>+0(SB), Z9, Z9
-	VMULPS          word3f317218<>+0(SB), Z10, Z10
-	VSUBPS          Z9, Z16, Z16
-	VSUBPS          Z10, Z17, Z17
-	VMOVUPS         Z16, 128(AX)
-	VMOVUPS         Z17, 192(AX)
-	PREFETCHT0      (SI)
-	PREFETCHT0      (DI)
-	PREFETCHT0      64(SI)
-	PREFETCHT0      64(DI)
-	PREFETCHT0      128(SI)
-	PREFETCHT0      128(DI)
-	PREFETCHT0      192(SI)
-	PREFETCHT0      192(DI)
-	ADDQ            $0x00000100, AX
-	ADDQ            $0x00000100, SI
-	ADDQ            $0x00000100, DI
-	DECQ            CX
-	JMP             loop
+	TESTQ            CX, CX
+	JZ               done
+	VMOVAPS          Z4, Z4
+	VMOVAPS          Z5, Z5
+	VMOVAPS          Z6, Z8
+	VMOVAPS          Z7, Z9
+	ADDQ             $0x10, R8
+	MOVL             R8, BX
+	MOVQ             R8, R9
+	SHRQ             $0x20, R9
+	VPBROADCASTD     BX, Z7
+	VPBROADCASTD     R9, Z10
+	VPADDD           iota<>+0(SB), Z7, Z7
+	VMOVAPS          Z2, Z13
+	VMOVAPS          Z3, Z12
+	VPMULUDQ         wordd2511f53<>+0(SB), Z7, Z6
+	VPSRLQ           $0x20, Z7, Z11
+	VPMULUDQ         wordd2511f53<>+0(SB), Z11, Z11
+	VPMULLD          wordd2511f53<>+0(SB), Z7, Z7
+	VPSHUFD          $0xf5, Z6, K1, Z11
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z13, Z14
+	VPSRLQ           $0x20, Z13, Z6
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z6, Z6
+	VPMULLD          wordcd9e8d57<>+0(SB), Z13, Z13
+	VPSHUFD          $0xf5, Z14, K1, Z6
+	VPTERNLOGD.BCST  $0x96, (DX), Z10, Z6
+	VPTERNLOGD.BCST  $0x96, 40(DX), Z12, Z11
+	VPMULUDQ         wordd2511f53<>+0(SB), Z6, Z10
+	VPSRLQ           $0x20, Z6, Z12
+	VPMULUDQ         wordd2511f53<>+0(SB), Z12, Z12
+	VPMULLD          wordd2511f53<>+0(SB), Z6, Z6
+	VPSHUFD          $0xf5, Z10, K1, Z12
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z11, Z14
+	VPSRLQ           $0x20, Z11, Z10
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z10, Z10
+	VPMULLD          wordcd9e8d57<>+0(SB), Z11, Z11
+	VPSHUFD          $0xf5, Z14, K1, Z10
+	VPTERNLOGD.BCST  $0x96, 4(DX), Z13, Z10
+	VPTERNLOGD.BCST  $0x96, 44(DX), Z7, Z12
+	VPMULUDQ         wordd2511f53<>+0(SB), Z10, Z7
+	VPSRLQ           $0x20, Z10, Z13
+	VPMULUDQ         wordd2511f53<>+0(SB), Z13, Z13
+	VPMULLD          wordd2511f53<>+0(SB), Z10, Z10
+	VPSHUFD          $0xf5, Z7, K1, Z13
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z12, Z14
+	VPSRLQ           $0x20, Z12, Z7
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z7, Z7
+	VPMULLD          wordcd9e8d57<>+0(SB), Z12, Z12
+	VPSHUFD          $0xf5, Z14, K1, Z7
+	VPTERNLOGD.BCST  $0x96, 8(DX), Z11, Z7
+	VPTERNLOGD.BCST  $0x96, 48(DX), Z6, Z13
+	VPMULUDQ         wordd2511f53<>+0(SB), Z7, Z6
+	VPSRLQ           $0x20, Z7, Z11
+	VPMULUDQ         wordd2511f53<>+0(SB), Z11, Z11
+	VPMULLD          wordd2511f53<>+0(SB), Z7, Z7
+	VPSHUFD          $0xf5, Z6, K1, Z11
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z13, Z14
+	VPSRLQ           $0x20, Z13, Z6
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z6, Z6
+	VPMULLD          wordcd9e8d57<>+0(SB), Z13, Z13
+	VPSHUFD          $0xf5, Z14, K1, Z6
+	VPTERNLOGD.BCST  $0x96, 12(DX), Z12, Z6
+	VPTERNLOGD.BCST  $0x96, 52(DX), Z10, Z11
+	VPMULUDQ         wordd2511f53<>+0(SB), Z6, Z12
+	VPSRLQ           $0x20, Z6, Z10
+	VPMULUDQ         wordd2511f53<>+0(SB), Z10, Z10
+	VPMULLD          wordd2511f53<>+0(SB), Z6, Z6
+	VPSHUFD          $0xf5, Z12, K1, Z10
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z11, Z14
+	VPSRLQ           $0x20, Z11, Z12
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z12, Z12
+	VPMULLD          wordcd9e8d57<>+0(SB), Z11, Z11
+	VPSHUFD          $0xf5, Z14, K1, Z12
+	VPTERNLOGD.BCST  $0x96, 16(DX), Z13, Z12
+	VPTERNLOGD.BCST  $0x96, 56(DX), Z7, Z10
+	VPCMPUD          $0x05, word40000000<>+0(SB), Z4, K2
+	VPCMPUD          $0x05, word40000000<>+0(SB), Z5, K3
+	VPTERNLOGD       $0x55, Z4, Z4, K2, Z4
+	VPTERNLOGD       $0x55, Z5, Z5, K3, Z5
+	VCVTUDQ2PS       Z4, Z4
+	VCVTUDQ2PS       Z5, Z13
+	VFMADD213PS.BCST word2f000000<>+0(SB), Z1, Z4
+	VFMADD213PS.BCST word2f000000<>+0(SB), Z1, Z13
+	VPSUBD.BCST      word3f400000<>+0(SB), Z4, Z5
+	VPSUBD.BCST      word3f400000<>+0(SB), Z13, Z7
+	VGETMANTPS       $0x03, Z4, Z14
+	VGETMANTPS       $0x03, Z13, Z15
+	VPSRAD           $0x17, Z5, Z5
+	VPSRAD           $0x17, Z7, Z7
+	VCVTDQ2PS.Z      Z5, K2, Z5
+	VCVTDQ2PS.Z      Z7, K3, Z7
+	VXORPS           word80000000<>+0(SB), Z4, Z4
+	VXORPS           word80000000<>+0(SB), Z13, Z13
+	VSUBPS.BCST      word3f800000<>+0(SB), Z14, K2, Z4
+	VSUBPS.BCST      word3f800000<>+0(SB), Z15, K3, Z13
+	VMULPS           Z4, Z4, Z14
+	VMULPS           Z13, Z13, Z15
+	VMULPS.BCST      wordbe7ff676<>+0(SB), Z4, Z18
+	VMULPS.BCST      wordbe7ff676<>+0(SB), Z13, Z19
+	VADDPS.BCST      word3eaaaad9<>+0(SB), Z18, Z18
+	VADDPS.BCST      word3eaaaad9<>+0(SB), Z19, Z19
+	VMULPS.BCST      wordbe2beae1<>+0(SB), Z4, Z16
+	VMULPS.BCST      wordbe2beae1<>+0(SB), Z13, Z17
+	VADDPS.BCST      word3e4c9e74<>+0(SB), Z16, Z16
+	VADDPS.BCST      word3e4c9e74<>+0(SB), Z17, Z17
+	VMULPS.BCST      wordbdf818f6<>+0(SB), Z4, Z20
+	VMULPS.BCST      wordbdf818f6<>+0(SB), Z13, Z21
+	VADDPS.BCST      word3e189f19<>+0(SB), Z20, Z20
+	VADDPS.BCST      word3e189f19<>+0(SB), Z21, Z21
+	VMULPS           Z14, Z16, Z16
+	VMULPS           Z15, Z17, Z17
+	VADDPS           Z16, Z18, Z18
+	VADDPS           Z17, Z19, Z19
+	VMULPS.BCST      word3d63b9ef<>+0(SB), Z14, Z16
+	VMULPS.BCST      word3d63b9ef<>+0(SB), Z15, Z17
+	VADDPS           Z16, Z20, Z20
+	VADDPS           Z17, Z21, Z21
+	VMULPS           Z14, Z14, Z16
+	VMULPS           Z15, Z15, Z17
+	VMULPS           Z16, Z20, Z20
+	VMULPS           Z17, Z21, Z21
+	VADDPS           Z20, Z18, Z18
+	VADDPS           Z21, Z19, Z19
+	VMULPS           Z18, Z4, Z18
+	VMULPS           Z19, Z13, Z19
+	VSUBPS           Z18, Z0, Z18
+	VSUBPS           Z19, Z0, Z19
+	VMULPS           Z14, Z18, Z18
+	VMULPS           Z15, Z19, Z19
+	VSUBPS           Z4, Z18, Z18
+	VSUBPS           Z13, Z19, Z19
+	VMULPS.BCST      word3f317218<>+0(SB), Z5, Z5
+	VMULPS.BCST      word3f317218<>+0(SB), Z7, Z7
+	VSUBPS           Z5, Z18, Z18
+	VSUBPS           Z7, Z19, Z19
+	VMOVUPS          Z18, (AX)
+	VMOVUPS          Z19, 64(AX)
+	VPMULUDQ         wordd2511f53<>+0(SB), Z12, Z5
+	VPSRLQ           $0x20, Z12, Z7
+	VPMULUDQ         wordd2511f53<>+0(SB), Z7, Z7
+	VPMULLD          wordd2511f53<>+0(SB), Z12, Z4
+	VPSHUFD          $0xf5, Z5, K1, Z7
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z10, Z12
+	VPSRLQ           $0x20, Z10, Z5
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z5, Z5
+	VPMULLD          wordcd9e8d57<>+0(SB), Z10, Z10
+	VPSHUFD          $0xf5, Z12, K1, Z5
+	VPTERNLOGD.BCST  $0x96, 20(DX), Z11, Z5
+	VPTERNLOGD.BCST  $0x96, 60(DX), Z6, Z7
+	VPMULUDQ         wordd2511f53<>+0(SB), Z5, Z6
+	VPSRLQ           $0x20, Z5, Z11
+	VPMULUDQ         wordd2511f53<>+0(SB), Z11, Z11
+	VPMULLD          wordd2511f53<>+0(SB), Z5, Z5
+	VPSHUFD          $0xf5, Z6, K1, Z11
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z7, Z12
+	VPSRLQ           $0x20, Z7, Z6
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z6, Z6
+	VPMULLD          wordcd9e8d57<>+0(SB), Z7, Z7
+	VPSHUFD          $0xf5, Z12, K1, Z6
+	VPTERNLOGD.BCST  $0x96, 24(DX), Z10, Z6
+	VPTERNLOGD.BCST  $0x96, 64(DX), Z4, Z11
+	VPMULUDQ         wordd2511f53<>+0(SB), Z6, Z4
+	VPSRLQ           $0x20, Z6, Z10
+	VPMULUDQ         wordd2511f53<>+0(SB), Z10, Z10
+	VPMULLD          wordd2511f53<>+0(SB), Z6, Z6
+	VPSHUFD          $0xf5, Z4, K1, Z10
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z11, Z12
+	VPSRLQ           $0x20, Z11, Z4
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z4, Z4
+	VPMULLD          wordcd9e8d57<>+0(SB), Z11, Z11
+	VPSHUFD          $0xf5, Z12, K1, Z4
+	VPTERNLOGD.BCST  $0x96, 28(DX), Z7, Z4
+	VPTERNLOGD.BCST  $0x96, 68(DX), Z5, Z10
+	VPMULUDQ         wordd2511f53<>+0(SB), Z4, Z7
+	VPSRLQ           $0x20, Z4, Z5
+	VPMULUDQ         wordd2511f53<>+0(SB), Z5, Z5
+	VPMULLD          wordd2511f53<>+0(SB), Z4, Z4
+	VPSHUFD          $0xf5, Z7, K1, Z5
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z10, Z12
+	VPSRLQ           $0x20, Z10, Z7
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z7, Z7
+	VPMULLD          wordcd9e8d57<>+0(SB), Z10, Z10
+	VPSHUFD          $0xf5, Z12, K1, Z7
+	VPTERNLOGD.BCST  $0x96, 32(DX), Z11, Z7
+	VPTERNLOGD.BCST  $0x96, 72(DX), Z6, Z5
+	VPMULUDQ         wordd2511f53<>+0(SB), Z7, Z11
+	VPSRLQ           $0x20, Z7, Z6
+	VPMULUDQ         wordd2511f53<>+0(SB), Z6, Z6
+	VPMULLD          wordd2511f53<>+0(SB), Z7, Z7
+	VPSHUFD          $0xf5, Z11, K1, Z6
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z5, Z11
+	VPSRLQ           $0x20, Z5, Z12
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z12, Z12
+	VPMULLD          wordcd9e8d57<>+0(SB), Z5, Z5
+	VPSHUFD          $0xf5, Z11, K1, Z12
+	VPTERNLOGD.BCST  $0x96, 36(DX), Z10, Z12
+	VPTERNLOGD.BCST  $0x96, 76(DX), Z4, Z6
+	VMOVAPS          Z12, Z4
+	VMOVAPS          Z5, Z5
+	VMOVAPS          Z6, Z6
+	VMOVAPS          Z7, Z7
+	VPCMPUD          $0x05, word40000000<>+0(SB), Z8, K2
+	VPCMPUD          $0x05, word40000000<>+0(SB), Z9, K3
+	VPTERNLOGD       $0x55, Z8, Z8, K2, Z8
+	VPTERNLOGD       $0x55, Z9, Z9, K3, Z9
+	VCVTUDQ2PS       Z8, Z8
+	VCVTUDQ2PS       Z9, Z11
+	VFMADD213PS.BCST word2f000000<>+0(SB), Z1, Z8
+	VFMADD213PS.BCST word2f000000<>+0(SB), Z1, Z11
+	VPSUBD.BCST      word3f400000<>+0(SB), Z8, Z9
+	VPSUBD.BCST      word3f400000<>+0(SB), Z11, Z10
+	VGETMANTPS       $0x03, Z8, Z12
+	VGETMANTPS       $0x03, Z11, Z13
+	VPSRAD           $0x17, Z9, Z9
+	VPSRAD           $0x17, Z10, Z10
+	VCVTDQ2PS.Z      Z9, K2, Z9
+	VCVTDQ2PS.Z      Z10, K3, Z10
+	VXORPS           word80000000<>+0(SB), Z8, Z8
+	VXORPS           word80000000<>+0(SB), Z11, Z11
+	VSUBPS.BCST      word3f800000<>+0(SB), Z12, K2, Z8
+	VSUBPS.BCST      word3f800000<>+0(SB), Z13, K3, Z11
+	VMULPS           Z8, Z8, Z12
+	VMULPS           Z11, Z11, Z13
+	VMULPS.BCST      wordbe7ff676<>+0(SB), Z8, Z16
+	VMULPS.BCST      wordbe7ff676<>+0(SB), Z11, Z17
+	VADDPS.BCST      word3eaaaad9<>+0(SB), Z16, Z16
+	VADDPS.BCST      word3eaaaad9<>+0(SB), Z17, Z17
+	VMULPS.BCST      wordbe2beae1<>+0(SB), Z8, Z14
+	VMULPS.BCST      wordbe2beae1<>+0(SB), Z11, Z15
+	VADDPS.BCST      word3e4c9e74<>+0(SB), Z14, Z14
+	VADDPS.BCST      word3e4c9e74<>+0(SB), Z15, Z15
+	VMULPS.BCST      wordbdf818f6<>+0(SB), Z8, Z18
+	VMULPS.BCST      wordbdf818f6<>+0(SB), Z11, Z19
+	VADDPS.BCST      word3e189f19<>+0(SB), Z18, Z18
+	VADDPS.BCST      word3e189f19<>+0(SB), Z19, Z19
+	VMULPS           Z12, Z14, Z14
+	VMULPS           Z13, Z15, Z15
+	VADDPS           Z14, Z16, Z16
+	VADDPS           Z15, Z17, Z17
+	VMULPS.BCST      word3d63b9ef<>+0(SB), Z12, Z14
+	VMULPS.BCST      word3d63b9ef<>+0(SB), Z13, Z15
+	VADDPS           Z14, Z18, Z18
+	VADDPS           Z15, Z19, Z19
+	VMULPS           Z12, Z12, Z14
+	VMULPS           Z13, Z13, Z15
+	VMULPS           Z14, Z18, Z18
+	VMULPS           Z15, Z19, Z19
+	VADDPS           Z18, Z16, Z16
+	VADDPS           Z19, Z17, Z17
+	VMULPS           Z16, Z8, Z16
+	VMULPS           Z17, Z11, Z17
+	VSUBPS           Z16, Z0, Z16
+	VSUBPS           Z17, Z0, Z17
+	VMULPS           Z12, Z16, Z16
+	VMULPS           Z13, Z17, Z17
+	VSUBPS           Z8, Z16, Z16
+	VSUBPS           Z11, Z17, Z17
+	VMULPS.BCST      word3f317218<>+0(SB), Z9, Z9
+	VMULPS.BCST      word3f317218<>+0(SB), Z10, Z10
+	VSUBPS           Z9, Z16, Z16
+	VSUBPS           Z10, Z17, Z17
+	VMOVUPS          Z16, 128(AX)
+	VMOVUPS          Z17, 192(AX)
+	PREFETCHT0       (SI)
+	PREFETCHT0       (DI)
+	PREFETCHT0       64(SI)
+	PREFETCHT0       64(DI)
+	PREFETCHT0       128(SI)
+	PREFETCHT0       128(DI)
+	PREFETCHT0       192(SI)
+	PREFETCHT0       192(DI)
+	ADDQ             $0x00000100, AX
+	ADDQ             $0x00000100, SI
+	ADDQ             $0x00000100, DI
+	DECQ             CX
+	JMP              loop
 
 done:
 	VZEROUPPER
@@ -5529,8 +5529,8 @@ done:
 TEXT ·gumbel32AVX512(SB), NOSPLIT, $0-48
 	MOVL            $0x00005555, AX
 	KMOVW           AX, K1
-	VMOVUPS         word3f000000<>+0(SB), Z0
-	VMOVUPS         word2f800000<>+0(SB), Z1
+	VBROADCASTSS    word3f000000<>+0(SB), Z0
+	VBROADCASTSS    word2f800000<>+0(SB), Z1
 	MOVQ            dst+0(FP), AX
 	MOVQ            groups+8(FP), CX
 	MOVQ            keys+16(FP), DX
@@ -5674,374 +5674,374 @@ TEXT ·gumbel32AVX512(SB), NOSPLIT, $0-48
 	VMOVAPS         Z7, Z7
 
 loop:
-	TESTQ           CX, CX
-	JZ              done
-	VMOVAPS         Z4, Z4
-	VMOVAPS         Z5, Z5
-	VMOVAPS         Z6, Z8
-	VMOVAPS         Z7, Z9
-	ADDQ            $0x10, R8
-	MOVL            R8, BX
-	MOVQ            R8, R9
-	SHRQ            $0x20, R9
-	VPBROADCASTD    BX, Z7
-	VPBROADCASTD    R9, Z10
-	VPADDD          iota<>+0(SB), Z7, Z7
-	VMOVAPS         Z2, Z13
-	VMOVAPS         Z3, Z12
-	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z6
-	VPSRLQ          $0x20, Z7, Z11
-	VPMULUDQ        wordd2511f53<>+0(SB), Z11, Z11
-	VPMULLD         wordd2511f53<>+0(SB), Z7, Z7
-	VPSHUFD         $0xf5, Z6, K1, Z11
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z13, Z14
-	VPSRLQ          $0x20, Z13, Z6
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z6, Z6
-	VPMULLD         wordcd9e8d57<>+0(SB), Z13, Z13
-	VPSHUFD         $0xf5, Z14, K1, Z6
-	VPTERNLOGD.BCST $0x96, (DX), Z10, Z6
-	VPTERNLOGD.BCST $0x96, 40(DX), Z12, Z11
-	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z10
-	VPSRLQ          $0x20, Z6, Z12
-	VPMULUDQ        wordd2511f53<>+0(SB), Z12, Z12
-	VPMULLD         wordd2511f53<>+0(SB), Z6, Z6
-	VPSHUFD         $0xf5, Z10, K1, Z12
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z11, Z14
-	VPSRLQ          $0x20, Z11, Z10
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z10, Z10
-	VPMULLD         wordcd9e8d57<>+0(SB), Z11, Z11
-	VPSHUFD         $0xf5, Z14, K1, Z10
-	VPTERNLOGD.BCST $0x96, 4(DX), Z13, Z10
-	VPTERNLOGD.BCST $0x96, 44(DX), Z7, Z12
-	VPMULUDQ        wordd2511f53<>+0(SB), Z10, Z7
-	VPSRLQ          $0x20, Z10, Z13
-	VPMULUDQ        wordd2511f53<>+0(SB), Z13, Z13
-	VPMULLD         wordd2511f53<>+0(SB), Z10, Z10
-	VPSHUFD         $0xf5, Z7, K1, Z13
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z12, Z14
-	VPSRLQ          $0x20, Z12, Z7
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z7
-	VPMULLD         wordcd9e8d57<>+0(SB), Z12, Z12
-	VPSHUFD         $0xf5, Z14, K1, Z7
-	VPTERNLOGD.BCST $0x96, 8(DX), Z11, Z7
-	VPTERNLOGD.BCST $0x96, 48(DX), Z6, Z13
-	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z6
-	VPSRLQ          $0x20, Z7, Z11
-	VPMULUDQ        wordd2511f53<>+0(SB), Z11, Z11
-	VPMULLD         wordd2511f53<>+0(SB), Z7, Z7
-	VPSHUFD         $0xf5, Z6, K1, Z11
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z13, Z14
-	VPSRLQ          $0x20, Z13, Z6
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z6, Z6
-	VPMULLD         wordcd9e8d57<>+0(SB), Z13, Z13
-	VPSHUFD         $0xf5, Z14, K1, Z6
-	VPTERNLOGD.BCST $0x96, 12(DX), Z12, Z6
-	VPTERNLOGD.BCST $0x96, 52(DX), Z10, Z11
-	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z12
-	VPSRLQ          $0x20, Z6, Z10
-	VPMULUDQ        wordd2511f53<>+0(SB), Z10, Z10
-	VPMULLD         wordd2511f53<>+0(SB), Z6, Z6
-	VPSHUFD         $0xf5, Z12, K1, Z10
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z11, Z14
-	VPSRLQ          $0x20, Z11, Z12
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z12, Z12
-	VPMULLD         wordcd9e8d57<>+0(SB), Z11, Z11
-	VPSHUFD         $0xf5, Z14, K1, Z12
-	VPTERNLOGD.BCST $0x96, 16(DX), Z13, Z12
-	VPTERNLOGD.BCST $0x96, 56(DX), Z7, Z10
-	VPCMPUD         $0x05, word40000000<>+0(SB), Z4, K2
-	VPCMPUD         $0x05, word40000000<>+0(SB), Z5, K3
-	VPTERNLOGD      $0x55, Z4, Z4, K2, Z4
-	VPTERNLOGD      $0x55, Z5, Z5, K3, Z5
-	VCVTUDQ2PS      Z4, Z4
-	VCVTUDQ2PS      Z5, Z13
-	VFMADD213PS     word2f000000<>+0(SB), Z1, Z4
-	VFMADD213PS     word2f000000<>+0(SB), Z1, Z13
-	VPSUBD          word3f400000<>+0(SB), Z4, Z5
-	VPSUBD          word3f400000<>+0(SB), Z13, Z7
-	VGETMANTPS      $0x03, Z4, Z14
-	VGETMANTPS      $0x03, Z13, Z15
-	VPSRAD          $0x17, Z5, Z5
-	VPSRAD          $0x17, Z7, Z7
-	VCVTDQ2PS.Z     Z5, K2, Z5
-	VCVTDQ2PS.Z     Z7, K3, Z7
-	VXORPS          word80000000<>+0(SB), Z4, Z4
-	VXORPS          word80000000<>+0(SB), Z13, Z13
-	VSUBPS          word3f800000<>+0(SB), Z14, K2, Z4
-	VSUBPS          word3f800000<>+0(SB), Z15, K3, Z13
-	VMULPS          Z4, Z4, Z14
-	VMULPS          Z13, Z13, Z15
-	VMULPS          wordbe7ff676<>+0(SB), Z4, Z18
-	VMULPS          wordbe7ff676<>+0(SB), Z13, Z19
-	VADDPS          word3eaaaad9<>+0(SB), Z18, Z18
-	VADDPS          word3eaaaad9<>+0(SB), Z19, Z19
-	VMULPS          wordbe2beae1<>+0(SB), Z4, Z16
-	VMULPS          wordbe2beae1<>+0(SB), Z13, Z17
-	VADDPS          word3e4c9e74<>+0(SB), Z16, Z16
-	VADDPS          word3e4c9e74<>+0(SB), Z17, Z17
-	VMULPS          wordbdf818f6<>+0(SB), Z4, Z20
-	VMULPS          wordbdf818f6<>+0(SB), Z13, Z21
-	VADDPS          word3e189f19<>+0(SB), Z20, Z20
-	VADDPS          word3e189f19<>+0(SB), Z21, Z21
-	VMULPS          Z14, Z16, Z16
-	VMULPS          Z15, Z17, Z17
-	VADDPS          Z16, Z18, Z18
-	VADDPS          Z17, Z19, Z19
-	VMULPS          word3d63b9ef<>+0(SB), Z14, Z16
-	VMULPS          word3d63b9ef<>+0(SB), Z15, Z17
-	VADDPS          Z16, Z20, Z20
-	VADDPS          Z17, Z21, Z21
-	VMULPS          Z14, Z14, Z16
-	VMULPS          Z15, Z15, Z17
-	VMULPS          Z16, Z20, Z20
-	VMULPS          Z17, Z21, Z21
-	VADDPS          Z20, Z18, Z18
-	VADDPS          Z21, Z19, Z19
-	VMULPS          Z18, Z4, Z18
-	VMULPS          Z19, Z13, Z19
-	VSUBPS          Z18, Z0, Z18
-	VSUBPS          Z19, Z0, Z19
-	VMULPS          Z14, Z18, Z18
-	VMULPS          Z15, Z19, Z19
-	VSUBPS          Z4, Z18, Z18
-	VSUBPS          Z13, Z19, Z19
-	VMULPS          word3f317218<>+0(SB), Z5, Z5
-	VMULPS          word3f317218<>+0(SB), Z7, Z7
-	VSUBPS          Z5, Z18, Z18
-	VSUBPS          Z7, Z19, Z19
-	VPSUBD          word3f400000<>+0(SB), Z18, Z4
-	VPSUBD          word3f400000<>+0(SB), Z19, Z5
-	VGETMANTPS      $0x03, Z18, Z7
-	VGETMANTPS      $0x03, Z19, Z13
-	VPSRAD          $0x17, Z4, Z4
-	VPSRAD          $0x17, Z5, Z5
-	VSUBPS          word3f800000<>+0(SB), Z7, Z7
-	VSUBPS          word3f800000<>+0(SB), Z13, Z13
-	VCVTDQ2PS       Z4, Z4
-	VCVTDQ2PS       Z5, Z5
-	VMULPS          Z7, Z7, Z14
-	VMULPS          Z13, Z13, Z15
-	VMULPS          wordbe7fd724<>+0(SB), Z7, Z18
-	VMULPS          wordbe7fd724<>+0(SB), Z13, Z19
-	VADDPS          word3eaaa633<>+0(SB), Z18, Z18
-	VADDPS          word3eaaa633<>+0(SB), Z19, Z19
-	VMULPS          wordbe3150f5<>+0(SB), Z7, Z16
-	VMULPS          wordbe3150f5<>+0(SB), Z13, Z17
-	VADDPS          word3e4e130d<>+0(SB), Z16, Z16
-	VADDPS          word3e4e130d<>+0(SB), Z17, Z17
-	VMULPS          wordbd838ca3<>+0(SB), Z7, Z20
-	VMULPS          wordbd838ca3<>+0(SB), Z13, Z21
-	VADDPS          word3e0e492c<>+0(SB), Z20, Z20
-	VADDPS          word3e0e492c<>+0(SB), Z21, Z21
-	VMULPS          Z14, Z16, Z16
-	VMULPS          Z15, Z17, Z17
-	VADDPS          Z16, Z18, Z18
-	VADDPS          Z17, Z19, Z19
-	VMULPS          Z14, Z14, Z16
-	VMULPS          Z15, Z15, Z17
-	VMULPS          Z16, Z20, Z20
-	VMULPS          Z17, Z21, Z21
-	VADDPS          Z20, Z18, Z18
-	VADDPS          Z21, Z19, Z19
-	VMULPS          Z18, Z7, Z18
-	VMULPS          Z19, Z13, Z19
-	VSUBPS          Z18, Z0, Z18
-	VSUBPS          Z19, Z0, Z19
-	VMULPS          Z14, Z18, Z18
-	VMULPS          Z15, Z19, Z19
-	VSUBPS          Z7, Z18, Z18
-	VSUBPS          Z13, Z19, Z19
-	VMULPS          word3f317218<>+0(SB), Z4, Z4
-	VMULPS          word3f317218<>+0(SB), Z5, Z5
-	VSUBPS          Z4, Z18, Z18
-	VSUBPS          Z5, Z19, Z19
-	VMOVUPS         Z18, (AX)
-	VMOVUPS         Z19, 64(AX)
-	VPMULUDQ        wordd2511f53<>+0(SB), Z12, Z5
-	VPSRLQ          $0x20, Z12, Z7
-	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z7
-	VPMULLD         wordd2511f53<>+0(SB), Z12, Z4
-	VPSHUFD         $0xf5, Z5, K1, Z7
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z10, Z12
-	VPSRLQ          $0x20, Z10, Z5
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z5, Z5
-	VPMULLD         wordcd9e8d57<>+0(SB), Z10, Z10
-	VPSHUFD         $0xf5, Z12, K1, Z5
-	VPTERNLOGD.BCST $0x96, 20(DX), Z11, Z5
-	VPTERNLOGD.BCST $0x96, 60(DX), Z6, Z7
-	VPMULUDQ        wordd2511f53<>+0(SB), Z5, Z6
-	VPSRLQ          $0x20, Z5, Z11
-	VPMULUDQ        wordd2511f53<>+0(SB), Z11, Z11
-	VPMULLD         wordd2511f53<>+0(SB), Z5, Z5
-	VPSHUFD         $0xf5, Z6, K1, Z11
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z12
-	VPSRLQ          $0x20, Z7, Z6
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z6, Z6
-	VPMULLD         wordcd9e8d57<>+0(SB), Z7, Z7
-	VPSHUFD         $0xf5, Z12, K1, Z6
-	VPTERNLOGD.BCST $0x96, 24(DX), Z10, Z6
-	VPTERNLOGD.BCST $0x96, 64(DX), Z4, Z11
-	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z4
-	VPSRLQ          $0x20, Z6, Z10
-	VPMULUDQ        wordd2511f53<>+0(SB), Z10, Z10
-	VPMULLD         wordd2511f53<>+0(SB), Z6, Z6
-	VPSHUFD         $0xf5, Z4, K1, Z10
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z11, Z12
-	VPSRLQ          $0x20, Z11, Z4
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z4, Z4
-	VPMULLD         wordcd9e8d57<>+0(SB), Z11, Z11
-	VPSHUFD         $0xf5, Z12, K1, Z4
-	VPTERNLOGD.BCST $0x96, 28(DX), Z7, Z4
-	VPTERNLOGD.BCST $0x96, 68(DX), Z5, Z10
-	VPMULUDQ        wordd2511f53<>+0(SB), Z4, Z7
-	VPSRLQ          $0x20, Z4, Z5
-	VPMULUDQ        wordd2511f53<>+0(SB), Z5, Z5
-	VPMULLD         wordd2511f53<>+0(SB), Z4, Z4
-	VPSHUFD         $0xf5, Z7, K1, Z5
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z10, Z12
-	VPSRLQ          $0x20, Z10, Z7
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z7
-	VPMULLD         wordcd9e8d57<>+0(SB), Z10, Z10
-	VPSHUFD         $0xf5, Z12, K1, Z7
-	VPTERNLOGD.BCST $0x96, 32(DX), Z11, Z7
-	VPTERNLOGD.BCST $0x96, 72(DX), Z6, Z5
-	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z11
-	VPSRLQ          $0x20, Z7, Z6
-	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z6
-	VPMULLD         wordd2511f53<>+0(SB), Z7, Z7
-	VPSHUFD         $0xf5, Z11, K1, Z6
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z5, Z11
-	VPSRLQ          $0x20, Z5, Z12
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z12, Z12
-	VPMULLD         wordcd9e8d57<>+0(SB), Z5, Z5
-	VPSHUFD         $0xf5, Z11, K1, Z12
-	VPTERNLOGD.BCST $0x96, 36(DX), Z10, Z12
-	VPTERNLOGD.BCST $0x96, 76(DX), Z4, Z6
-	VMOVAPS         Z12, Z4
-	VMOVAPS         Z5, Z5
-	VMOVAPS         Z6, Z6
-	VMOVAPS         Z7, Z7
-	VPCMPUD         $0x05, word40000000<>+0(SB), Z8, K2
-	VPCMPUD         $0x05, word40000000<>+0(SB), Z9, K3
-	VPTERNLOGD      $0x55, Z8, Z8, K2, Z8
-	VPTERNLOGD      $0x55, Z9, Z9, K3, Z9
-	VCVTUDQ2PS      Z8, Z8
-	VCVTUDQ2PS      Z9, Z11
-	VFMADD213PS     word2f000000<>+0(SB), Z1, Z8
-	VFMADD213PS     word2f000000<>+0(SB), Z1, Z11
-	VPSUBD          word3f400000<>+0(SB), Z8, Z9
-	VPSUBD          word3f400000<>+0(SB), Z11, Z10
-	VGETMANTPS      $0x03, Z8, Z12
-	VGETMANTPS      $0x03, Z11, Z13
-	VPSRAD          $0x17, Z9, Z9
-	VPSRAD          $0x17, Z10, Z10
-	VCVTDQ2PS.Z     Z9, K2, Z9
-	VCVTDQ2PS.Z     Z10, K3, Z10
-	VXORPS          word80000000<>+0(SB), Z8, Z8
-	VXORPS          word80000000<>+0(SB), Z11, Z11
-	VSUBPS          word3f800000<>+0(SB), Z12, K2, Z8
-	VSUBPS          word3f800000<>+0(SB), Z13, K3, Z11
-	VMULPS          Z8, Z8, Z12
-	VMULPS          Z11, Z11, Z13
-	VMULPS          wordbe7ff676<>+0(SB), Z8, Z16
-	VMULPS          wordbe7ff676<>+0(SB), Z11, Z17
-	VADDPS          word3eaaaad9<>+0(SB), Z16, Z16
-	VADDPS          word3eaaaad9<>+0(SB), Z17, Z17
-	VMULPS          wordbe2beae1<>+0(SB), Z8, Z14
-	VMULPS          wordbe2beae1<>+0(SB), Z11, Z15
-	VADDPS          word3e4c9e74<>+0(SB), Z14, Z14
-	VADDPS          word3e4c9e74<>+0(SB), Z15, Z15
-	VMULPS          wordbdf818f6<>+0(SB), Z8, Z18
-	VMULPS          wordbdf818f6<>+0(SB), Z11, Z19
-	VADDPS          word3e189f19<>+0(SB), Z18, Z18
-	VADDPS          word3e189f19<>+0(SB), Z19, Z19
-	VMULPS          Z12, Z14, Z14
-	VMULPS          Z13, Z15, Z15
-	VADDPS          Z14, Z16, Z16
-	VADDPS          Z15, Z17, Z17
-	VMULPS          word3d63b9ef<>+0(SB), Z12, Z14
-	VMULPS          word3d63b9ef<>+0(SB), Z13, Z15
-	VADDPS          Z14, Z18, Z18
-	VADDPS          Z15, Z19, Z19
-	VMULPS          Z12, Z12, Z14
-	VMULPS          Z13, Z13, Z15
-	VMULPS          Z14, Z18, Z18
-	VMULPS          Z15, Z19, Z19
-	VADDPS          Z18, Z16, Z16
-	VADDPS          Z19, Z17, Z17
-	VMULPS          Z16, Z8, Z16
-	VMULPS          Z17, Z11, Z17
-	VSUBPS          Z16, Z0, Z16
-	VSUBPS          Z17, Z0, Z17
-	VMULPS          Z12, Z16, Z16
-	VMULPS          Z13, Z17, Z17
-	VSUBPS          Z8, Z16, Z16
-	VSUBPS          Z11, Z17, Z17
-	VMULPS          word3f317218<>+0(SB), Z9, Z9
-	VMULPS          word3f317218<>+0(SB), Z10, Z10
-	VSUBPS          Z9, Z16, Z16
-	VSUBPS          Z10, Z17, Z17
-	VPSUBD          word3f400000<>+0(SB), Z16, Z8
-	VPSUBD          word3f400000<>+0(SB), Z17, Z9
-	VGETMANTPS      $0x03, Z16, Z10
-	VGETMANTPS      $0x03, Z17, Z11
-	VPSRAD          $0x17, Z8, Z8
-	VPSRAD          $0x17, Z9, Z9
-	VSUBPS          word3f800000<>+0(SB), Z10, Z10
-	VSUBPS          word3f800000<>+0(SB), Z11, Z11
-	VCVTDQ2PS       Z8, Z8
-	VCVTDQ2PS       Z9, Z9
-	VMULPS          Z10, Z10, Z12
-	VMULPS          Z11, Z11, Z13
-	VMULPS          wordbe7fd724<>+0(SB), Z10, Z16
-	VMULPS          wordbe7fd724<>+0(SB), Z11, Z17
-	VADDPS          word3eaaa633<>+0(SB), Z16, Z16
-	VADDPS          word3eaaa633<>+0(SB), Z17, Z17
-	VMULPS          wordbe3150f5<>+0(SB), Z10, Z14
-	VMULPS          wordbe3150f5<>+0(SB), Z11, Z15
-	VADDPS          word3e4e130d<>+0(SB), Z14, Z14
-	VADDPS          word3e4e130d<>+0(SB), Z15, Z15
-	VMULPS          wordbd838ca3<>+0(SB), Z10, Z18
-	VMULPS          wordbd838ca3<>+0(SB), Z11, Z19
-	VADDPS          word3e0e492c<>+0(SB), Z18, Z18
-	VADDPS          word3e0e492c<>+0(SB), Z19, Z19
-	VMULPS          Z12, Z14, Z14
-	VMULPS          Z13, Z15, Z15
-	VADDPS          Z14, Z16, Z16
-	VADDPS          Z15, Z17, Z17
-	VMULPS          Z12, Z12, Z14
-	VMULPS          Z13, Z13, Z15
-	VMULPS          Z14, Z18, Z18
-	VMULPS          Z15, Z19, Z19
-	VADDPS          Z18, Z16, Z16
-	VADDPS          Z19, Z17, Z17
-	VMULPS          Z16, Z10, Z16
-	VMULPS          Z17, Z11, Z17
-	VSUBPS          Z16, Z0, Z16
-	VSUBPS          Z17, Z0, Z17
-	VMULPS          Z12, Z16, Z16
-	VMULPS          Z13, Z17, Z17
-	VSUBPS          Z10, Z16, Z16
-	VSUBPS          Z11, Z17, Z17
-	VMULPS          word3f317218<>+0(SB), Z8, Z8
-	VMULPS          word3f317218<>+0(SB), Z9, Z9
-	VSUBPS          Z8, Z16, Z16
-	VSUBPS          Z9, Z17, Z17
-	VMOVUPS         Z16, 128(AX)
-	VMOVUPS         Z17, 192(AX)
-	PREFETCHT0      (SI)
-	PREFETCHT0      (DI)
-	PREFETCHT0      64(SI)
-	PREFETCHT0      64(DI)
-	PREFETCHT0      128(SI)
-	PREFETCHT0      128(DI)
-	PREFETCHT0      192(SI)
-	PREFETCHT0      192(DI)
-	ADDQ            $0x00000100, AX
-	ADDQ            $0x00000100, SI
-	ADDQ            $0x00000100, DI
-	DECQ            CX
-	JMP             loop
+	TESTQ            CX, CX
+	JZ               done
+	VMOVAPS          Z4, Z4
+	VMOVAPS          Z5, Z5
+	VMOVAPS          Z6, Z8
+	VMOVAPS          Z7, Z9
+	ADDQ             $0x10, R8
+	MOVL             R8, BX
+	MOVQ             R8, R9
+	SHRQ             $0x20, R9
+	VPBROADCASTD     BX, Z7
+	VPBROADCASTD     R9, Z10
+	VPADDD           iota<>+0(SB), Z7, Z7
+	VMOVAPS          Z2, Z13
+	VMOVAPS          Z3, Z12
+	VPMULUDQ         wordd2511f53<>+0(SB), Z7, Z6
+	VPSRLQ           $0x20, Z7, Z11
+	VPMULUDQ         wordd2511f53<>+0(SB), Z11, Z11
+	VPMULLD          wordd2511f53<>+0(SB), Z7, Z7
+	VPSHUFD          $0xf5, Z6, K1, Z11
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z13, Z14
+	VPSRLQ           $0x20, Z13, Z6
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z6, Z6
+	VPMULLD          wordcd9e8d57<>+0(SB), Z13, Z13
+	VPSHUFD          $0xf5, Z14, K1, Z6
+	VPTERNLOGD.BCST  $0x96, (DX), Z10, Z6
+	VPTERNLOGD.BCST  $0x96, 40(DX), Z12, Z11
+	VPMULUDQ         wordd2511f53<>+0(SB), Z6, Z10
+	VPSRLQ           $0x20, Z6, Z12
+	VPMULUDQ         wordd2511f53<>+0(SB), Z12, Z12
+	VPMULLD          wordd2511f53<>+0(SB), Z6, Z6
+	VPSHUFD          $0xf5, Z10, K1, Z12
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z11, Z14
+	VPSRLQ           $0x20, Z11, Z10
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z10, Z10
+	VPMULLD          wordcd9e8d57<>+0(SB), Z11, Z11
+	VPSHUFD          $0xf5, Z14, K1, Z10
+	VPTERNLOGD.BCST  $0x96, 4(DX), Z13, Z10
+	VPTERNLOGD.BCST  $0x96, 44(DX), Z7, Z12
+	VPMULUDQ         wordd2511f53<>+0(SB), Z10, Z7
+	VPSRLQ           $0x20, Z10, Z13
+	VPMULUDQ         wordd2511f53<>+0(SB), Z13, Z13
+	VPMULLD          wordd2511f53<>+0(SB), Z10, Z10
+	VPSHUFD          $0xf5, Z7, K1, Z13
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z12, Z14
+	VPSRLQ           $0x20, Z12, Z7
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z7, Z7
+	VPMULLD          wordcd9e8d57<>+0(SB), Z12, Z12
+	VPSHUFD          $0xf5, Z14, K1, Z7
+	VPTERNLOGD.BCST  $0x96, 8(DX), Z11, Z7
+	VPTERNLOGD.BCST  $0x96, 48(DX), Z6, Z13
+	VPMULUDQ         wordd2511f53<>+0(SB), Z7, Z6
+	VPSRLQ           $0x20, Z7, Z11
+	VPMULUDQ         wordd2511f53<>+0(SB), Z11, Z11
+	VPMULLD          wordd2511f53<>+0(SB), Z7, Z7
+	VPSHUFD          $0xf5, Z6, K1, Z11
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z13, Z14
+	VPSRLQ           $0x20, Z13, Z6
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z6, Z6
+	VPMULLD          wordcd9e8d57<>+0(SB), Z13, Z13
+	VPSHUFD          $0xf5, Z14, K1, Z6
+	VPTERNLOGD.BCST  $0x96, 12(DX), Z12, Z6
+	VPTERNLOGD.BCST  $0x96, 52(DX), Z10, Z11
+	VPMULUDQ         wordd2511f53<>+0(SB), Z6, Z12
+	VPSRLQ           $0x20, Z6, Z10
+	VPMULUDQ         wordd2511f53<>+0(SB), Z10, Z10
+	VPMULLD          wordd2511f53<>+0(SB), Z6, Z6
+	VPSHUFD          $0xf5, Z12, K1, Z10
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z11, Z14
+	VPSRLQ           $0x20, Z11, Z12
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z12, Z12
+	VPMULLD          wordcd9e8d57<>+0(SB), Z11, Z11
+	VPSHUFD          $0xf5, Z14, K1, Z12
+	VPTERNLOGD.BCST  $0x96, 16(DX), Z13, Z12
+	VPTERNLOGD.BCST  $0x96, 56(DX), Z7, Z10
+	VPCMPUD          $0x05, word40000000<>+0(SB), Z4, K2
+	VPCMPUD          $0x05, word40000000<>+0(SB), Z5, K3
+	VPTERNLOGD       $0x55, Z4, Z4, K2, Z4
+	VPTERNLOGD       $0x55, Z5, Z5, K3, Z5
+	VCVTUDQ2PS       Z4, Z4
+	VCVTUDQ2PS       Z5, Z13
+	VFMADD213PS.BCST word2f000000<>+0(SB), Z1, Z4
+	VFMADD213PS.BCST word2f000000<>+0(SB), Z1, Z13
+	VPSUBD.BCST      word3f400000<>+0(SB), Z4, Z5
+	VPSUBD.BCST      word3f400000<>+0(SB), Z13, Z7
+	VGETMANTPS       $0x03, Z4, Z14
+	VGETMANTPS       $0x03, Z13, Z15
+	VPSRAD           $0x17, Z5, Z5
+	VPSRAD           $0x17, Z7, Z7
+	VCVTDQ2PS.Z      Z5, K2, Z5
+	VCVTDQ2PS.Z      Z7, K3, Z7
+	VXORPS           word80000000<>+0(SB), Z4, Z4
+	VXORPS           word80000000<>+0(SB), Z13, Z13
+	VSUBPS.BCST      word3f800000<>+0(SB), Z14, K2, Z4
+	VSUBPS.BCST      word3f800000<>+0(SB), Z15, K3, Z13
+	VMULPS           Z4, Z4, Z14
+	VMULPS           Z13, Z13, Z15
+	VMULPS.BCST      wordbe7ff676<>+0(SB), Z4, Z18
+	VMULPS.BCST      wordbe7ff676<>+0(SB), Z13, Z19
+	VADDPS.BCST      word3eaaaad9<>+0(SB), Z18, Z18
+	VADDPS.BCST      word3eaaaad9<>+0(SB), Z19, Z19
+	VMULPS.BCST      wordbe2beae1<>+0(SB), Z4, Z16
+	VMULPS.BCST      wordbe2beae1<>+0(SB), Z13, Z17
+	VADDPS.BCST      word3e4c9e74<>+0(SB), Z16, Z16
+	VADDPS.BCST      word3e4c9e74<>+0(SB), Z17, Z17
+	VMULPS.BCST      wordbdf818f6<>+0(SB), Z4, Z20
+	VMULPS.BCST      wordbdf818f6<>+0(SB), Z13, Z21
+	VADDPS.BCST      word3e189f19<>+0(SB), Z20, Z20
+	VADDPS.BCST      word3e189f19<>+0(SB), Z21, Z21
+	VMULPS           Z14, Z16, Z16
+	VMULPS           Z15, Z17, Z17
+	VADDPS           Z16, Z18, Z18
+	VADDPS           Z17, Z19, Z19
+	VMULPS.BCST      word3d63b9ef<>+0(SB), Z14, Z16
+	VMULPS.BCST      word3d63b9ef<>+0(SB), Z15, Z17
+	VADDPS           Z16, Z20, Z20
+	VADDPS           Z17, Z21, Z21
+	VMULPS           Z14, Z14, Z16
+	VMULPS           Z15, Z15, Z17
+	VMULPS           Z16, Z20, Z20
+	VMULPS           Z17, Z21, Z21
+	VADDPS           Z20, Z18, Z18
+	VADDPS           Z21, Z19, Z19
+	VMULPS           Z18, Z4, Z18
+	VMULPS           Z19, Z13, Z19
+	VSUBPS           Z18, Z0, Z18
+	VSUBPS           Z19, Z0, Z19
+	VMULPS           Z14, Z18, Z18
+	VMULPS           Z15, Z19, Z19
+	VSUBPS           Z4, Z18, Z18
+	VSUBPS           Z13, Z19, Z19
+	VMULPS.BCST      word3f317218<>+0(SB), Z5, Z5
+	VMULPS.BCST      word3f317218<>+0(SB), Z7, Z7
+	VSUBPS           Z5, Z18, Z18
+	VSUBPS           Z7, Z19, Z19
+	VPSUBD.BCST      word3f400000<>+0(SB), Z18, Z4
+	VPSUBD.BCST      word3f400000<>+0(SB), Z19, Z5
+	VGETMANTPS       $0x03, Z18, Z7
+	VGETMANTPS       $0x03, Z19, Z13
+	VPSRAD           $0x17, Z4, Z4
+	VPSRAD           $0x17, Z5, Z5
+	VSUBPS.BCST      word3f800000<>+0(SB), Z7, Z7
+	VSUBPS.BCST      word3f800000<>+0(SB), Z13, Z13
+	VCVTDQ2PS        Z4, Z4
+	VCVTDQ2PS        Z5, Z5
+	VMULPS           Z7, Z7, Z14
+	VMULPS           Z13, Z13, Z15
+	VMULPS.BCST      wordbe7fd724<>+0(SB), Z7, Z18
+	VMULPS.BCST      wordbe7fd724<>+0(SB), Z13, Z19
+	VADDPS.BCST      word3eaaa633<>+0(SB), Z18, Z18
+	VADDPS.BCST      word3eaaa633<>+0(SB), Z19, Z19
+	VMULPS.BCST      wordbe3150f5<>+0(SB), Z7, Z16
+	VMULPS.BCST      wordbe3150f5<>+0(SB), Z13, Z17
+	VADDPS.BCST      word3e4e130d<>+0(SB), Z16, Z16
+	VADDPS.BCST      word3e4e130d<>+0(SB), Z17, Z17
+	VMULPS.BCST      wordbd838ca3<>+0(SB), Z7, Z20
+	VMULPS.BCST      wordbd838ca3<>+0(SB), Z13, Z21
+	VADDPS.BCST      word3e0e492c<>+0(SB), Z20, Z20
+	VADDPS.BCST      word3e0e492c<>+0(SB), Z21, Z21
+	VMULPS           Z14, Z16, Z16
+	VMULPS           Z15, Z17, Z17
+	VADDPS           Z16, Z18, Z18
+	VADDPS           Z17, Z19, Z19
+	VMULPS           Z14, Z14, Z16
+	VMULPS           Z15, Z15, Z17
+	VMULPS           Z16, Z20, Z20
+	VMULPS           Z17, Z21, Z21
+	VADDPS           Z20, Z18, Z18
+	VADDPS           Z21, Z19, Z19
+	VMULPS           Z18, Z7, Z18
+	VMULPS           Z19, Z13, Z19
+	VSUBPS           Z18, Z0, Z18
+	VSUBPS           Z19, Z0, Z19
+	VMULPS           Z14, Z18, Z18
+	VMULPS           Z15, Z19, Z19
+	VSUBPS           Z7, Z18, Z18
+	VSUBPS           Z13, Z19, Z19
+	VMULPS.BCST      word3f317218<>+0(SB), Z4, Z4
+	VMULPS.BCST      word3f317218<>+0(SB), Z5, Z5
+	VSUBPS           Z4, Z18, Z18
+	VSUBPS           Z5, Z19, Z19
+	VMOVUPS          Z18, (AX)
+	VMOVUPS          Z19, 64(AX)
+	VPMULUDQ         wordd2511f53<>+0(SB), Z12, Z5
+	VPSRLQ           $0x20, Z12, Z7
+	VPMULUDQ         wordd2511f53<>+0(SB), Z7, Z7
+	VPMULLD          wordd2511f53<>+0(SB), Z12, Z4
+	VPSHUFD          $0xf5, Z5, K1, Z7
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z10, Z12
+	VPSRLQ           $0x20, Z10, Z5
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z5, Z5
+	VPMULLD          wordcd9e8d57<>+0(SB), Z10, Z10
+	VPSHUFD          $0xf5, Z12, K1, Z5
+	VPTERNLOGD.BCST  $0x96, 20(DX), Z11, Z5
+	VPTERNLOGD.BCST  $0x96, 60(DX), Z6, Z7
+	VPMULUDQ         wordd2511f53<>+0(SB), Z5, Z6
+	VPSRLQ           $0x20, Z5, Z11
+	VPMULUDQ         wordd2511f53<>+0(SB), Z11, Z11
+	VPMULLD          wordd2511f53<>+0(SB), Z5, Z5
+	VPSHUFD          $0xf5, Z6, K1, Z11
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z7, Z12
+	VPSRLQ           $0x20, Z7, Z6
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z6, Z6
+	VPMULLD          wordcd9e8d57<>+0(SB), Z7, Z7
+	VPSHUFD          $0xf5, Z12, K1, Z6
+	VPTERNLOGD.BCST  $0x96, 24(DX), Z10, Z6
+	VPTERNLOGD.BCST  $0x96, 64(DX), Z4, Z11
+	VPMULUDQ         wordd2511f53<>+0(SB), Z6, Z4
+	VPSRLQ           $0x20, Z6, Z10
+	VPMULUDQ         wordd2511f53<>+0(SB), Z10, Z10
+	VPMULLD          wordd2511f53<>+0(SB), Z6, Z6
+	VPSHUFD          $0xf5, Z4, K1, Z10
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z11, Z12
+	VPSRLQ           $0x20, Z11, Z4
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z4, Z4
+	VPMULLD          wordcd9e8d57<>+0(SB), Z11, Z11
+	VPSHUFD          $0xf5, Z12, K1, Z4
+	VPTERNLOGD.BCST  $0x96, 28(DX), Z7, Z4
+	VPTERNLOGD.BCST  $0x96, 68(DX), Z5, Z10
+	VPMULUDQ         wordd2511f53<>+0(SB), Z4, Z7
+	VPSRLQ           $0x20, Z4, Z5
+	VPMULUDQ         wordd2511f53<>+0(SB), Z5, Z5
+	VPMULLD          wordd2511f53<>+0(SB), Z4, Z4
+	VPSHUFD          $0xf5, Z7, K1, Z5
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z10, Z12
+	VPSRLQ           $0x20, Z10, Z7
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z7, Z7
+	VPMULLD          wordcd9e8d57<>+0(SB), Z10, Z10
+	VPSHUFD          $0xf5, Z12, K1, Z7
+	VPTERNLOGD.BCST  $0x96, 32(DX), Z11, Z7
+	VPTERNLOGD.BCST  $0x96, 72(DX), Z6, Z5
+	VPMULUDQ         wordd2511f53<>+0(SB), Z7, Z11
+	VPSRLQ           $0x20, Z7, Z6
+	VPMULUDQ         wordd2511f53<>+0(SB), Z6, Z6
+	VPMULLD          wordd2511f53<>+0(SB), Z7, Z7
+	VPSHUFD          $0xf5, Z11, K1, Z6
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z5, Z11
+	VPSRLQ           $0x20, Z5, Z12
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z12, Z12
+	VPMULLD          wordcd9e8d57<>+0(SB), Z5, Z5
+	VPSHUFD          $0xf5, Z11, K1, Z12
+	VPTERNLOGD.BCST  $0x96, 36(DX), Z10, Z12
+	VPTERNLOGD.BCST  $0x96, 76(DX), Z4, Z6
+	VMOVAPS          Z12, Z4
+	VMOVAPS          Z5, Z5
+	VMOVAPS          Z6, Z6
+	VMOVAPS          Z7, Z7
+	VPCMPUD          $0x05, word40000000<>+0(SB), Z8, K2
+	VPCMPUD          $0x05, word40000000<>+0(SB), Z9, K3
+	VPTERNLOGD       $0x55, Z8, Z8, K2, Z8
+	VPTERNLOGD       $0x55, Z9, Z9, K3, Z9
+	VCVTUDQ2PS       Z8, Z8
+	VCVTUDQ2PS       Z9, Z11
+	VFMADD213PS.BCST word2f000000<>+0(SB), Z1, Z8
+	VFMADD213PS.BCST word2f000000<>+0(SB), Z1, Z11
+	VPSUBD.BCST      word3f400000<>+0(SB), Z8, Z9
+	VPSUBD.BCST      word3f400000<>+0(SB), Z11, Z10
+	VGETMANTPS       $0x03, Z8, Z12
+	VGETMANTPS       $0x03, Z11, Z13
+	VPSRAD           $0x17, Z9, Z9
+	VPSRAD           $0x17, Z10, Z10
+	VCVTDQ2PS.Z      Z9, K2, Z9
+	VCVTDQ2PS.Z      Z10, K3, Z10
+	VXORPS           word80000000<>+0(SB), Z8, Z8
+	VXORPS           word80000000<>+0(SB), Z11, Z11
+	VSUBPS.BCST      word3f800000<>+0(SB), Z12, K2, Z8
+	VSUBPS.BCST      word3f800000<>+0(SB), Z13, K3, Z11
+	VMULPS           Z8, Z8, Z12
+	VMULPS           Z11, Z11, Z13
+	VMULPS.BCST      wordbe7ff676<>+0(SB), Z8, Z16
+	VMULPS.BCST      wordbe7ff676<>+0(SB), Z11, Z17
+	VADDPS.BCST      word3eaaaad9<>+0(SB), Z16, Z16
+	VADDPS.BCST      word3eaaaad9<>+0(SB), Z17, Z17
+	VMULPS.BCST      wordbe2beae1<>+0(SB), Z8, Z14
+	VMULPS.BCST      wordbe2beae1<>+0(SB), Z11, Z15
+	VADDPS.BCST      word3e4c9e74<>+0(SB), Z14, Z14
+	VADDPS.BCST      word3e4c9e74<>+0(SB), Z15, Z15
+	VMULPS.BCST      wordbdf818f6<>+0(SB), Z8, Z18
+	VMULPS.BCST      wordbdf818f6<>+0(SB), Z11, Z19
+	VADDPS.BCST      word3e189f19<>+0(SB), Z18, Z18
+	VADDPS.BCST      word3e189f19<>+0(SB), Z19, Z19
+	VMULPS           Z12, Z14, Z14
+	VMULPS           Z13, Z15, Z15
+	VADDPS           Z14, Z16, Z16
+	VADDPS           Z15, Z17, Z17
+	VMULPS.BCST      word3d63b9ef<>+0(SB), Z12, Z14
+	VMULPS.BCST      word3d63b9ef<>+0(SB), Z13, Z15
+	VADDPS           Z14, Z18, Z18
+	VADDPS           Z15, Z19, Z19
+	VMULPS           Z12, Z12, Z14
+	VMULPS           Z13, Z13, Z15
+	VMULPS           Z14, Z18, Z18
+	VMULPS           Z15, Z19, Z19
+	VADDPS           Z18, Z16, Z16
+	VADDPS           Z19, Z17, Z17
+	VMULPS           Z16, Z8, Z16
+	VMULPS           Z17, Z11, Z17
+	VSUBPS           Z16, Z0, Z16
+	VSUBPS           Z17, Z0, Z17
+	VMULPS           Z12, Z16, Z16
+	VMULPS           Z13, Z17, Z17
+	VSUBPS           Z8, Z16, Z16
+	VSUBPS           Z11, Z17, Z17
+	VMULPS.BCST      word3f317218<>+0(SB), Z9, Z9
+	VMULPS.BCST      word3f317218<>+0(SB), Z10, Z10
+	VSUBPS           Z9, Z16, Z16
+	VSUBPS           Z10, Z17, Z17
+	VPSUBD.BCST      word3f400000<>+0(SB), Z16, Z8
+	VPSUBD.BCST      word3f400000<>+0(SB), Z17, Z9
+	VGETMANTPS       $0x03, Z16, Z10
+	VGETMANTPS       $0x03, Z17, Z11
+	VPSRAD           $0x17, Z8, Z8
+	VPSRAD           $0x17, Z9, Z9
+	VSUBPS.BCST      word3f800000<>+0(SB), Z10, Z10
+	VSUBPS.BCST      word3f800000<>+0(SB), Z11, Z11
+	VCVTDQ2PS        Z8, Z8
+	VCVTDQ2PS        Z9, Z9
+	VMULPS           Z10, Z10, Z12
+	VMULPS           Z11, Z11, Z13
+	VMULPS.BCST      wordbe7fd724<>+0(SB), Z10, Z16
+	VMULPS.BCST      wordbe7fd724<>+0(SB), Z11, Z17
+	VADDPS.BCST      word3eaaa633<>+0(SB), Z16, Z16
+	VADDPS.BCST      word3eaaa633<>+0(SB), Z17, Z17
+	VMULPS.BCST      wordbe3150f5<>+0(SB), Z10, Z14
+	VMULPS.BCST      wordbe3150f5<>+0(SB), Z11, Z15
+	VADDPS.BCST      word3e4e130d<>+0(SB), Z14, Z14
+	VADDPS.BCST      word3e4e130d<>+0(SB), Z15, Z15
+	VMULPS.BCST      wordbd838ca3<>+0(SB), Z10, Z18
+	VMULPS.BCST      wordbd838ca3<>+0(SB), Z11, Z19
+	VADDPS.BCST      word3e0e492c<>+0(SB), Z18, Z18
+	VADDPS.BCST      word3e0e492c<>+0(SB), Z19, Z19
+	VMULPS           Z12, Z14, Z14
+	VMULPS           Z13, Z15, Z15
+	VADDPS           Z14, Z16, Z16
+	VADDPS           Z15, Z17, Z17
+	VMULPS           Z12, Z12, Z14
+	VMULPS           Z13, Z13, Z15
+	VMULPS           Z14, Z18, Z18
+	VMULPS           Z15, Z19, Z19
+	VADDPS           Z18, Z16, Z16
+	VADDPS           Z19, Z17, Z17
+	VMULPS           Z16, Z10, Z16
+	VMULPS           Z17, Z11, Z17
+	VSUBPS           Z16, Z0, Z16
+	VSUBPS           Z17, Z0, Z17
+	VMULPS           Z12, Z16, Z16
+	VMULPS           Z13, Z17, Z17
+	VSUBPS           Z10, Z16, Z16
+	VSUBPS           Z11, Z17, Z17
+	VMULPS.BCST      word3f317218<>+0(SB), Z8, Z8
+	VMULPS.BCST      word3f317218<>+0(SB), Z9, Z9
+	VSUBPS           Z8, Z16, Z16
+	VSUBPS           Z9, Z17, Z17
+	VMOVUPS          Z16, 128(AX)
+	VMOVUPS          Z17, 192(AX)
+	PREFETCHT0       (SI)
+	PREFETCHT0       (DI)
+	PREFETCHT0       64(SI)
+	PREFETCHT0       64(DI)
+	PREFETCHT0       128(SI)
+	PREFETCHT0       128(DI)
+	PREFETCHT0       192(SI)
+	PREFETCHT0       192(DI)
+	ADDQ             $0x00000100, AX
+	ADDQ             $0x00000100, SI
+	ADDQ             $0x00000100, DI
+	DECQ             CX
+	JMP              loop
 
 done:
 	VZEROUPPER
@@ -9740,8 +9740,8 @@ GLOBL wordffffffff<>(SB), RODATA|NOPTR, $64
 TEXT ·logistic32AVX512(SB), NOSPLIT, $0-48
 	MOVL            $0x00005555, AX
 	KMOVW           AX, K1
-	VMOVUPS         word3f000000<>+0(SB), Z0
-	VMOVUPS         word2f800000<>+0(SB), Z1
+	VBROADCASTSS    word3f000000<>+0(SB), Z0
+	VBROADCASTSS    word2f800000<>+0(SB), Z1
 	MOVQ            dst+0(FP), AX
 	MOVQ            groups+8(FP), CX
 	MOVQ            keys+16(FP), DX
@@ -9885,412 +9885,412 @@ TEXT ·logistic32AVX512(SB), NOSPLIT, $0-48
 	VMOVAPS         Z7, Z7
 
 loop:
-	TESTQ           CX, CX
-	JZ              done
-	VMOVAPS         Z4, Z4
-	VMOVAPS         Z5, Z5
-	VMOVAPS         Z6, Z8
-	VMOVAPS         Z7, Z9
-	ADDQ            $0x10, R8
-	MOVL            R8, BX
-	MOVQ            R8, R9
-	SHRQ            $0x20, R9
-	VPBROADCASTD    BX, Z7
-	VPBROADCASTD    R9, Z10
-	VPADDD          iota<>+0(SB), Z7, Z7
-	VMOVAPS         Z2, Z13
-	VMOVAPS         Z3, Z12
-	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z6
-	VPSRLQ          $0x20, Z7, Z11
-	VPMULUDQ        wordd2511f53<>+0(SB), Z11, Z11
-	VPMULLD         wordd2511f53<>+0(SB), Z7, Z7
-	VPSHUFD         $0xf5, Z6, K1, Z11
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z13, Z14
-	VPSRLQ          $0x20, Z13, Z6
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z6, Z6
-	VPMULLD         wordcd9e8d57<>+0(SB), Z13, Z13
-	VPSHUFD         $0xf5, Z14, K1, Z6
-	VPTERNLOGD.BCST $0x96, (DX), Z10, Z6
-	VPTERNLOGD.BCST $0x96, 40(DX), Z12, Z11
-	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z10
-	VPSRLQ          $0x20, Z6, Z12
-	VPMULUDQ        wordd2511f53<>+0(SB), Z12, Z12
-	VPMULLD         wordd2511f53<>+0(SB), Z6, Z6
-	VPSHUFD         $0xf5, Z10, K1, Z12
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z11, Z14
-	VPSRLQ          $0x20, Z11, Z10
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z10, Z10
-	VPMULLD         wordcd9e8d57<>+0(SB), Z11, Z11
-	VPSHUFD         $0xf5, Z14, K1, Z10
-	VPTERNLOGD.BCST $0x96, 4(DX), Z13, Z10
-	VPTERNLOGD.BCST $0x96, 44(DX), Z7, Z12
-	VPMULUDQ        wordd2511f53<>+0(SB), Z10, Z7
-	VPSRLQ          $0x20, Z10, Z13
-	VPMULUDQ        wordd2511f53<>+0(SB), Z13, Z13
-	VPMULLD         wordd2511f53<>+0(SB), Z10, Z10
-	VPSHUFD         $0xf5, Z7, K1, Z13
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z12, Z14
-	VPSRLQ          $0x20, Z12, Z7
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z7
-	VPMULLD         wordcd9e8d57<>+0(SB), Z12, Z12
-	VPSHUFD         $0xf5, Z14, K1, Z7
-	VPTERNLOGD.BCST $0x96, 8(DX), Z11, Z7
-	VPTERNLOGD.BCST $0x96, 48(DX), Z6, Z13
-	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z6
-	VPSRLQ          $0x20, Z7, Z11
-	VPMULUDQ        wordd2511f53<>+0(SB), Z11, Z11
-	VPMULLD         wordd2511f53<>+0(SB), Z7, Z7
-	VPSHUFD         $0xf5, Z6, K1, Z11
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z13, Z14
-	VPSRLQ          $0x20, Z13, Z6
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z6, Z6
-	VPMULLD         wordcd9e8d57<>+0(SB), Z13, Z13
-	VPSHUFD         $0xf5, Z14, K1, Z6
-	VPTERNLOGD.BCST $0x96, 12(DX), Z12, Z6
-	VPTERNLOGD.BCST $0x96, 52(DX), Z10, Z11
-	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z12
-	VPSRLQ          $0x20, Z6, Z10
-	VPMULUDQ        wordd2511f53<>+0(SB), Z10, Z10
-	VPMULLD         wordd2511f53<>+0(SB), Z6, Z6
-	VPSHUFD         $0xf5, Z12, K1, Z10
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z11, Z14
-	VPSRLQ          $0x20, Z11, Z12
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z12, Z12
-	VPMULLD         wordcd9e8d57<>+0(SB), Z11, Z11
-	VPSHUFD         $0xf5, Z14, K1, Z12
-	VPTERNLOGD.BCST $0x96, 16(DX), Z13, Z12
-	VPTERNLOGD.BCST $0x96, 56(DX), Z7, Z10
-	VMOVUPS         wordffffffff<>+0(SB), Z13
-	VPXORD          Z13, Z4, Z7
-	VPXORD          Z13, Z5, Z13
-	VPCMPUD         $0x05, word40000000<>+0(SB), Z4, K2
-	VPCMPUD         $0x05, word40000000<>+0(SB), Z5, K3
-	VPTERNLOGD      $0x55, Z4, Z4, K2, Z4
-	VPTERNLOGD      $0x55, Z5, Z5, K3, Z5
-	VCVTUDQ2PS      Z4, Z4
-	VCVTUDQ2PS      Z5, Z15
-	VFMADD213PS     word2f000000<>+0(SB), Z1, Z4
-	VFMADD213PS     word2f000000<>+0(SB), Z1, Z15
-	VPSUBD          word3f400000<>+0(SB), Z4, Z5
-	VPSUBD          word3f400000<>+0(SB), Z15, Z14
-	VGETMANTPS      $0x03, Z4, Z16
-	VGETMANTPS      $0x03, Z15, Z17
-	VPSRAD          $0x17, Z5, Z5
-	VPSRAD          $0x17, Z14, Z14
-	VCVTDQ2PS.Z     Z5, K2, Z5
-	VCVTDQ2PS.Z     Z14, K3, Z14
-	VXORPS          word80000000<>+0(SB), Z4, Z4
-	VXORPS          word80000000<>+0(SB), Z15, Z15
-	VSUBPS          word3f800000<>+0(SB), Z16, K2, Z4
-	VSUBPS          word3f800000<>+0(SB), Z17, K3, Z15
-	VMULPS          Z4, Z4, Z16
-	VMULPS          Z15, Z15, Z17
-	VMULPS          wordbe7ff676<>+0(SB), Z4, Z20
-	VMULPS          wordbe7ff676<>+0(SB), Z15, Z21
-	VADDPS          word3eaaaad9<>+0(SB), Z20, Z20
-	VADDPS          word3eaaaad9<>+0(SB), Z21, Z21
-	VMULPS          wordbe2beae1<>+0(SB), Z4, Z18
-	VMULPS          wordbe2beae1<>+0(SB), Z15, Z19
-	VADDPS          word3e4c9e74<>+0(SB), Z18, Z18
-	VADDPS          word3e4c9e74<>+0(SB), Z19, Z19
-	VMULPS          wordbdf818f6<>+0(SB), Z4, Z22
-	VMULPS          wordbdf818f6<>+0(SB), Z15, Z23
-	VADDPS          word3e189f19<>+0(SB), Z22, Z22
-	VADDPS          word3e189f19<>+0(SB), Z23, Z23
-	VMULPS          Z16, Z18, Z18
-	VMULPS          Z17, Z19, Z19
-	VADDPS          Z18, Z20, Z20
-	VADDPS          Z19, Z21, Z21
-	VMULPS          word3d63b9ef<>+0(SB), Z16, Z18
-	VMULPS          word3d63b9ef<>+0(SB), Z17, Z19
-	VADDPS          Z18, Z22, Z22
-	VADDPS          Z19, Z23, Z23
-	VMULPS          Z16, Z16, Z18
-	VMULPS          Z17, Z17, Z19
-	VMULPS          Z18, Z22, Z22
-	VMULPS          Z19, Z23, Z23
-	VADDPS          Z22, Z20, Z20
-	VADDPS          Z23, Z21, Z21
-	VMULPS          Z20, Z4, Z20
-	VMULPS          Z21, Z15, Z21
-	VSUBPS          Z20, Z0, Z20
-	VSUBPS          Z21, Z0, Z21
-	VMULPS          Z16, Z20, Z20
-	VMULPS          Z17, Z21, Z21
-	VSUBPS          Z4, Z20, Z20
-	VSUBPS          Z15, Z21, Z21
-	VMULPS          word3f317218<>+0(SB), Z5, Z5
-	VMULPS          word3f317218<>+0(SB), Z14, Z14
-	VSUBPS          Z5, Z20, Z20
-	VSUBPS          Z14, Z21, Z21
-	VPCMPUD         $0x05, word40000000<>+0(SB), Z7, K2
-	VPCMPUD         $0x05, word40000000<>+0(SB), Z13, K3
-	VPTERNLOGD      $0x55, Z7, Z7, K2, Z7
-	VPTERNLOGD      $0x55, Z13, Z13, K3, Z13
-	VCVTUDQ2PS      Z7, Z4
-	VCVTUDQ2PS      Z13, Z13
-	VFMADD213PS     word2f000000<>+0(SB), Z1, Z4
-	VFMADD213PS     word2f000000<>+0(SB), Z1, Z13
-	VPSUBD          word3f400000<>+0(SB), Z4, Z5
-	VPSUBD          word3f400000<>+0(SB), Z13, Z7
-	VGETMANTPS      $0x03, Z4, Z14
-	VGETMANTPS      $0x03, Z13, Z15
-	VPSRAD          $0x17, Z5, Z5
-	VPSRAD          $0x17, Z7, Z7
-	VCVTDQ2PS.Z     Z5, K2, Z5
-	VCVTDQ2PS.Z     Z7, K3, Z7
-	VXORPS          word80000000<>+0(SB), Z4, Z4
-	VXORPS          word80000000<>+0(SB), Z13, Z13
-	VSUBPS          word3f800000<>+0(SB), Z14, K2, Z4
-	VSUBPS          word3f800000<>+0(SB), Z15, K3, Z13
-	VMULPS          Z4, Z4, Z14
-	VMULPS          Z13, Z13, Z15
-	VMULPS          wordbe7ff676<>+0(SB), Z4, Z18
-	VMULPS          wordbe7ff676<>+0(SB), Z13, Z19
-	VADDPS          word3eaaaad9<>+0(SB), Z18, Z18
-	VADDPS          word3eaaaad9<>+0(SB), Z19, Z19
-	VMULPS          wordbe2beae1<>+0(SB), Z4, Z16
-	VMULPS          wordbe2beae1<>+0(SB), Z13, Z17
-	VADDPS          word3e4c9e74<>+0(SB), Z16, Z16
-	VADDPS          word3e4c9e74<>+0(SB), Z17, Z17
-	VMULPS          wordbdf818f6<>+0(SB), Z4, Z22
-	VMULPS          wordbdf818f6<>+0(SB), Z13, Z23
-	VADDPS          word3e189f19<>+0(SB), Z22, Z22
-	VADDPS          word3e189f19<>+0(SB), Z23, Z23
-	VMULPS          Z14, Z16, Z16
-	VMULPS          Z15, Z17, Z17
-	VADDPS          Z16, Z18, Z18
-	VADDPS          Z17, Z19, Z19
-	VMULPS          word3d63b9ef<>+0(SB), Z14, Z16
-	VMULPS          word3d63b9ef<>+0(SB), Z15, Z17
-	VADDPS          Z16, Z22, Z22
-	VADDPS          Z17, Z23, Z23
-	VMULPS          Z14, Z14, Z16
-	VMULPS          Z15, Z15, Z17
-	VMULPS          Z16, Z22, Z22
-	VMULPS          Z17, Z23, Z23
-	VADDPS          Z22, Z18, Z18
-	VADDPS          Z23, Z19, Z19
-	VMULPS          Z18, Z4, Z18
-	VMULPS          Z19, Z13, Z19
-	VSUBPS          Z18, Z0, Z18
-	VSUBPS          Z19, Z0, Z19
-	VMULPS          Z14, Z18, Z18
-	VMULPS          Z15, Z19, Z19
-	VSUBPS          Z4, Z18, Z18
-	VSUBPS          Z13, Z19, Z19
-	VMULPS          word3f317218<>+0(SB), Z5, Z5
-	VMULPS          word3f317218<>+0(SB), Z7, Z7
-	VSUBPS          Z5, Z18, Z18
-	VSUBPS          Z7, Z19, Z19
-	VSUBPS          Z20, Z18, Z20
-	VSUBPS          Z21, Z19, Z21
-	VMOVUPS         Z20, (AX)
-	VMOVUPS         Z21, 64(AX)
-	VPMULUDQ        wordd2511f53<>+0(SB), Z12, Z5
-	VPSRLQ          $0x20, Z12, Z7
-	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z7
-	VPMULLD         wordd2511f53<>+0(SB), Z12, Z4
-	VPSHUFD         $0xf5, Z5, K1, Z7
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z10, Z12
-	VPSRLQ          $0x20, Z10, Z5
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z5, Z5
-	VPMULLD         wordcd9e8d57<>+0(SB), Z10, Z10
-	VPSHUFD         $0xf5, Z12, K1, Z5
-	VPTERNLOGD.BCST $0x96, 20(DX), Z11, Z5
-	VPTERNLOGD.BCST $0x96, 60(DX), Z6, Z7
-	VPMULUDQ        wordd2511f53<>+0(SB), Z5, Z6
-	VPSRLQ          $0x20, Z5, Z11
-	VPMULUDQ        wordd2511f53<>+0(SB), Z11, Z11
-	VPMULLD         wordd2511f53<>+0(SB), Z5, Z5
-	VPSHUFD         $0xf5, Z6, K1, Z11
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z12
-	VPSRLQ          $0x20, Z7, Z6
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z6, Z6
-	VPMULLD         wordcd9e8d57<>+0(SB), Z7, Z7
-	VPSHUFD         $0xf5, Z12, K1, Z6
-	VPTERNLOGD.BCST $0x96, 24(DX), Z10, Z6
-	VPTERNLOGD.BCST $0x96, 64(DX), Z4, Z11
-	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z4
-	VPSRLQ          $0x20, Z6, Z10
-	VPMULUDQ        wordd2511f53<>+0(SB), Z10, Z10
-	VPMULLD         wordd2511f53<>+0(SB), Z6, Z6
-	VPSHUFD         $0xf5, Z4, K1, Z10
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z11, Z12
-	VPSRLQ          $0x20, Z11, Z4
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z4, Z4
-	VPMULLD         wordcd9e8d57<>+0(SB), Z11, Z11
-	VPSHUFD         $0xf5, Z12, K1, Z4
-	VPTERNLOGD.BCST $0x96, 28(DX), Z7, Z4
-	VPTERNLOGD.BCST $0x96, 68(DX), Z5, Z10
-	VPMULUDQ        wordd2511f53<>+0(SB), Z4, Z7
-	VPSRLQ          $0x20, Z4, Z5
-	VPMULUDQ        wordd2511f53<>+0(SB), Z5, Z5
-	VPMULLD         wordd2511f53<>+0(SB), Z4, Z4
-	VPSHUFD         $0xf5, Z7, K1, Z5
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z10, Z12
-	VPSRLQ          $0x20, Z10, Z7
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z7, Z7
-	VPMULLD         wordcd9e8d57<>+0(SB), Z10, Z10
-	VPSHUFD         $0xf5, Z12, K1, Z7
-	VPTERNLOGD.BCST $0x96, 32(DX), Z11, Z7
-	VPTERNLOGD.BCST $0x96, 72(DX), Z6, Z5
-	VPMULUDQ        wordd2511f53<>+0(SB), Z7, Z11
-	VPSRLQ          $0x20, Z7, Z6
-	VPMULUDQ        wordd2511f53<>+0(SB), Z6, Z6
-	VPMULLD         wordd2511f53<>+0(SB), Z7, Z7
-	VPSHUFD         $0xf5, Z11, K1, Z6
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z5, Z11
-	VPSRLQ          $0x20, Z5, Z12
-	VPMULUDQ        wordcd9e8d57<>+0(SB), Z12, Z12
-	VPMULLD         wordcd9e8d57<>+0(SB), Z5, Z5
-	VPSHUFD         $0xf5, Z11, K1, Z12
-	VPTERNLOGD.BCST $0x96, 36(DX), Z10, Z12
-	VPTERNLOGD.BCST $0x96, 76(DX), Z4, Z6
-	VMOVAPS         Z12, Z4
-	VMOVAPS         Z5, Z5
-	VMOVAPS         Z6, Z6
-	VMOVAPS         Z7, Z7
-	VMOVUPS         wordffffffff<>+0(SB), Z11
-	VPXORD          Z11, Z8, Z10
-	VPXORD          Z11, Z9, Z11
-	VPCMPUD         $0x05, word40000000<>+0(SB), Z8, K2
-	VPCMPUD         $0x05, word40000000<>+0(SB), Z9, K3
-	VPTERNLOGD      $0x55, Z8, Z8, K2, Z8
-	VPTERNLOGD      $0x55, Z9, Z9, K3, Z9
-	VCVTUDQ2PS      Z8, Z8
-	VCVTUDQ2PS      Z9, Z13
-	VFMADD213PS     word2f000000<>+0(SB), Z1, Z8
-	VFMADD213PS     word2f000000<>+0(SB), Z1, Z13
-	VPSUBD          word3f400000<>+0(SB), Z8, Z9
-	VPSUBD          word3f400000<>+0(SB), Z13, Z12
-	VGETMANTPS      $0x03, Z8, Z14
-	VGETMANTPS      $0x03, Z13, Z15
-	VPSRAD          $0x17, Z9, Z9
-	VPSRAD          $0x17, Z12, Z12
-	VCVTDQ2PS.Z     Z9, K2, Z9
-	VCVTDQ2PS.Z     Z12, K3, Z12
-	VXORPS          word80000000<>+0(SB), Z8, Z8
-	VXORPS          word80000000<>+0(SB), Z13, Z13
-	VSUBPS          word3f800000<>+0(SB), Z14, K2, Z8
-	VSUBPS          word3f800000<>+0(SB), Z15, K3, Z13
-	VMULPS          Z8, Z8, Z14
-	VMULPS          Z13, Z13, Z15
-	VMULPS          wordbe7ff676<>+0(SB), Z8, Z18
-	VMULPS          wordbe7ff676<>+0(SB), Z13, Z19
-	VADDPS          word3eaaaad9<>+0(SB), Z18, Z18
-	VADDPS          word3eaaaad9<>+0(SB), Z19, Z19
-	VMULPS          wordbe2beae1<>+0(SB), Z8, Z16
-	VMULPS          wordbe2beae1<>+0(SB), Z13, Z17
-	VADDPS          word3e4c9e74<>+0(SB), Z16, Z16
-	VADDPS          word3e4c9e74<>+0(SB), Z17, Z17
-	VMULPS          wordbdf818f6<>+0(SB), Z8, Z20
-	VMULPS          wordbdf818f6<>+0(SB), Z13, Z21
-	VADDPS          word3e189f19<>+0(SB), Z20, Z20
-	VADDPS          word3e189f19<>+0(SB), Z21, Z21
-	VMULPS          Z14, Z16, Z16
-	VMULPS          Z15, Z17, Z17
-	VADDPS          Z16, Z18, Z18
-	VADDPS          Z17, Z19, Z19
-	VMULPS          word3d63b9ef<>+0(SB), Z14, Z16
-	VMULPS          word3d63b9ef<>+0(SB), Z15, Z17
-	VADDPS          Z16, Z20, Z20
-	VADDPS          Z17, Z21, Z21
-	VMULPS          Z14, Z14, Z16
-	VMULPS          Z15, Z15, Z17
-	VMULPS          Z16, Z20, Z20
-	VMULPS          Z17, Z21, Z21
-	VADDPS          Z20, Z18, Z18
-	VADDPS          Z21, Z19, Z19
-	VMULPS          Z18, Z8, Z18
-	VMULPS          Z19, Z13, Z19
-	VSUBPS          Z18, Z0, Z18
-	VSUBPS          Z19, Z0, Z19
-	VMULPS          Z14, Z18, Z18
-	VMULPS          Z15, Z19, Z19
-	VSUBPS          Z8, Z18, Z18
-	VSUBPS          Z13, Z19, Z19
-	VMULPS          word3f317218<>+0(SB), Z9, Z9
-	VMULPS          word3f317218<>+0(SB), Z12, Z12
-	VSUBPS          Z9, Z18, Z18
-	VSUBPS          Z12, Z19, Z19
-	VPCMPUD         $0x05, word40000000<>+0(SB), Z10, K2
-	VPCMPUD         $0x05, word40000000<>+0(SB), Z11, K3
-	VPTERNLOGD      $0x55, Z10, Z10, K2, Z10
-	VPTERNLOGD      $0x55, Z11, Z11, K3, Z11
-	VCVTUDQ2PS      Z10, Z8
-	VCVTUDQ2PS      Z11, Z11
-	VFMADD213PS     word2f000000<>+0(SB), Z1, Z8
-	VFMADD213PS     word2f000000<>+0(SB), Z1, Z11
-	VPSUBD          word3f400000<>+0(SB), Z8, Z9
-	VPSUBD          word3f400000<>+0(SB), Z11, Z10
-	VGETMANTPS      $0x03, Z8, Z12
-	VGETMANTPS      $0x03, Z11, Z13
-	VPSRAD          $0x17, Z9, Z9
-	VPSRAD          $0x17, Z10, Z10
-	VCVTDQ2PS.Z     Z9, K2, Z9
-	VCVTDQ2PS.Z     Z10, K3, Z10
-	VXORPS          word80000000<>+0(SB), Z8, Z8
-	VXORPS          word80000000<>+0(SB), Z11, Z11
-	VSUBPS          word3f800000<>+0(SB), Z12, K2, Z8
-	VSUBPS          word3f800000<>+0(SB), Z13, K3, Z11
-	VMULPS          Z8, Z8, Z12
-	VMULPS          Z11, Z11, Z13
-	VMULPS          wordbe7ff676<>+0(SB), Z8, Z16
-	VMULPS          wordbe7ff676<>+0(SB), Z11, Z17
-	VADDPS          word3eaaaad9<>+0(SB), Z16, Z16
-	VADDPS          word3eaaaad9<>+0(SB), Z17, Z17
-	VMULPS          wordbe2beae1<>+0(SB), Z8, Z14
-	VMULPS          wordbe2beae1<>+0(SB), Z11, Z15
-	VADDPS          word3e4c9e74<>+0(SB), Z14, Z14
-	VADDPS          word3e4c9e74<>+0(SB), Z15, Z15
-	VMULPS          wordbdf818f6<>+0(SB), Z8, Z20
-	VMULPS          wordbdf818f6<>+0(SB), Z11, Z21
-	VADDPS          word3e189f19<>+0(SB), Z20, Z20
-	VADDPS          word3e189f19<>+0(SB), Z21, Z21
-	VMULPS          Z12, Z14, Z14
-	VMULPS          Z13, Z15, Z15
-	VADDPS          Z14, Z16, Z16
-	VADDPS          Z15, Z17, Z17
-	VMULPS          word3d63b9ef<>+0(SB), Z12, Z14
-	VMULPS          word3d63b9ef<>+0(SB), Z13, Z15
-	VADDPS          Z14, Z20, Z20
-	VADDPS          Z15, Z21, Z21
-	VMULPS          Z12, Z12, Z14
-	VMULPS          Z13, Z13, Z15
-	VMULPS          Z14, Z20, Z20
-	VMULPS          Z15, Z21, Z21
-	VADDPS          Z20, Z16, Z16
-	VADDPS          Z21, Z17, Z17
-	VMULPS          Z16, Z8, Z16
-	VMULPS          Z17, Z11, Z17
-	VSUBPS          Z16, Z0, Z16
-	VSUBPS          Z17, Z0, Z17
-	VMULPS          Z12, Z16, Z16
-	VMULPS          Z13, Z17, Z17
-	VSUBPS          Z8, Z16, Z16
-	VSUBPS          Z11, Z17, Z17
-	VMULPS          word3f317218<>+0(SB), Z9, Z9
-	VMULPS          word3f317218<>+0(SB), Z10, Z10
-	VSUBPS          Z9, Z16, Z16
-	VSUBPS          Z10, Z17, Z17
-	VSUBPS          Z18, Z16, Z18
-	VSUBPS          Z19, Z17, Z19
-	VMOVUPS         Z18, 128(AX)
-	VMOVUPS         Z19, 192(AX)
-	PREFETCHT0      (SI)
-	PREFETCHT0      (DI)
-	PREFETCHT0      64(SI)
-	PREFETCHT0      64(DI)
-	PREFETCHT0      128(SI)
-	PREFETCHT0      128(DI)
-	PREFETCHT0      192(SI)
-	PREFETCHT0      192(DI)
-	ADDQ            $0x00000100, AX
-	ADDQ            $0x00000100, SI
-	ADDQ            $0x00000100, DI
-	DECQ            CX
-	JMP             loop
+	TESTQ            CX, CX
+	JZ               done
+	VMOVAPS          Z4, Z4
+	VMOVAPS          Z5, Z5
+	VMOVAPS          Z6, Z8
+	VMOVAPS          Z7, Z9
+	ADDQ             $0x10, R8
+	MOVL             R8, BX
+	MOVQ             R8, R9
+	SHRQ             $0x20, R9
+	VPBROADCASTD     BX, Z7
+	VPBROADCASTD     R9, Z10
+	VPADDD           iota<>+0(SB), Z7, Z7
+	VMOVAPS          Z2, Z13
+	VMOVAPS          Z3, Z12
+	VPMULUDQ         wordd2511f53<>+0(SB), Z7, Z6
+	VPSRLQ           $0x20, Z7, Z11
+	VPMULUDQ         wordd2511f53<>+0(SB), Z11, Z11
+	VPMULLD          wordd2511f53<>+0(SB), Z7, Z7
+	VPSHUFD          $0xf5, Z6, K1, Z11
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z13, Z14
+	VPSRLQ           $0x20, Z13, Z6
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z6, Z6
+	VPMULLD          wordcd9e8d57<>+0(SB), Z13, Z13
+	VPSHUFD          $0xf5, Z14, K1, Z6
+	VPTERNLOGD.BCST  $0x96, (DX), Z10, Z6
+	VPTERNLOGD.BCST  $0x96, 40(DX), Z12, Z11
+	VPMULUDQ         wordd2511f53<>+0(SB), Z6, Z10
+	VPSRLQ           $0x20, Z6, Z12
+	VPMULUDQ         wordd2511f53<>+0(SB), Z12, Z12
+	VPMULLD          wordd2511f53<>+0(SB), Z6, Z6
+	VPSHUFD          $0xf5, Z10, K1, Z12
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z11, Z14
+	VPSRLQ           $0x20, Z11, Z10
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z10, Z10
+	VPMULLD          wordcd9e8d57<>+0(SB), Z11, Z11
+	VPSHUFD          $0xf5, Z14, K1, Z10
+	VPTERNLOGD.BCST  $0x96, 4(DX), Z13, Z10
+	VPTERNLOGD.BCST  $0x96, 44(DX), Z7, Z12
+	VPMULUDQ         wordd2511f53<>+0(SB), Z10, Z7
+	VPSRLQ           $0x20, Z10, Z13
+	VPMULUDQ         wordd2511f53<>+0(SB), Z13, Z13
+	VPMULLD          wordd2511f53<>+0(SB), Z10, Z10
+	VPSHUFD          $0xf5, Z7, K1, Z13
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z12, Z14
+	VPSRLQ           $0x20, Z12, Z7
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z7, Z7
+	VPMULLD          wordcd9e8d57<>+0(SB), Z12, Z12
+	VPSHUFD          $0xf5, Z14, K1, Z7
+	VPTERNLOGD.BCST  $0x96, 8(DX), Z11, Z7
+	VPTERNLOGD.BCST  $0x96, 48(DX), Z6, Z13
+	VPMULUDQ         wordd2511f53<>+0(SB), Z7, Z6
+	VPSRLQ           $0x20, Z7, Z11
+	VPMULUDQ         wordd2511f53<>+0(SB), Z11, Z11
+	VPMULLD          wordd2511f53<>+0(SB), Z7, Z7
+	VPSHUFD          $0xf5, Z6, K1, Z11
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z13, Z14
+	VPSRLQ           $0x20, Z13, Z6
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z6, Z6
+	VPMULLD          wordcd9e8d57<>+0(SB), Z13, Z13
+	VPSHUFD          $0xf5, Z14, K1, Z6
+	VPTERNLOGD.BCST  $0x96, 12(DX), Z12, Z6
+	VPTERNLOGD.BCST  $0x96, 52(DX), Z10, Z11
+	VPMULUDQ         wordd2511f53<>+0(SB), Z6, Z12
+	VPSRLQ           $0x20, Z6, Z10
+	VPMULUDQ         wordd2511f53<>+0(SB), Z10, Z10
+	VPMULLD          wordd2511f53<>+0(SB), Z6, Z6
+	VPSHUFD          $0xf5, Z12, K1, Z10
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z11, Z14
+	VPSRLQ           $0x20, Z11, Z12
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z12, Z12
+	VPMULLD          wordcd9e8d57<>+0(SB), Z11, Z11
+	VPSHUFD          $0xf5, Z14, K1, Z12
+	VPTERNLOGD.BCST  $0x96, 16(DX), Z13, Z12
+	VPTERNLOGD.BCST  $0x96, 56(DX), Z7, Z10
+	VBROADCASTSS     wordffffffff<>+0(SB), Z13
+	VPXORD           Z13, Z4, Z7
+	VPXORD           Z13, Z5, Z13
+	VPCMPUD          $0x05, word40000000<>+0(SB), Z4, K2
+	VPCMPUD          $0x05, word40000000<>+0(SB), Z5, K3
+	VPTERNLOGD       $0x55, Z4, Z4, K2, Z4
+	VPTERNLOGD       $0x55, Z5, Z5, K3, Z5
+	VCVTUDQ2PS       Z4, Z4
+	VCVTUDQ2PS       Z5, Z15
+	VFMADD213PS.BCST word2f000000<>+0(SB), Z1, Z4
+	VFMADD213PS.BCST word2f000000<>+0(SB), Z1, Z15
+	VPSUBD.BCST      word3f400000<>+0(SB), Z4, Z5
+	VPSUBD.BCST      word3f400000<>+0(SB), Z15, Z14
+	VGETMANTPS       $0x03, Z4, Z16
+	VGETMANTPS       $0x03, Z15, Z17
+	VPSRAD           $0x17, Z5, Z5
+	VPSRAD           $0x17, Z14, Z14
+	VCVTDQ2PS.Z      Z5, K2, Z5
+	VCVTDQ2PS.Z      Z14, K3, Z14
+	VXORPS           word80000000<>+0(SB), Z4, Z4
+	VXORPS           word80000000<>+0(SB), Z15, Z15
+	VSUBPS.BCST      word3f800000<>+0(SB), Z16, K2, Z4
+	VSUBPS.BCST      word3f800000<>+0(SB), Z17, K3, Z15
+	VMULPS           Z4, Z4, Z16
+	VMULPS           Z15, Z15, Z17
+	VMULPS.BCST      wordbe7ff676<>+0(SB), Z4, Z20
+	VMULPS.BCST      wordbe7ff676<>+0(SB), Z15, Z21
+	VADDPS.BCST      word3eaaaad9<>+0(SB), Z20, Z20
+	VADDPS.BCST      word3eaaaad9<>+0(SB), Z21, Z21
+	VMULPS.BCST      wordbe2beae1<>+0(SB), Z4, Z18
+	VMULPS.BCST      wordbe2beae1<>+0(SB), Z15, Z19
+	VADDPS.BCST      word3e4c9e74<>+0(SB), Z18, Z18
+	VADDPS.BCST      word3e4c9e74<>+0(SB), Z19, Z19
+	VMULPS.BCST      wordbdf818f6<>+0(SB), Z4, Z22
+	VMULPS.BCST      wordbdf818f6<>+0(SB), Z15, Z23
+	VADDPS.BCST      word3e189f19<>+0(SB), Z22, Z22
+	VADDPS.BCST      word3e189f19<>+0(SB), Z23, Z23
+	VMULPS           Z16, Z18, Z18
+	VMULPS           Z17, Z19, Z19
+	VADDPS           Z18, Z20, Z20
+	VADDPS           Z19, Z21, Z21
+	VMULPS.BCST      word3d63b9ef<>+0(SB), Z16, Z18
+	VMULPS.BCST      word3d63b9ef<>+0(SB), Z17, Z19
+	VADDPS           Z18, Z22, Z22
+	VADDPS           Z19, Z23, Z23
+	VMULPS           Z16, Z16, Z18
+	VMULPS           Z17, Z17, Z19
+	VMULPS           Z18, Z22, Z22
+	VMULPS           Z19, Z23, Z23
+	VADDPS           Z22, Z20, Z20
+	VADDPS           Z23, Z21, Z21
+	VMULPS           Z20, Z4, Z20
+	VMULPS           Z21, Z15, Z21
+	VSUBPS           Z20, Z0, Z20
+	VSUBPS           Z21, Z0, Z21
+	VMULPS           Z16, Z20, Z20
+	VMULPS           Z17, Z21, Z21
+	VSUBPS           Z4, Z20, Z20
+	VSUBPS           Z15, Z21, Z21
+	VMULPS.BCST      word3f317218<>+0(SB), Z5, Z5
+	VMULPS.BCST      word3f317218<>+0(SB), Z14, Z14
+	VSUBPS           Z5, Z20, Z20
+	VSUBPS           Z14, Z21, Z21
+	VPCMPUD          $0x05, word40000000<>+0(SB), Z7, K2
+	VPCMPUD          $0x05, word40000000<>+0(SB), Z13, K3
+	VPTERNLOGD       $0x55, Z7, Z7, K2, Z7
+	VPTERNLOGD       $0x55, Z13, Z13, K3, Z13
+	VCVTUDQ2PS       Z7, Z4
+	VCVTUDQ2PS       Z13, Z13
+	VFMADD213PS.BCST word2f000000<>+0(SB), Z1, Z4
+	VFMADD213PS.BCST word2f000000<>+0(SB), Z1, Z13
+	VPSUBD.BCST      word3f400000<>+0(SB), Z4, Z5
+	VPSUBD.BCST      word3f400000<>+0(SB), Z13, Z7
+	VGETMANTPS       $0x03, Z4, Z14
+	VGETMANTPS       $0x03, Z13, Z15
+	VPSRAD           $0x17, Z5, Z5
+	VPSRAD           $0x17, Z7, Z7
+	VCVTDQ2PS.Z      Z5, K2, Z5
+	VCVTDQ2PS.Z      Z7, K3, Z7
+	VXORPS           word80000000<>+0(SB), Z4, Z4
+	VXORPS           word80000000<>+0(SB), Z13, Z13
+	VSUBPS.BCST      word3f800000<>+0(SB), Z14, K2, Z4
+	VSUBPS.BCST      word3f800000<>+0(SB), Z15, K3, Z13
+	VMULPS           Z4, Z4, Z14
+	VMULPS           Z13, Z13, Z15
+	VMULPS.BCST      wordbe7ff676<>+0(SB), Z4, Z18
+	VMULPS.BCST      wordbe7ff676<>+0(SB), Z13, Z19
+	VADDPS.BCST      word3eaaaad9<>+0(SB), Z18, Z18
+	VADDPS.BCST      word3eaaaad9<>+0(SB), Z19, Z19
+	VMULPS.BCST      wordbe2beae1<>+0(SB), Z4, Z16
+	VMULPS.BCST      wordbe2beae1<>+0(SB), Z13, Z17
+	VADDPS.BCST      word3e4c9e74<>+0(SB), Z16, Z16
+	VADDPS.BCST      word3e4c9e74<>+0(SB), Z17, Z17
+	VMULPS.BCST      wordbdf818f6<>+0(SB), Z4, Z22
+	VMULPS.BCST      wordbdf818f6<>+0(SB), Z13, Z23
+	VADDPS.BCST      word3e189f19<>+0(SB), Z22, Z22
+	VADDPS.BCST      word3e189f19<>+0(SB), Z23, Z23
+	VMULPS           Z14, Z16, Z16
+	VMULPS           Z15, Z17, Z17
+	VADDPS           Z16, Z18, Z18
+	VADDPS           Z17, Z19, Z19
+	VMULPS.BCST      word3d63b9ef<>+0(SB), Z14, Z16
+	VMULPS.BCST      word3d63b9ef<>+0(SB), Z15, Z17
+	VADDPS           Z16, Z22, Z22
+	VADDPS           Z17, Z23, Z23
+	VMULPS           Z14, Z14, Z16
+	VMULPS           Z15, Z15, Z17
+	VMULPS           Z16, Z22, Z22
+	VMULPS           Z17, Z23, Z23
+	VADDPS           Z22, Z18, Z18
+	VADDPS           Z23, Z19, Z19
+	VMULPS           Z18, Z4, Z18
+	VMULPS           Z19, Z13, Z19
+	VSUBPS           Z18, Z0, Z18
+	VSUBPS           Z19, Z0, Z19
+	VMULPS           Z14, Z18, Z18
+	VMULPS           Z15, Z19, Z19
+	VSUBPS           Z4, Z18, Z18
+	VSUBPS           Z13, Z19, Z19
+	VMULPS.BCST      word3f317218<>+0(SB), Z5, Z5
+	VMULPS.BCST      word3f317218<>+0(SB), Z7, Z7
+	VSUBPS           Z5, Z18, Z18
+	VSUBPS           Z7, Z19, Z19
+	VSUBPS           Z20, Z18, Z20
+	VSUBPS           Z21, Z19, Z21
+	VMOVUPS          Z20, (AX)
+	VMOVUPS          Z21, 64(AX)
+	VPMULUDQ         wordd2511f53<>+0(SB), Z12, Z5
+	VPSRLQ           $0x20, Z12, Z7
+	VPMULUDQ         wordd2511f53<>+0(SB), Z7, Z7
+	VPMULLD          wordd2511f53<>+0(SB), Z12, Z4
+	VPSHUFD          $0xf5, Z5, K1, Z7
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z10, Z12
+	VPSRLQ           $0x20, Z10, Z5
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z5, Z5
+	VPMULLD          wordcd9e8d57<>+0(SB), Z10, Z10
+	VPSHUFD          $0xf5, Z12, K1, Z5
+	VPTERNLOGD.BCST  $0x96, 20(DX), Z11, Z5
+	VPTERNLOGD.BCST  $0x96, 60(DX), Z6, Z7
+	VPMULUDQ         wordd2511f53<>+0(SB), Z5, Z6
+	VPSRLQ           $0x20, Z5, Z11
+	VPMULUDQ         wordd2511f53<>+0(SB), Z11, Z11
+	VPMULLD          wordd2511f53<>+0(SB), Z5, Z5
+	VPSHUFD          $0xf5, Z6, K1, Z11
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z7, Z12
+	VPSRLQ           $0x20, Z7, Z6
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z6, Z6
+	VPMULLD          wordcd9e8d57<>+0(SB), Z7, Z7
+	VPSHUFD          $0xf5, Z12, K1, Z6
+	VPTERNLOGD.BCST  $0x96, 24(DX), Z10, Z6
+	VPTERNLOGD.BCST  $0x96, 64(DX), Z4, Z11
+	VPMULUDQ         wordd2511f53<>+0(SB), Z6, Z4
+	VPSRLQ           $0x20, Z6, Z10
+	VPMULUDQ         wordd2511f53<>+0(SB), Z10, Z10
+	VPMULLD          wordd2511f53<>+0(SB), Z6, Z6
+	VPSHUFD          $0xf5, Z4, K1, Z10
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z11, Z12
+	VPSRLQ           $0x20, Z11, Z4
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z4, Z4
+	VPMULLD          wordcd9e8d57<>+0(SB), Z11, Z11
+	VPSHUFD          $0xf5, Z12, K1, Z4
+	VPTERNLOGD.BCST  $0x96, 28(DX), Z7, Z4
+	VPTERNLOGD.BCST  $0x96, 68(DX), Z5, Z10
+	VPMULUDQ         wordd2511f53<>+0(SB), Z4, Z7
+	VPSRLQ           $0x20, Z4, Z5
+	VPMULUDQ         wordd2511f53<>+0(SB), Z5, Z5
+	VPMULLD          wordd2511f53<>+0(SB), Z4, Z4
+	VPSHUFD          $0xf5, Z7, K1, Z5
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z10, Z12
+	VPSRLQ           $0x20, Z10, Z7
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z7, Z7
+	VPMULLD          wordcd9e8d57<>+0(SB), Z10, Z10
+	VPSHUFD          $0xf5, Z12, K1, Z7
+	VPTERNLOGD.BCST  $0x96, 32(DX), Z11, Z7
+	VPTERNLOGD.BCST  $0x96, 72(DX), Z6, Z5
+	VPMULUDQ         wordd2511f53<>+0(SB), Z7, Z11
+	VPSRLQ           $0x20, Z7, Z6
+	VPMULUDQ         wordd2511f53<>+0(SB), Z6, Z6
+	VPMULLD          wordd2511f53<>+0(SB), Z7, Z7
+	VPSHUFD          $0xf5, Z11, K1, Z6
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z5, Z11
+	VPSRLQ           $0x20, Z5, Z12
+	VPMULUDQ         wordcd9e8d57<>+0(SB), Z12, Z12
+	VPMULLD          wordcd9e8d57<>+0(SB), Z5, Z5
+	VPSHUFD          $0xf5, Z11, K1, Z12
+	VPTERNLOGD.BCST  $0x96, 36(DX), Z10, Z12
+	VPTERNLOGD.BCST  $0x96, 76(DX), Z4, Z6
+	VMOVAPS          Z12, Z4
+	VMOVAPS          Z5, Z5
+	VMOVAPS          Z6, Z6
+	VMOVAPS          Z7, Z7
+	VBROADCASTSS     wordffffffff<>+0(SB), Z11
+	VPXORD           Z11, Z8, Z10
+	VPXORD           Z11, Z9, Z11
+	VPCMPUD          $0x05, word40000000<>+0(SB), Z8, K2
+	VPCMPUD          $0x05, word40000000<>+0(SB), Z9, K3
+	VPTERNLOGD       $0x55, Z8, Z8, K2, Z8
+	VPTERNLOGD       $0x55, Z9, Z9, K3, Z9
+	VCVTUDQ2PS       Z8, Z8
+	VCVTUDQ2PS       Z9, Z13
+	VFMADD213PS.BCST word2f000000<>+0(SB), Z1, Z8
+	VFMADD213PS.BCST word2f000000<>+0(SB), Z1, Z13
+	VPSUBD.BCST      word3f400000<>+0(SB), Z8, Z9
+	VPSUBD.BCST      word3f400000<>+0(SB), Z13, Z12
+	VGETMANTPS       $0x03, Z8, Z14
+	VGETMANTPS       $0x03, Z13, Z15
+	VPSRAD           $0x17, Z9, Z9
+	VPSRAD           $0x17, Z12, Z12
+	VCVTDQ2PS.Z      Z9, K2, Z9
+	VCVTDQ2PS.Z      Z12, K3, Z12
+	VXORPS           word80000000<>+0(SB), Z8, Z8
+	VXORPS           word80000000<>+0(SB), Z13, Z13
+	VSUBPS.BCST      word3f800000<>+0(SB), Z14, K2, Z8
+	VSUBPS.BCST      word3f800000<>+0(SB), Z15, K3, Z13
+	VMULPS           Z8, Z8, Z14
+	VMULPS           Z13, Z13, Z15
+	VMULPS.BCST      wordbe7ff676<>+0(SB), Z8, Z18
+	VMULPS.BCST      wordbe7ff676<>+0(SB), Z13, Z19
+	VADDPS.BCST      word3eaaaad9<>+0(SB), Z18, Z18
+	VADDPS.BCST      word3eaaaad9<>+0(SB), Z19, Z19
+	VMULPS.BCST      wordbe2beae1<>+0(SB), Z8, Z16
+	VMULPS.BCST      wordbe2beae1<>+0(SB), Z13, Z17
+	VADDPS.BCST      word3e4c9e74<>+0(SB), Z16, Z16
+	VADDPS.BCST      word3e4c9e74<>+0(SB), Z17, Z17
+	VMULPS.BCST      wordbdf818f6<>+0(SB), Z8, Z20
+	VMULPS.BCST      wordbdf818f6<>+0(SB), Z13, Z21
+	VADDPS.BCST      word3e189f19<>+0(SB), Z20, Z20
+	VADDPS.BCST      word3e189f19<>+0(SB), Z21, Z21
+	VMULPS           Z14, Z16, Z16
+	VMULPS           Z15, Z17, Z17
+	VADDPS           Z16, Z18, Z18
+	VADDPS           Z17, Z19, Z19
+	VMULPS.BCST      word3d63b9ef<>+0(SB), Z14, Z16
+	VMULPS.BCST      word3d63b9ef<>+0(SB), Z15, Z17
+	VADDPS           Z16, Z20, Z20
+	VADDPS           Z17, Z21, Z21
+	VMULPS           Z14, Z14, Z16
+	VMULPS           Z15, Z15, Z17
+	VMULPS           Z16, Z20, Z20
+	VMULPS           Z17, Z21, Z21
+	VADDPS           Z20, Z18, Z18
+	VADDPS           Z21, Z19, Z19
+	VMULPS           Z18, Z8, Z18
+	VMULPS           Z19, Z13, Z19
+	VSUBPS           Z18, Z0, Z18
+	VSUBPS           Z19, Z0, Z19
+	VMULPS           Z14, Z18, Z18
+	VMULPS           Z15, Z19, Z19
+	VSUBPS           Z8, Z18, Z18
+	VSUBPS           Z13, Z19, Z19
+	VMULPS.BCST      word3f317218<>+0(SB), Z9, Z9
+	VMULPS.BCST      word3f317218<>+0(SB), Z12, Z12
+	VSUBPS           Z9, Z18, Z18
+	VSUBPS           Z12, Z19, Z19
+	VPCMPUD          $0x05, word40000000<>+0(SB), Z10, K2
+	VPCMPUD          $0x05, word40000000<>+0(SB), Z11, K3
+	VPTERNLOGD       $0x55, Z10, Z10, K2, Z10
+	VPTERNLOGD       $0x55, Z11, Z11, K3, Z11
+	VCVTUDQ2PS       Z10, Z8
+	VCVTUDQ2PS       Z11, Z11
+	VFMADD213PS.BCST word2f000000<>+0(SB), Z1, Z8
+	VFMADD213PS.BCST word2f000000<>+0(SB), Z1, Z11
+	VPSUBD.BCST      word3f400000<>+0(SB), Z8, Z9
+	VPSUBD.BCST      word3f400000<>+0(SB), Z11, Z10
+	VGETMANTPS       $0x03, Z8, Z12
+	VGETMANTPS       $0x03, Z11, Z13
+	VPSRAD           $0x17, Z9, Z9
+	VPSRAD           $0x17, Z10, Z10
+	VCVTDQ2PS.Z      Z9, K2, Z9
+	VCVTDQ2PS.Z      Z10, K3, Z10
+	VXORPS           word80000000<>+0(SB), Z8, Z8
+	VXORPS           word80000000<>+0(SB), Z11, Z11
+	VSUBPS.BCST      word3f800000<>+0(SB), Z12, K2, Z8
+	VSUBPS.BCST      word3f800000<>+0(SB), Z13, K3, Z11
+	VMULPS           Z8, Z8, Z12
+	VMULPS           Z11, Z11, Z13
+	VMULPS.BCST      wordbe7ff676<>+0(SB), Z8, Z16
+	VMULPS.BCST      wordbe7ff676<>+0(SB), Z11, Z17
+	VADDPS.BCST      word3eaaaad9<>+0(SB), Z16, Z16
+	VADDPS.BCST      word3eaaaad9<>+0(SB), Z17, Z17
+	VMULPS.BCST      wordbe2beae1<>+0(SB), Z8, Z14
+	VMULPS.BCST      wordbe2beae1<>+0(SB), Z11, Z15
+	VADDPS.BCST      word3e4c9e74<>+0(SB), Z14, Z14
+	VADDPS.BCST      word3e4c9e74<>+0(SB), Z15, Z15
+	VMULPS.BCST      wordbdf818f6<>+0(SB), Z8, Z20
+	VMULPS.BCST      wordbdf818f6<>+0(SB), Z11, Z21
+	VADDPS.BCST      word3e189f19<>+0(SB), Z20, Z20
+	VADDPS.BCST      word3e189f19<>+0(SB), Z21, Z21
+	VMULPS           Z12, Z14, Z14
+	VMULPS           Z13, Z15, Z15
+	VADDPS           Z14, Z16, Z16
+	VADDPS           Z15, Z17, Z17
+	VMULPS.BCST      word3d63b9ef<>+0(SB), Z12, Z14
+	VMULPS.BCST      word3d63b9ef<>+0(SB), Z13, Z15
+	VADDPS           Z14, Z20, Z20
+	VADDPS           Z15, Z21, Z21
+	VMULPS           Z12, Z12, Z14
+	VMULPS           Z13, Z13, Z15
+	VMULPS           Z14, Z20, Z20
+	VMULPS           Z15, Z21, Z21
+	VADDPS           Z20, Z16, Z16
+	VADDPS           Z21, Z17, Z17
+	VMULPS           Z16, Z8, Z16
+	VMULPS           Z17, Z11, Z17
+	VSUBPS           Z16, Z0, Z16
+	VSUBPS           Z17, Z0, Z17
+	VMULPS           Z12, Z16, Z16
+	VMULPS           Z13, Z17, Z17
+	VSUBPS           Z8, Z16, Z16
+	VSUBPS           Z11, Z17, Z17
+	VMULPS.BCST      word3f317218<>+0(SB), Z9, Z9
+	VMULPS.BCST      word3f317218<>+0(SB), Z10, Z10
+	VSUBPS           Z9, Z16, Z16
+	VSUBPS           Z10, Z17, Z17
+	VSUBPS           Z18, Z16, Z18
+	VSUBPS           Z19, Z17, Z19
+	VMOVUPS          Z18, 128(AX)
+	VMOVUPS          Z19, 192(AX)
+	PREFETCHT0       (SI)
+	PREFETCHT0       (DI)
+	PREFETCHT0       64(SI)
+	PREFETCHT0       64(DI)
+	PREFETCHT0       128(SI)
+	PREFETCHT0       128(DI)
+	PREFETCHT0       192(SI)
+	PREFETCHT0       192(DI)
+	ADDQ             $0x00000100, AX
+	ADDQ             $0x00000100, SI
+	ADDQ             $0x00000100, DI
+	DECQ             CX
+	JMP              loop
 
 done:
 	VZEROUPPER

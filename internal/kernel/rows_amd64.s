@@ -314,8 +314,8 @@ done:
 TEXT ·concreteColumns32AVX512(SB), NOSPLIT, $0-48
 	MOVL         $0x00005555, AX
 	KMOVW        AX, K1
-	VMOVUPS      word3f000000<>+0(SB), Z0
-	VMOVUPS      word2f800000<>+0(SB), Z1
+	VBROADCASTSS word3f000000<>+0(SB), Z0
+	VBROADCASTSS word2f800000<>+0(SB), Z1
 	MOVQ         dst+0(FP), AX
 	MOVQ         logits+8(FP), CX
 	MOVQ         value+16(FP), DX
@@ -324,7 +324,7 @@ TEXT ·concreteColumns32AVX512(SB), NOSPLIT, $0-48
 	MOVQ         found+40(FP), DI
 	VBROADCASTSS (SI), Z1
 	KXORW        K2, K2, K2
-	VMOVUPS      wordff800000<>+0(SB), Z9
+	VBROADCASTSS wordff800000<>+0(SB), Z9
 	MOVQ         BX, R8
 	MOVQ         CX, R9
 	MOVQ         DX, R10
@@ -351,107 +351,107 @@ peak:
 	MOVQ         DX, DX
 
 exponentials:
-	VMOVUPS       (CX), Z10
-	VMOVUPS       (DX), Z11
-	VPXORD        Z6, Z6, Z6
-	VMULPS        Z1, Z11, Z12
-	VFMSUB213PS   Z12, Z1, Z11
-	VSUBPS        Z12, Z6, Z12
-	VADDPS        Z12, Z10, Z13
-	VSUBPS        Z10, Z13, Z14
-	VSUBPS        Z14, Z13, Z15
-	VSUBPS        Z15, Z10, Z16
-	VSUBPS        Z14, Z12, Z15
-	VADDPS        Z15, Z16, Z16
-	VSUBPS        Z11, Z16, Z16
-	VSUBPS        Z9, Z13, Z13
-	VADDPS        Z16, Z13, Z13
-	VMULPS        word3fb8aa3b<>+0(SB), Z13, Z11
-	VRNDSCALEPS   $0x00, Z11, Z11
-	VMOVAPS       Z13, Z12
-	VFNMADD231PS  word3f318000<>+0(SB), Z11, Z12
-	VFNMADD231PS  wordb95e8083<>+0(SB), Z11, Z12
-	VMULPS        Z12, Z12, Z14
-	VMOVUPS       word39506967<>+0(SB), Z15
-	VFMADD213PS   word3ab743ce<>+0(SB), Z12, Z15
-	VFMADD213PS   word3c088908<>+0(SB), Z12, Z15
-	VFMADD213PS   word3d2aa9c1<>+0(SB), Z12, Z15
-	VFMADD213PS   word3e2aaaaa<>+0(SB), Z12, Z15
-	VFMADD213PS   word3f000000<>+0(SB), Z12, Z15
-	VFMADD213PS   Z12, Z14, Z15
-	VADDPS        word3f800000<>+0(SB), Z15, Z15
-	VSCALEFPS     Z11, Z15, Z15
-	VCMPPS        $0x1d, wordc2d00000<>+0(SB), Z13, K1
-	VMOVAPS.Z     Z15, K1, Z15
-	VMOVUPS       wordff800000<>+0(SB), Z11
-	VCMPPS        $0x04, Z11, Z10, K1
-	VMOVAPS.Z     Z13, K1, Z13
-	VMOVUPS       Z15, (AX)
-	VEXTRACTF32X8 $0x01, Z15, Y7
-	VCVTPS2PD     Y15, Z10
-	VCVTPS2PD     Y7, Z11
-	VADDPD        Z10, Z2, Z2
-	VADDPD        Z11, Z3, Z3
-	VEXTRACTF32X8 $0x01, Z13, Y7
-	VCVTPS2PD     Y13, Z10
-	VCVTPS2PD     Y7, Z11
-	VADDPD        Z10, Z4, Z4
-	VADDPD        Z11, Z5, Z5
-	ADDQ          $0x00000040, AX
-	ADDQ          $0x00000040, CX
-	ADDQ          $0x00000040, DX
-	DECQ          BX
-	JNZ           exponentials
-	VMOVUPD       Z2, 192(DI)
-	VMOVUPD       Z3, 256(DI)
-	VMOVUPD       Z4, 320(DI)
-	VMOVUPD       Z5, 384(DI)
-	VPANDD        word7fffffff<>+0(SB), Z9, Z9
-	VCMPPS        $0x1d, word49800000<>+0(SB), Z9, K1
-	KORW          K1, K2, K2
-	VBROADCASTSS  4(SI), Z1
-	VCVTPD2PS     Z2, Y7
-	VCVTPD2PS     Z3, Y2
-	VINSERTF32X8  $0x01, Y2, Z7, Z7
-	VDIVPS        Z7, Z1, Z2
-	VMOVUPS       Z2, 64(DI)
-	VCVTPD2PS     Z4, Y8
-	VCVTPD2PS     Z5, Y2
-	VINSERTF32X8  $0x01, Y2, Z8, Z8
-	VPSUBD        word3f400000<>+0(SB), Z7, Z2
-	VGETMANTPS    $0x03, Z7, Z3
-	VPSRAD        $0x17, Z2, Z2
-	VSUBPS        word3f800000<>+0(SB), Z3, Z3
-	VCVTDQ2PS     Z2, Z2
-	VMULPS        Z3, Z3, Z4
-	VMULPS        wordbe7ff676<>+0(SB), Z3, Z6
-	VADDPS        word3eaaaad9<>+0(SB), Z6, Z6
-	VMULPS        wordbe2beae1<>+0(SB), Z3, Z5
-	VADDPS        word3e4c9e74<>+0(SB), Z5, Z5
-	VMULPS        wordbdf818f6<>+0(SB), Z3, Z7
-	VADDPS        word3e189f19<>+0(SB), Z7, Z7
-	VMULPS        Z4, Z5, Z5
-	VADDPS        Z5, Z6, Z6
-	VMULPS        word3d63b9ef<>+0(SB), Z4, Z5
-	VADDPS        Z5, Z7, Z7
-	VMULPS        Z4, Z4, Z5
-	VMULPS        Z5, Z7, Z7
-	VADDPS        Z7, Z6, Z6
-	VMULPS        Z6, Z3, Z6
-	VSUBPS        Z6, Z0, Z6
-	VMULPS        Z4, Z6, Z6
-	VSUBPS        Z3, Z6, Z6
-	VMULPS        word3f317218<>+0(SB), Z2, Z2
-	VSUBPS        Z2, Z6, Z6
-	VFMADD231PS   Z1, Z6, Z8
-	VBROADCASTSS  8(SI), Z0
-	VADDPS        Z0, Z8, Z8
-	VSUBPS        Z8, Z8, Z0
-	VCMPPS        $0x03, Z0, Z0, K1
-	KORW          K1, K2, K2
-	VMOVUPS       Z8, (DI)
-	KMOVW         K2, AX
-	MOVL          AX, 576(DI)
+	VMOVUPS           (CX), Z10
+	VMOVUPS           (DX), Z11
+	VPXORD            Z6, Z6, Z6
+	VMULPS            Z1, Z11, Z12
+	VFMSUB213PS       Z12, Z1, Z11
+	VSUBPS            Z12, Z6, Z12
+	VADDPS            Z12, Z10, Z13
+	VSUBPS            Z10, Z13, Z14
+	VSUBPS            Z14, Z13, Z15
+	VSUBPS            Z15, Z10, Z16
+	VSUBPS            Z14, Z12, Z15
+	VADDPS            Z15, Z16, Z16
+	VSUBPS            Z11, Z16, Z16
+	VSUBPS            Z9, Z13, Z13
+	VADDPS            Z16, Z13, Z13
+	VMOVAPS           Z13, Z11
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z11, Z12
+	VRNDSCALEPS       $0x00, Z12, Z12
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z12, Z11
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z12, Z11
+	VMULPS            Z11, Z11, Z14
+	VBROADCASTSS      word39506967<>+0(SB), Z15
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z11, Z15
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z11, Z15
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z11, Z15
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z11, Z15
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z11, Z15
+	VFMADD213PS       Z11, Z14, Z15
+	VADDPS.BCST       word3f800000<>+0(SB), Z15, Z15
+	VSCALEFPS         Z12, Z15, Z15
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z13, K1
+	VMOVAPS.Z         Z15, K1, Z15
+	VBROADCASTSS      wordff800000<>+0(SB), Z11
+	VCMPPS            $0x04, Z11, Z10, K1
+	VMOVAPS.Z         Z13, K1, Z13
+	VMOVUPS           Z15, (AX)
+	VEXTRACTF32X8     $0x01, Z15, Y7
+	VCVTPS2PD         Y15, Z10
+	VCVTPS2PD         Y7, Z11
+	VADDPD            Z10, Z2, Z2
+	VADDPD            Z11, Z3, Z3
+	VEXTRACTF32X8     $0x01, Z13, Y7
+	VCVTPS2PD         Y13, Z10
+	VCVTPS2PD         Y7, Z11
+	VADDPD            Z10, Z4, Z4
+	VADDPD            Z11, Z5, Z5
+	ADDQ              $0x00000040, AX
+	ADDQ              $0x00000040, CX
+	ADDQ              $0x00000040, DX
+	DECQ              BX
+	JNZ               exponentials
+	VMOVUPD           Z2, 192(DI)
+	VMOVUPD           Z3, 256(DI)
+	VMOVUPD           Z4, 320(DI)
+	VMOVUPD           Z5, 384(DI)
+	VPANDD.BCST       word7fffffff<>+0(SB), Z9, Z9
+	VCMPPS.BCST       $0x1d, word49800000<>+0(SB), Z9, K1
+	KORW              K1, K2, K2
+	VBROADCASTSS      4(SI), Z1
+	VCVTPD2PS         Z2, Y7
+	VCVTPD2PS         Z3, Y2
+	VINSERTF32X8      $0x01, Y2, Z7, Z7
+	VDIVPS            Z7, Z1, Z2
+	VMOVUPS           Z2, 64(DI)
+	VCVTPD2PS         Z4, Y8
+	VCVTPD2PS         Z5, Y2
+	VINSERTF32X8      $0x01, Y2, Z8, Z8
+	VPSUBD.BCST       word3f400000<>+0(SB), Z7, Z2
+	VGETMANTPS        $0x03, Z7, Z3
+	VPSRAD            $0x17, Z2, Z2
+	VSUBPS.BCST       word3f800000<>+0(SB), Z3, Z3
+	VCVTDQ2PS         Z2, Z2
+	VMULPS            Z3, Z3, Z4
+	VMULPS.BCST       wordbe7ff676<>+0(SB), Z3, Z6
+	VADDPS.BCST       word3eaaaad9<>+0(SB), Z6, Z6
+	VMULPS.BCST       wordbe2beae1<>+0(SB), Z3, Z5
+	VADDPS.BCST       word3e4c9e74<>+0(SB), Z5, Z5
+	VMULPS.BCST       wordbdf818f6<>+0(SB), Z3, Z7
+	VADDPS.BCST       word3e189f19<>+0(SB), Z7, Z7
+	VMULPS            Z4, Z5, Z5
+	VADDPS            Z5, Z6, Z6
+	VMULPS.BCST       word3d63b9ef<>+0(SB), Z4, Z5
+	VADDPS            Z5, Z7, Z7
+	VMULPS            Z4, Z4, Z5
+	VMULPS            Z5, Z7, Z7
+	VADDPS            Z7, Z6, Z6
+	VMULPS            Z6, Z3, Z6
+	VSUBPS            Z6, Z0, Z6
+	VMULPS            Z4, Z6, Z6
+	VSUBPS            Z3, Z6, Z6
+	VMULPS.BCST       word3f317218<>+0(SB), Z2, Z2
+	VSUBPS            Z2, Z6, Z6
+	VFMADD231PS       Z1, Z6, Z8
+	VBROADCASTSS      8(SI), Z0
+	VADDPS            Z0, Z8, Z8
+	VSUBPS            Z8, Z8, Z0
+	VCMPPS            $0x03, Z0, Z0, K1
+	KORW              K1, K2, K2
+	VMOVUPS           Z8, (DI)
+	KMOVW             K2, AX
+	MOVL              AX, 576(DI)
 	VZEROUPPER
 	RET
 
@@ -940,21 +940,21 @@ exponentials:
 	VSUBPS       Y10, Y15, Y15
 	VSUBPS       Y1, Y12, Y12
 	VADDPS       Y15, Y12, Y12
-	VMULPS       word3fb8aa3b<>+0(SB), Y12, Y10
-	VROUNDPS     $0x00, Y10, Y10
-	VMOVAPS      Y12, Y11
-	VFNMADD231PS word3f318000<>+0(SB), Y10, Y11
-	VFNMADD231PS wordb95e8083<>+0(SB), Y10, Y11
-	VMULPS       Y11, Y11, Y13
+	VMOVAPS      Y12, Y10
+	VMULPS       word3fb8aa3b<>+0(SB), Y10, Y11
+	VROUNDPS     $0x00, Y11, Y11
+	VFNMADD231PS word3f318000<>+0(SB), Y11, Y10
+	VFNMADD231PS wordb95e8083<>+0(SB), Y11, Y10
+	VMULPS       Y10, Y10, Y13
 	VMOVUPS      word39506967<>+0(SB), Y14
-	VFMADD213PS  word3ab743ce<>+0(SB), Y11, Y14
-	VFMADD213PS  word3c088908<>+0(SB), Y11, Y14
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y11, Y14
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y11, Y14
-	VFMADD213PS  word3f000000<>+0(SB), Y11, Y14
-	VFMADD213PS  Y11, Y13, Y14
+	VFMADD213PS  word3ab743ce<>+0(SB), Y10, Y14
+	VFMADD213PS  word3c088908<>+0(SB), Y10, Y14
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y10, Y14
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y10, Y14
+	VFMADD213PS  word3f000000<>+0(SB), Y10, Y14
+	VFMADD213PS  Y10, Y13, Y14
 	VADDPS       word3f800000<>+0(SB), Y14, Y14
-	VCVTPS2DQ    Y10, Y10
+	VCVTPS2DQ    Y11, Y10
 	VPSRAD       $0x01, Y10, Y11
 	VPSUBD       Y11, Y10, Y10
 	VPADDD       word0000007f<>+0(SB), Y10, Y10
@@ -1109,25 +1109,25 @@ whole:
 	VSUBPD       Y7, Y12, Y12
 	VSUBPD       Y1, Y9, Y9
 	VADDPD       Y12, Y9, Y9
-	VMULPD       quad3ff71547652b82fe<>+0(SB), Y9, Y7
-	VROUNDPD     $0x00, Y7, Y7
-	VMOVAPS      Y9, Y8
-	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y7, Y8
-	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y7, Y8
-	VMULPD       Y8, Y8, Y10
+	VMOVAPS      Y9, Y7
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y7, Y8
+	VROUNDPD     $0x00, Y8, Y8
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y8, Y7
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y8, Y7
+	VMULPD       Y7, Y7, Y10
 	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y11
 	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y10, Y11
 	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y10, Y11
-	VMULPD       Y8, Y11, Y11
-	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y8
-	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y10, Y8
-	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y10, Y8
-	VFMADD213PD  quad4000000000000000<>+0(SB), Y10, Y8
-	VSUBPD       Y11, Y8, Y8
-	VDIVPD       Y8, Y11, Y11
+	VMULPD       Y7, Y11, Y11
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y7
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y10, Y7
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y10, Y7
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y10, Y7
+	VSUBPD       Y11, Y7, Y7
+	VDIVPD       Y7, Y11, Y11
 	VADDPD       Y11, Y11, Y11
 	VADDPD       quad3ff0000000000000<>+0(SB), Y11, Y11
-	VCVTPD2DQY   Y7, X7
+	VCVTPD2DQY   Y8, X7
 	VPSRAD       $0x01, X7, X8
 	VPSUBD       X8, X7, X7
 	VPADDD       word000003ff<>+0(SB), X7, X7
@@ -1173,25 +1173,25 @@ rest:
 	VSUBPD       Y8, Y12, Y12
 	VSUBPD       Y1, Y0, Y0
 	VADDPD       Y12, Y0, Y0
-	VMULPD       quad3ff71547652b82fe<>+0(SB), Y0, Y1
-	VROUNDPD     $0x00, Y1, Y1
-	VMOVAPS      Y0, Y8
-	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y1, Y8
-	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y1, Y8
-	VMULPD       Y8, Y8, Y9
+	VMOVAPS      Y0, Y1
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y1, Y8
+	VROUNDPD     $0x00, Y8, Y8
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y8, Y1
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y8, Y1
+	VMULPD       Y1, Y1, Y9
 	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y10
 	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y9, Y10
 	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y9, Y10
-	VMULPD       Y8, Y10, Y10
-	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y8
-	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y9, Y8
-	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y9, Y8
-	VFMADD213PD  quad4000000000000000<>+0(SB), Y9, Y8
-	VSUBPD       Y10, Y8, Y8
-	VDIVPD       Y8, Y10, Y10
+	VMULPD       Y1, Y10, Y10
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y1
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y9, Y1
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y9, Y1
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y9, Y1
+	VSUBPD       Y10, Y1, Y1
+	VDIVPD       Y1, Y10, Y10
 	VADDPD       Y10, Y10, Y10
 	VADDPD       quad3ff0000000000000<>+0(SB), Y10, Y10
-	VCVTPD2DQY   Y1, X1
+	VCVTPD2DQY   Y8, X1
 	VPSRAD       $0x01, X1, X8
 	VPSUBD       X8, X1, X1
 	VPADDD       word000003ff<>+0(SB), X1, X1
@@ -1376,115 +1376,115 @@ TEXT ·concreteExp32AVX512(SB), NOSPLIT, $0-48
 	VPXORD       Z5, Z5, Z5
 
 whole:
-	CMPQ          CX, $0x00000010
-	JB            rest
-	VMOVUPS       (DX), Z6
-	VMOVUPS       (BX), Z7
-	VPXORD        Z9, Z9, Z9
-	VMULPS        Z0, Z7, Z8
-	VFMSUB213PS   Z8, Z0, Z7
-	VSUBPS        Z8, Z9, Z8
-	VADDPS        Z8, Z6, Z10
-	VSUBPS        Z6, Z10, Z11
-	VSUBPS        Z11, Z10, Z12
-	VSUBPS        Z12, Z6, Z13
-	VSUBPS        Z11, Z8, Z12
-	VADDPS        Z12, Z13, Z13
-	VSUBPS        Z7, Z13, Z13
-	VSUBPS        Z1, Z10, Z10
-	VADDPS        Z13, Z10, Z10
-	VMULPS        word3fb8aa3b<>+0(SB), Z10, Z7
-	VRNDSCALEPS   $0x00, Z7, Z7
-	VMOVAPS       Z10, Z8
-	VFNMADD231PS  word3f318000<>+0(SB), Z7, Z8
-	VFNMADD231PS  wordb95e8083<>+0(SB), Z7, Z8
-	VMULPS        Z8, Z8, Z11
-	VMOVUPS       word39506967<>+0(SB), Z12
-	VFMADD213PS   word3ab743ce<>+0(SB), Z8, Z12
-	VFMADD213PS   word3c088908<>+0(SB), Z8, Z12
-	VFMADD213PS   word3d2aa9c1<>+0(SB), Z8, Z12
-	VFMADD213PS   word3e2aaaaa<>+0(SB), Z8, Z12
-	VFMADD213PS   word3f000000<>+0(SB), Z8, Z12
-	VFMADD213PS   Z8, Z11, Z12
-	VADDPS        word3f800000<>+0(SB), Z12, Z12
-	VSCALEFPS     Z7, Z12, Z12
-	VCMPPS        $0x1d, wordc2d00000<>+0(SB), Z10, K1
-	VMOVAPS.Z     Z12, K1, Z12
-	VMOVUPS       wordff800000<>+0(SB), Z7
-	VCMPPS        $0x04, Z7, Z6, K1
-	VMOVAPS.Z     Z10, K1, Z10
-	VMOVUPS       Z12, (AX)
-	VEXTRACTF32X8 $0x01, Z12, Y6
-	VCVTPS2PD     Y12, Z7
-	VCVTPS2PD     Y6, Z6
-	VADDPD        Z7, Z2, Z2
-	VADDPD        Z6, Z3, Z3
-	VEXTRACTF32X8 $0x01, Z10, Y6
-	VCVTPS2PD     Y10, Z7
-	VCVTPS2PD     Y6, Z6
-	VADDPD        Z7, Z4, Z4
-	VADDPD        Z6, Z5, Z5
-	ADDQ          $0x00000040, AX
-	ADDQ          $0x00000040, DX
-	ADDQ          $0x00000040, BX
-	SUBQ          $0x00000010, CX
-	JMP           whole
+	CMPQ              CX, $0x00000010
+	JB                rest
+	VMOVUPS           (DX), Z6
+	VMOVUPS           (BX), Z7
+	VPXORD            Z9, Z9, Z9
+	VMULPS            Z0, Z7, Z8
+	VFMSUB213PS       Z8, Z0, Z7
+	VSUBPS            Z8, Z9, Z8
+	VADDPS            Z8, Z6, Z10
+	VSUBPS            Z6, Z10, Z11
+	VSUBPS            Z11, Z10, Z12
+	VSUBPS            Z12, Z6, Z13
+	VSUBPS            Z11, Z8, Z12
+	VADDPS            Z12, Z13, Z13
+	VSUBPS            Z7, Z13, Z13
+	VSUBPS            Z1, Z10, Z10
+	VADDPS            Z13, Z10, Z10
+	VMOVAPS           Z10, Z7
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z7, Z8
+	VRNDSCALEPS       $0x00, Z8, Z8
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z8, Z7
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z8, Z7
+	VMULPS            Z7, Z7, Z11
+	VBROADCASTSS      word39506967<>+0(SB), Z12
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z7, Z12
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z7, Z12
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z7, Z12
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z7, Z12
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z7, Z12
+	VFMADD213PS       Z7, Z11, Z12
+	VADDPS.BCST       word3f800000<>+0(SB), Z12, Z12
+	VSCALEFPS         Z8, Z12, Z12
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z10, K1
+	VMOVAPS.Z         Z12, K1, Z12
+	VBROADCASTSS      wordff800000<>+0(SB), Z7
+	VCMPPS            $0x04, Z7, Z6, K1
+	VMOVAPS.Z         Z10, K1, Z10
+	VMOVUPS           Z12, (AX)
+	VEXTRACTF32X8     $0x01, Z12, Y6
+	VCVTPS2PD         Y12, Z7
+	VCVTPS2PD         Y6, Z6
+	VADDPD            Z7, Z2, Z2
+	VADDPD            Z6, Z3, Z3
+	VEXTRACTF32X8     $0x01, Z10, Y6
+	VCVTPS2PD         Y10, Z7
+	VCVTPS2PD         Y6, Z6
+	VADDPD            Z7, Z4, Z4
+	VADDPD            Z6, Z5, Z5
+	ADDQ              $0x00000040, AX
+	ADDQ              $0x00000040, DX
+	ADDQ              $0x00000040, BX
+	SUBQ              $0x00000010, CX
+	JMP               whole
 
 rest:
-	TESTQ         CX, CX
-	JZ            done
-	MOVQ          $0x0000000000000001, DI
-	SHLQ          CL, DI
-	DECQ          DI
-	KMOVW         DI, K1
-	VMOVUPS.Z     (DX), K1, Z6
-	VMOVUPS.Z     (BX), K1, Z7
-	VPXORD        Z14, Z14, Z14
-	VMULPS        Z0, Z7, Z8
-	VFMSUB213PS   Z8, Z0, Z7
-	VSUBPS        Z8, Z14, Z8
-	VADDPS        Z8, Z6, Z0
-	VSUBPS        Z6, Z0, Z9
-	VSUBPS        Z9, Z0, Z10
-	VSUBPS        Z10, Z6, Z11
-	VSUBPS        Z9, Z8, Z10
-	VADDPS        Z10, Z11, Z11
-	VSUBPS        Z7, Z11, Z11
-	VSUBPS        Z1, Z0, Z0
-	VADDPS        Z11, Z0, Z0
-	VMULPS        word3fb8aa3b<>+0(SB), Z0, Z1
-	VRNDSCALEPS   $0x00, Z1, Z1
-	VMOVAPS       Z0, Z7
-	VFNMADD231PS  word3f318000<>+0(SB), Z1, Z7
-	VFNMADD231PS  wordb95e8083<>+0(SB), Z1, Z7
-	VMULPS        Z7, Z7, Z8
-	VMOVUPS       word39506967<>+0(SB), Z9
-	VFMADD213PS   word3ab743ce<>+0(SB), Z7, Z9
-	VFMADD213PS   word3c088908<>+0(SB), Z7, Z9
-	VFMADD213PS   word3d2aa9c1<>+0(SB), Z7, Z9
-	VFMADD213PS   word3e2aaaaa<>+0(SB), Z7, Z9
-	VFMADD213PS   word3f000000<>+0(SB), Z7, Z9
-	VFMADD213PS   Z7, Z8, Z9
-	VADDPS        word3f800000<>+0(SB), Z9, Z9
-	VSCALEFPS     Z1, Z9, Z9
-	VCMPPS        $0x1d, wordc2d00000<>+0(SB), Z0, K2
-	VMOVAPS.Z     Z9, K2, Z9
-	VMOVUPS       wordff800000<>+0(SB), Z1
-	VCMPPS        $0x04, Z1, Z6, K2
-	VMOVAPS.Z     Z0, K2, Z0
-	VMOVAPS.Z     Z0, K1, Z0
-	VMOVAPS.Z     Z9, K1, Z9
-	VMOVUPS       Z9, K1, (AX)
-	VEXTRACTF32X8 $0x01, Z9, Y1
-	VCVTPS2PD     Y9, Z6
-	VCVTPS2PD     Y1, Z1
-	VADDPD        Z6, Z2, Z2
-	VADDPD        Z1, Z3, Z3
-	VEXTRACTF32X8 $0x01, Z0, Y1
-	VCVTPS2PD     Y0, Z0
-	VCVTPS2PD     Y1, Z1
-	VADDPD        Z0, Z4, Z4
-	VADDPD        Z1, Z5, Z5
+	TESTQ             CX, CX
+	JZ                done
+	MOVQ              $0x0000000000000001, DI
+	SHLQ              CL, DI
+	DECQ              DI
+	KMOVW             DI, K1
+	VMOVUPS.Z         (DX), K1, Z6
+	VMOVUPS.Z         (BX), K1, Z7
+	VPXORD            Z14, Z14, Z14
+	VMULPS            Z0, Z7, Z8
+	VFMSUB213PS       Z8, Z0, Z7
+	VSUBPS            Z8, Z14, Z8
+	VADDPS            Z8, Z6, Z0
+	VSUBPS            Z6, Z0, Z9
+	VSUBPS            Z9, Z0, Z10
+	VSUBPS            Z10, Z6, Z11
+	VSUBPS            Z9, Z8, Z10
+	VADDPS            Z10, Z11, Z11
+	VSUBPS            Z7, Z11, Z11
+	VSUBPS            Z1, Z0, Z0
+	VADDPS            Z11, Z0, Z0
+	VMOVAPS           Z0, Z1
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z1, Z7
+	VRNDSCALEPS       $0x00, Z7, Z7
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z7, Z1
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z7, Z1
+	VMULPS            Z1, Z1, Z8
+	VBROADCASTSS      word39506967<>+0(SB), Z9
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z1, Z9
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z1, Z9
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z1, Z9
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z1, Z9
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z1, Z9
+	VFMADD213PS       Z1, Z8, Z9
+	VADDPS.BCST       word3f800000<>+0(SB), Z9, Z9
+	VSCALEFPS         Z7, Z9, Z9
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z0, K2
+	VMOVAPS.Z         Z9, K2, Z9
+	VBROADCASTSS      wordff800000<>+0(SB), Z1
+	VCMPPS            $0x04, Z1, Z6, K2
+	VMOVAPS.Z         Z0, K2, Z0
+	VMOVAPS.Z         Z0, K1, Z0
+	VMOVAPS.Z         Z9, K1, Z9
+	VMOVUPS           Z9, K1, (AX)
+	VEXTRACTF32X8     $0x01, Z9, Y1
+	VCVTPS2PD         Y9, Z6
+	VCVTPS2PD         Y1, Z1
+	VADDPD            Z6, Z2, Z2
+	VADDPD            Z1, Z3, Z3
+	VEXTRACTF32X8     $0x01, Z0, Y1
+	VCVTPS2PD         Y0, Z0
+	VCVTPS2PD         Y1, Z1
+	VADDPD            Z0, Z4, Z4
+	VADDPD            Z1, Z5, Z5
 
 done:
 	VMOVUPD Z2, (SI)
@@ -1528,21 +1528,21 @@ whole:
 	VSUBPS       Y7, Y12, Y12
 	VSUBPS       Y1, Y9, Y9
 	VADDPS       Y12, Y9, Y9
-	VMULPS       word3fb8aa3b<>+0(SB), Y9, Y7
-	VROUNDPS     $0x00, Y7, Y7
-	VMOVAPS      Y9, Y8
-	VFNMADD231PS word3f318000<>+0(SB), Y7, Y8
-	VFNMADD231PS wordb95e8083<>+0(SB), Y7, Y8
-	VMULPS       Y8, Y8, Y10
+	VMOVAPS      Y9, Y7
+	VMULPS       word3fb8aa3b<>+0(SB), Y7, Y8
+	VROUNDPS     $0x00, Y8, Y8
+	VFNMADD231PS word3f318000<>+0(SB), Y8, Y7
+	VFNMADD231PS wordb95e8083<>+0(SB), Y8, Y7
+	VMULPS       Y7, Y7, Y10
 	VMOVUPS      word39506967<>+0(SB), Y11
-	VFMADD213PS  word3ab743ce<>+0(SB), Y8, Y11
-	VFMADD213PS  word3c088908<>+0(SB), Y8, Y11
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y8, Y11
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y8, Y11
-	VFMADD213PS  word3f000000<>+0(SB), Y8, Y11
-	VFMADD213PS  Y8, Y10, Y11
+	VFMADD213PS  word3ab743ce<>+0(SB), Y7, Y11
+	VFMADD213PS  word3c088908<>+0(SB), Y7, Y11
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y7, Y11
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y7, Y11
+	VFMADD213PS  word3f000000<>+0(SB), Y7, Y11
+	VFMADD213PS  Y7, Y10, Y11
 	VADDPS       word3f800000<>+0(SB), Y11, Y11
-	VCVTPS2DQ    Y7, Y7
+	VCVTPS2DQ    Y8, Y7
 	VPSRAD       $0x01, Y7, Y8
 	VPSUBD       Y8, Y7, Y7
 	VPADDD       word0000007f<>+0(SB), Y7, Y7
@@ -1594,21 +1594,21 @@ rest:
 	VSUBPS       Y8, Y12, Y12
 	VSUBPS       Y1, Y0, Y0
 	VADDPS       Y12, Y0, Y0
-	VMULPS       word3fb8aa3b<>+0(SB), Y0, Y1
-	VROUNDPS     $0x00, Y1, Y1
-	VMOVAPS      Y0, Y8
-	VFNMADD231PS word3f318000<>+0(SB), Y1, Y8
-	VFNMADD231PS wordb95e8083<>+0(SB), Y1, Y8
-	VMULPS       Y8, Y8, Y9
+	VMOVAPS      Y0, Y1
+	VMULPS       word3fb8aa3b<>+0(SB), Y1, Y8
+	VROUNDPS     $0x00, Y8, Y8
+	VFNMADD231PS word3f318000<>+0(SB), Y8, Y1
+	VFNMADD231PS wordb95e8083<>+0(SB), Y8, Y1
+	VMULPS       Y1, Y1, Y9
 	VMOVUPS      word39506967<>+0(SB), Y10
-	VFMADD213PS  word3ab743ce<>+0(SB), Y8, Y10
-	VFMADD213PS  word3c088908<>+0(SB), Y8, Y10
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y8, Y10
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y8, Y10
-	VFMADD213PS  word3f000000<>+0(SB), Y8, Y10
-	VFMADD213PS  Y8, Y9, Y10
+	VFMADD213PS  word3ab743ce<>+0(SB), Y1, Y10
+	VFMADD213PS  word3c088908<>+0(SB), Y1, Y10
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y1, Y10
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y1, Y10
+	VFMADD213PS  word3f000000<>+0(SB), Y1, Y10
+	VFMADD213PS  Y1, Y9, Y10
 	VADDPS       word3f800000<>+0(SB), Y10, Y10
-	VCVTPS2DQ    Y1, Y1
+	VCVTPS2DQ    Y8, Y1
 	VPSRAD       $0x01, Y1, Y8
 	VPSUBD       Y8, Y1, Y1
 	VPADDD       word0000007f<>+0(SB), Y1, Y1
@@ -1704,7 +1704,7 @@ TEXT ·concretePeak32AVX512(SB), NOSPLIT, $0-44
 	MOVQ         tops+32(FP), BX
 	VBROADCASTSS tau+24(FP), Z0
 	KXORW        K1, K1, K1
-	VMOVUPS      wordff800000<>+0(SB), Z2
+	VBROADCASTSS wordff800000<>+0(SB), Z2
 	VMOVAPS      Z2, Z1
 
 whole:
@@ -1860,25 +1860,25 @@ whole:
 	VPXOR        Y2, Y2, Y2
 	VMINPD       Y2, Y8, Y8
 	VMULPD       Y5, Y8, Y8
-	VMULPD       quad3ff71547652b82fe<>+0(SB), Y8, Y2
-	VROUNDPD     $0x00, Y2, Y2
-	VMOVAPS      Y8, Y3
-	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y2, Y3
-	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y2, Y3
-	VMULPD       Y3, Y3, Y4
+	VMOVAPS      Y8, Y2
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y2, Y3
+	VROUNDPD     $0x00, Y3, Y3
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y3, Y2
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y3, Y2
+	VMULPD       Y2, Y2, Y4
 	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y5
 	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y4, Y5
 	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y4, Y5
-	VMULPD       Y3, Y5, Y5
-	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y3
-	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y4, Y3
-	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y4, Y3
-	VFMADD213PD  quad4000000000000000<>+0(SB), Y4, Y3
-	VSUBPD       Y5, Y3, Y3
-	VDIVPD       Y3, Y5, Y5
+	VMULPD       Y2, Y5, Y5
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y2
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y4, Y2
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y4, Y2
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y4, Y2
+	VSUBPD       Y5, Y2, Y2
+	VDIVPD       Y2, Y5, Y5
 	VADDPD       Y5, Y5, Y5
 	VADDPD       quad3ff0000000000000<>+0(SB), Y5, Y5
-	VCVTPD2DQY   Y2, X2
+	VCVTPD2DQY   Y3, X2
 	VPSRAD       $0x01, X2, X3
 	VPSUBD       X3, X2, X2
 	VPADDD       word000003ff<>+0(SB), X2, X2
@@ -1953,25 +1953,25 @@ rest:
 	VPXOR        Y3, Y3, Y3
 	VMINPD       Y3, Y9, Y9
 	VMULPD       Y6, Y9, Y9
-	VMULPD       quad3ff71547652b82fe<>+0(SB), Y9, Y3
-	VROUNDPD     $0x00, Y3, Y3
-	VMOVAPS      Y9, Y4
-	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y3, Y4
-	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y3, Y4
-	VMULPD       Y4, Y4, Y5
+	VMOVAPS      Y9, Y3
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y3, Y4
+	VROUNDPD     $0x00, Y4, Y4
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y4, Y3
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y4, Y3
+	VMULPD       Y3, Y3, Y5
 	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y6
 	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y5, Y6
 	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y5, Y6
-	VMULPD       Y4, Y6, Y6
-	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y4
-	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y5, Y4
-	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y5, Y4
-	VFMADD213PD  quad4000000000000000<>+0(SB), Y5, Y4
-	VSUBPD       Y6, Y4, Y4
-	VDIVPD       Y4, Y6, Y6
+	VMULPD       Y3, Y6, Y6
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y3
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y5, Y3
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y5, Y3
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y5, Y3
+	VSUBPD       Y6, Y3, Y3
+	VDIVPD       Y3, Y6, Y6
 	VADDPD       Y6, Y6, Y6
 	VADDPD       quad3ff0000000000000<>+0(SB), Y6, Y6
-	VCVTPD2DQY   Y3, X3
+	VCVTPD2DQY   Y4, X3
 	VPSRAD       $0x01, X3, X4
 	VPSUBD       X4, X3, X3
 	VPADDD       word000003ff<>+0(SB), X3, X3
@@ -2118,157 +2118,157 @@ GLOBL quad3fe62e42fee00000<>(SB), RODATA|NOPTR, $64
 // func conditionalSoft32AVX512(dst *float32, logProbs *float32, probs *float32, noise *float32, n int, s *raoScalars[float32], sum *[16]float64)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·conditionalSoft32AVX512(SB), NOSPLIT, $0-56
-	MOVL    $0x00005555, AX
-	KMOVW   AX, K1
-	VMOVUPS word3f000000<>+0(SB), Z0
-	VMOVUPS word2f800000<>+0(SB), Z1
-	MOVQ    dst+0(FP), AX
-	MOVQ    logProbs+8(FP), DX
-	MOVQ    probs+16(FP), BX
-	MOVQ    noise+24(FP), SI
-	MOVQ    n+32(FP), CX
-	MOVQ    s+40(FP), DI
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
+	MOVL         $0x00005555, AX
+	KMOVW        AX, K1
+	VBROADCASTSS word3f000000<>+0(SB), Z0
+	VBROADCASTSS word2f800000<>+0(SB), Z1
+	MOVQ         dst+0(FP), AX
+	MOVQ         logProbs+8(FP), DX
+	MOVQ         probs+16(FP), BX
+	MOVQ         noise+24(FP), SI
+	MOVQ         n+32(FP), CX
+	MOVQ         s+40(FP), DI
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
 
 whole:
-	CMPQ          CX, $0x00000010
-	JB            rest
-	VMOVUPS       (SI), Z1
-	VBROADCASTSS  (DI), Z6
-	VBROADCASTSS  4(DI), Z7
-	VBROADCASTSS  8(DI), Z8
-	VMOVUPS       (BX), Z9
-	VFMADD231PS   Z6, Z9, Z1
-	VPSUBD        word3f400000<>+0(SB), Z1, Z6
-	VGETMANTPS    $0x03, Z1, Z1
-	VPSRAD        $0x17, Z6, Z6
-	VSUBPS        word3f800000<>+0(SB), Z1, Z1
-	VCVTDQ2PS     Z6, Z6
-	VMULPS        Z1, Z1, Z9
-	VMULPS        wordbe7ff676<>+0(SB), Z1, Z11
-	VADDPS        word3eaaaad9<>+0(SB), Z11, Z11
-	VMULPS        wordbe2beae1<>+0(SB), Z1, Z10
-	VADDPS        word3e4c9e74<>+0(SB), Z10, Z10
-	VMULPS        wordbdf818f6<>+0(SB), Z1, Z12
-	VADDPS        word3e189f19<>+0(SB), Z12, Z12
-	VMULPS        Z9, Z10, Z10
-	VADDPS        Z10, Z11, Z11
-	VMULPS        word3d63b9ef<>+0(SB), Z9, Z10
-	VADDPS        Z10, Z12, Z12
-	VMULPS        Z9, Z9, Z10
-	VMULPS        Z10, Z12, Z12
-	VADDPS        Z12, Z11, Z11
-	VMULPS        Z11, Z1, Z11
-	VSUBPS        Z11, Z0, Z11
-	VMULPS        Z9, Z11, Z11
-	VSUBPS        Z1, Z11, Z11
-	VMULPS        word3f317218<>+0(SB), Z6, Z6
-	VSUBPS        Z6, Z11, Z11
-	VADDPS        Z7, Z11, Z11
-	VMOVUPS       (DX), Z1
-	VADDPS        Z1, Z11, Z11
-	VPXORD        Z4, Z4, Z4
-	VMINPS        Z4, Z11, Z11
-	VMULPS        Z8, Z11, Z11
-	VMULPS        word3fb8aa3b<>+0(SB), Z11, Z1
-	VRNDSCALEPS   $0x00, Z1, Z1
-	VMOVAPS       Z11, Z6
-	VFNMADD231PS  word3f318000<>+0(SB), Z1, Z6
-	VFNMADD231PS  wordb95e8083<>+0(SB), Z1, Z6
-	VMULPS        Z6, Z6, Z7
-	VMOVUPS       word39506967<>+0(SB), Z8
-	VFMADD213PS   word3ab743ce<>+0(SB), Z6, Z8
-	VFMADD213PS   word3c088908<>+0(SB), Z6, Z8
-	VFMADD213PS   word3d2aa9c1<>+0(SB), Z6, Z8
-	VFMADD213PS   word3e2aaaaa<>+0(SB), Z6, Z8
-	VFMADD213PS   word3f000000<>+0(SB), Z6, Z8
-	VFMADD213PS   Z6, Z7, Z8
-	VADDPS        word3f800000<>+0(SB), Z8, Z8
-	VSCALEFPS     Z1, Z8, Z8
-	VCMPPS        $0x1d, wordc2d00000<>+0(SB), Z11, K1
-	VMOVAPS.Z     Z8, K1, Z8
-	VMOVUPS       Z8, (AX)
-	VEXTRACTF32X8 $0x01, Z8, Y1
-	VCVTPS2PD     Y8, Z6
-	VCVTPS2PD     Y1, Z1
-	VADDPD        Z6, Z2, Z2
-	VADDPD        Z1, Z3, Z3
-	ADDQ          $0x00000040, AX
-	ADDQ          $0x00000040, DX
-	ADDQ          $0x00000040, BX
-	ADDQ          $0x00000040, SI
-	SUBQ          $0x00000010, CX
-	JMP           whole
+	CMPQ              CX, $0x00000010
+	JB                rest
+	VMOVUPS           (SI), Z1
+	VBROADCASTSS      (DI), Z6
+	VBROADCASTSS      4(DI), Z7
+	VBROADCASTSS      8(DI), Z8
+	VMOVUPS           (BX), Z9
+	VFMADD231PS       Z6, Z9, Z1
+	VPSUBD.BCST       word3f400000<>+0(SB), Z1, Z6
+	VGETMANTPS        $0x03, Z1, Z1
+	VPSRAD            $0x17, Z6, Z6
+	VSUBPS.BCST       word3f800000<>+0(SB), Z1, Z1
+	VCVTDQ2PS         Z6, Z6
+	VMULPS            Z1, Z1, Z9
+	VMULPS.BCST       wordbe7ff676<>+0(SB), Z1, Z11
+	VADDPS.BCST       word3eaaaad9<>+0(SB), Z11, Z11
+	VMULPS.BCST       wordbe2beae1<>+0(SB), Z1, Z10
+	VADDPS.BCST       word3e4c9e74<>+0(SB), Z10, Z10
+	VMULPS.BCST       wordbdf818f6<>+0(SB), Z1, Z12
+	VADDPS.BCST       word3e189f19<>+0(SB), Z12, Z12
+	VMULPS            Z9, Z10, Z10
+	VADDPS            Z10, Z11, Z11
+	VMULPS.BCST       word3d63b9ef<>+0(SB), Z9, Z10
+	VADDPS            Z10, Z12, Z12
+	VMULPS            Z9, Z9, Z10
+	VMULPS            Z10, Z12, Z12
+	VADDPS            Z12, Z11, Z11
+	VMULPS            Z11, Z1, Z11
+	VSUBPS            Z11, Z0, Z11
+	VMULPS            Z9, Z11, Z11
+	VSUBPS            Z1, Z11, Z11
+	VMULPS.BCST       word3f317218<>+0(SB), Z6, Z6
+	VSUBPS            Z6, Z11, Z11
+	VADDPS            Z7, Z11, Z11
+	VMOVUPS           (DX), Z1
+	VADDPS            Z1, Z11, Z11
+	VPXORD            Z4, Z4, Z4
+	VMINPS            Z4, Z11, Z11
+	VMULPS            Z8, Z11, Z11
+	VMOVAPS           Z11, Z1
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z1, Z6
+	VRNDSCALEPS       $0x00, Z6, Z6
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z6, Z1
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z6, Z1
+	VMULPS            Z1, Z1, Z7
+	VBROADCASTSS      word39506967<>+0(SB), Z8
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z1, Z8
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z1, Z8
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z1, Z8
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z1, Z8
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z1, Z8
+	VFMADD213PS       Z1, Z7, Z8
+	VADDPS.BCST       word3f800000<>+0(SB), Z8, Z8
+	VSCALEFPS         Z6, Z8, Z8
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z11, K1
+	VMOVAPS.Z         Z8, K1, Z8
+	VMOVUPS           Z8, (AX)
+	VEXTRACTF32X8     $0x01, Z8, Y1
+	VCVTPS2PD         Y8, Z6
+	VCVTPS2PD         Y1, Z1
+	VADDPD            Z6, Z2, Z2
+	VADDPD            Z1, Z3, Z3
+	ADDQ              $0x00000040, AX
+	ADDQ              $0x00000040, DX
+	ADDQ              $0x00000040, BX
+	ADDQ              $0x00000040, SI
+	SUBQ              $0x00000010, CX
+	JMP               whole
 
 rest:
-	TESTQ         CX, CX
-	JZ            done
-	MOVQ          $0x0000000000000001, R8
-	SHLQ          CL, R8
-	DECQ          R8
-	KMOVW         R8, K1
-	VMOVUPS.Z     (SI), K1, Z1
-	VBROADCASTSS  (DI), Z4
-	VBROADCASTSS  4(DI), Z6
-	VBROADCASTSS  8(DI), Z7
-	VMOVUPS.Z     (BX), K1, Z8
-	VFMADD231PS   Z4, Z8, Z1
-	VPSUBD        word3f400000<>+0(SB), Z1, Z4
-	VGETMANTPS    $0x03, Z1, Z1
-	VPSRAD        $0x17, Z4, Z4
-	VSUBPS        word3f800000<>+0(SB), Z1, Z1
-	VCVTDQ2PS     Z4, Z4
-	VMULPS        Z1, Z1, Z8
-	VMULPS        wordbe7ff676<>+0(SB), Z1, Z10
-	VADDPS        word3eaaaad9<>+0(SB), Z10, Z10
-	VMULPS        wordbe2beae1<>+0(SB), Z1, Z9
-	VADDPS        word3e4c9e74<>+0(SB), Z9, Z9
-	VMULPS        wordbdf818f6<>+0(SB), Z1, Z11
-	VADDPS        word3e189f19<>+0(SB), Z11, Z11
-	VMULPS        Z8, Z9, Z9
-	VADDPS        Z9, Z10, Z10
-	VMULPS        word3d63b9ef<>+0(SB), Z8, Z9
-	VADDPS        Z9, Z11, Z11
-	VMULPS        Z8, Z8, Z9
-	VMULPS        Z9, Z11, Z11
-	VADDPS        Z11, Z10, Z10
-	VMULPS        Z10, Z1, Z10
-	VSUBPS        Z10, Z0, Z10
-	VMULPS        Z8, Z10, Z10
-	VSUBPS        Z1, Z10, Z10
-	VMULPS        word3f317218<>+0(SB), Z4, Z4
-	VSUBPS        Z4, Z10, Z10
-	VADDPS        Z6, Z10, Z10
-	VMOVUPS.Z     (DX), K1, Z0
-	VADDPS        Z0, Z10, Z10
-	VPXORD        Z5, Z5, Z5
-	VMINPS        Z5, Z10, Z10
-	VMULPS        Z7, Z10, Z10
-	VMULPS        word3fb8aa3b<>+0(SB), Z10, Z0
-	VRNDSCALEPS   $0x00, Z0, Z0
-	VMOVAPS       Z10, Z1
-	VFNMADD231PS  word3f318000<>+0(SB), Z0, Z1
-	VFNMADD231PS  wordb95e8083<>+0(SB), Z0, Z1
-	VMULPS        Z1, Z1, Z4
-	VMOVUPS       word39506967<>+0(SB), Z5
-	VFMADD213PS   word3ab743ce<>+0(SB), Z1, Z5
-	VFMADD213PS   word3c088908<>+0(SB), Z1, Z5
-	VFMADD213PS   word3d2aa9c1<>+0(SB), Z1, Z5
-	VFMADD213PS   word3e2aaaaa<>+0(SB), Z1, Z5
-	VFMADD213PS   word3f000000<>+0(SB), Z1, Z5
-	VFMADD213PS   Z1, Z4, Z5
-	VADDPS        word3f800000<>+0(SB), Z5, Z5
-	VSCALEFPS     Z0, Z5, Z5
-	VCMPPS        $0x1d, wordc2d00000<>+0(SB), Z10, K2
-	VMOVAPS.Z     Z5, K2, Z5
-	VMOVAPS.Z     Z5, K1, Z5
-	VMOVUPS       Z5, K1, (AX)
-	VEXTRACTF32X8 $0x01, Z5, Y0
-	VCVTPS2PD     Y5, Z1
-	VCVTPS2PD     Y0, Z0
-	VADDPD        Z1, Z2, Z2
-	VADDPD        Z0, Z3, Z3
+	TESTQ             CX, CX
+	JZ                done
+	MOVQ              $0x0000000000000001, R8
+	SHLQ              CL, R8
+	DECQ              R8
+	KMOVW             R8, K1
+	VMOVUPS.Z         (SI), K1, Z1
+	VBROADCASTSS      (DI), Z4
+	VBROADCASTSS      4(DI), Z6
+	VBROADCASTSS      8(DI), Z7
+	VMOVUPS.Z         (BX), K1, Z8
+	VFMADD231PS       Z4, Z8, Z1
+	VPSUBD.BCST       word3f400000<>+0(SB), Z1, Z4
+	VGETMANTPS        $0x03, Z1, Z1
+	VPSRAD            $0x17, Z4, Z4
+	VSUBPS.BCST       word3f800000<>+0(SB), Z1, Z1
+	VCVTDQ2PS         Z4, Z4
+	VMULPS            Z1, Z1, Z8
+	VMULPS.BCST       wordbe7ff676<>+0(SB), Z1, Z10
+	VADDPS.BCST       word3eaaaad9<>+0(SB), Z10, Z10
+	VMULPS.BCST       wordbe2beae1<>+0(SB), Z1, Z9
+	VADDPS.BCST       word3e4c9e74<>+0(SB), Z9, Z9
+	VMULPS.BCST       wordbdf818f6<>+0(SB), Z1, Z11
+	VADDPS.BCST       word3e189f19<>+0(SB), Z11, Z11
+	VMULPS            Z8, Z9, Z9
+	VADDPS            Z9, Z10, Z10
+	VMULPS.BCST       word3d63b9ef<>+0(SB), Z8, Z9
+	VADDPS            Z9, Z11, Z11
+	VMULPS            Z8, Z8, Z9
+	VMULPS            Z9, Z11, Z11
+	VADDPS            Z11, Z10, Z10
+	VMULPS            Z10, Z1, Z10
+	VSUBPS            Z10, Z0, Z10
+	VMULPS            Z8, Z10, Z10
+	VSUBPS            Z1, Z10, Z10
+	VMULPS.BCST       word3f317218<>+0(SB), Z4, Z4
+	VSUBPS            Z4, Z10, Z10
+	VADDPS            Z6, Z10, Z10
+	VMOVUPS.Z         (DX), K1, Z0
+	VADDPS            Z0, Z10, Z10
+	VPXORD            Z5, Z5, Z5
+	VMINPS            Z5, Z10, Z10
+	VMULPS            Z7, Z10, Z10
+	VMOVAPS           Z10, Z0
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z0, Z1
+	VRNDSCALEPS       $0x00, Z1, Z1
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z1, Z0
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z1, Z0
+	VMULPS            Z0, Z0, Z4
+	VBROADCASTSS      word39506967<>+0(SB), Z5
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z0, Z5
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z0, Z5
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z0, Z5
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z0, Z5
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z0, Z5
+	VFMADD213PS       Z0, Z4, Z5
+	VADDPS.BCST       word3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS         Z1, Z5, Z5
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z10, K2
+	VMOVAPS.Z         Z5, K2, Z5
+	VMOVAPS.Z         Z5, K1, Z5
+	VMOVUPS           Z5, K1, (AX)
+	VEXTRACTF32X8     $0x01, Z5, Y0
+	VCVTPS2PD         Y5, Z1
+	VCVTPS2PD         Y0, Z0
+	VADDPD            Z1, Z2, Z2
+	VADDPD            Z0, Z3, Z3
 
 done:
 	MOVQ    sum+48(FP), AX
@@ -2331,21 +2331,21 @@ whole:
 	VPXOR        Y2, Y2, Y2
 	VMINPS       Y2, Y8, Y8
 	VMULPS       Y5, Y8, Y8
-	VMULPS       word3fb8aa3b<>+0(SB), Y8, Y2
-	VROUNDPS     $0x00, Y2, Y2
-	VMOVAPS      Y8, Y3
-	VFNMADD231PS word3f318000<>+0(SB), Y2, Y3
-	VFNMADD231PS wordb95e8083<>+0(SB), Y2, Y3
-	VMULPS       Y3, Y3, Y4
+	VMOVAPS      Y8, Y2
+	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VFNMADD231PS word3f318000<>+0(SB), Y3, Y2
+	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y2
+	VMULPS       Y2, Y2, Y4
 	VMOVUPS      word39506967<>+0(SB), Y5
-	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y5
-	VFMADD213PS  word3c088908<>+0(SB), Y3, Y5
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y5
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y5
-	VFMADD213PS  word3f000000<>+0(SB), Y3, Y5
-	VFMADD213PS  Y3, Y4, Y5
+	VFMADD213PS  word3ab743ce<>+0(SB), Y2, Y5
+	VFMADD213PS  word3c088908<>+0(SB), Y2, Y5
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y2, Y5
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y2, Y5
+	VFMADD213PS  word3f000000<>+0(SB), Y2, Y5
+	VFMADD213PS  Y2, Y4, Y5
 	VADDPS       word3f800000<>+0(SB), Y5, Y5
-	VCVTPS2DQ    Y2, Y2
+	VCVTPS2DQ    Y3, Y2
 	VPSRAD       $0x01, Y2, Y3
 	VPSUBD       Y3, Y2, Y2
 	VPADDD       word0000007f<>+0(SB), Y2, Y2
@@ -2414,21 +2414,21 @@ rest:
 	VPXOR        Y3, Y3, Y3
 	VMINPS       Y3, Y9, Y9
 	VMULPS       Y6, Y9, Y9
-	VMULPS       word3fb8aa3b<>+0(SB), Y9, Y3
-	VROUNDPS     $0x00, Y3, Y3
-	VMOVAPS      Y9, Y4
-	VFNMADD231PS word3f318000<>+0(SB), Y3, Y4
-	VFNMADD231PS wordb95e8083<>+0(SB), Y3, Y4
-	VMULPS       Y4, Y4, Y5
+	VMOVAPS      Y9, Y3
+	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y4
+	VROUNDPS     $0x00, Y4, Y4
+	VFNMADD231PS word3f318000<>+0(SB), Y4, Y3
+	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y3
+	VMULPS       Y3, Y3, Y5
 	VMOVUPS      word39506967<>+0(SB), Y6
-	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y6
-	VFMADD213PS  word3c088908<>+0(SB), Y4, Y6
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y6
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y6
-	VFMADD213PS  word3f000000<>+0(SB), Y4, Y6
-	VFMADD213PS  Y4, Y5, Y6
+	VFMADD213PS  word3ab743ce<>+0(SB), Y3, Y6
+	VFMADD213PS  word3c088908<>+0(SB), Y3, Y6
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y3, Y6
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y3, Y6
+	VFMADD213PS  word3f000000<>+0(SB), Y3, Y6
+	VFMADD213PS  Y3, Y5, Y6
 	VADDPS       word3f800000<>+0(SB), Y6, Y6
-	VCVTPS2DQ    Y3, Y3
+	VCVTPS2DQ    Y4, Y3
 	VPSRAD       $0x01, Y3, Y4
 	VPSUBD       Y4, Y3, Y3
 	VPADDD       word0000007f<>+0(SB), Y3, Y3
@@ -2618,7 +2618,7 @@ TEXT ·dotColumns32AVX512(SB), NOSPLIT, $0-32
 
 dot:
 	VMOVUPS       (CX), Z2
-	VMOVUPS       wordff800000<>+0(SB), Z3
+	VBROADCASTSS  wordff800000<>+0(SB), Z3
 	VCMPPS        $0x04, Z3, Z2, K1
 	VMOVAPS.Z     Z2, K1, Z2
 	VMOVUPS       (AX), Z3
@@ -2933,7 +2933,7 @@ whole:
 	VMOVUPS       (AX), Z4
 	VMOVUPS       (DX), Z5
 	VMOVUPS       (BX), Z6
-	VMOVUPS       wordff800000<>+0(SB), Z7
+	VBROADCASTSS  wordff800000<>+0(SB), Z7
 	VCMPPS        $0x00, Z7, Z6, K2
 	VCMPPS        $0x04, Z7, Z5, K3
 	KANDW         K3, K2, K2
@@ -2968,7 +2968,7 @@ rest:
 	VMOVUPS.Z     (AX), K2, Z4
 	VMOVUPS.Z     (DX), K2, Z5
 	VMOVUPS.Z     (BX), K2, Z6
-	VMOVUPS       wordff800000<>+0(SB), Z7
+	VBROADCASTSS  wordff800000<>+0(SB), Z7
 	VCMPPS        $0x00, Z7, Z6, K2
 	VCMPPS        $0x04, Z7, Z5, K3
 	KANDW         K3, K2, K2
@@ -3220,84 +3220,84 @@ TEXT ·expDot32AVX512(SB), NOSPLIT, $0-48
 	VPXORD       Z6, Z6, Z6
 
 whole:
-	CMPQ          CX, $0x00000010
-	JB            rest
-	VMOVUPS       (DX), Z7
-	VSUBPS        Z0, Z7, Z7
-	VMULPS        Z2, Z7, Z8
-	VFMADD231PS   Z1, Z7, Z8
-	VMOVAPS       Z8, Z9
-	VRNDSCALEPS   $0x00, Z9, Z9
-	VSUBPS        Z9, Z8, Z7
-	VMOVUPS       word3aaddd0a<>+0(SB), Z10
-	VFMADD213PS   word3c1e7544<>+0(SB), Z7, Z10
-	VFMADD213PS   word3d635ba9<>+0(SB), Z7, Z10
-	VFMADD213PS   word3e75fcde<>+0(SB), Z7, Z10
-	VFMADD213PS   word3f317215<>+0(SB), Z7, Z10
-	VFMADD213PS   word3f800000<>+0(SB), Z7, Z10
-	VSCALEFPS     Z9, Z10, Z10
-	VCMPPS        $0x1d, wordc3170000<>+0(SB), Z8, K1
-	VMOVAPS.Z     Z10, K1, Z10
-	VMOVUPS       Z10, (AX)
-	VEXTRACTF32X8 $0x01, Z10, Y8
-	VCVTPS2PD     Y10, Z7
-	VCVTPS2PD     Y8, Z8
-	VADDPD        Z7, Z3, Z3
-	VADDPD        Z8, Z4, Z4
-	VMOVUPS       (BX), Z7
-	VEXTRACTF32X8 $0x01, Z10, Y8
-	VCVTPS2PD     Y10, Z9
-	VCVTPS2PD     Y8, Z8
-	VEXTRACTF32X8 $0x01, Z7, Y10
-	VCVTPS2PD     Y7, Z7
-	VCVTPS2PD     Y10, Z10
-	VFMADD231PD   Z9, Z7, Z5
-	VFMADD231PD   Z8, Z10, Z6
-	ADDQ          $0x00000040, AX
-	ADDQ          $0x00000040, DX
-	ADDQ          $0x00000040, BX
-	SUBQ          $0x00000010, CX
-	JMP           whole
+	CMPQ             CX, $0x00000010
+	JB               rest
+	VMOVUPS          (DX), Z7
+	VSUBPS           Z0, Z7, Z7
+	VMULPS           Z2, Z7, Z8
+	VFMADD231PS      Z1, Z7, Z8
+	VMOVAPS          Z8, Z9
+	VRNDSCALEPS      $0x00, Z9, Z9
+	VSUBPS           Z9, Z8, Z7
+	VBROADCASTSS     word3aaddd0a<>+0(SB), Z10
+	VFMADD213PS.BCST word3c1e7544<>+0(SB), Z7, Z10
+	VFMADD213PS.BCST word3d635ba9<>+0(SB), Z7, Z10
+	VFMADD213PS.BCST word3e75fcde<>+0(SB), Z7, Z10
+	VFMADD213PS.BCST word3f317215<>+0(SB), Z7, Z10
+	VFMADD213PS.BCST word3f800000<>+0(SB), Z7, Z10
+	VSCALEFPS        Z9, Z10, Z10
+	VCMPPS.BCST      $0x1d, wordc3170000<>+0(SB), Z8, K1
+	VMOVAPS.Z        Z10, K1, Z10
+	VMOVUPS          Z10, (AX)
+	VEXTRACTF32X8    $0x01, Z10, Y8
+	VCVTPS2PD        Y10, Z7
+	VCVTPS2PD        Y8, Z8
+	VADDPD           Z7, Z3, Z3
+	VADDPD           Z8, Z4, Z4
+	VMOVUPS          (BX), Z7
+	VEXTRACTF32X8    $0x01, Z10, Y8
+	VCVTPS2PD        Y10, Z9
+	VCVTPS2PD        Y8, Z8
+	VEXTRACTF32X8    $0x01, Z7, Y10
+	VCVTPS2PD        Y7, Z7
+	VCVTPS2PD        Y10, Z10
+	VFMADD231PD      Z9, Z7, Z5
+	VFMADD231PD      Z8, Z10, Z6
+	ADDQ             $0x00000040, AX
+	ADDQ             $0x00000040, DX
+	ADDQ             $0x00000040, BX
+	SUBQ             $0x00000010, CX
+	JMP              whole
 
 rest:
-	TESTQ         CX, CX
-	JZ            done
-	MOVQ          $0x0000000000000001, DI
-	SHLQ          CL, DI
-	DECQ          DI
-	KMOVW         DI, K1
-	VMOVUPS.Z     (DX), K1, Z7
-	VSUBPS        Z0, Z7, Z7
-	VMULPS        Z2, Z7, Z0
-	VFMADD231PS   Z1, Z7, Z0
-	VMOVAPS       Z0, Z1
-	VRNDSCALEPS   $0x00, Z1, Z1
-	VSUBPS        Z1, Z0, Z7
-	VMOVUPS       word3aaddd0a<>+0(SB), Z2
-	VFMADD213PS   word3c1e7544<>+0(SB), Z7, Z2
-	VFMADD213PS   word3d635ba9<>+0(SB), Z7, Z2
-	VFMADD213PS   word3e75fcde<>+0(SB), Z7, Z2
-	VFMADD213PS   word3f317215<>+0(SB), Z7, Z2
-	VFMADD213PS   word3f800000<>+0(SB), Z7, Z2
-	VSCALEFPS     Z1, Z2, Z2
-	VCMPPS        $0x1d, wordc3170000<>+0(SB), Z0, K2
-	VMOVAPS.Z     Z2, K2, Z2
-	VMOVAPS.Z     Z2, K1, Z2
-	VMOVUPS       Z2, K1, (AX)
-	VEXTRACTF32X8 $0x01, Z2, Y1
-	VCVTPS2PD     Y2, Z0
-	VCVTPS2PD     Y1, Z1
-	VADDPD        Z0, Z3, Z3
-	VADDPD        Z1, Z4, Z4
-	VMOVUPS.Z     (BX), K1, Z0
-	VEXTRACTF32X8 $0x01, Z2, Y1
-	VCVTPS2PD     Y2, Z2
-	VCVTPS2PD     Y1, Z1
-	VEXTRACTF32X8 $0x01, Z0, Y7
-	VCVTPS2PD     Y0, Z0
-	VCVTPS2PD     Y7, Z7
-	VFMADD231PD   Z2, Z0, Z5
-	VFMADD231PD   Z1, Z7, Z6
+	TESTQ            CX, CX
+	JZ               done
+	MOVQ             $0x0000000000000001, DI
+	SHLQ             CL, DI
+	DECQ             DI
+	KMOVW            DI, K1
+	VMOVUPS.Z        (DX), K1, Z7
+	VSUBPS           Z0, Z7, Z7
+	VMULPS           Z2, Z7, Z0
+	VFMADD231PS      Z1, Z7, Z0
+	VMOVAPS          Z0, Z1
+	VRNDSCALEPS      $0x00, Z1, Z1
+	VSUBPS           Z1, Z0, Z7
+	VBROADCASTSS     word3aaddd0a<>+0(SB), Z2
+	VFMADD213PS.BCST word3c1e7544<>+0(SB), Z7, Z2
+	VFMADD213PS.BCST word3d635ba9<>+0(SB), Z7, Z2
+	VFMADD213PS.BCST word3e75fcde<>+0(SB), Z7, Z2
+	VFMADD213PS.BCST word3f317215<>+0(SB), Z7, Z2
+	VFMADD213PS.BCST word3f800000<>+0(SB), Z7, Z2
+	VSCALEFPS        Z1, Z2, Z2
+	VCMPPS.BCST      $0x1d, wordc3170000<>+0(SB), Z0, K2
+	VMOVAPS.Z        Z2, K2, Z2
+	VMOVAPS.Z        Z2, K1, Z2
+	VMOVUPS          Z2, K1, (AX)
+	VEXTRACTF32X8    $0x01, Z2, Y1
+	VCVTPS2PD        Y2, Z0
+	VCVTPS2PD        Y1, Z1
+	VADDPD           Z0, Z3, Z3
+	VADDPD           Z1, Z4, Z4
+	VMOVUPS.Z        (BX), K1, Z0
+	VEXTRACTF32X8    $0x01, Z2, Y1
+	VCVTPS2PD        Y2, Z2
+	VCVTPS2PD        Y1, Z1
+	VEXTRACTF32X8    $0x01, Z0, Y7
+	VCVTPS2PD        Y0, Z0
+	VCVTPS2PD        Y7, Z7
+	VFMADD231PD      Z2, Z0, Z5
+	VFMADD231PD      Z1, Z7, Z6
 
 done:
 	VMOVUPD Z3, (SI)
@@ -3686,88 +3686,88 @@ TEXT ·exponentiate32AVX512(SB), NOSPLIT, $0-48
 	VPXORD       Z5, Z5, Z5
 
 whole:
-	CMPQ          CX, $0x00000010
-	JB            rest
-	VMOVUPS       (DX), Z6
-	VMOVUPS       (BX), Z7
-	VADDPS        Z7, Z6, Z8
-	VSUBPS        Z6, Z8, Z9
-	VSUBPS        Z9, Z8, Z10
-	VSUBPS        Z10, Z6, Z6
-	VSUBPS        Z9, Z7, Z10
-	VADDPS        Z10, Z6, Z6
-	VSUBPS        Z0, Z8, Z8
-	VSUBPS        Z1, Z6, Z6
-	VMULPS        Z3, Z8, Z7
-	VFMADD231PS   Z2, Z8, Z7
-	VMOVAPS       Z7, Z8
-	VFMADD231PS   Z2, Z6, Z8
-	VMOVAPS       Z8, Z9
-	VRNDSCALEPS   $0x00, Z9, Z9
-	VSUBPS        Z9, Z7, Z7
-	VFMADD231PS   Z2, Z6, Z7
-	VMOVUPS       word3aaddd0a<>+0(SB), Z6
-	VFMADD213PS   word3c1e7544<>+0(SB), Z7, Z6
-	VFMADD213PS   word3d635ba9<>+0(SB), Z7, Z6
-	VFMADD213PS   word3e75fcde<>+0(SB), Z7, Z6
-	VFMADD213PS   word3f317215<>+0(SB), Z7, Z6
-	VFMADD213PS   word3f800000<>+0(SB), Z7, Z6
-	VSCALEFPS     Z9, Z6, Z6
-	VCMPPS        $0x1d, wordc3170000<>+0(SB), Z8, K1
-	VMOVAPS.Z     Z6, K1, Z6
-	VMOVUPS       Z6, (AX)
-	VEXTRACTF32X8 $0x01, Z6, Y7
-	VCVTPS2PD     Y6, Z6
-	VCVTPS2PD     Y7, Z7
-	VADDPD        Z6, Z4, Z4
-	VADDPD        Z7, Z5, Z5
-	ADDQ          $0x00000040, AX
-	ADDQ          $0x00000040, DX
-	ADDQ          $0x00000040, BX
-	SUBQ          $0x00000010, CX
-	JMP           whole
+	CMPQ             CX, $0x00000010
+	JB               rest
+	VMOVUPS          (DX), Z6
+	VMOVUPS          (BX), Z7
+	VADDPS           Z7, Z6, Z8
+	VSUBPS           Z6, Z8, Z9
+	VSUBPS           Z9, Z8, Z10
+	VSUBPS           Z10, Z6, Z6
+	VSUBPS           Z9, Z7, Z10
+	VADDPS           Z10, Z6, Z6
+	VSUBPS           Z0, Z8, Z8
+	VSUBPS           Z1, Z6, Z6
+	VMULPS           Z3, Z8, Z7
+	VFMADD231PS      Z2, Z8, Z7
+	VMOVAPS          Z7, Z8
+	VFMADD231PS      Z2, Z6, Z8
+	VMOVAPS          Z8, Z9
+	VRNDSCALEPS      $0x00, Z9, Z9
+	VSUBPS           Z9, Z7, Z7
+	VFMADD231PS      Z2, Z6, Z7
+	VBROADCASTSS     word3aaddd0a<>+0(SB), Z6
+	VFMADD213PS.BCST word3c1e7544<>+0(SB), Z7, Z6
+	VFMADD213PS.BCST word3d635ba9<>+0(SB), Z7, Z6
+	VFMADD213PS.BCST word3e75fcde<>+0(SB), Z7, Z6
+	VFMADD213PS.BCST word3f317215<>+0(SB), Z7, Z6
+	VFMADD213PS.BCST word3f800000<>+0(SB), Z7, Z6
+	VSCALEFPS        Z9, Z6, Z6
+	VCMPPS.BCST      $0x1d, wordc3170000<>+0(SB), Z8, K1
+	VMOVAPS.Z        Z6, K1, Z6
+	VMOVUPS          Z6, (AX)
+	VEXTRACTF32X8    $0x01, Z6, Y7
+	VCVTPS2PD        Y6, Z6
+	VCVTPS2PD        Y7, Z7
+	VADDPD           Z6, Z4, Z4
+	VADDPD           Z7, Z5, Z5
+	ADDQ             $0x00000040, AX
+	ADDQ             $0x00000040, DX
+	ADDQ             $0x00000040, BX
+	SUBQ             $0x00000010, CX
+	JMP              whole
 
 rest:
-	TESTQ         CX, CX
-	JZ            done
-	MOVQ          $0x0000000000000001, SI
-	SHLQ          CL, SI
-	DECQ          SI
-	KMOVW         SI, K1
-	VMOVUPS.Z     (DX), K1, Z6
-	VMOVUPS.Z     (BX), K1, Z7
-	VADDPS        Z7, Z6, Z8
-	VSUBPS        Z6, Z8, Z9
-	VSUBPS        Z9, Z8, Z10
-	VSUBPS        Z10, Z6, Z6
-	VSUBPS        Z9, Z7, Z10
-	VADDPS        Z10, Z6, Z6
-	VSUBPS        Z0, Z8, Z8
-	VSUBPS        Z1, Z6, Z6
-	VMULPS        Z3, Z8, Z0
-	VFMADD231PS   Z2, Z8, Z0
-	VMOVAPS       Z0, Z1
-	VFMADD231PS   Z2, Z6, Z1
-	VMOVAPS       Z1, Z3
-	VRNDSCALEPS   $0x00, Z3, Z3
-	VSUBPS        Z3, Z0, Z0
-	VFMADD231PS   Z2, Z6, Z0
-	VMOVUPS       word3aaddd0a<>+0(SB), Z2
-	VFMADD213PS   word3c1e7544<>+0(SB), Z0, Z2
-	VFMADD213PS   word3d635ba9<>+0(SB), Z0, Z2
-	VFMADD213PS   word3e75fcde<>+0(SB), Z0, Z2
-	VFMADD213PS   word3f317215<>+0(SB), Z0, Z2
-	VFMADD213PS   word3f800000<>+0(SB), Z0, Z2
-	VSCALEFPS     Z3, Z2, Z2
-	VCMPPS        $0x1d, wordc3170000<>+0(SB), Z1, K2
-	VMOVAPS.Z     Z2, K2, Z2
-	VMOVAPS.Z     Z2, K1, Z2
-	VMOVUPS       Z2, K1, (AX)
-	VEXTRACTF32X8 $0x01, Z2, Y0
-	VCVTPS2PD     Y2, Z1
-	VCVTPS2PD     Y0, Z0
-	VADDPD        Z1, Z4, Z4
-	VADDPD        Z0, Z5, Z5
+	TESTQ            CX, CX
+	JZ               done
+	MOVQ             $0x0000000000000001, SI
+	SHLQ             CL, SI
+	DECQ             SI
+	KMOVW            SI, K1
+	VMOVUPS.Z        (DX), K1, Z6
+	VMOVUPS.Z        (BX), K1, Z7
+	VADDPS           Z7, Z6, Z8
+	VSUBPS           Z6, Z8, Z9
+	VSUBPS           Z9, Z8, Z10
+	VSUBPS           Z10, Z6, Z6
+	VSUBPS           Z9, Z7, Z10
+	VADDPS           Z10, Z6, Z6
+	VSUBPS           Z0, Z8, Z8
+	VSUBPS           Z1, Z6, Z6
+	VMULPS           Z3, Z8, Z0
+	VFMADD231PS      Z2, Z8, Z0
+	VMOVAPS          Z0, Z1
+	VFMADD231PS      Z2, Z6, Z1
+	VMOVAPS          Z1, Z3
+	VRNDSCALEPS      $0x00, Z3, Z3
+	VSUBPS           Z3, Z0, Z0
+	VFMADD231PS      Z2, Z6, Z0
+	VBROADCASTSS     word3aaddd0a<>+0(SB), Z2
+	VFMADD213PS.BCST word3c1e7544<>+0(SB), Z0, Z2
+	VFMADD213PS.BCST word3d635ba9<>+0(SB), Z0, Z2
+	VFMADD213PS.BCST word3e75fcde<>+0(SB), Z0, Z2
+	VFMADD213PS.BCST word3f317215<>+0(SB), Z0, Z2
+	VFMADD213PS.BCST word3f800000<>+0(SB), Z0, Z2
+	VSCALEFPS        Z3, Z2, Z2
+	VCMPPS.BCST      $0x1d, wordc3170000<>+0(SB), Z1, K2
+	VMOVAPS.Z        Z2, K2, Z2
+	VMOVAPS.Z        Z2, K1, Z2
+	VMOVUPS          Z2, K1, (AX)
+	VEXTRACTF32X8    $0x01, Z2, Y0
+	VCVTPS2PD        Y2, Z1
+	VCVTPS2PD        Y0, Z0
+	VADDPD           Z1, Z4, Z4
+	VADDPD           Z0, Z5, Z5
 
 done:
 	MOVQ    sum+40(FP), AX
@@ -4003,58 +4003,58 @@ GLOBL quad0000000000000004<>(SB), RODATA|NOPTR, $64
 // func findPeaks32AVX512(logits *float32, noise *float32, n int, peaks *lanePeaks[float32], found *laneClasses[uint32])
 // Requires: AVX, AVX512F
 TEXT ·findPeaks32AVX512(SB), NOSPLIT, $0-40
-	MOVQ    logits+0(FP), AX
-	MOVQ    noise+8(FP), DX
-	MOVQ    n+16(FP), CX
-	MOVQ    peaks+24(FP), BX
-	MOVQ    found+32(FP), SI
-	VMOVUPS wordff800000<>+0(SB), Z0
-	VMOVUPS wordffffffff<>+0(SB), Z1
-	VMOVUPS iota<>+0(SB), Z2
-	KXORW   K1, K1, K1
-	KXORW   K2, K2, K2
+	MOVQ         logits+0(FP), AX
+	MOVQ         noise+8(FP), DX
+	MOVQ         n+16(FP), CX
+	MOVQ         peaks+24(FP), BX
+	MOVQ         found+32(FP), SI
+	VBROADCASTSS wordff800000<>+0(SB), Z0
+	VBROADCASTSS wordffffffff<>+0(SB), Z1
+	VMOVUPS      iota<>+0(SB), Z2
+	KXORW        K1, K1, K1
+	KXORW        K2, K2, K2
 
 whole:
-	CMPQ      CX, $0x00000010
-	JB        rest
-	VMOVUPS   (AX), Z3
-	VMOVUPS   (DX), Z4
-	VADDPS    Z4, Z3, Z3
-	VCMPPS    $0x03, Z3, Z3, K3
-	KORW      K3, K2, K2
-	VCMPPS    $0x1e, Z0, Z3, K3
-	VCMPPS    $0x00, Z0, Z3, K4
-	KANDNW    K1, K3, K1
-	KORW      K4, K1, K1
-	VBLENDMPS Z3, Z0, K3, Z0
-	VBLENDMPS Z2, Z1, K3, Z1
-	VPADDD    word00000010<>+0(SB), Z2, Z2
-	ADDQ      $0x00000040, AX
-	ADDQ      $0x00000040, DX
-	SUBQ      $0x00000010, CX
-	JMP       whole
+	CMPQ        CX, $0x00000010
+	JB          rest
+	VMOVUPS     (AX), Z3
+	VMOVUPS     (DX), Z4
+	VADDPS      Z4, Z3, Z3
+	VCMPPS      $0x03, Z3, Z3, K3
+	KORW        K3, K2, K2
+	VCMPPS      $0x1e, Z0, Z3, K3
+	VCMPPS      $0x00, Z0, Z3, K4
+	KANDNW      K1, K3, K1
+	KORW        K4, K1, K1
+	VBLENDMPS   Z3, Z0, K3, Z0
+	VBLENDMPS   Z2, Z1, K3, Z1
+	VPADDD.BCST word00000010<>+0(SB), Z2, Z2
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, DX
+	SUBQ        $0x00000010, CX
+	JMP         whole
 
 rest:
-	TESTQ     CX, CX
-	JZ        done
-	MOVQ      $0x0000000000000001, DI
-	SHLQ      CL, DI
-	DECQ      DI
-	KMOVW     DI, K3
-	VMOVUPS.Z (AX), K3, Z3
-	VMOVUPS.Z (DX), K3, Z4
-	VADDPS    Z4, Z3, Z3
-	VMOVUPS   wordff800000<>+0(SB), Z4
-	VBLENDMPS Z3, Z4, K3, Z3
-	VCMPPS    $0x03, Z3, Z3, K3
-	KORW      K3, K2, K2
-	VCMPPS    $0x1e, Z0, Z3, K3
-	VCMPPS    $0x00, Z0, Z3, K4
-	KANDNW    K1, K3, K1
-	KORW      K4, K1, K1
-	VBLENDMPS Z3, Z0, K3, Z0
-	VBLENDMPS Z2, Z1, K3, Z1
-	VPADDD    word00000010<>+0(SB), Z2, Z2
+	TESTQ        CX, CX
+	JZ           done
+	MOVQ         $0x0000000000000001, DI
+	SHLQ         CL, DI
+	DECQ         DI
+	KMOVW        DI, K3
+	VMOVUPS.Z    (AX), K3, Z3
+	VMOVUPS.Z    (DX), K3, Z4
+	VADDPS       Z4, Z3, Z3
+	VBROADCASTSS wordff800000<>+0(SB), Z4
+	VBLENDMPS    Z3, Z4, K3, Z3
+	VCMPPS       $0x03, Z3, Z3, K3
+	KORW         K3, K2, K2
+	VCMPPS       $0x1e, Z0, Z3, K3
+	VCMPPS       $0x00, Z0, Z3, K4
+	KANDNW       K1, K3, K1
+	KORW         K4, K1, K1
+	VBLENDMPS    Z3, Z0, K3, Z0
+	VBLENDMPS    Z2, Z1, K3, Z1
+	VPADDD.BCST  word00000010<>+0(SB), Z2, Z2
 
 done:
 	VMOVUPS Z0, (BX)
@@ -4220,7 +4220,7 @@ limit:
 	VCVTPS2PD     Y7, Z7
 	VADDPD        Z6, Z3, Z3
 	VADDPD        Z7, Z4, Z4
-	VPADDD        word00000001<>+0(SB), Z5, Z5
+	VPADDD.BCST   word00000001<>+0(SB), Z5, Z5
 	ADDQ          $0x00000040, BX
 	DECQ          DX
 	JNZ           limit
@@ -4862,25 +4862,25 @@ whole:
 	JB           rest
 	VMOVUPS      (CX), Y2
 	VMOVUPS      (DX), Y3
-	VMULPD       quad3ff71547652b82fe<>+0(SB), Y2, Y4
-	VROUNDPD     $0x00, Y4, Y4
-	VMOVAPS      Y2, Y5
-	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y4, Y5
-	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y4, Y5
-	VMULPD       Y5, Y5, Y6
+	VMOVAPS      Y2, Y4
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y4, Y5
+	VROUNDPD     $0x00, Y5, Y5
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y5, Y4
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y5, Y4
+	VMULPD       Y4, Y4, Y6
 	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y7
 	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y6, Y7
 	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y6, Y7
-	VMULPD       Y5, Y7, Y7
-	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y5
-	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y6, Y5
-	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y6, Y5
-	VFMADD213PD  quad4000000000000000<>+0(SB), Y6, Y5
-	VSUBPD       Y7, Y5, Y5
-	VDIVPD       Y5, Y7, Y7
+	VMULPD       Y4, Y7, Y7
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y4
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y6, Y4
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y6, Y4
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y6, Y4
+	VSUBPD       Y7, Y4, Y4
+	VDIVPD       Y4, Y7, Y7
 	VADDPD       Y7, Y7, Y7
 	VADDPD       quad3ff0000000000000<>+0(SB), Y7, Y7
-	VCVTPD2DQY   Y4, X4
+	VCVTPD2DQY   Y5, X4
 	VPSRAD       $0x01, X4, X5
 	VPSUBD       X5, X4, X4
 	VPADDD       word000003ff<>+0(SB), X4, X4
@@ -4913,25 +4913,25 @@ rest:
 	VMOVUPS      32(SI)(BX*8), Y2
 	VMASKMOVPS   (CX), Y2, Y3
 	VMASKMOVPS   (DX), Y2, Y4
-	VMULPD       quad3ff71547652b82fe<>+0(SB), Y3, Y5
-	VROUNDPD     $0x00, Y5, Y5
-	VMOVAPS      Y3, Y6
-	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y5, Y6
-	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y5, Y6
-	VMULPD       Y6, Y6, Y7
+	VMOVAPS      Y3, Y5
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y5, Y6
+	VROUNDPD     $0x00, Y6, Y6
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y6, Y5
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y6, Y5
+	VMULPD       Y5, Y5, Y7
 	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y8
 	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y7, Y8
 	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y7, Y8
-	VMULPD       Y6, Y8, Y8
-	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y6
-	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y7, Y6
-	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y7, Y6
-	VFMADD213PD  quad4000000000000000<>+0(SB), Y7, Y6
-	VSUBPD       Y8, Y6, Y6
-	VDIVPD       Y6, Y8, Y8
+	VMULPD       Y5, Y8, Y8
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y5
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y7, Y5
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y7, Y5
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y7, Y5
+	VSUBPD       Y8, Y5, Y5
+	VDIVPD       Y5, Y8, Y8
 	VADDPD       Y8, Y8, Y8
 	VADDPD       quad3ff0000000000000<>+0(SB), Y8, Y8
-	VCVTPD2DQY   Y5, X5
+	VCVTPD2DQY   Y6, X5
 	VPSRAD       $0x01, X5, X6
 	VPSUBD       X6, X5, X5
 	VPADDD       word000003ff<>+0(SB), X5, X5
@@ -4967,71 +4967,71 @@ TEXT ·gradLog32AVX512(SB), NOSPLIT, $0-40
 	VBROADCASTSS 4(SI), Z1
 
 whole:
-	CMPQ         CX, $0x00000010
-	JB           rest
-	VMOVUPS      (DX), Z2
-	VMOVUPS      (BX), Z3
-	VMULPS       word3fb8aa3b<>+0(SB), Z2, Z4
-	VRNDSCALEPS  $0x00, Z4, Z4
-	VMOVAPS      Z2, Z5
-	VFNMADD231PS word3f318000<>+0(SB), Z4, Z5
-	VFNMADD231PS wordb95e8083<>+0(SB), Z4, Z5
-	VMULPS       Z5, Z5, Z6
-	VMOVUPS      word39506967<>+0(SB), Z7
-	VFMADD213PS  word3ab743ce<>+0(SB), Z5, Z7
-	VFMADD213PS  word3c088908<>+0(SB), Z5, Z7
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z5, Z7
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z5, Z7
-	VFMADD213PS  word3f000000<>+0(SB), Z5, Z7
-	VFMADD213PS  Z5, Z6, Z7
-	VADDPS       word3f800000<>+0(SB), Z7, Z7
-	VSCALEFPS    Z4, Z7, Z7
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z2, K1
-	VMOVAPS.Z    Z7, K1, Z7
-	VFNMADD231PS Z1, Z7, Z3
-	VMULPS       Z0, Z3, Z3
-	VMOVUPS      wordff800000<>+0(SB), Z4
-	VCMPPS       $0x04, Z4, Z2, K1
-	VMOVAPS.Z    Z3, K1, Z3
-	VMOVUPS      Z3, (AX)
-	ADDQ         $0x00000040, AX
-	ADDQ         $0x00000040, DX
-	ADDQ         $0x00000040, BX
-	SUBQ         $0x00000010, CX
-	JMP          whole
+	CMPQ              CX, $0x00000010
+	JB                rest
+	VMOVUPS           (DX), Z2
+	VMOVUPS           (BX), Z3
+	VMOVAPS           Z2, Z4
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z4, Z5
+	VRNDSCALEPS       $0x00, Z5, Z5
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z5, Z4
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z5, Z4
+	VMULPS            Z4, Z4, Z6
+	VBROADCASTSS      word39506967<>+0(SB), Z7
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z4, Z7
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z4, Z7
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z4, Z7
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z4, Z7
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z4, Z7
+	VFMADD213PS       Z4, Z6, Z7
+	VADDPS.BCST       word3f800000<>+0(SB), Z7, Z7
+	VSCALEFPS         Z5, Z7, Z7
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z2, K1
+	VMOVAPS.Z         Z7, K1, Z7
+	VFNMADD231PS      Z1, Z7, Z3
+	VMULPS            Z0, Z3, Z3
+	VBROADCASTSS      wordff800000<>+0(SB), Z4
+	VCMPPS            $0x04, Z4, Z2, K1
+	VMOVAPS.Z         Z3, K1, Z3
+	VMOVUPS           Z3, (AX)
+	ADDQ              $0x00000040, AX
+	ADDQ              $0x00000040, DX
+	ADDQ              $0x00000040, BX
+	SUBQ              $0x00000010, CX
+	JMP               whole
 
 rest:
-	TESTQ        CX, CX
-	JZ           done
-	MOVQ         $0x0000000000000001, SI
-	SHLQ         CL, SI
-	DECQ         SI
-	KMOVW        SI, K1
-	VMOVUPS.Z    (DX), K1, Z2
-	VMOVUPS.Z    (BX), K1, Z3
-	VMULPS       word3fb8aa3b<>+0(SB), Z2, Z4
-	VRNDSCALEPS  $0x00, Z4, Z4
-	VMOVAPS      Z2, Z5
-	VFNMADD231PS word3f318000<>+0(SB), Z4, Z5
-	VFNMADD231PS wordb95e8083<>+0(SB), Z4, Z5
-	VMULPS       Z5, Z5, Z6
-	VMOVUPS      word39506967<>+0(SB), Z7
-	VFMADD213PS  word3ab743ce<>+0(SB), Z5, Z7
-	VFMADD213PS  word3c088908<>+0(SB), Z5, Z7
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Z5, Z7
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Z5, Z7
-	VFMADD213PS  word3f000000<>+0(SB), Z5, Z7
-	VFMADD213PS  Z5, Z6, Z7
-	VADDPS       word3f800000<>+0(SB), Z7, Z7
-	VSCALEFPS    Z4, Z7, Z7
-	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Z2, K2
-	VMOVAPS.Z    Z7, K2, Z7
-	VFNMADD231PS Z1, Z7, Z3
-	VMULPS       Z0, Z3, Z3
-	VMOVUPS      wordff800000<>+0(SB), Z0
-	VCMPPS       $0x04, Z0, Z2, K2
-	VMOVAPS.Z    Z3, K2, Z3
-	VMOVUPS      Z3, K1, (AX)
+	TESTQ             CX, CX
+	JZ                done
+	MOVQ              $0x0000000000000001, SI
+	SHLQ              CL, SI
+	DECQ              SI
+	KMOVW             SI, K1
+	VMOVUPS.Z         (DX), K1, Z2
+	VMOVUPS.Z         (BX), K1, Z3
+	VMOVAPS           Z2, Z4
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z4, Z5
+	VRNDSCALEPS       $0x00, Z5, Z5
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z5, Z4
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z5, Z4
+	VMULPS            Z4, Z4, Z6
+	VBROADCASTSS      word39506967<>+0(SB), Z7
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z4, Z7
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z4, Z7
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z4, Z7
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z4, Z7
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z4, Z7
+	VFMADD213PS       Z4, Z6, Z7
+	VADDPS.BCST       word3f800000<>+0(SB), Z7, Z7
+	VSCALEFPS         Z5, Z7, Z7
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z2, K2
+	VMOVAPS.Z         Z7, K2, Z7
+	VFNMADD231PS      Z1, Z7, Z3
+	VMULPS            Z0, Z3, Z3
+	VBROADCASTSS      wordff800000<>+0(SB), Z0
+	VCMPPS            $0x04, Z0, Z2, K2
+	VMOVAPS.Z         Z3, K2, Z3
+	VMOVUPS           Z3, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -5053,21 +5053,21 @@ whole:
 	JB           rest
 	VMOVUPS      (CX), Y2
 	VMOVUPS      (DX), Y3
-	VMULPS       word3fb8aa3b<>+0(SB), Y2, Y4
-	VROUNDPS     $0x00, Y4, Y4
-	VMOVAPS      Y2, Y5
-	VFNMADD231PS word3f318000<>+0(SB), Y4, Y5
-	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y5
-	VMULPS       Y5, Y5, Y6
+	VMOVAPS      Y2, Y4
+	VMULPS       word3fb8aa3b<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y5, Y5
+	VFNMADD231PS word3f318000<>+0(SB), Y5, Y4
+	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y4
+	VMULPS       Y4, Y4, Y6
 	VMOVUPS      word39506967<>+0(SB), Y7
-	VFMADD213PS  word3ab743ce<>+0(SB), Y5, Y7
-	VFMADD213PS  word3c088908<>+0(SB), Y5, Y7
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y5, Y7
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y5, Y7
-	VFMADD213PS  word3f000000<>+0(SB), Y5, Y7
-	VFMADD213PS  Y5, Y6, Y7
+	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y7
+	VFMADD213PS  word3c088908<>+0(SB), Y4, Y7
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y7
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y7
+	VFMADD213PS  word3f000000<>+0(SB), Y4, Y7
+	VFMADD213PS  Y4, Y6, Y7
 	VADDPS       word3f800000<>+0(SB), Y7, Y7
-	VCVTPS2DQ    Y4, Y4
+	VCVTPS2DQ    Y5, Y4
 	VPSRAD       $0x01, Y4, Y5
 	VPSUBD       Y5, Y4, Y4
 	VPADDD       word0000007f<>+0(SB), Y4, Y4
@@ -5098,21 +5098,21 @@ rest:
 	VMOVUPS      32(SI)(BX*4), Y2
 	VMASKMOVPS   (CX), Y2, Y3
 	VMASKMOVPS   (DX), Y2, Y4
-	VMULPS       word3fb8aa3b<>+0(SB), Y3, Y5
-	VROUNDPS     $0x00, Y5, Y5
-	VMOVAPS      Y3, Y6
-	VFNMADD231PS word3f318000<>+0(SB), Y5, Y6
-	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y6
-	VMULPS       Y6, Y6, Y7
+	VMOVAPS      Y3, Y5
+	VMULPS       word3fb8aa3b<>+0(SB), Y5, Y6
+	VROUNDPS     $0x00, Y6, Y6
+	VFNMADD231PS word3f318000<>+0(SB), Y6, Y5
+	VFNMADD231PS wordb95e8083<>+0(SB), Y6, Y5
+	VMULPS       Y5, Y5, Y7
 	VMOVUPS      word39506967<>+0(SB), Y8
-	VFMADD213PS  word3ab743ce<>+0(SB), Y6, Y8
-	VFMADD213PS  word3c088908<>+0(SB), Y6, Y8
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y6, Y8
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y6, Y8
-	VFMADD213PS  word3f000000<>+0(SB), Y6, Y8
-	VFMADD213PS  Y6, Y7, Y8
+	VFMADD213PS  word3ab743ce<>+0(SB), Y5, Y8
+	VFMADD213PS  word3c088908<>+0(SB), Y5, Y8
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y5, Y8
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y5, Y8
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y8
+	VFMADD213PS  Y5, Y7, Y8
 	VADDPS       word3f800000<>+0(SB), Y8, Y8
-	VCVTPS2DQ    Y5, Y5
+	VCVTPS2DQ    Y6, Y5
 	VPSRAD       $0x01, Y5, Y6
 	VPSUBD       Y6, Y5, Y5
 	VPADDD       word0000007f<>+0(SB), Y5, Y5
@@ -6026,57 +6026,57 @@ TEXT ·logSoftmaxOf32AVX512(SB), NOSPLIT, $0-40
 	VBROADCASTSS 16(SI), Z4
 
 whole:
-	CMPQ        CX, $0x00000010
-	JB          rest
-	VMOVUPS     (DX), Z5
-	VMOVUPS     (BX), Z6
-	VADDPS      Z6, Z5, Z7
-	VADDPS      Z6, Z5, Z8
-	VSUBPS      Z5, Z8, Z9
-	VSUBPS      Z9, Z8, Z10
-	VSUBPS      Z10, Z5, Z5
-	VSUBPS      Z9, Z6, Z10
-	VADDPS      Z10, Z5, Z5
-	VSUBPS      Z0, Z8, Z8
-	VSUBPS      Z1, Z5, Z5
-	VADDPS      Z5, Z8, Z8
-	VFMSUB213PS Z3, Z2, Z8
-	VMAXPS      Z4, Z8, Z8
-	VMOVUPS     wordff800000<>+0(SB), Z5
-	VCMPPS      $0x00, Z5, Z7, K1
-	VBLENDMPS   Z5, Z8, K1, Z8
-	VMOVUPS     Z8, (AX)
-	ADDQ        $0x00000040, AX
-	ADDQ        $0x00000040, DX
-	ADDQ        $0x00000040, BX
-	SUBQ        $0x00000010, CX
-	JMP         whole
+	CMPQ         CX, $0x00000010
+	JB           rest
+	VMOVUPS      (DX), Z5
+	VMOVUPS      (BX), Z6
+	VADDPS       Z6, Z5, Z7
+	VADDPS       Z6, Z5, Z8
+	VSUBPS       Z5, Z8, Z9
+	VSUBPS       Z9, Z8, Z10
+	VSUBPS       Z10, Z5, Z5
+	VSUBPS       Z9, Z6, Z10
+	VADDPS       Z10, Z5, Z5
+	VSUBPS       Z0, Z8, Z8
+	VSUBPS       Z1, Z5, Z5
+	VADDPS       Z5, Z8, Z8
+	VFMSUB213PS  Z3, Z2, Z8
+	VMAXPS       Z4, Z8, Z8
+	VBROADCASTSS wordff800000<>+0(SB), Z5
+	VCMPPS       $0x00, Z5, Z7, K1
+	VBLENDMPS    Z5, Z8, K1, Z8
+	VMOVUPS      Z8, (AX)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000040, BX
+	SUBQ         $0x00000010, CX
+	JMP          whole
 
 rest:
-	TESTQ       CX, CX
-	JZ          done
-	MOVQ        $0x0000000000000001, SI
-	SHLQ        CL, SI
-	DECQ        SI
-	KMOVW       SI, K1
-	VMOVUPS.Z   (DX), K1, Z5
-	VMOVUPS.Z   (BX), K1, Z6
-	VADDPS      Z6, Z5, Z7
-	VADDPS      Z6, Z5, Z8
-	VSUBPS      Z5, Z8, Z9
-	VSUBPS      Z9, Z8, Z10
-	VSUBPS      Z10, Z5, Z5
-	VSUBPS      Z9, Z6, Z10
-	VADDPS      Z10, Z5, Z5
-	VSUBPS      Z0, Z8, Z8
-	VSUBPS      Z1, Z5, Z5
-	VADDPS      Z5, Z8, Z8
-	VFMSUB213PS Z3, Z2, Z8
-	VMAXPS      Z4, Z8, Z8
-	VMOVUPS     wordff800000<>+0(SB), Z0
-	VCMPPS      $0x00, Z0, Z7, K2
-	VBLENDMPS   Z0, Z8, K2, Z8
-	VMOVUPS     Z8, K1, (AX)
+	TESTQ        CX, CX
+	JZ           done
+	MOVQ         $0x0000000000000001, SI
+	SHLQ         CL, SI
+	DECQ         SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (DX), K1, Z5
+	VMOVUPS.Z    (BX), K1, Z6
+	VADDPS       Z6, Z5, Z7
+	VADDPS       Z6, Z5, Z8
+	VSUBPS       Z5, Z8, Z9
+	VSUBPS       Z9, Z8, Z10
+	VSUBPS       Z10, Z5, Z5
+	VSUBPS       Z9, Z6, Z10
+	VADDPS       Z10, Z5, Z5
+	VSUBPS       Z0, Z8, Z8
+	VSUBPS       Z1, Z5, Z5
+	VADDPS       Z5, Z8, Z8
+	VFMSUB213PS  Z3, Z2, Z8
+	VMAXPS       Z4, Z8, Z8
+	VBROADCASTSS wordff800000<>+0(SB), Z0
+	VCMPPS       $0x00, Z0, Z7, K2
+	VBLENDMPS    Z0, Z8, K2, Z8
+	VMOVUPS      Z8, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -6155,155 +6155,155 @@ done:
 // func raoColumns32AVX512(dst *float32, logProbs *float32, probs *float32, noise *float32, grad *float32, soft *float32, classes int, s *raoColumnsScalars, e *[16]float32)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·raoColumns32AVX512(SB), NOSPLIT, $0-72
-	MOVL       $0x00005555, AX
-	KMOVW      AX, K1
-	VMOVUPS    word3f000000<>+0(SB), Z0
-	VMOVUPS    word2f800000<>+0(SB), Z1
-	MOVQ       dst+0(FP), AX
-	MOVQ       grad+32(FP), CX
-	MOVQ       soft+40(FP), DX
-	MOVQ       logProbs+8(FP), BX
-	MOVQ       probs+16(FP), SI
-	MOVQ       noise+24(FP), DI
-	MOVQ       classes+48(FP), R8
-	MOVQ       s+56(FP), R9
-	MOVQ       e+64(FP), R10
-	VMOVUPS    (R10), Z1
-	VMOVAPS    Z1, Z12
-	VPSUBD     word3f400000<>+0(SB), Z12, Z13
-	VGETMANTPS $0x03, Z12, Z12
-	VPSRAD     $0x17, Z13, Z13
-	VSUBPS     word3f800000<>+0(SB), Z12, Z12
-	VCVTDQ2PS  Z13, Z13
-	VMULPS     Z12, Z12, Z14
-	VMULPS     wordbe7ff676<>+0(SB), Z12, Z16
-	VADDPS     word3eaaaad9<>+0(SB), Z16, Z16
-	VMULPS     wordbe2beae1<>+0(SB), Z12, Z15
-	VADDPS     word3e4c9e74<>+0(SB), Z15, Z15
-	VMULPS     wordbdf818f6<>+0(SB), Z12, Z17
-	VADDPS     word3e189f19<>+0(SB), Z17, Z17
-	VMULPS     Z14, Z15, Z15
-	VADDPS     Z15, Z16, Z16
-	VMULPS     word3d63b9ef<>+0(SB), Z14, Z15
-	VADDPS     Z15, Z17, Z17
-	VMULPS     Z14, Z14, Z15
-	VMULPS     Z15, Z17, Z17
-	VADDPS     Z17, Z16, Z16
-	VMULPS     Z16, Z12, Z16
-	VSUBPS     Z16, Z0, Z16
-	VMULPS     Z14, Z16, Z16
-	VSUBPS     Z12, Z16, Z16
-	VMULPS     word3f317218<>+0(SB), Z13, Z13
-	VSUBPS     Z13, Z16, Z16
-	VPXORD     Z2, Z2, Z2
-	VSUBPS     Z16, Z2, Z2
-	VPXORD     Z3, Z3, Z3
-	VPXORD     Z4, Z4, Z4
-	VPXORD     Z5, Z5, Z5
-	VPXORD     Z6, Z6, Z6
-	MOVQ       R8, R10
-	MOVQ       SI, SI
-	MOVQ       CX, R11
-	MOVQ       DX, R12
+	MOVL         $0x00005555, AX
+	KMOVW        AX, K1
+	VBROADCASTSS word3f000000<>+0(SB), Z0
+	VBROADCASTSS word2f800000<>+0(SB), Z1
+	MOVQ         dst+0(FP), AX
+	MOVQ         grad+32(FP), CX
+	MOVQ         soft+40(FP), DX
+	MOVQ         logProbs+8(FP), BX
+	MOVQ         probs+16(FP), SI
+	MOVQ         noise+24(FP), DI
+	MOVQ         classes+48(FP), R8
+	MOVQ         s+56(FP), R9
+	MOVQ         e+64(FP), R10
+	VMOVUPS      (R10), Z1
+	VMOVAPS      Z1, Z12
+	VPSUBD.BCST  word3f400000<>+0(SB), Z12, Z13
+	VGETMANTPS   $0x03, Z12, Z12
+	VPSRAD       $0x17, Z13, Z13
+	VSUBPS.BCST  word3f800000<>+0(SB), Z12, Z12
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z12, Z12, Z14
+	VMULPS.BCST  wordbe7ff676<>+0(SB), Z12, Z16
+	VADDPS.BCST  word3eaaaad9<>+0(SB), Z16, Z16
+	VMULPS.BCST  wordbe2beae1<>+0(SB), Z12, Z15
+	VADDPS.BCST  word3e4c9e74<>+0(SB), Z15, Z15
+	VMULPS.BCST  wordbdf818f6<>+0(SB), Z12, Z17
+	VADDPS.BCST  word3e189f19<>+0(SB), Z17, Z17
+	VMULPS       Z14, Z15, Z15
+	VADDPS       Z15, Z16, Z16
+	VMULPS.BCST  word3d63b9ef<>+0(SB), Z14, Z15
+	VADDPS       Z15, Z17, Z17
+	VMULPS       Z14, Z14, Z15
+	VMULPS       Z15, Z17, Z17
+	VADDPS       Z17, Z16, Z16
+	VMULPS       Z16, Z12, Z16
+	VSUBPS       Z16, Z0, Z16
+	VMULPS       Z14, Z16, Z16
+	VSUBPS       Z12, Z16, Z16
+	VMULPS.BCST  word3f317218<>+0(SB), Z13, Z13
+	VSUBPS       Z13, Z16, Z16
+	VPXORD       Z2, Z2, Z2
+	VSUBPS       Z16, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+	VPXORD       Z5, Z5, Z5
+	VPXORD       Z6, Z6, Z6
+	MOVQ         R8, R10
+	MOVQ         SI, SI
+	MOVQ         CX, R11
+	MOVQ         DX, R12
 
 samples:
-	VMOVUPS       (DI), Z12
-	VBROADCASTSS  (R9), Z13
-	VMOVUPS       (SI), Z14
-	VFMADD231PS   Z1, Z14, Z12
-	VPSUBD        word3f400000<>+0(SB), Z12, Z14
-	VGETMANTPS    $0x03, Z12, Z12
-	VPSRAD        $0x17, Z14, Z14
-	VSUBPS        word3f800000<>+0(SB), Z12, Z12
-	VCVTDQ2PS     Z14, Z14
-	VMULPS        Z12, Z12, Z15
-	VMULPS        wordbe7ff676<>+0(SB), Z12, Z17
-	VADDPS        word3eaaaad9<>+0(SB), Z17, Z17
-	VMULPS        wordbe2beae1<>+0(SB), Z12, Z16
-	VADDPS        word3e4c9e74<>+0(SB), Z16, Z16
-	VMULPS        wordbdf818f6<>+0(SB), Z12, Z18
-	VADDPS        word3e189f19<>+0(SB), Z18, Z18
-	VMULPS        Z15, Z16, Z16
-	VADDPS        Z16, Z17, Z17
-	VMULPS        word3d63b9ef<>+0(SB), Z15, Z16
-	VADDPS        Z16, Z18, Z18
-	VMULPS        Z15, Z15, Z16
-	VMULPS        Z16, Z18, Z18
-	VADDPS        Z18, Z17, Z17
-	VMULPS        Z17, Z12, Z17
-	VSUBPS        Z17, Z0, Z17
-	VMULPS        Z15, Z17, Z17
-	VSUBPS        Z12, Z17, Z17
-	VMULPS        word3f317218<>+0(SB), Z14, Z14
-	VSUBPS        Z14, Z17, Z17
-	VADDPS        Z2, Z17, Z17
-	VMOVUPS       (BX), Z12
-	VADDPS        Z12, Z17, Z17
-	VPXORD        Z7, Z7, Z7
-	VMINPS        Z7, Z17, Z17
-	VMULPS        Z13, Z17, Z17
-	VMULPS        word3fb8aa3b<>+0(SB), Z17, Z12
-	VRNDSCALEPS   $0x00, Z12, Z12
-	VMOVAPS       Z17, Z13
-	VFNMADD231PS  word3f318000<>+0(SB), Z12, Z13
-	VFNMADD231PS  wordb95e8083<>+0(SB), Z12, Z13
-	VMULPS        Z13, Z13, Z14
-	VMOVUPS       word39506967<>+0(SB), Z15
-	VFMADD213PS   word3ab743ce<>+0(SB), Z13, Z15
-	VFMADD213PS   word3c088908<>+0(SB), Z13, Z15
-	VFMADD213PS   word3d2aa9c1<>+0(SB), Z13, Z15
-	VFMADD213PS   word3e2aaaaa<>+0(SB), Z13, Z15
-	VFMADD213PS   word3f000000<>+0(SB), Z13, Z15
-	VFMADD213PS   Z13, Z14, Z15
-	VADDPS        word3f800000<>+0(SB), Z15, Z15
-	VSCALEFPS     Z12, Z15, Z15
-	VCMPPS        $0x1d, wordc2d00000<>+0(SB), Z17, K1
-	VMOVAPS.Z     Z15, K1, Z15
-	VMOVUPS       Z15, (R12)
-	VEXTRACTF32X8 $0x01, Z15, Y8
-	VCVTPS2PD     Y15, Z12
-	VCVTPS2PD     Y8, Z13
-	VADDPD        Z12, Z3, Z3
-	VADDPD        Z13, Z4, Z4
-	VMOVUPS       (R11), Z12
-	VEXTRACTF32X8 $0x01, Z15, Y8
-	VCVTPS2PD     Y15, Z13
-	VCVTPS2PD     Y8, Z14
-	VEXTRACTF32X8 $0x01, Z12, Y8
-	VCVTPS2PD     Y12, Z12
-	VCVTPS2PD     Y8, Z15
-	VFMADD231PD   Z13, Z12, Z5
-	VFMADD231PD   Z14, Z15, Z6
-	ADDQ          $0x00000040, BX
-	ADDQ          $0x00000040, SI
-	ADDQ          $0x00000040, DI
-	ADDQ          $0x00000040, R11
-	ADDQ          $0x00000040, R12
-	DECQ          R10
-	JNZ           samples
-	VDIVPD        Z3, Z5, Z5
-	VDIVPD        Z4, Z6, Z6
-	VCVTPD2PS     Z5, Y8
-	VCVTPD2PS     Z6, Y0
-	VINSERTF32X8  $0x01, Y0, Z8, Z8
-	VEXTRACTF32X8 $0x01, Z8, Y1
-	VCVTPS2PD     Y8, Z0
-	VCVTPS2PD     Y1, Z1
-	VSUBPD        Z0, Z5, Z5
-	VSUBPD        Z1, Z6, Z6
-	VCVTPD2PS     Z5, Y9
-	VCVTPD2PS     Z6, Y0
-	VINSERTF32X8  $0x01, Y0, Z9, Z9
-	VMOVUPD       quad3ff0000000000000<>+0(SB), Z0
-	VDIVPD        Z3, Z0, Z3
-	VDIVPD        Z4, Z0, Z4
-	VCVTPD2PS     Z3, Y10
-	VCVTPD2PS     Z4, Y0
-	VINSERTF32X8  $0x01, Y0, Z10, Z10
-	VBROADCASTSS  4(R9), Z0
-	VMULPS        Z0, Z10, Z10
-	MOVQ          R8, BX
-	MOVQ          DX, DX
+	VMOVUPS           (DI), Z12
+	VBROADCASTSS      (R9), Z13
+	VMOVUPS           (SI), Z14
+	VFMADD231PS       Z1, Z14, Z12
+	VPSUBD.BCST       word3f400000<>+0(SB), Z12, Z14
+	VGETMANTPS        $0x03, Z12, Z12
+	VPSRAD            $0x17, Z14, Z14
+	VSUBPS.BCST       word3f800000<>+0(SB), Z12, Z12
+	VCVTDQ2PS         Z14, Z14
+	VMULPS            Z12, Z12, Z15
+	VMULPS.BCST       wordbe7ff676<>+0(SB), Z12, Z17
+	VADDPS.BCST       word3eaaaad9<>+0(SB), Z17, Z17
+	VMULPS.BCST       wordbe2beae1<>+0(SB), Z12, Z16
+	VADDPS.BCST       word3e4c9e74<>+0(SB), Z16, Z16
+	VMULPS.BCST       wordbdf818f6<>+0(SB), Z12, Z18
+	VADDPS.BCST       word3e189f19<>+0(SB), Z18, Z18
+	VMULPS            Z15, Z16, Z16
+	VADDPS            Z16, Z17, Z17
+	VMULPS.BCST       word3d63b9ef<>+0(SB), Z15, Z16
+	VADDPS            Z16, Z18, Z18
+	VMULPS            Z15, Z15, Z16
+	VMULPS            Z16, Z18, Z18
+	VADDPS            Z18, Z17, Z17
+	VMULPS            Z17, Z12, Z17
+	VSUBPS            Z17, Z0, Z17
+	VMULPS            Z15, Z17, Z17
+	VSUBPS            Z12, Z17, Z17
+	VMULPS.BCST       word3f317218<>+0(SB), Z14, Z14
+	VSUBPS            Z14, Z17, Z17
+	VADDPS            Z2, Z17, Z17
+	VMOVUPS           (BX), Z12
+	VADDPS            Z12, Z17, Z17
+	VPXORD            Z7, Z7, Z7
+	VMINPS            Z7, Z17, Z17
+	VMULPS            Z13, Z17, Z17
+	VMOVAPS           Z17, Z12
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z12, Z13
+	VRNDSCALEPS       $0x00, Z13, Z13
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z13, Z12
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z13, Z12
+	VMULPS            Z12, Z12, Z14
+	VBROADCASTSS      word39506967<>+0(SB), Z15
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z12, Z15
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z12, Z15
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z12, Z15
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z12, Z15
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z12, Z15
+	VFMADD213PS       Z12, Z14, Z15
+	VADDPS.BCST       word3f800000<>+0(SB), Z15, Z15
+	VSCALEFPS         Z13, Z15, Z15
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z17, K1
+	VMOVAPS.Z         Z15, K1, Z15
+	VMOVUPS           Z15, (R12)
+	VEXTRACTF32X8     $0x01, Z15, Y8
+	VCVTPS2PD         Y15, Z12
+	VCVTPS2PD         Y8, Z13
+	VADDPD            Z12, Z3, Z3
+	VADDPD            Z13, Z4, Z4
+	VMOVUPS           (R11), Z12
+	VEXTRACTF32X8     $0x01, Z15, Y8
+	VCVTPS2PD         Y15, Z13
+	VCVTPS2PD         Y8, Z14
+	VEXTRACTF32X8     $0x01, Z12, Y8
+	VCVTPS2PD         Y12, Z12
+	VCVTPS2PD         Y8, Z15
+	VFMADD231PD       Z13, Z12, Z5
+	VFMADD231PD       Z14, Z15, Z6
+	ADDQ              $0x00000040, BX
+	ADDQ              $0x00000040, SI
+	ADDQ              $0x00000040, DI
+	ADDQ              $0x00000040, R11
+	ADDQ              $0x00000040, R12
+	DECQ              R10
+	JNZ               samples
+	VDIVPD            Z3, Z5, Z5
+	VDIVPD            Z4, Z6, Z6
+	VCVTPD2PS         Z5, Y8
+	VCVTPD2PS         Z6, Y0
+	VINSERTF32X8      $0x01, Y0, Z8, Z8
+	VEXTRACTF32X8     $0x01, Z8, Y1
+	VCVTPS2PD         Y8, Z0
+	VCVTPS2PD         Y1, Z1
+	VSUBPD            Z0, Z5, Z5
+	VSUBPD            Z1, Z6, Z6
+	VCVTPD2PS         Z5, Y9
+	VCVTPD2PS         Z6, Y0
+	VINSERTF32X8      $0x01, Y0, Z9, Z9
+	VMOVUPD           quad3ff0000000000000<>+0(SB), Z0
+	VDIVPD            Z3, Z0, Z3
+	VDIVPD            Z4, Z0, Z4
+	VCVTPD2PS         Z3, Y10
+	VCVTPD2PS         Z4, Y0
+	VINSERTF32X8      $0x01, Y0, Z10, Z10
+	VBROADCASTSS      4(R9), Z0
+	VMULPS            Z0, Z10, Z10
+	MOVQ              R8, BX
+	MOVQ              DX, DX
 
 gradient:
 	VMOVUPS     (DX), Z0
@@ -6415,21 +6415,21 @@ samples:
 	VPXOR        Y9, Y9, Y9
 	VMINPS       Y9, Y14, Y14
 	VMULPS       Y10, Y14, Y14
-	VMULPS       word3fb8aa3b<>+0(SB), Y14, Y9
-	VROUNDPS     $0x00, Y9, Y9
-	VMOVAPS      Y14, Y10
-	VFNMADD231PS word3f318000<>+0(SB), Y9, Y10
-	VFNMADD231PS wordb95e8083<>+0(SB), Y9, Y10
-	VMULPS       Y10, Y10, Y11
+	VMOVAPS      Y14, Y9
+	VMULPS       word3fb8aa3b<>+0(SB), Y9, Y10
+	VROUNDPS     $0x00, Y10, Y10
+	VFNMADD231PS word3f318000<>+0(SB), Y10, Y9
+	VFNMADD231PS wordb95e8083<>+0(SB), Y10, Y9
+	VMULPS       Y9, Y9, Y11
 	VMOVUPS      word39506967<>+0(SB), Y12
-	VFMADD213PS  word3ab743ce<>+0(SB), Y10, Y12
-	VFMADD213PS  word3c088908<>+0(SB), Y10, Y12
-	VFMADD213PS  word3d2aa9c1<>+0(SB), Y10, Y12
-	VFMADD213PS  word3e2aaaaa<>+0(SB), Y10, Y12
-	VFMADD213PS  word3f000000<>+0(SB), Y10, Y12
-	VFMADD213PS  Y10, Y11, Y12
+	VFMADD213PS  word3ab743ce<>+0(SB), Y9, Y12
+	VFMADD213PS  word3c088908<>+0(SB), Y9, Y12
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y9, Y12
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y9, Y12
+	VFMADD213PS  word3f000000<>+0(SB), Y9, Y12
+	VFMADD213PS  Y9, Y11, Y12
 	VADDPS       word3f800000<>+0(SB), Y12, Y12
-	VCVTPS2DQ    Y9, Y9
+	VCVTPS2DQ    Y10, Y9
 	VPSRAD       $0x01, Y9, Y10
 	VPSUBD       Y10, Y9, Y9
 	VPADDD       word0000007f<>+0(SB), Y9, Y9
@@ -6553,7 +6553,7 @@ dot:
 	VCVTPS2PD     Y7, Z7
 	VADDPD        Z6, Z1, Z1
 	VADDPD        Z7, Z2, Z2
-	VPADDD        word00000001<>+0(SB), Z5, Z5
+	VPADDD.BCST   word00000001<>+0(SB), Z5, Z5
 	ADDQ          $0x00000040, R8
 	ADDQ          $0x00000040, R9
 	ADDQ          $0x00000040, R10
@@ -6588,35 +6588,35 @@ dot:
 	MOVQ          DX, DX
 
 gradient:
-	VMOVUPS      (BX), Z1
-	VMOVUPS      (CX), Z2
-	VPXORD       Z10, Z10, Z10
-	VSUBPS       Z14, Z1, Z3
-	VSUBPS       Z15, Z3, Z3
-	VMULPS       Z2, Z3, Z3
-	VCMPPS       $0x04, Z10, Z2, K1
-	VMOVAPS.Z    Z3, K1, Z3
-	VMOVUPS      (DX), Z2
-	VPXORD       Z11, Z11, Z11
-	VSUBPS       Z16, Z1, Z4
-	VSUBPS       Z17, Z4, Z4
-	VMULPS       Z2, Z4, Z4
-	VCMPPS       $0x04, Z11, Z2, K1
-	VMOVAPS.Z    Z4, K1, Z4
-	VFNMADD231PS word3f000000<>+0(SB), Z4, Z3
-	VSUBPS       Z14, Z1, Z1
-	VSUBPS       Z15, Z1, Z1
-	VPCMPEQD     Z0, Z9, K1
-	VMOVAPS.Z    Z1, K1, Z1
-	VADDPS       Z1, Z3, Z3
-	VMOVUPS      Z3, (AX)
-	VPADDD       word00000001<>+0(SB), Z9, Z9
-	ADDQ         $0x00000040, AX
-	ADDQ         $0x00000040, CX
-	ADDQ         $0x00000040, DX
-	ADDQ         $0x00000040, BX
-	DECQ         SI
-	JNZ          gradient
+	VMOVUPS           (BX), Z1
+	VMOVUPS           (CX), Z2
+	VPXORD            Z10, Z10, Z10
+	VSUBPS            Z14, Z1, Z3
+	VSUBPS            Z15, Z3, Z3
+	VMULPS            Z2, Z3, Z3
+	VCMPPS            $0x04, Z10, Z2, K1
+	VMOVAPS.Z         Z3, K1, Z3
+	VMOVUPS           (DX), Z2
+	VPXORD            Z11, Z11, Z11
+	VSUBPS            Z16, Z1, Z4
+	VSUBPS            Z17, Z4, Z4
+	VMULPS            Z2, Z4, Z4
+	VCMPPS            $0x04, Z11, Z2, K1
+	VMOVAPS.Z         Z4, K1, Z4
+	VFNMADD231PS.BCST word3f000000<>+0(SB), Z4, Z3
+	VSUBPS            Z14, Z1, Z1
+	VSUBPS            Z15, Z1, Z1
+	VPCMPEQD          Z0, Z9, K1
+	VMOVAPS.Z         Z1, K1, Z1
+	VADDPS            Z1, Z3, Z3
+	VMOVUPS           Z3, (AX)
+	VPADDD.BCST       word00000001<>+0(SB), Z9, Z9
+	ADDQ              $0x00000040, AX
+	ADDQ              $0x00000040, CX
+	ADDQ              $0x00000040, DX
+	ADDQ              $0x00000040, BX
+	DECQ              SI
+	JNZ               gradient
 	VZEROUPPER
 	RET
 
@@ -6737,21 +6737,21 @@ gradient:
 // func sampleColumns32AVX512(soft *float32, logits *float32, noise *float32, classes int, s *softmaxScalars[float32], peaks *lanePeaks[float32], found *laneClasses[uint32])
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·sampleColumns32AVX512(SB), NOSPLIT, $0-56
-	MOVQ    soft+0(FP), AX
-	MOVQ    logits+8(FP), CX
-	MOVQ    noise+16(FP), DX
-	MOVQ    classes+24(FP), BX
-	MOVQ    s+32(FP), SI
-	MOVQ    peaks+40(FP), DI
-	MOVQ    found+48(FP), R8
-	KXORW   K1, K1, K1
-	VMOVUPS wordff800000<>+0(SB), Z0
-	VPXORD  Z1, Z1, Z1
-	VMOVUPS wordffffffff<>+0(SB), Z2
-	VPXORD  Z3, Z3, Z3
-	MOVQ    BX, R9
-	MOVQ    CX, R10
-	MOVQ    DX, R11
+	MOVQ         soft+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         noise+16(FP), DX
+	MOVQ         classes+24(FP), BX
+	MOVQ         s+32(FP), SI
+	MOVQ         peaks+40(FP), DI
+	MOVQ         found+48(FP), R8
+	KXORW        K1, K1, K1
+	VBROADCASTSS wordff800000<>+0(SB), Z0
+	VPXORD       Z1, Z1, Z1
+	VBROADCASTSS wordffffffff<>+0(SB), Z2
+	VPXORD       Z3, Z3, Z3
+	MOVQ         BX, R9
+	MOVQ         CX, R10
+	MOVQ         DX, R11
 
 peak:
 	VMOVUPS      (R10), Z4
@@ -6772,7 +6772,7 @@ peak:
 	VBLENDMPS    Z6, Z0, K2, Z0
 	VBLENDMPS    Z4, Z1, K2, Z1
 	VBLENDMPS    Z3, Z2, K2, Z2
-	VPADDD       word00000001<>+0(SB), Z3, Z3
+	VPADDD.BCST  word00000001<>+0(SB), Z3, Z3
 	ADDQ         $0x00000040, R10
 	ADDQ         $0x00000040, R11
 	DECQ         R9
@@ -6793,51 +6793,51 @@ peak:
 	MOVQ         DX, DX
 
 exponentials:
-	VMOVUPS       (CX), Z4
-	VMOVUPS       (DX), Z5
-	VADDPS        Z5, Z4, Z6
-	VSUBPS        Z4, Z6, Z7
-	VSUBPS        Z7, Z6, Z8
-	VSUBPS        Z8, Z4, Z4
-	VSUBPS        Z7, Z5, Z8
-	VADDPS        Z8, Z4, Z4
-	VSUBPS        Z0, Z6, Z6
-	VSUBPS        Z1, Z4, Z4
-	VMULPS        Z3, Z6, Z5
-	VFMADD231PS   Z2, Z6, Z5
-	VMOVAPS       Z5, Z6
-	VFMADD231PS   Z2, Z4, Z6
-	VMOVAPS       Z6, Z7
-	VRNDSCALEPS   $0x00, Z7, Z7
-	VSUBPS        Z7, Z5, Z5
-	VFMADD231PS   Z2, Z4, Z5
-	VMOVUPS       word3aaddd0a<>+0(SB), Z4
-	VFMADD213PS   word3c1e7544<>+0(SB), Z5, Z4
-	VFMADD213PS   word3d635ba9<>+0(SB), Z5, Z4
-	VFMADD213PS   word3e75fcde<>+0(SB), Z5, Z4
-	VFMADD213PS   word3f317215<>+0(SB), Z5, Z4
-	VFMADD213PS   word3f800000<>+0(SB), Z5, Z4
-	VSCALEFPS     Z7, Z4, Z4
-	VCMPPS        $0x1d, wordc3170000<>+0(SB), Z6, K1
-	VMOVAPS.Z     Z4, K1, Z4
-	VMOVUPS       Z4, (DI)
-	VEXTRACTF32X8 $0x01, Z4, Y5
-	VCVTPS2PD     Y4, Z4
-	VCVTPS2PD     Y5, Z5
-	VADDPD        Z4, Z9, Z9
-	VADDPD        Z5, Z10, Z10
-	ADDQ          $0x00000040, DI
-	ADDQ          $0x00000040, CX
-	ADDQ          $0x00000040, DX
-	DECQ          SI
-	JNZ           exponentials
-	VMOVUPD       quad3ff0000000000000<>+0(SB), Z0
-	VDIVPD        Z9, Z0, Z9
-	VDIVPD        Z10, Z0, Z10
-	VCVTPD2PS     Z9, Y11
-	VCVTPD2PS     Z10, Y0
-	VINSERTF32X8  $0x01, Y0, Z11, Z11
-	MOVQ          BX, CX
+	VMOVUPS          (CX), Z4
+	VMOVUPS          (DX), Z5
+	VADDPS           Z5, Z4, Z6
+	VSUBPS           Z4, Z6, Z7
+	VSUBPS           Z7, Z6, Z8
+	VSUBPS           Z8, Z4, Z4
+	VSUBPS           Z7, Z5, Z8
+	VADDPS           Z8, Z4, Z4
+	VSUBPS           Z0, Z6, Z6
+	VSUBPS           Z1, Z4, Z4
+	VMULPS           Z3, Z6, Z5
+	VFMADD231PS      Z2, Z6, Z5
+	VMOVAPS          Z5, Z6
+	VFMADD231PS      Z2, Z4, Z6
+	VMOVAPS          Z6, Z7
+	VRNDSCALEPS      $0x00, Z7, Z7
+	VSUBPS           Z7, Z5, Z5
+	VFMADD231PS      Z2, Z4, Z5
+	VBROADCASTSS     word3aaddd0a<>+0(SB), Z4
+	VFMADD213PS.BCST word3c1e7544<>+0(SB), Z5, Z4
+	VFMADD213PS.BCST word3d635ba9<>+0(SB), Z5, Z4
+	VFMADD213PS.BCST word3e75fcde<>+0(SB), Z5, Z4
+	VFMADD213PS.BCST word3f317215<>+0(SB), Z5, Z4
+	VFMADD213PS.BCST word3f800000<>+0(SB), Z5, Z4
+	VSCALEFPS        Z7, Z4, Z4
+	VCMPPS.BCST      $0x1d, wordc3170000<>+0(SB), Z6, K1
+	VMOVAPS.Z        Z4, K1, Z4
+	VMOVUPS          Z4, (DI)
+	VEXTRACTF32X8    $0x01, Z4, Y5
+	VCVTPS2PD        Y4, Z4
+	VCVTPS2PD        Y5, Z5
+	VADDPD           Z4, Z9, Z9
+	VADDPD           Z5, Z10, Z10
+	ADDQ             $0x00000040, DI
+	ADDQ             $0x00000040, CX
+	ADDQ             $0x00000040, DX
+	DECQ             SI
+	JNZ              exponentials
+	VMOVUPD          quad3ff0000000000000<>+0(SB), Z0
+	VDIVPD           Z9, Z0, Z9
+	VDIVPD           Z10, Z0, Z10
+	VCVTPD2PS        Z9, Y11
+	VCVTPD2PS        Z10, Y0
+	VINSERTF32X8     $0x01, Y0, Z11, Z11
+	MOVQ             BX, CX
 
 scaling:
 	VMOVUPS (AX), Z0
@@ -7233,20 +7233,20 @@ done:
 // func slopeColumns32AVX512(dst *float32, logits *float32, classes int, share *[16]float32)
 // Requires: AVX, AVX512F
 TEXT ·slopeColumns32AVX512(SB), NOSPLIT, $0-32
-	MOVQ    dst+0(FP), AX
-	MOVQ    logits+8(FP), CX
-	VMOVUPS word3f800000<>+0(SB), Z0
-	MOVQ    share+24(FP), DX
-	VMOVUPS (DX), Z1
-	MOVQ    classes+16(FP), DX
-	MOVQ    AX, AX
+	MOVQ         dst+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	VBROADCASTSS word3f800000<>+0(SB), Z0
+	MOVQ         share+24(FP), DX
+	VMOVUPS      (DX), Z1
+	MOVQ         classes+16(FP), DX
+	MOVQ         AX, AX
 
 slopes:
 	VMOVUPS      (CX), Z2
 	VMOVAPS      Z0, Z3
 	VMOVUPS      (AX), Z4
 	VFNMADD231PS Z1, Z4, Z3
-	VMOVUPS      wordff800000<>+0(SB), Z4
+	VBROADCASTSS wordff800000<>+0(SB), Z4
 	VCMPPS       $0x04, Z4, Z2, K1
 	VMOVAPS.Z    Z3, K1, Z3
 	VMOVUPS      Z3, (AX)
@@ -7335,7 +7335,7 @@ TEXT ·slopesOf32AVX512(SB), NOSPLIT, $0-28
 	MOVQ         logits+8(FP), DX
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS share+24(FP), Z0
-	VMOVUPS      word3f800000<>+0(SB), Z1
+	VBROADCASTSS word3f800000<>+0(SB), Z1
 
 whole:
 	CMPQ         CX, $0x00000010
@@ -7344,7 +7344,7 @@ whole:
 	VMOVAPS      Z1, Z3
 	VMOVUPS      (AX), Z4
 	VFNMADD231PS Z0, Z4, Z3
-	VMOVUPS      wordff800000<>+0(SB), Z4
+	VBROADCASTSS wordff800000<>+0(SB), Z4
 	VCMPPS       $0x04, Z4, Z2, K1
 	VMOVAPS.Z    Z3, K1, Z3
 	VMOVUPS      Z3, (AX)
@@ -7364,7 +7364,7 @@ rest:
 	VMOVAPS      Z1, Z1
 	VMOVUPS.Z    (AX), K1, Z3
 	VFNMADD231PS Z0, Z3, Z1
-	VMOVUPS      wordff800000<>+0(SB), Z0
+	VBROADCASTSS wordff800000<>+0(SB), Z0
 	VCMPPS       $0x04, Z0, Z2, K2
 	VMOVAPS.Z    Z1, K2, Z1
 	VMOVUPS      Z1, K1, (AX)
@@ -7426,7 +7426,7 @@ TEXT ·softmaxColumns32AVX512(SB), NOSPLIT, $0-32
 	MOVQ         s+24(FP), BX
 	VBROADCASTSS 8(BX), Z1
 	VBROADCASTSS 12(BX), Z2
-	VMOVUPS      wordff800000<>+0(SB), Z0
+	VBROADCASTSS wordff800000<>+0(SB), Z0
 	MOVQ         DX, BX
 	MOVQ         CX, SI
 
@@ -7442,39 +7442,39 @@ top:
 	MOVQ    AX, SI
 
 exponentials:
-	VMOVUPS       (CX), Z3
-	VSUBPS        Z0, Z3, Z3
-	VMULPS        Z2, Z3, Z7
-	VFMADD231PS   Z1, Z3, Z7
-	VMOVAPS       Z7, Z8
-	VRNDSCALEPS   $0x00, Z8, Z8
-	VSUBPS        Z8, Z7, Z3
-	VMOVUPS       word3aaddd0a<>+0(SB), Z9
-	VFMADD213PS   word3c1e7544<>+0(SB), Z3, Z9
-	VFMADD213PS   word3d635ba9<>+0(SB), Z3, Z9
-	VFMADD213PS   word3e75fcde<>+0(SB), Z3, Z9
-	VFMADD213PS   word3f317215<>+0(SB), Z3, Z9
-	VFMADD213PS   word3f800000<>+0(SB), Z3, Z9
-	VSCALEFPS     Z8, Z9, Z9
-	VCMPPS        $0x1d, wordc3170000<>+0(SB), Z7, K1
-	VMOVAPS.Z     Z9, K1, Z9
-	VMOVUPS       Z9, (SI)
-	VEXTRACTF32X8 $0x01, Z9, Y6
-	VCVTPS2PD     Y9, Z3
-	VCVTPS2PD     Y6, Z7
-	VADDPD        Z3, Z4, Z4
-	VADDPD        Z7, Z5, Z5
-	ADDQ          $0x00000040, SI
-	ADDQ          $0x00000040, CX
-	DECQ          BX
-	JNZ           exponentials
-	VMOVUPD       quad3ff0000000000000<>+0(SB), Z0
-	VDIVPD        Z4, Z0, Z4
-	VDIVPD        Z5, Z0, Z5
-	VCVTPD2PS     Z4, Y6
-	VCVTPD2PS     Z5, Y0
-	VINSERTF32X8  $0x01, Y0, Z6, Z6
-	MOVQ          DX, CX
+	VMOVUPS          (CX), Z3
+	VSUBPS           Z0, Z3, Z3
+	VMULPS           Z2, Z3, Z7
+	VFMADD231PS      Z1, Z3, Z7
+	VMOVAPS          Z7, Z8
+	VRNDSCALEPS      $0x00, Z8, Z8
+	VSUBPS           Z8, Z7, Z3
+	VBROADCASTSS     word3aaddd0a<>+0(SB), Z9
+	VFMADD213PS.BCST word3c1e7544<>+0(SB), Z3, Z9
+	VFMADD213PS.BCST word3d635ba9<>+0(SB), Z3, Z9
+	VFMADD213PS.BCST word3e75fcde<>+0(SB), Z3, Z9
+	VFMADD213PS.BCST word3f317215<>+0(SB), Z3, Z9
+	VFMADD213PS.BCST word3f800000<>+0(SB), Z3, Z9
+	VSCALEFPS        Z8, Z9, Z9
+	VCMPPS.BCST      $0x1d, wordc3170000<>+0(SB), Z7, K1
+	VMOVAPS.Z        Z9, K1, Z9
+	VMOVUPS          Z9, (SI)
+	VEXTRACTF32X8    $0x01, Z9, Y6
+	VCVTPS2PD        Y9, Z3
+	VCVTPS2PD        Y6, Z7
+	VADDPD           Z3, Z4, Z4
+	VADDPD           Z7, Z5, Z5
+	ADDQ             $0x00000040, SI
+	ADDQ             $0x00000040, CX
+	DECQ             BX
+	JNZ              exponentials
+	VMOVUPD          quad3ff0000000000000<>+0(SB), Z0
+	VDIVPD           Z4, Z0, Z4
+	VDIVPD           Z5, Z0, Z5
+	VCVTPD2PS        Z4, Y6
+	VCVTPD2PS        Z5, Y0
+	VINSERTF32X8     $0x01, Y0, Z6, Z6
+	MOVQ             DX, CX
 
 scaling:
 	VMOVUPS (AX), Z0
@@ -7620,7 +7620,7 @@ whole:
 	JB            rest
 	VMOVUPS       (AX), Z2
 	VMOVUPS       (DX), Z3
-	VMOVUPS       wordff800000<>+0(SB), Z4
+	VBROADCASTSS  wordff800000<>+0(SB), Z4
 	VCMPPS        $0x04, Z4, Z3, K1
 	VMOVAPS.Z     Z2, K1, Z2
 	VEXTRACTF32X8 $0x01, Z2, Y3
@@ -7642,7 +7642,7 @@ rest:
 	KMOVW         BX, K1
 	VMOVUPS.Z     (AX), K1, Z2
 	VMOVUPS.Z     (DX), K1, Z3
-	VMOVUPS       wordff800000<>+0(SB), Z4
+	VBROADCASTSS  wordff800000<>+0(SB), Z4
 	VCMPPS        $0x04, Z4, Z3, K1
 	VMOVAPS.Z     Z2, K1, Z2
 	VEXTRACTF32X8 $0x01, Z2, Y3

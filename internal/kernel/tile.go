@@ -173,6 +173,16 @@ func (t *tile[T]) direct(array []T) []T {
 	return array[t.outer*t.Classes : (t.outer+t.rows)*t.Classes]
 }
 
+// directOrZero is direct, and zeros in buffer n for a nil array.
+func (t *tile[T]) directOrZero(n int, array []T) []T {
+	if array != nil {
+		return t.direct(array)
+	}
+	zeros := t.buffer(n)
+	clear(zeros)
+	return zeros
+}
+
 // buffer returns buffer number n, in the tile's size.
 func (t *tile[T]) buffer(n int) []T {
 	return sized(&t.buffers[n], t.rows*t.Classes)

@@ -47,6 +47,8 @@ func testVectorCode[T Float](t *testing.T, tolerance float64, checked map[string
 	for _, n := range vectorLengths {
 		c := newVectorCheck[T](t, n, tolerance, checked)
 		c.elementwise()
+		c.bernoulliKL()
+		c.relaxedDensity()
 		c.rows()
 		c.kl()
 		c.entropy()

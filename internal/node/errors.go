@@ -67,6 +67,9 @@ func (s *Spec) problem(bad *kernel.InputError) *Problem {
 	case kernel.Infinite:
 		p.Input = second
 		p.Text = fmt.Sprintf("%s%s is %v but %s%s is not, so the divergence is infinite: mask the class in both", second, at, bad.Value, first, at)
+	case kernel.InfiniteKL:
+		p.Input = second
+		p.Text = fmt.Sprintf("%s%s is %v but %s%s is not, so the divergence is infinite: bound the logit", second, at, bad.Value, first, at)
 	case kernel.MaskedValue:
 		p.Input = second
 		p.Text = fmt.Sprintf("%s%s is %v but %s%s is -Inf, so the log-probability is infinite: unmask the class", second, at, bad.Value, first, at)
@@ -79,6 +82,9 @@ func (s *Spec) problem(bad *kernel.InputError) *Problem {
 	case kernel.OutOfRange:
 		p.Input = second
 		p.Text = fmt.Sprintf("%s%s − tau·%s%s is outside the range of %v", first, at, second, at, s.Dtype)
+	case kernel.ZeroDensity:
+		p.Input = second
+		p.Text = fmt.Sprintf("%s%s is %v but %s%s makes another outcome certain, so the density is 0: bound the logit", second, at, bad.Value, first, at)
 	case kernel.InfiniteLoss:
 		target := 0
 		if bad.Value > 0 {

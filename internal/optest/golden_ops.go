@@ -466,3 +466,104 @@ func (c concreteGolden) results() (value, dlogits, dy, dtau result) {
 	}
 	return value, dlogits, dy, dtau
 }
+
+type bernoulliKLGolden struct {
+	Name           string
+	Shape          tensor.Shape
+	Q, P, Upstream floats
+	Value, DQ, DP  floats
+}
+
+// GoldenBernoulliKL returns the cases of BernoulliKL.
+func GoldenBernoulliKL(t *testing.T) (all []GoldenCase) {
+	for i, c := range readGolden[bernoulliKLGolden](t, "bernoulli_kl.json") {
+		value, dq, dp := c.results()
+		leaves := []leaf{{"q", c.Shape, c.Q, dq}}
+		if c.P != nil {
+			leaves = append(leaves, leaf{"p", c.Shape, c.P, dp})
+		}
+		all = append(all, GoldenCase{
+			name:   fmt.Sprintf("%d, %s, %v", i, c.Name, c.Shape),
+			leaves: leaves,
+			op: func(in G.Nodes) (*G.Node, error) {
+				if c.P == nil {
+					return ops.BernoulliKL(in[0], nil)
+				}
+				return ops.BernoulliKL(in[0], in[1])
+			},
+			shape:    c.Shape,
+			upstream: c.Upstream,
+			value:    value,
+		})
+	}
+	return all
+}
+
+// results returns what is wanted and its sizes: eight units in the last place. PyTorch
+// subtracts softplus(±q) from softplus(±p), and its gradients have those terms.
+func (c bernoulliKLGolden) results() (value, dq, dp result) {
+	value, dq, dp = result{want: c.Value}, result{want: c.DQ}, result{want: c.DP}
+	for i, q := range c.Q {
+		p, u := 0.0, math.Abs(c.Upstream[i])
+		if c.P != nil {
+			p = c.P[i]
+			dp.size = append(dp.size, 8*math.Abs(c.DP[i]))
+			dp.torch = append(dp.torch, 0x1p-51*u)
+		}
+		value.size = append(value.size, 8*c.Value[i])
+		value.torch = append(value.torch, 0x1p-51*(1+math.Abs(q)+math.Abs(p)))
+		dq.size = append(dq.size, 8*math.Abs(c.DQ[i]))
+		dq.torch = append(dq.torch, 0x1p-51*u*(1+math.Abs(q)+math.Abs(p)))
+	}
+	return value, dq, dp
+}
+
+type logProbGolden struct {
+	Name                string
+	Shape               tensor.Shape
+	Tau                 float64
+	Logits, Y, Upstream floats
+	Value, DLogits, DY  floats
+	DTau                float64
+}
+
+// GoldenRelaxedBernoulliLogProb returns the cases of RelaxedBernoulliLogProb.
+func GoldenRelaxedBernoulliLogProb(t *testing.T) (all []GoldenCase) {
+	for i, c := range readGolden[logProbGolden](t, "relaxed_bernoulli_log_prob.json") {
+		value, dlogits, dy, dtau := c.results()
+		all = append(all, GoldenCase{
+			name: fmt.Sprintf("%d, %s, %v", i, c.Name, c.Shape),
+			leaves: []leaf{
+				{"value", c.Shape, c.Y, dy},
+				{"logits", c.Shape, c.Logits, dlogits},
+				{"tau", tensor.Shape{}, floats{c.Tau}, dtau},
+			},
+			op:       func(in G.Nodes) (*G.Node, error) { return ops.RelaxedBernoulliLogProb(in[0], in[1], in[2]) },
+			shape:    c.Shape,
+			upstream: c.Upstream,
+			value:    value,
+		})
+	}
+	return all
+}
+
+// results returns what is wanted and its sizes, from log τ − |u| − 2 log(1 + e^−|u|) and
+// t = tanh(u/2), u = a − τy. PyTorch rounds τy, and adds terms that cancel.
+func (c logProbGolden) results() (value, dlogits, dy, dtau result) {
+	value, dlogits, dy = result{want: c.Value}, result{want: c.DLogits}, result{want: c.DY}
+	dtau = result{want: floats{c.DTau}, size: floats{0}, torch: floats{0}}
+	for i, a := range c.Logits {
+		y, up := c.Y[i], math.Abs(c.Upstream[i])
+		u, terms := math.Abs(a-c.Tau*y), 1+math.Abs(a)+c.Tau*math.Abs(y)
+		t := math.Tanh(u / 2)
+		value.size = append(value.size, 3*(math.Abs(math.Log(c.Tau))+u+2*math.Log1p(math.Exp(-u))))
+		value.torch = append(value.torch, 0x1p-51*terms)
+		dlogits.size = append(dlogits.size, 5*t*up)
+		dlogits.torch = append(dlogits.torch, 0x1p-51*up*terms)
+		dy.size = append(dy.size, 5*c.Tau*t*up)
+		dy.torch = append(dy.torch, 0x1p-51*c.Tau*up*terms)
+		dtau.size[0] += 5 * up * (1/c.Tau + math.Abs(y)*t)
+		dtau.torch[0] += 0x1p-51 * up * (1/c.Tau + math.Abs(y)*terms)
+	}
+	return value, dlogits, dy, dtau
+}

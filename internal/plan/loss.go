@@ -20,6 +20,22 @@ func GradBCETargets(f Float, out, logits, targets, grad Pointer, n int, status P
 	return elementwise(lossModule+"grad_bce_targets_"+string(f), n, Pointers(out, logits, targets, grad).Ints(n).Pointers(status))
 }
 
+// BernoulliKL sets out to the n divergences of Bernoulli(sigmoid(q)) from
+// Bernoulli(sigmoid(p)). If p is 0, it stands for the fair coin.
+func BernoulliKL(f Float, out, q, p Pointer, n int, status Pointer) Launch {
+	return elementwise(lossModule+"bernoulli_kl_"+string(f), n, Pointers(out, q, p, 0).Ints(n).Pointers(status))
+}
+
+// GradBernoulliKLQ sets out to the gradient to q, given that to the divergences.
+func GradBernoulliKLQ(f Float, out, q, p, grad Pointer, n int, status Pointer) Launch {
+	return elementwise(lossModule+"grad_bernoulli_kl_q_"+string(f), n, Pointers(out, q, p, grad).Ints(n).Pointers(status))
+}
+
+// GradBernoulliKLP sets out to the gradient to p.
+func GradBernoulliKLP(f Float, out, q, p, grad Pointer, n int, status Pointer) Launch {
+	return elementwise(lossModule+"grad_bernoulli_kl_p_"+string(f), n, Pointers(out, q, p, grad).Ints(n).Pointers(status))
+}
+
 // Copy sets out to the n elements of x.
 func Copy(f Float, out, x Pointer, n int) Launch {
 	return elementwise(lossModule+"copy_"+string(f), n, Pointers(out, x).Ints(n))

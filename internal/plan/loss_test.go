@@ -7,7 +7,7 @@ import (
 	"github.com/gumbel-go/gumbel/internal/kernel"
 )
 
-func TestPlanBCE(t *testing.T) {
+func TestPlanElementwise(t *testing.T) {
 	for _, test := range []struct {
 		got  Launch
 		want Launch
@@ -15,6 +15,9 @@ func TestPlanBCE(t *testing.T) {
 		{BCE(Float32, 1, 2, 3, 257, 4), Launch{"gumbel_loss.bce_f32", 2, 256, 0, Params{1, 2, 3, 257, 4}}},
 		{GradBCELogits(Float64, 1, 2, 3, 4, 256, 5), Launch{"gumbel_loss.grad_bce_logits_f64", 1, 256, 0, Params{1, 2, 3, 4, 256, 5}}},
 		{GradBCETargets(Float32, 1, 2, 3, 4, 1, 5), Launch{"gumbel_loss.grad_bce_targets_f32", 1, 256, 0, Params{1, 2, 3, 4, 1, 5}}},
+		{BernoulliKL(Float32, 1, 2, 3, 257, 4), Launch{"gumbel_loss.bernoulli_kl_f32", 2, 256, 0, Params{1, 2, 3, 0, 257, 4}}},
+		{GradBernoulliKLQ(Float64, 1, 2, 0, 4, 256, 5), Launch{"gumbel_loss.grad_bernoulli_kl_q_f64", 1, 256, 0, Params{1, 2, 0, 4, 256, 5}}},
+		{GradBernoulliKLP(Float32, 1, 2, 3, 4, 1, 5), Launch{"gumbel_loss.grad_bernoulli_kl_p_f32", 1, 256, 0, Params{1, 2, 3, 4, 1, 5}}},
 	} {
 		equalLaunch(t, test.got, test.want)
 	}

@@ -77,3 +77,31 @@ func (r Relaxed) launch(name string, out Pointer) Launch {
 		Pointers(out, r.Logits, r.Noise, r.Tau, r.Draw, r.Grad).Doubles(r.Gap, r.Gamma, r.Zeta).Ints(r.Samples).
 			Key(r.Key).Key(r.Further).Ints(r.N).Pointers(r.Status))
 }
+
+// A RelaxedDensity is the input of the log-density of N relaxed Bernoulli samples in logit
+// space, and the address of its result. Addresses that a launch does not need may be 0.
+type RelaxedDensity struct {
+	Float
+	N                                              int
+	Out, Logits, Value, Tau, Grad, Status, Scratch Pointer
+}
+
+// Log sets Out to the log-density.
+func (r RelaxedDensity) Log() Launch { return r.launch("density", r.Out) }
+
+// GradLogits sets Out to the gradient to the logits, given that to the log-density, and
+// GradValue to that to the value.
+func (r RelaxedDensity) GradLogits() Launch { return r.launch("grad_density_logits", r.Out) }
+func (r RelaxedDensity) GradValue() Launch  { return r.launch("grad_density_value", r.Out) }
+
+// GradTau sets Out, of one element, to the gradient to the temperature. Scratch must have
+// eight bytes per element.
+func (r RelaxedDensity) GradTau() []Launch {
+	s := Sample{Float: r.Float, Out: r.Out, Scratch: r.Scratch, Tau: r.Tau}
+	return []Launch{r.launch("tau_density", r.Scratch), s.addTau(r.N)}
+}
+
+func (r RelaxedDensity) launch(name string, out Pointer) Launch {
+	return elementwise(relaxedModule+"relaxed_"+name+"_"+string(r.Float), r.N,
+		Pointers(out, r.Logits, r.Value, r.Tau, r.Grad).Ints(r.N).Pointers(r.Status))
+}

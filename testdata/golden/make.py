@@ -41,6 +41,12 @@ hard_concrete.json
 concrete_log_prob.json
     value = ExpRelaxedCategorical(tau, logits=logits).log_prob(y) along axis. PyTorch has no
     masks: with masked classes it is that of the others alone, and their gradients are 0.
+bernoulli_kl.json
+    value = kl_divergence(Bernoulli(logits=q), Bernoulli(logits=p)); where p is null, its
+    logits are 0. Logits are at most 20 in size: beyond, PyTorch's softplus(x) is x, which
+    is off by exp(-20), and from 37 on its divergence is infinite.
+relaxed_bernoulli_log_prob.json
+    value = LogitRelaxedBernoulli(tau, logits=logits).log_prob(y).
 
 All is computed in float64. Inputs are float32 numbers (but for the noise of the
 "torch" cases), so float32 code can be held to the same values. Softmax's argument is
@@ -57,7 +63,8 @@ import pathlib
 
 import torch
 import torch.nn.functional as F
-from torch.distributions import Categorical, kl_divergence
+from torch.distributions import Bernoulli, Categorical, kl_divergence
+from torch.distributions.relaxed_bernoulli import LogitRelaxedBernoulli
 from torch.distributions.relaxed_categorical import ExpRelaxedCategorical
 
 HERE = pathlib.Path(__file__).parent
@@ -492,9 +499,83 @@ def concrete_log_prob_cases():
         yield concrete_log_prob(f"{shape[axis]} classes", normal(shape), axis, next(tau))
 
 
+# KL divergence of Bernoulli distributions.
+
+
+def bernoulli_kl(name, q, p):
+    a = q.clone().requires_grad_()
+    b = None if p is None else p.clone().requires_grad_()
+    value = kl_divergence(Bernoulli(logits=a), Bernoulli(logits=torch.zeros_like(q) if p is None else b))
+    up = upstream(q.shape)
+    (value * up).sum().backward()
+    return {
+        "name": name,
+        "shape": list(q.shape),
+        "q": text(q),
+        "p": None if p is None else text(p),
+        "upstream": text(up),
+        "value": text(value.detach()),
+        "dq": text(a.grad),
+        "dp": None if p is None else text(b.grad),
+    }
+
+
+def bernoulli_kl_cases():
+    torch.manual_seed(1)  # so that the files above may get more cases
+    for shape in SHAPES:
+        yield bernoulli_kl("normal", normal(shape, 2), normal(shape, 2))
+        yield bernoulli_kl("fair coin", normal(shape, 2), None)
+        q = normal(shape, 3)
+        yield bernoulli_kl("near", q, q + normal(shape) / 16)
+        yield bernoulli_kl("the same", q, q)
+    sizes = torch.tensor([0, 2.0**-20, 0.25, 1, 2, 5, 12, 20], dtype=torch.float64)
+    sizes = torch.cat([sizes, -sizes])
+    yield bernoulli_kl("sizes", *(t.contiguous() for t in torch.meshgrid(sizes, sizes, indexing="ij")))
+    yield bernoulli_kl("sizes, fair coin", sizes, None)
+
+
+# Log-density of the relaxed Bernoulli distribution.
+
+
+def relaxed_bernoulli_log_prob(name, logits, y, tau):
+    a, v = logits.clone().requires_grad_(), y.clone().requires_grad_()
+    t = float32(torch.tensor(tau, dtype=torch.float64)).requires_grad_()
+    value = LogitRelaxedBernoulli(t, logits=a, validate_args=False).log_prob(v)
+    up = upstream(logits.shape)
+    (value * up).sum().backward()
+    return {
+        "name": name,
+        "shape": list(logits.shape),
+        "tau": t.item(),
+        "logits": text(logits),
+        "y": text(y),
+        "upstream": text(up),
+        "value": text(value.detach()),
+        "dlogits": text(a.grad),
+        "dy": text(v.grad),
+        "dtau": t.grad.item(),
+    }
+
+
+def relaxed_bernoulli_log_prob_cases():
+    torch.manual_seed(2)
+    for tau in TAUS:
+        for shape in SHAPES:
+            yield relaxed_bernoulli_log_prob(f"normal, tau {tau}", normal(shape, 2), normal(shape, 2), tau)
+        logits = normal((3, 4), 2)
+        noise = torch.rand(logits.shape, dtype=torch.float64).logit()
+        yield relaxed_bernoulli_log_prob(f"a sample, tau {tau}", logits, float32((logits + noise) / tau), tau)
+    sizes = torch.tensor([0, 2.0**-20, 0.5, 20, 90, 600], dtype=torch.float64)
+    sizes = torch.cat([sizes, -sizes])
+    y = torch.tensor([-2.0, 0, 1], dtype=torch.float64)
+    yield relaxed_bernoulli_log_prob("sizes", *(t.contiguous() for t in torch.meshgrid(sizes, y, indexing="ij")), 0.5)
+
+
 write("gumbel_softmax.json", gumbel_softmax_cases())
 write("bce_with_logits.json", bce_with_logits_cases())
 write("categorical_kl.json", categorical_kl_cases())
 write("perplexity.json", perplexity_cases())
 write("hard_concrete.json", hard_concrete_cases())
 write("concrete_log_prob.json", concrete_log_prob_cases())
+write("bernoulli_kl.json", bernoulli_kl_cases())
+write("relaxed_bernoulli_log_prob.json", relaxed_bernoulli_log_prob_cases())

@@ -37,6 +37,9 @@ var fits = []fit{
 	{"Exp2", -0.5, 0.5, 4, func(x float64) float64 { return math.Expm1(x*math.Ln2) / x }, func(x float64) float64 {
 		return math.Abs(x) / math.Exp2(x)
 	}, coeff.Exp2[1:], 1.09e-7},
+	{"ExpTail", -2, 2, 9, expTail, func(x float64) float64 { return 1 / expTail(x) }, coeff.ExpTail, 2.06e-8},
+	// As a polynomial of the square.
+	{"Artanh", 0, 1. / 9, 3, artanhTail, func(z float64) float64 { return z / (1 + z*artanhTail(z)) }, coeff.Artanh, 5.5e-9},
 }
 
 func cube(x float64) float64 { return x * x * x }
@@ -47,6 +50,24 @@ func logTail(x float64) float64 {
 	var sum float64
 	for k, power := 3, 1.0; math.Abs(power) > 1e-18; k, power = k+1, -power*x {
 		sum += power / float64(k)
+	}
+	return sum
+}
+
+// expTail returns (e^x − 1 − x)/x², as the sum of x^k/(k+2)!. Subtraction would cancel.
+func expTail(x float64) float64 {
+	var sum float64
+	for k, term := 3.0, 0.5; math.Abs(term) > 1e-18; k, term = k+1, term*x/k {
+		sum += term
+	}
+	return sum
+}
+
+// artanhTail returns (artanh(s) − s)/s³ for z = s², as the sum of z^k/(2k+3).
+func artanhTail(z float64) float64 {
+	var sum float64
+	for k, power := 3.0, 1.0; power > 1e-18; k, power = k+2, power*z {
+		sum += power / k
 	}
 	return sum
 }

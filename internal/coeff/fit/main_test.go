@@ -6,7 +6,8 @@ import (
 )
 
 // The coefficients of package coeff are those that the fit finds, to the bit, and
-// reach the error that the package promises, near the least possible one.
+// reach the error that the package promises, near the least possible one: within a fifth
+// of it, or an eighth of a unit in the last place.
 func TestCommitted(t *testing.T) {
 	for _, f := range fits {
 		t.Run(f.name, func(t *testing.T) {
@@ -22,7 +23,7 @@ func TestCommitted(t *testing.T) {
 			if got > f.bound || got < 0.9*f.bound {
 				t.Errorf("the greatest error is %v, want at most %v and not much less", got, f.bound)
 			}
-			if got > 1.2*least {
+			if got > 1.2*least && got > least+0x1p-26 {
 				t.Errorf("the greatest error is %v, of the polynomial before rounding %v", got, least)
 			}
 		})

@@ -45,6 +45,7 @@ var groups = []group{
 	{"double", "LogLn2Hi", single, []float64{coeff.LogLn2Hi}},
 	{"double", "LogLn2Lo", single, []float64{coeff.LogLn2Lo}},
 	{"double", "LogL", 1, coeff.LogL},
+	{"double", "ExpTailC", 0, coeff.ExpTail64},
 }
 
 func header() []byte {

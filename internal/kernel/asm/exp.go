@@ -9,25 +9,43 @@ import (
 	"github.com/gumbel-go/gumbel/internal/coeff"
 )
 
-// exp returns e^x for x ≤ 0: see exp32 in package kernel.
+// exp returns e^x for x ≤ 0: see exp32 in package kernel. It is 0 where x is NaN.
 func (a *assembler) exp(x reg.VecVirtual) reg.VecVirtual {
-	n, r := a.exponent(x), a.reg()
-	hi, lo := a.ln2()
+	r := a.reg()
 	a.VMOVAPS(x, r)
-	a.fnmadd231(hi, n, r)
-	a.fnmadd231(lo, n, r)
-	y := a.expPolynomial(r, n)
+	y := a.expAbove(r)
 	a.clearUnderflow(x, y)
 	return y
 }
 
+// expAbove returns e^x for x from underflow to 0. It changes x.
+func (a *assembler) expAbove(x reg.VecVirtual) reg.VecVirtual {
+	n := a.reduceExponent(x)
+	return a.expPolynomial(x, n)
+}
+
+// reduceExponent subtracts from x the multiple of log 2 that leaves the least, and
+// returns the factor.
+func (a *assembler) reduceExponent(x reg.VecVirtual) (n reg.VecVirtual) {
+	n = a.exponent(x)
+	hi, lo := a.ln2()
+	a.fnmadd231(hi, n, x)
+	a.fnmadd231(lo, n, x)
+	return n
+}
+
 // clearUnderflow sets y to 0 where e^x is less than the least number above 0.
 func (a *assembler) clearUnderflow(x, y reg.VecVirtual) {
-	least := a.f32(-104)
+	a.keep(a.compare(greaterOrEqual, x, a.number(a.underflow())), y, y)
+}
+
+// underflow is below the logarithm of half the least number above 0, so that the
+// exponential is 0.
+func (a *assembler) underflow() float64 {
 	if a.double {
-		least = a.f64(-746)
+		return -746
 	}
-	a.keep(a.compare(greaterOrEqual, x, least), y, y)
+	return -104
 }
 
 // exponent returns the n for which e^x is 2^n times a number near 1.
@@ -69,18 +87,59 @@ func (a *assembler) horner(p, x reg.VecVirtual, c []float64) {
 
 // expPolynomial returns 2^n·e^r.
 func (a *assembler) expPolynomial(r, n reg.VecVirtual) reg.VecVirtual {
+	p := a.expReduced(r)
+	a.add(a.number(1), p, p)
+	return a.scaleBy(p, n)
+}
+
+// expReduced returns e^r − 1 for r in [−log(2)/2, log(2)/2].
+func (a *assembler) expReduced(r reg.VecVirtual) reg.VecVirtual {
 	if a.double {
-		return a.scale64(a.expRational(r), n)
+		return a.expRational(r)
 	}
 	z, p := a.reg(), a.reg()
 	a.VMULPS(r, r, z)
 	a.horner(p, r, coeff.Expf)
 	a.VFMADD213PS(r, z, p)
-	a.VADDPS(a.f32(1), p, p)
+	return p
+}
+
+// exp2Above is expAbove as a power of 2 in float32, which takes fewer instructions and has
+// the error of coeff.Exp2.
+func (a *assembler) exp2Above(x reg.VecVirtual) reg.VecVirtual {
+	if a.double {
+		return a.expAbove(x)
+	}
+	n, r, y := a.exponent(x), a.reg(), a.reg()
+	a.VMOVUPS(a.f32(coeff.Log2EHi), r)
+	a.VFMSUB213PS(n, x, r)
+	a.VFMADD231PS(a.f32(coeff.Log2ELo), x, r)
+	a.horner(y, r, coeff.Exp2)
+	return a.scale32(y, n)
+}
+
+// expm1 returns e^x − 1 for x ≤ 0, as (e^r − 1)·2^n + (2^n − 1). It changes x.
+func (a *assembler) expm1(x reg.VecVirtual) reg.VecVirtual {
+	a.max(a.number(a.underflow()), x, x)
+	n := a.reduceExponent(x)
+	p, power := a.expReduced(x), a.reg()
+	a.VMOVUPS(a.number(1), power)
+	power = a.scaleBy(power, n)
+	a.mul(power, p, p)
+	a.sub(a.number(1), power, power)
+	a.add(power, p, p)
+	return p
+}
+
+// scaleBy returns p·2^n.
+func (a *assembler) scaleBy(p, n reg.VecVirtual) reg.VecVirtual {
+	if a.double {
+		return a.scale64(p, n)
+	}
 	return a.scale32(p, n)
 }
 
-// expRational returns e^r in float64.
+// expRational returns e^r − 1 in float64.
 func (a *assembler) expRational(r reg.VecVirtual) reg.VecVirtual {
 	z, p, q := a.reg(), a.reg(), a.reg()
 	a.VMULPD(r, r, z)
@@ -90,7 +149,6 @@ func (a *assembler) expRational(r reg.VecVirtual) reg.VecVirtual {
 	a.VSUBPD(p, q, q)
 	a.VDIVPD(q, p, p)
 	a.VADDPD(p, p, p)
-	a.VADDPD(a.f64(1), p, p)
 	return p
 }
 
