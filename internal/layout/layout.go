@@ -187,16 +187,35 @@ func slice[T kernel.Float](d *tensor.Dense, shape tensor.Shape) ([]T, error) {
 	if d.IsMasked() {
 		return nil, fmt.Errorf("is a masked tensor: mask a class with a logit of -Inf")
 	}
-	switch data := d.Data().(type) {
-	case T: // of a tensor without dimensions
-		return []T{data}, nil
-	case []T:
-		if contiguous(d) {
-			return data[:size], nil
+	if d.IsScalar() {
+		if data, ok := d.Data().(T); ok {
+			return []T{data}, nil
 		}
-		return gather(d, data, size)
 	}
-	return nil, wrongType[T](d.Dtype())
+	data, ok := backing[T](d)
+	switch {
+	case !ok:
+		return nil, wrongType[T](d.Dtype())
+	case contiguous(d):
+		return data[:size], nil
+	}
+	return gather(d, data, size)
+}
+
+// backing returns the elements of a tensor in the order of its memory, if they are T. Data
+// does so too, but allocates.
+func backing[T kernel.Float](d *tensor.Dense) (data []T, ok bool) {
+	switch to := any(&data).(type) {
+	case *[]float32:
+		if ok = d.Dtype() == tensor.Float32; ok {
+			*to = d.Float32s()
+		}
+	case *[]float64:
+		if ok = d.Dtype() == tensor.Float64; ok {
+			*to = d.Float64s()
+		}
+	}
+	return data, ok
 }
 
 // CheckRaw returns an error if the bytes of a variable's value cannot be copied
@@ -291,7 +310,7 @@ func Accumulate[T kernel.Float](v G.Value, shape tensor.Shape, add func(sum []T)
 			v.Set(0, sum[0])
 			return nil
 		}
-		if data, ok := v.Data().([]T); ok && len(sum) > 0 && !contiguous(v) {
+		if data, ok := backing[T](v); ok && len(sum) > 0 && !contiguous(v) {
 			it := v.Iterator()
 			for i, err := it.Next(); err == nil; i, err = it.Next() {
 				data[i], sum = sum[0], sum[1:]
