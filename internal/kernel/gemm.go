@@ -45,6 +45,9 @@ const (
 	blockA         = 1 << 16 // rows × depth: they stay in the second level
 )
 
+// partsOfProduct is how many parts a goroutine computes. Each packs a whole factor.
+const partsOfProduct = 1
+
 // microSize returns the size of a tile at the level in use.
 func microSize[T Float]() (rows, columns int) {
 	switch {
@@ -77,11 +80,11 @@ func (p *Product[T]) Compute() {
 	time := p.Depth * p.Rows / productsPerNanosecond[T]() * p.Columns
 	if p.Columns >= p.Rows {
 		n := CeilDiv(p.Columns, columns)
-		split(n, time/n, 1, func(lo, hi int) { p.part(0, p.Rows, lo*columns, min(hi*columns, p.Columns)) })
+		splitInto(partsOfProduct, n, time/n, 1, func(lo, hi int) { p.part(0, p.Rows, lo*columns, min(hi*columns, p.Columns)) })
 		return
 	}
 	n := CeilDiv(p.Rows, rows)
-	split(n, time/n, 1, func(lo, hi int) { p.part(lo*rows, min(hi*rows, p.Rows), 0, p.Columns) })
+	splitInto(partsOfProduct, n, time/n, 1, func(lo, hi int) { p.part(lo*rows, min(hi*rows, p.Rows), 0, p.Columns) })
 }
 
 // packed is memory for packed blocks.
