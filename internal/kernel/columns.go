@@ -21,20 +21,16 @@ type columns struct {
 var columnsPool = sync.Pool{New: func() any { return new(columns) }}
 
 // each transposes the rows of two arrays into a and b, as many at a time as there are
-// lanes, calls f, and transposes c back to out unless out is nil. It stops when f
-// returns false.
+// lanes, calls f, and transposes c back to out unless out is nil. The second array may be
+// nil. It stops when f returns false.
 func (s *columns) each(classes int, a, b, out []float32, f func(first, rows int) bool) {
 	size := lanes[float32]() * classes
 	for lo := 0; lo < len(a); lo += size {
 		n := min(size, len(a)-lo)
-		x, y := a[lo:lo+n], b[lo:lo+n]
-		if n < size {
-			copy(s.padding[0][:], x)
-			copy(s.padding[1][:], y)
-			x, y = s.padding[0][:size], s.padding[1][:size]
+		transpose(s.a[:], padded(&s.padding[0], a[lo:lo+n], size), classes)
+		if b != nil {
+			transpose(s.b[:], padded(&s.padding[1], b[lo:lo+n], size), classes)
 		}
-		transpose(s.a[:], x, classes)
-		transpose(s.b[:], y, classes)
 		if !f(lo/classes, n/classes) {
 			return
 		}
@@ -47,6 +43,16 @@ func (s *columns) each(classes int, a, b, out []float32, f func(first, rows int)
 			copy(out[lo:], s.padding[2][:n])
 		}
 	}
+}
+
+// padded returns x, or a copy of it with a number of elements, of which the last may be
+// anything.
+func padded(padding *[shortRow * 16]float32, x []float32, n int) []float32 {
+	if len(x) == n {
+		return x
+	}
+	copy(padding[:], x)
+	return padding[:n]
 }
 
 // transposeGo transposes as many rows as there are lanes.

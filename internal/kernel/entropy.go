@@ -14,7 +14,15 @@ func Entropy[T Float](dst, logits []T, d Dims) error {
 			}
 			h := math.Log(x.sum) - float64(s.mean) - float64(s.meanLow)
 			dst[distribution] = T(h)
-			return h > smallKL[T]()
+			return h > smallEntropy[T]()
+		},
+		columns: func(w *columns, first, rows int, _ bool) (failed uint32) {
+			x, bad := w.entropy(d.Classes)
+			return bad | failedLanes(rows, func(lane int) bool {
+				h := math.Log(x.total[lane]) - x.dot[lane]/x.total[lane]
+				dst[first+lane] = T(h)
+				return h > smallEntropy[T]()
+			})
 		},
 		plain: func(logP, _ []float64, distribution int, _ []T) { dst[distribution] = T(entropy(logP)) },
 	})
@@ -31,6 +39,15 @@ func GradEntropy[T Float](dst, logits, grad []T, d Dims) error {
 			}
 			return ok
 		},
+		columns: func(w *columns, first, rows int, _ bool) (failed uint32) {
+			var f columnFactors
+			x, bad := w.entropy(d.Classes)
+			bad |= failedLanes(rows, func(lane int) bool {
+				return f.set(lane, -float64(grad[first+lane])/x.total[lane], x.dot[lane]/x.total[lane])
+			})
+			centredColumns(w.c[:], w.soft[:], w.c[:], d.Classes, &f)
+			return bad
+		},
 		plain: func(logP, _ []float64, distribution int, out []T) {
 			g, h := float64(grad[distribution]), entropy(logP)
 			for i, lp := range logP {
@@ -41,6 +58,15 @@ func GradEntropy[T Float](dst, logits, grad []T, d Dims) error {
 			}
 		},
 	})
+}
+
+// smallEntropy returns how small an entropy the vector code leaves to plain Go. The two
+// terms have one sign, so only the sum of the exponentials, which is near 1, loses digits.
+func smallEntropy[T Float]() float64 {
+	if isFloat32[T]() {
+		return 1e-8
+	}
+	return smallKL[T]()
 }
 
 // entropy returns −Σ e^logP logP.

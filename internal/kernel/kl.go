@@ -15,9 +15,37 @@ func KL[T Float](dst, q, p []T, d Dims) error {
 			if !ok {
 				return false
 			}
-			kl := t.mean - math.Log(t.q.sum) + math.Log(t.p.sum)
+			shift := math.Log(t.q.sum / t.p.sum)
+			kl := t.mean - shift
+			if kl <= smallKL[T]() {
+				t.s.mean, t.s.meanLow = splitFloat[T](shift)
+				sum, far := excess(t.q.e, q, t.logitsP, &t.s)
+				kl, ok = sum/t.q.sum, !far
+			}
 			dst[distribution] = T(kl)
-			return kl > smallKL[T]()
+			return ok
+		},
+		columns: func(w *columns, first, rows int, _ bool) uint32 {
+			var f columnFactors
+			x, totalP, bad := w.divergence(d.Classes, p == nil)
+			small := failedLanes(rows, func(lane int) bool {
+				shift := math.Log(x.total[lane] / totalP[lane])
+				f.set(lane, 1, shift)
+				kl := x.dot[lane]/x.total[lane] - shift
+				dst[first+lane] = T(kl)
+				return kl > smallKL[T]()
+			})
+			if small == 0 {
+				return bad
+			}
+			var found columnExcess
+			excessColumns(w.soft[:], w.c[:], d.Classes, &f, &found)
+			for lane := range rows {
+				if small>>lane&1 != 0 {
+					dst[first+lane] = T(found.sum[lane] / x.total[lane])
+				}
+			}
+			return bad | small&found.far
 		},
 		second: logitsBeside[T],
 		plain: func(logQ, logP []float64, distribution int, _ []T) {
@@ -26,9 +54,8 @@ func KL[T Float](dst, q, p []T, d Dims) error {
 	})
 }
 
-// smallKL returns how small a divergence the vector code leaves to plain Go. The
-// difference of logarithms is off by the rounding of the exponentials, 2e-8 in
-// float32.
+// smallKL returns how small a divergence has to be computed by excess. The difference of
+// logarithms is off by the rounding of the exponentials, 2e-8 in float32.
 func smallKL[T Float]() float64 {
 	if isFloat32[T]() {
 		return 1e-2
@@ -47,6 +74,15 @@ func GradKLQ[T Float](dst, q, p, grad []T, d Dims) error {
 				gradKL(out, t.q.e, q, t.logitsP, &t.s)
 			}
 			return ok
+		},
+		columns: func(w *columns, first, rows int, _ bool) uint32 {
+			var f columnFactors
+			x, _, bad := w.divergence(d.Classes, p == nil)
+			bad |= failedLanes(rows, func(lane int) bool {
+				return f.set(lane, float64(grad[first+lane])/x.total[lane], x.dot[lane]/x.total[lane])
+			})
+			centredColumns(w.c[:], w.soft[:], w.c[:], d.Classes, &f)
+			return bad
 		},
 		second: logitsBeside[T],
 		plain: func(logQ, logP []float64, distribution int, out []T) {
@@ -71,6 +107,16 @@ func GradKLP[T Float](dst, q, p, grad []T, d Dims) error {
 				axpby(out, t.p.e, t.q.e, &axpbyScalars[T]{T(g / t.p.sum), T(g / t.q.sum)})
 			}
 			return ok
+		},
+		columns: func(w *columns, first, rows int, _ bool) uint32 {
+			var f columnWeights
+			x, totalP, bad := w.divergence(d.Classes, false)
+			bad |= failedLanes(rows, func(lane int) bool {
+				g := float64(grad[first+lane])
+				return f.set(lane, g/totalP[lane], -g/x.total[lane])
+			})
+			axpbyColumns(w.c[:], w.probs[:], w.soft[:], d.Classes, &f)
+			return bad
 		},
 		second: logitsBeside[T],
 		plain: func(logQ, logP []float64, distribution int, out []T) {
@@ -104,7 +150,7 @@ func newKLTerms[T Float](w *rowWork[T], q, p []T) (t klTerms[T], ok bool) {
 	if t.q, ok = w.exponentials(&w.expQ, q); !ok {
 		return t, false
 	}
-	t.logitsP, t.p.sum = w.zeros[:len(q)], float64(len(q))
+	t.logitsP, t.p.sum = sized(&w.zeros, len(q)), float64(len(q))
 	if p != nil {
 		t.logitsP = p
 		if t.p, ok = w.exponentials(&w.expP, p); !ok {
@@ -128,6 +174,27 @@ func dotKLGo[T Float](e, q, p []T, s *klScalars[T]) (sum float64, bad bool) {
 		}
 	}
 	return sum, bad
+}
+
+// excessGo returns Σ e·(δ + e^−δ − 1) with δ = (q − topQ) − (p − topP) − mean. If the mean is
+// the logarithm of the ratio of the sums of exponentials, δ is log softmax(q)ᵢ − log softmax(p)ᵢ, and
+// Σ softmax(q)ᵢ e^−δ is 1. So this is the divergence times the sum of e, of terms that are
+// positive, and to which an error of the mean adds nothing in the first order. It reports
+// whether a class has an e of 0, so that the terms lack its share of softmax(p), or a δ
+// beyond ±2.
+func excessGo[T Float](e, q, p []T, s *klScalars[T]) (sum float64, bad bool) {
+	for i, y := range e {
+		d := preciseRatio(q[i], s.topQ, p[i], s.topP) - s.mean - s.meanLow
+		bad = bad || y == 0 || !(d > -2 && d < 2)
+		sum += float64(y) * float64(d*d*expTail(-d))
+	}
+	return sum, bad
+}
+
+// preciseRatio returns (q − topQ) − (p − topP), with the rounding of one difference.
+func preciseRatio[T Float](q, topQ, p, topP T) T {
+	x, y := q-topQ, p-topP
+	return (x - y) + (lost(q, -topQ, x) - lost(p, -topP, y))
 }
 
 // gradKLGo sets dst to factor·e·((q − topQ) − (p − topP) − mean), 0 where e is 0.
@@ -168,14 +235,19 @@ func unbounded(logQ, logP []float64) int {
 	return -1
 }
 
-// divergence returns Σ e^logQ (logQ − logP), at least 0, because only rounding can make
-// it negative.
-func divergence(logQ, logP []float64) float64 {
-	var sum float64
+// divergence returns Σ e^logQ (logQ − logP), as a sum of positive terms: see excess. A class
+// without a share of q adds its share of p.
+func divergence(logQ, logP []float64) (kl float64) {
 	for i, lq := range logQ {
-		if y := math.Exp(lq); y != 0 {
-			sum += y * (lq - logP[i])
+		y, d := math.Exp(lq), lq-logP[i]
+		switch {
+		case y == 0:
+			kl += math.Exp(logP[i])
+		case d > -2 && d < 2:
+			kl += y * (d * d * expTail(-d))
+		default:
+			kl += y*(d-1) + math.Exp(logP[i])
 		}
 	}
-	return max(sum, 0)
+	return kl
 }

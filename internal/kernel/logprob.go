@@ -19,6 +19,14 @@ func LogProb[T Float](dst, logits, value []T, d Dims) error {
 			dst[distribution] = T(h)
 			return isFinite(T(h)) && math.Abs(h) > smallKL[T]()
 		},
+		columns: func(w *columns, first, rows int, _ bool) uint32 {
+			x, totals, bad := w.logProb(d.Classes)
+			return bad | failedLanes(rows, func(lane int) bool {
+				h := x.dot[lane] - x.total[lane]*math.Log(totals[lane])
+				dst[first+lane] = T(h)
+				return isFinite(T(h)) && (h < -smallKL[T]() || h > smallKL[T]() || h < -smallEntropy[T]() && x.negative>>lane&1 == 0)
+			})
+		},
 		second: weightsBeside[T],
 		plain: func(logP, value []float64, distribution int, _ []T) {
 			var sum float64
@@ -44,6 +52,16 @@ func GradLogProbLogits[T Float](dst, logits, value, grad []T, d Dims) error {
 			share := T(g * total(value) / x.sum)
 			axpby(out, value, x.e, &axpbyScalars[T]{T(g), share})
 			return isFinite(share)
+		},
+		columns: func(w *columns, first, rows int, _ bool) uint32 {
+			var f columnWeights
+			x, totals, bad := w.logProb(d.Classes)
+			bad |= failedLanes(rows, func(lane int) bool {
+				g := float64(grad[first+lane])
+				return f.set(lane, g, -g*x.total[lane]/totals[lane])
+			})
+			axpbyColumns(w.c[:], w.b[:], w.soft[:], d.Classes, &f)
+			return bad
 		},
 		second: weightsBeside[T],
 		plain: func(logP, value []float64, distribution int, out []T) {
@@ -74,6 +92,16 @@ func GradLogProbValue[T Float](dst, logits, value, grad []T, d Dims) error {
 				}
 			}
 			return shift > smallKL[T]()
+		},
+		columns: func(w *columns, first, rows int, _ bool) uint32 {
+			var f columnFactors
+			_, totals, bad := w.logProb(d.Classes)
+			bad |= failedLanes(rows, func(lane int) bool {
+				shift := math.Log(totals[lane])
+				return f.set(lane, float64(grad[first+lane]), shift) && shift > smallKL[T]()
+			})
+			shiftedColumns(w.c[:], w.c[:], d.Classes, &f)
+			return bad
 		},
 		second: weightsBeside[T],
 		plain: func(logP, _ []float64, distribution int, out []T) {

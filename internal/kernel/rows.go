@@ -13,8 +13,8 @@ type distributionKernel[T Float] struct {
 	// vector does it in vector code. It returns false where it cannot.
 	vector func(w *rowWork[T], q, p []T, distribution int, out []T) bool
 	// columns does it for transposed short rows, of q in w.a and of p in w.b, and sets w.c
-	// in place of out. It returns the bits of the lanes where it cannot. An op of one array
-	// has no columns, another may do without.
+	// in place of out. It returns the bits of the lanes where it cannot. out reports whether
+	// there is one. It may be nil.
 	columns func(w *columns, first, rows int, out bool) (failed uint32)
 	// second sets what plain is given of p, and returns an error if p is not allowed
 	// beside log softmax(q). Without p, plain is given the uniform distribution.
@@ -75,7 +75,8 @@ func (k distributionKernel[T]) run(rows tileRow[T]) error {
 	w := pool.Get().(*rowWork[T])
 	defer pool.Put(w)
 	if classes := rows.tile.Classes; k.columns != nil && level != levelGo && isFloat32[T]() && classes > 1 && classes <= shortRow {
-		for _, number := range k.runColumns(rows) {
+		k.runColumns(w, rows)
+		for _, number := range w.failed {
 			if err := k.runPlain(w, rows.row(number)); err != nil {
 				return err
 			}
@@ -94,18 +95,18 @@ func (k distributionKernel[T]) run(rows tileRow[T]) error {
 	return nil
 }
 
-// runColumns runs the kernel for short rows. It returns those where it cannot.
-func (k distributionKernel[T]) runColumns(rows tileRow[T]) (failed []int) {
-	w := columnsPool.Get().(*columns)
-	defer columnsPool.Put(w)
-	w.each(rows.tile.Classes, any(rows.q).([]float32), any(rows.p).([]float32), any(rows.out).([]float32), func(first, n int) bool {
-		lanes := k.columns(w, rows.tile.distribution(first), n, rows.out != nil)
+// runColumns runs the kernel for short rows. It sets w.failed to those where it cannot.
+func (k distributionKernel[T]) runColumns(w *rowWork[T], rows tileRow[T]) {
+	c := columnsPool.Get().(*columns)
+	defer columnsPool.Put(c)
+	w.failed = w.failed[:0]
+	c.each(rows.tile.Classes, any(rows.q).([]float32), any(rows.p).([]float32), any(rows.out).([]float32), func(first, n int) bool {
+		lanes := k.columns(c, rows.tile.distribution(first), n, rows.out != nil) & (1<<n - 1)
 		for ; lanes != 0; lanes &= lanes - 1 {
-			failed = append(failed, first+bits.TrailingZeros32(lanes))
+			w.failed = append(w.failed, first+bits.TrailingZeros32(lanes))
 		}
 		return true
 	})
-	return failed
 }
 
 // runPlain runs the kernel for a distribution in plain Go.
@@ -128,6 +129,7 @@ type rowWork[T Float] struct {
 	logQ, logP []float64
 	expQ, expP []T
 	zeros      []T // never written to
+	failed     []int
 }
 
 // The memory outlives a call, as the buffers of tiles do.
@@ -164,14 +166,42 @@ func (w *rowWork[T]) exponentials(buffer *[]T, logits []T) (x exponentials[T], o
 	if level == levelGo {
 		return x, false
 	}
-	zeros, e := sized(&w.zeros, len(logits)), sized(buffer, len(logits))
-	top, bad := vectorPeak(logits, zeros)
-	if bad {
+	e := sized(buffer, len(logits))
+	var tops [16]T
+	if greatest(logits, &tops) {
 		return x, false
 	}
-	s := softmaxScalars[T]{top: top.sum}
-	s.setRate(1)
-	return exponentials[T]{e, top.sum, exponentiate(e, logits, zeros, &s)}, true
+	x.top = tops[0]
+	for _, v := range tops[1:lanes[T]()] {
+		if v > x.top {
+			x.top = v
+		}
+	}
+	if !isFinite(x.top) {
+		return x, false
+	}
+	return exponentials[T]{e, x.top, exponentialSum(e, logits, x.top)}, true
+}
+
+// greatestGo sets the first of tops to the greatest element. The vector code sets one for
+// each lane. It reports whether an element is NaN.
+func greatestGo[T Float](x []T, tops *[16]T) (bad bool) {
+	tops[0] = T(math.Inf(-1))
+	for _, v := range x {
+		bad = bad || v != v
+		tops[0] = max(tops[0], v)
+	}
+	return bad
+}
+
+// exponentialSumGo sets e to the exponentials of the differences of logits from top, and
+// returns their sum.
+func exponentialSumGo[T Float](e, logits []T, top T) (sum float64) {
+	for i, l := range logits {
+		e[i] = T(math.Exp(float64(l - top)))
+		sum += float64(e[i])
+	}
+	return sum
 }
 
 // logSoftmax sets dst to the log softmax of row r, -Inf where masked. culprit is the

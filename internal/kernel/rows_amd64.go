@@ -38,6 +38,30 @@ func axpby[T Float](dst, x, y []T, s *axpbyScalars[T]) {
 	}
 }
 
+// axpbyColumns is axpbyColumnsGo at the level in use.
+func axpbyColumns(dst, x, y []float32, classes int, s *columnWeights) {
+	switch {
+	case level == levelGo:
+		axpbyColumnsGo(dst, x, y, classes, s)
+	case level == levelAVX512:
+		axpbyColumns32AVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), classes, s)
+	default:
+		axpbyColumns32AVX2(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), classes, s)
+	}
+}
+
+// centredColumns is centredColumnsGo at the level in use.
+func centredColumns(dst, e, x []float32, classes int, s *columnFactors) {
+	switch {
+	case level == levelGo:
+		centredColumnsGo(dst, e, x, classes, s)
+	case level == levelAVX512:
+		centredColumns32AVX512(unsafe.SliceData(dst), unsafe.SliceData(e), unsafe.SliceData(x), classes, s)
+	default:
+		centredColumns32AVX2(unsafe.SliceData(dst), unsafe.SliceData(e), unsafe.SliceData(x), classes, s)
+	}
+}
+
 // concreteColumns is concreteColumnsGo at the level in use.
 func concreteColumns(dst, logits, value []float32, classes int, s *columnScalars, found *concreteLanes) {
 	switch {
@@ -167,6 +191,37 @@ func dotKL[T Float](e, q, p []T, s *klScalars[T]) (sum float64, bad bool) {
 	return addLanes(&sums), flags != 0
 }
 
+// excess is excessGo at the level in use.
+func excess[T Float](e, q, p []T, s *klScalars[T]) (sum float64, bad bool) {
+	q = q[:len(e)]
+	p = p[:len(e)]
+	var sums [16]float64
+	var flags uint32
+	switch {
+	case level == levelGo:
+		return excessGo(e, q, p, s)
+	case unsafe.Sizeof(T(0)) == 8:
+		flags = excess64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(e))), (*float64)(unsafe.Pointer(unsafe.SliceData(q))), (*float64)(unsafe.Pointer(unsafe.SliceData(p))), len(e), (*klScalars[float64])(unsafe.Pointer(s)), &sums)
+	case level == levelAVX512:
+		flags = excess32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(e))), (*float32)(unsafe.Pointer(unsafe.SliceData(q))), (*float32)(unsafe.Pointer(unsafe.SliceData(p))), len(e), (*klScalars[float32])(unsafe.Pointer(s)), &sums)
+	default:
+		flags = excess32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(e))), (*float32)(unsafe.Pointer(unsafe.SliceData(q))), (*float32)(unsafe.Pointer(unsafe.SliceData(p))), len(e), (*klScalars[float32])(unsafe.Pointer(s)), &sums)
+	}
+	return addLanes(&sums), flags != 0
+}
+
+// excessColumns is excessColumnsGo at the level in use.
+func excessColumns(e, x []float32, classes int, s *columnFactors, found *columnExcess) {
+	switch {
+	case level == levelGo:
+		excessColumnsGo(e, x, classes, s, found)
+	case level == levelAVX512:
+		excessColumns32AVX512(unsafe.SliceData(e), unsafe.SliceData(x), classes, s, found)
+	default:
+		excessColumns32AVX2(unsafe.SliceData(e), unsafe.SliceData(x), classes, s, found)
+	}
+}
+
 // expDot is expDotGo at the level in use.
 func expDot[T Float](dst, logits, grad []T, s *softmaxScalars[T], sums *expSums) {
 	logits = logits[:len(dst)]
@@ -181,6 +236,35 @@ func expDot[T Float](dst, logits, grad []T, s *softmaxScalars[T], sums *expSums)
 	default:
 		expDot32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), (*float32)(unsafe.Pointer(unsafe.SliceData(grad))), len(dst), (*softmaxScalars[float32])(unsafe.Pointer(s)), sums)
 	}
+}
+
+// exponentialColumns is exponentialColumnsGo at the level in use.
+func exponentialColumns(e, below, logits []float32, classes int, found *columnExponentials) {
+	switch {
+	case level == levelGo:
+		exponentialColumnsGo(e, below, logits, classes, found)
+	case level == levelAVX512:
+		exponentialColumns32AVX512(unsafe.SliceData(e), unsafe.SliceData(below), unsafe.SliceData(logits), classes, found)
+	default:
+		exponentialColumns32AVX2(unsafe.SliceData(e), unsafe.SliceData(below), unsafe.SliceData(logits), classes, found)
+	}
+}
+
+// exponentialSum is exponentialSumGo at the level in use.
+func exponentialSum[T Float](e, logits []T, top T) (sum float64) {
+	logits = logits[:len(e)]
+	var sums [16]float64
+	switch {
+	case level == levelGo:
+		return exponentialSumGo(e, logits, top)
+	case unsafe.Sizeof(T(0)) == 8:
+		exponentialSum64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(e))), (*float64)(unsafe.Pointer(unsafe.SliceData(logits))), len(e), float64(top), &sums)
+	case level == levelAVX512:
+		exponentialSum32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(e))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), len(e), float32(top), &sums)
+	default:
+		exponentialSum32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(e))), (*float32)(unsafe.Pointer(unsafe.SliceData(logits))), len(e), float32(top), &sums)
+	}
+	return addLanes(&sums)
 }
 
 // exponentiate is exponentiateGo at the level in use.
@@ -341,6 +425,22 @@ func gradTau[T Float](logits, noise, soft, grad []T, s *softmaxScalars[T]) (sum 
 	return addLanes(&sums)
 }
 
+// greatest is greatestGo at the level in use.
+func greatest[T Float](x []T, tops *[16]T) (bad bool) {
+	var flags uint32
+	switch {
+	case level == levelGo:
+		return greatestGo(x, tops)
+	case unsafe.Sizeof(T(0)) == 8:
+		flags = greatest64AVX2((*float64)(unsafe.Pointer(unsafe.SliceData(x))), len(x), (*[16]float64)(unsafe.Pointer(tops)))
+	case level == levelAVX512:
+		flags = greatest32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(x))), len(x), (*[16]float32)(unsafe.Pointer(tops)))
+	default:
+		flags = greatest32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(x))), len(x), (*[16]float32)(unsafe.Pointer(tops)))
+	}
+	return flags != 0
+}
+
 // limit is limitGo at the level in use.
 func limit[T Float](x []T, most T) (sum float64) {
 	var sums [16]float64
@@ -373,6 +473,18 @@ func logSoftmaxOf[T Float](dst, logits, noise []T, s *logScalars[T]) {
 	}
 }
 
+// meanColumns is meanColumnsGo at the level in use.
+func meanColumns(e, x []float32, classes int, found *columnMeans) {
+	switch {
+	case level == levelGo:
+		meanColumnsGo(e, x, classes, found)
+	case level == levelAVX512:
+		meanColumns32AVX512(unsafe.SliceData(e), unsafe.SliceData(x), classes, found)
+	default:
+		meanColumns32AVX2(unsafe.SliceData(e), unsafe.SliceData(x), classes, found)
+	}
+}
+
 // raoColumns is raoColumnsGo at the level in use.
 func raoColumns(dst, logProbs, probs, noise, grad, soft []float32, classes int, s *raoColumnsScalars, e *[16]float32) {
 	switch {
@@ -382,6 +494,18 @@ func raoColumns(dst, logProbs, probs, noise, grad, soft []float32, classes int, 
 		raoColumns32AVX512(unsafe.SliceData(dst), unsafe.SliceData(logProbs), unsafe.SliceData(probs), unsafe.SliceData(noise), unsafe.SliceData(grad), unsafe.SliceData(soft), classes, s, e)
 	default:
 		raoColumns32AVX2(unsafe.SliceData(dst), unsafe.SliceData(logProbs), unsafe.SliceData(probs), unsafe.SliceData(noise), unsafe.SliceData(grad), unsafe.SliceData(soft), classes, s, e)
+	}
+}
+
+// ratioColumns is ratioColumnsGo at the level in use.
+func ratioColumns(dst, q, p []float32, classes int, tops *columnTops) {
+	switch {
+	case level == levelGo:
+		ratioColumnsGo(dst, q, p, classes, tops)
+	case level == levelAVX512:
+		ratioColumns32AVX512(unsafe.SliceData(dst), unsafe.SliceData(q), unsafe.SliceData(p), classes, tops)
+	default:
+		ratioColumns32AVX2(unsafe.SliceData(dst), unsafe.SliceData(q), unsafe.SliceData(p), classes, tops)
 	}
 }
 
@@ -434,6 +558,18 @@ func scaleRows[T Float](dst, x, by []T, factor T, classes, rows int) {
 		scaleRows32AVX512((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(x))), (*float32)(unsafe.Pointer(unsafe.SliceData(by))), float32(factor), classes, rows)
 	default:
 		scaleRows32AVX2((*float32)(unsafe.Pointer(unsafe.SliceData(dst))), (*float32)(unsafe.Pointer(unsafe.SliceData(x))), (*float32)(unsafe.Pointer(unsafe.SliceData(by))), float32(factor), classes, rows)
+	}
+}
+
+// shiftedColumns is shiftedColumnsGo at the level in use.
+func shiftedColumns(dst, x []float32, classes int, s *columnFactors) {
+	switch {
+	case level == levelGo:
+		shiftedColumnsGo(dst, x, classes, s)
+	case level == levelAVX512:
+		shiftedColumns32AVX512(unsafe.SliceData(dst), unsafe.SliceData(x), classes, s)
+	default:
+		shiftedColumns32AVX2(unsafe.SliceData(dst), unsafe.SliceData(x), classes, s)
 	}
 }
 
@@ -570,6 +706,48 @@ func axpby32AVX512(dst, x, y *float32, n int, s *axpbyScalars[float32])
 //
 //go:noescape
 func axpby32AVX2(dst, x, y *float32, n int, s *axpbyScalars[float32])
+
+// axpbyColumns32AVX512 computes on AVX512
+//
+//	lanes := lanes[float32]()
+//	for i, v := range x[:classes*lanes] {
+//		dst[i] = s.alpha[i%lanes]*v - s.minusBeta[i%lanes]*y[i]
+//	}
+//
+//go:noescape
+func axpbyColumns32AVX512(dst, x, y *float32, classes int, s *columnWeights)
+
+// axpbyColumns32AVX2 computes on AVX2
+//
+//	lanes := lanes[float32]()
+//	for i, v := range x[:classes*lanes] {
+//		dst[i] = s.alpha[i%lanes]*v - s.minusBeta[i%lanes]*y[i]
+//	}
+//
+//go:noescape
+func axpbyColumns32AVX2(dst, x, y *float32, classes int, s *columnWeights)
+
+// centredColumns32AVX512 computes on AVX512
+//
+//	lanes := lanes[float32]()
+//	for i, y := range e[:classes*lanes] {
+//		lane := i % lanes
+//		dst[i] = s.factor[lane] * centred(y, x[i], s.mean[lane], s.meanLow[lane])
+//	}
+//
+//go:noescape
+func centredColumns32AVX512(dst, e, x *float32, classes int, s *columnFactors)
+
+// centredColumns32AVX2 computes on AVX2
+//
+//	lanes := lanes[float32]()
+//	for i, y := range e[:classes*lanes] {
+//		lane := i % lanes
+//		dst[i] = s.factor[lane] * centred(y, x[i], s.mean[lane], s.meanLow[lane])
+//	}
+//
+//go:noescape
+func centredColumns32AVX2(dst, e, x *float32, classes int, s *columnFactors)
 
 // concreteColumns32AVX512 computes on AVX512
 //
@@ -891,6 +1069,74 @@ func dotKL32AVX512(e, q, p *float32, n int, s *klScalars[float32], sum *[16]floa
 //go:noescape
 func dotKL32AVX2(e, q, p *float32, n int, s *klScalars[float32], sum *[16]float64) (bad uint32)
 
+// excess64AVX2 computes on AVX2, with a sum for each lane,
+//
+//	for i, y := range e {
+//		d := preciseRatio(q[i], s.topQ, p[i], s.topP) - s.mean - s.meanLow
+//		bad = bad || y == 0 || !(d > -2 && d < 2)
+//		sum += float64(y) * float64(d*d*expTail(-d))
+//	}
+//	return sum, bad
+//
+//go:noescape
+func excess64AVX2(e, q, p *float64, n int, s *klScalars[float64], sum *[16]float64) (bad uint32)
+
+// excess32AVX512 computes on AVX512, with a sum for each lane,
+//
+//	for i, y := range e {
+//		d := preciseRatio(q[i], s.topQ, p[i], s.topP) - s.mean - s.meanLow
+//		bad = bad || y == 0 || !(d > -2 && d < 2)
+//		sum += float64(y) * float64(d*d*expTail(-d))
+//	}
+//	return sum, bad
+//
+//go:noescape
+func excess32AVX512(e, q, p *float32, n int, s *klScalars[float32], sum *[16]float64) (bad uint32)
+
+// excess32AVX2 computes on AVX2, with a sum for each lane,
+//
+//	for i, y := range e {
+//		d := preciseRatio(q[i], s.topQ, p[i], s.topP) - s.mean - s.meanLow
+//		bad = bad || y == 0 || !(d > -2 && d < 2)
+//		sum += float64(y) * float64(d*d*expTail(-d))
+//	}
+//	return sum, bad
+//
+//go:noescape
+func excess32AVX2(e, q, p *float32, n int, s *klScalars[float32], sum *[16]float64) (bad uint32)
+
+// excessColumns32AVX512 computes on AVX512
+//
+//	lanes := lanes[float32]()
+//	*found = columnExcess{}
+//	for i, y := range e[:classes*lanes] {
+//		lane := i % lanes
+//		d := x[i] - s.mean[lane] - s.meanLow[lane]
+//		if y == 0 || !(d > -2 && d < 2) {
+//			found.far |= 1 << lane
+//		}
+//		found.sum[lane] += float64(y) * float64(d*d*expTail(-d))
+//	}
+//
+//go:noescape
+func excessColumns32AVX512(e, x *float32, classes int, s *columnFactors, found *columnExcess)
+
+// excessColumns32AVX2 computes on AVX2
+//
+//	lanes := lanes[float32]()
+//	*found = columnExcess{}
+//	for i, y := range e[:classes*lanes] {
+//		lane := i % lanes
+//		d := x[i] - s.mean[lane] - s.meanLow[lane]
+//		if y == 0 || !(d > -2 && d < 2) {
+//			found.far |= 1 << lane
+//		}
+//		found.sum[lane] += float64(y) * float64(d*d*expTail(-d))
+//	}
+//
+//go:noescape
+func excessColumns32AVX2(e, x *float32, classes int, s *columnFactors, found *columnExcess)
+
 // expDot64AVX2 computes on AVX2
 //
 //	for i, logit := range logits {
@@ -923,6 +1169,93 @@ func expDot32AVX512(dst, logits, grad *float32, n int, s *softmaxScalars[float32
 //
 //go:noescape
 func expDot32AVX2(dst, logits, grad *float32, n int, s *softmaxScalars[float32], sums *expSums)
+
+// exponentialColumns32AVX512 computes on AVX512
+//
+//	lanes := lanes[float32]()
+//	found.bad = 0
+//	for lane := range lanes {
+//		top, sum := float32(math.Inf(-1)), 0.0
+//		for i := lane; i < classes*lanes; i += lanes {
+//			if x := logits[i]; x != x {
+//				found.bad |= 1 << lane
+//			} else {
+//				top = max(top, x)
+//			}
+//		}
+//		if found.top[lane] = top; !isFinite(top) {
+//			found.bad |= 1 << lane
+//		}
+//		for i := lane; i < classes*lanes; i += lanes {
+//			below[i] = logits[i] - top
+//			e[i] = float32(math.Exp(float64(below[i])))
+//			sum += float64(e[i])
+//		}
+//		found.total[lane] = sum
+//	}
+//
+//go:noescape
+func exponentialColumns32AVX512(e, below, logits *float32, classes int, found *columnExponentials)
+
+// exponentialColumns32AVX2 computes on AVX2
+//
+//	lanes := lanes[float32]()
+//	found.bad = 0
+//	for lane := range lanes {
+//		top, sum := float32(math.Inf(-1)), 0.0
+//		for i := lane; i < classes*lanes; i += lanes {
+//			if x := logits[i]; x != x {
+//				found.bad |= 1 << lane
+//			} else {
+//				top = max(top, x)
+//			}
+//		}
+//		if found.top[lane] = top; !isFinite(top) {
+//			found.bad |= 1 << lane
+//		}
+//		for i := lane; i < classes*lanes; i += lanes {
+//			below[i] = logits[i] - top
+//			e[i] = float32(math.Exp(float64(below[i])))
+//			sum += float64(e[i])
+//		}
+//		found.total[lane] = sum
+//	}
+//
+//go:noescape
+func exponentialColumns32AVX2(e, below, logits *float32, classes int, found *columnExponentials)
+
+// exponentialSum64AVX2 computes on AVX2, with a sum for each lane,
+//
+//	for i, l := range logits {
+//		e[i] = T(math.Exp(float64(l - top)))
+//		sum += float64(e[i])
+//	}
+//	return sum
+//
+//go:noescape
+func exponentialSum64AVX2(e, logits *float64, n int, top float64, sum *[16]float64)
+
+// exponentialSum32AVX512 computes on AVX512, with a sum for each lane,
+//
+//	for i, l := range logits {
+//		e[i] = T(math.Exp(float64(l - top)))
+//		sum += float64(e[i])
+//	}
+//	return sum
+//
+//go:noescape
+func exponentialSum32AVX512(e, logits *float32, n int, top float32, sum *[16]float64)
+
+// exponentialSum32AVX2 computes on AVX2, with a sum for each lane,
+//
+//	for i, l := range logits {
+//		e[i] = T(math.Exp(float64(l - top)))
+//		sum += float64(e[i])
+//	}
+//	return sum
+//
+//go:noescape
+func exponentialSum32AVX2(e, logits *float32, n int, top float32, sum *[16]float64)
 
 // exponentiate64AVX2 computes on AVX2, with a sum for each lane,
 //
@@ -1299,6 +1632,42 @@ func gradTau32AVX512(logits, noise, soft, grad *float32, n int, s *softmaxScalar
 //go:noescape
 func gradTau32AVX2(logits, noise, soft, grad *float32, n int, s *softmaxScalars[float32], sum *[16]float64)
 
+// greatest64AVX2 computes on AVX2
+//
+//	tops[0] = T(math.Inf(-1))
+//	for _, v := range x {
+//		bad = bad || v != v
+//		tops[0] = max(tops[0], v)
+//	}
+//	return bad
+//
+//go:noescape
+func greatest64AVX2(x *float64, n int, tops *[16]float64) (bad uint32)
+
+// greatest32AVX512 computes on AVX512
+//
+//	tops[0] = T(math.Inf(-1))
+//	for _, v := range x {
+//		bad = bad || v != v
+//		tops[0] = max(tops[0], v)
+//	}
+//	return bad
+//
+//go:noescape
+func greatest32AVX512(x *float32, n int, tops *[16]float32) (bad uint32)
+
+// greatest32AVX2 computes on AVX2
+//
+//	tops[0] = T(math.Inf(-1))
+//	for _, v := range x {
+//		bad = bad || v != v
+//		tops[0] = max(tops[0], v)
+//	}
+//	return bad
+//
+//go:noescape
+func greatest32AVX2(x *float32, n int, tops *[16]float32) (bad uint32)
+
 // limit64AVX2 computes on AVX2, with a sum for each lane,
 //
 //	for i, v := range x {
@@ -1374,6 +1743,40 @@ func logSoftmaxOf32AVX512(dst, logits, noise *float32, n int, s *logScalars[floa
 //go:noescape
 func logSoftmaxOf32AVX2(dst, logits, noise *float32, n int, s *logScalars[float32])
 
+// meanColumns32AVX512 computes on AVX512
+//
+//	lanes := lanes[float32]()
+//	*found = columnMeans{}
+//	for i, y := range e[:classes*lanes] {
+//		if y != 0 {
+//			found.total[i%lanes] += float64(y)
+//			found.dot[i%lanes] += float64(y) * float64(x[i])
+//		}
+//		if y < 0 {
+//			found.negative |= 1 << (i % lanes)
+//		}
+//	}
+//
+//go:noescape
+func meanColumns32AVX512(e, x *float32, classes int, found *columnMeans)
+
+// meanColumns32AVX2 computes on AVX2
+//
+//	lanes := lanes[float32]()
+//	*found = columnMeans{}
+//	for i, y := range e[:classes*lanes] {
+//		if y != 0 {
+//			found.total[i%lanes] += float64(y)
+//			found.dot[i%lanes] += float64(y) * float64(x[i])
+//		}
+//		if y < 0 {
+//			found.negative |= 1 << (i % lanes)
+//		}
+//	}
+//
+//go:noescape
+func meanColumns32AVX2(e, x *float32, classes int, found *columnMeans)
+
 // raoColumns32AVX512 computes on AVX512
 //
 //	lanes := lanes[float32]()
@@ -1417,6 +1820,36 @@ func raoColumns32AVX512(dst, logProbs, probs, noise, grad, soft *float32, classe
 //
 //go:noescape
 func raoColumns32AVX2(dst, logProbs, probs, noise, grad, soft *float32, classes int, s *raoColumnsScalars, e *[16]float32)
+
+// ratioColumns32AVX512 computes on AVX512
+//
+//	lanes := lanes[float32]()
+//	tops.infinite = 0
+//	for i := range classes * lanes {
+//		lane := i % lanes
+//		dst[i] = preciseRatio(q[i], tops.q[lane], p[i], tops.p[lane])
+//		if isMasked(p[i]) && !isMasked(q[i]) {
+//			tops.infinite |= 1 << lane
+//		}
+//	}
+//
+//go:noescape
+func ratioColumns32AVX512(dst, q, p *float32, classes int, tops *columnTops)
+
+// ratioColumns32AVX2 computes on AVX2
+//
+//	lanes := lanes[float32]()
+//	tops.infinite = 0
+//	for i := range classes * lanes {
+//		lane := i % lanes
+//		dst[i] = preciseRatio(q[i], tops.q[lane], p[i], tops.p[lane])
+//		if isMasked(p[i]) && !isMasked(q[i]) {
+//			tops.infinite |= 1 << lane
+//		}
+//	}
+//
+//go:noescape
+func ratioColumns32AVX2(dst, q, p *float32, classes int, tops *columnTops)
 
 // reinMaxColumns32AVX512 computes on AVX512
 //
@@ -1590,6 +2023,34 @@ func scaleRows32AVX512(dst, x, by *float32, factor float32, classes, rows int)
 //
 //go:noescape
 func scaleRows32AVX2(dst, x, by *float32, factor float32, classes, rows int)
+
+// shiftedColumns32AVX512 computes on AVX512
+//
+//	lanes := lanes[float32]()
+//	for i, v := range x[:classes*lanes] {
+//		lane := i % lanes
+//		dst[i] = 0
+//		if !isMasked(v) {
+//			dst[i] = s.factor[lane] * (v - s.mean[lane] - s.meanLow[lane])
+//		}
+//	}
+//
+//go:noescape
+func shiftedColumns32AVX512(dst, x *float32, classes int, s *columnFactors)
+
+// shiftedColumns32AVX2 computes on AVX2
+//
+//	lanes := lanes[float32]()
+//	for i, v := range x[:classes*lanes] {
+//		lane := i % lanes
+//		dst[i] = 0
+//		if !isMasked(v) {
+//			dst[i] = s.factor[lane] * (v - s.mean[lane] - s.meanLow[lane])
+//		}
+//	}
+//
+//go:noescape
+func shiftedColumns32AVX2(dst, x *float32, classes int, s *columnFactors)
 
 // slopeColumns32AVX512 computes on AVX512
 //

@@ -309,6 +309,126 @@ done:
 	VZEROUPPER
 	RET
 
+// func axpbyColumns32AVX512(dst *float32, x *float32, y *float32, classes int, s *columnWeights)
+// Requires: AVX, AVX512F
+TEXT ·axpbyColumns32AVX512(SB), NOSPLIT, $0-40
+	MOVQ    s+32(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    y+16(FP), DX
+	MOVQ    classes+24(FP), BX
+	MOVQ    AX, AX
+	MOVQ    DX, DX
+
+sum:
+	VMOVUPS      (CX), Z2
+	VMULPS       Z0, Z2, Z2
+	VMOVUPS      (DX), Z3
+	VFNMADD231PS Z1, Z3, Z2
+	VMOVUPS      Z2, (AX)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, CX
+	ADDQ         $0x00000040, DX
+	DECQ         BX
+	JNZ          sum
+	VZEROUPPER
+	RET
+
+// func axpbyColumns32AVX2(dst *float32, x *float32, y *float32, classes int, s *columnWeights)
+// Requires: AVX, FMA3
+TEXT ·axpbyColumns32AVX2(SB), NOSPLIT, $0-40
+	MOVQ    s+32(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 64(AX), Y1
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    y+16(FP), DX
+	MOVQ    classes+24(FP), BX
+	MOVQ    AX, AX
+	MOVQ    DX, DX
+
+sum:
+	VMOVUPS      (CX), Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      (DX), Y3
+	VFNMADD231PS Y1, Y3, Y2
+	VMOVUPS      Y2, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	DECQ         BX
+	JNZ          sum
+	VZEROUPPER
+	RET
+
+// func centredColumns32AVX512(dst *float32, e *float32, x *float32, classes int, s *columnFactors)
+// Requires: AVX, AVX512F
+TEXT ·centredColumns32AVX512(SB), NOSPLIT, $0-40
+	MOVQ    s+32(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	MOVQ    dst+0(FP), AX
+	MOVQ    e+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    classes+24(FP), BX
+	MOVQ    AX, AX
+	MOVQ    DX, DX
+
+gradient:
+	VMOVUPS   (CX), Z3
+	VMOVUPS   (DX), Z4
+	VPXORD    Z5, Z5, Z5
+	VSUBPS    Z1, Z4, Z4
+	VSUBPS    Z2, Z4, Z4
+	VMULPS    Z3, Z4, Z4
+	VCMPPS    $0x04, Z5, Z3, K1
+	VMOVAPS.Z Z4, K1, Z4
+	VMULPS    Z0, Z4, Z4
+	VMOVUPS   Z4, (AX)
+	ADDQ      $0x00000040, AX
+	ADDQ      $0x00000040, CX
+	ADDQ      $0x00000040, DX
+	DECQ      BX
+	JNZ       gradient
+	VZEROUPPER
+	RET
+
+// func centredColumns32AVX2(dst *float32, e *float32, x *float32, classes int, s *columnFactors)
+// Requires: AVX, AVX2
+TEXT ·centredColumns32AVX2(SB), NOSPLIT, $0-40
+	MOVQ    s+32(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 64(AX), Y1
+	VMOVUPS 128(AX), Y2
+	MOVQ    dst+0(FP), AX
+	MOVQ    e+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    classes+24(FP), BX
+	MOVQ    AX, AX
+	MOVQ    DX, DX
+
+gradient:
+	VMOVUPS (CX), Y3
+	VMOVUPS (DX), Y4
+	VPXOR   Y5, Y5, Y5
+	VSUBPS  Y1, Y4, Y4
+	VSUBPS  Y2, Y4, Y4
+	VMULPS  Y3, Y4, Y4
+	VCMPPS  $0x04, Y5, Y3, Y3
+	VANDPS  Y3, Y4, Y4
+	VMULPS  Y0, Y4, Y4
+	VMOVUPS Y4, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	ADDQ    $0x00000020, DX
+	DECQ    BX
+	JNZ     gradient
+	VZEROUPPER
+	RET
+
 // func concreteColumns32AVX512(dst *float32, logits *float32, value *float32, classes int, s *columnScalars, found *concreteLanes)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·concreteColumns32AVX512(SB), NOSPLIT, $0-48
@@ -3080,6 +3200,1015 @@ done:
 	MOVL      AX, bad+48(FP)
 	RET
 
+// func excess64AVX2(e *float64, q *float64, p *float64, n int, s *klScalars[float64], sum *[16]float64) (bad uint32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·excess64AVX2(SB), NOSPLIT, $0-52
+	MOVQ         e+0(FP), AX
+	MOVQ         q+8(FP), CX
+	MOVQ         p+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSD (SI), Y0
+	VBROADCASTSD 8(SI), Y1
+	VBROADCASTSD 24(SI), Y2
+	VBROADCASTSD 32(SI), Y3
+	VPXOR        Y4, Y4, Y4
+	VPXOR        Y5, Y5, Y5
+	VPXOR        Y6, Y6, Y6
+
+whole:
+	CMPQ        BX, $0x00000004
+	JB          rest
+	VMOVUPS     (AX), Y7
+	VMOVUPS     (CX), Y8
+	VMOVUPS     (DX), Y9
+	VPXOR       quad8000000000000000<>+0(SB), Y0, Y10
+	VSUBPD      Y0, Y8, Y11
+	VSUBPD      Y8, Y11, Y12
+	VSUBPD      Y12, Y11, Y13
+	VSUBPD      Y13, Y8, Y8
+	VSUBPD      Y12, Y10, Y13
+	VADDPD      Y13, Y8, Y8
+	VPXOR       quad8000000000000000<>+0(SB), Y1, Y10
+	VSUBPD      Y1, Y9, Y12
+	VSUBPD      Y9, Y12, Y13
+	VSUBPD      Y13, Y12, Y14
+	VSUBPD      Y14, Y9, Y9
+	VSUBPD      Y13, Y10, Y14
+	VADDPD      Y14, Y9, Y9
+	VSUBPD      Y9, Y8, Y8
+	VSUBPD      Y12, Y11, Y11
+	VMOVUPS     quad7ff0000000000000<>+0(SB), Y12
+	VCMPPD      $0x00, Y12, Y11, Y9
+	VORPS       Y9, Y6, Y6
+	VADDPD      Y8, Y11, Y11
+	VSUBPD      Y2, Y11, Y11
+	VSUBPD      Y3, Y11, Y11
+	VPAND       quad7fffffffffffffff<>+0(SB), Y11, Y8
+	VCMPPD      $0x15, quad4000000000000000<>+0(SB), Y8, Y8
+	VORPS       Y8, Y6, Y6
+	VPXOR       Y8, Y8, Y8
+	VCMPPD      $0x00, Y8, Y7, Y8
+	VORPS       Y8, Y6, Y6
+	VMOVUPS     quadbb4761b413163819<>+0(SB), Y8
+	VFMADD213PD quad3b90ce396db7f853<>+0(SB), Y11, Y8
+	VFMADD213PD quadbbd71b8ef6dcf572<>+0(SB), Y11, Y8
+	VFMADD213PD quad3c1e542ba4020225<>+0(SB), Y11, Y8
+	VFMADD213PD quadbc62f49b46814157<>+0(SB), Y11, Y8
+	VFMADD213PD quad3ca6827863b97d97<>+0(SB), Y11, Y8
+	VFMADD213PD quadbce952c77030ad4a<>+0(SB), Y11, Y8
+	VFMADD213PD quad3d2ae7f3e733b81f<>+0(SB), Y11, Y8
+	VFMADD213PD quadbd6ae7f3e733b81f<>+0(SB), Y11, Y8
+	VFMADD213PD quad3da93974a8c07c9d<>+0(SB), Y11, Y8
+	VFMADD213PD quadbde6124613a86d09<>+0(SB), Y11, Y8
+	VFMADD213PD quad3e21eed8eff8d898<>+0(SB), Y11, Y8
+	VFMADD213PD quadbe5ae64567f544e4<>+0(SB), Y11, Y8
+	VFMADD213PD quad3e927e4fb7789f5c<>+0(SB), Y11, Y8
+	VFMADD213PD quadbec71de3a556c734<>+0(SB), Y11, Y8
+	VFMADD213PD quad3efa01a01a01a01a<>+0(SB), Y11, Y8
+	VFMADD213PD quadbf2a01a01a01a01a<>+0(SB), Y11, Y8
+	VFMADD213PD quad3f56c16c16c16c17<>+0(SB), Y11, Y8
+	VFMADD213PD quadbf81111111111111<>+0(SB), Y11, Y8
+	VFMADD213PD quad3fa5555555555555<>+0(SB), Y11, Y8
+	VFMADD213PD quadbfc5555555555555<>+0(SB), Y11, Y8
+	VFMADD213PD quad3fe0000000000000<>+0(SB), Y11, Y8
+	VMULPD      Y11, Y8, Y8
+	VMULPD      Y11, Y8, Y8
+	VMULPD      Y7, Y8, Y8
+	VADDPD      Y8, Y4, Y4
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000020, DX
+	SUBQ        $0x00000004, BX
+	JMP         whole
+
+rest:
+	TESTQ       BX, BX
+	JZ          done
+	LEAQ        firstLanes<>+0(SB), SI
+	NEGQ        BX
+	VMOVUPS     32(SI)(BX*8), Y7
+	VMASKMOVPS  (AX), Y7, Y8
+	VMASKMOVPS  (CX), Y7, Y9
+	VMASKMOVPS  (DX), Y7, Y10
+	VPXOR       quad8000000000000000<>+0(SB), Y0, Y11
+	VSUBPD      Y0, Y9, Y0
+	VSUBPD      Y9, Y0, Y12
+	VSUBPD      Y12, Y0, Y13
+	VSUBPD      Y13, Y9, Y9
+	VSUBPD      Y12, Y11, Y13
+	VADDPD      Y13, Y9, Y9
+	VPXOR       quad8000000000000000<>+0(SB), Y1, Y11
+	VSUBPD      Y1, Y10, Y1
+	VSUBPD      Y10, Y1, Y12
+	VSUBPD      Y12, Y1, Y13
+	VSUBPD      Y13, Y10, Y10
+	VSUBPD      Y12, Y11, Y13
+	VADDPD      Y13, Y10, Y10
+	VSUBPD      Y10, Y9, Y9
+	VSUBPD      Y1, Y0, Y0
+	VMOVUPS     quad7ff0000000000000<>+0(SB), Y1
+	VCMPPD      $0x00, Y1, Y0, Y1
+	VORPS       Y1, Y6, Y6
+	VADDPD      Y9, Y0, Y0
+	VSUBPD      Y2, Y0, Y0
+	VSUBPD      Y3, Y0, Y0
+	VMOVUPS     quad3ff0000000000000<>+0(SB), Y1
+	VANDPS      Y7, Y0, Y0
+	VBLENDVPS   Y7, Y8, Y1, Y8
+	VPAND       quad7fffffffffffffff<>+0(SB), Y0, Y1
+	VCMPPD      $0x15, quad4000000000000000<>+0(SB), Y1, Y1
+	VORPS       Y1, Y6, Y6
+	VPXOR       Y1, Y1, Y1
+	VCMPPD      $0x00, Y1, Y8, Y1
+	VORPS       Y1, Y6, Y6
+	VMOVUPS     quadbb4761b413163819<>+0(SB), Y1
+	VFMADD213PD quad3b90ce396db7f853<>+0(SB), Y0, Y1
+	VFMADD213PD quadbbd71b8ef6dcf572<>+0(SB), Y0, Y1
+	VFMADD213PD quad3c1e542ba4020225<>+0(SB), Y0, Y1
+	VFMADD213PD quadbc62f49b46814157<>+0(SB), Y0, Y1
+	VFMADD213PD quad3ca6827863b97d97<>+0(SB), Y0, Y1
+	VFMADD213PD quadbce952c77030ad4a<>+0(SB), Y0, Y1
+	VFMADD213PD quad3d2ae7f3e733b81f<>+0(SB), Y0, Y1
+	VFMADD213PD quadbd6ae7f3e733b81f<>+0(SB), Y0, Y1
+	VFMADD213PD quad3da93974a8c07c9d<>+0(SB), Y0, Y1
+	VFMADD213PD quadbde6124613a86d09<>+0(SB), Y0, Y1
+	VFMADD213PD quad3e21eed8eff8d898<>+0(SB), Y0, Y1
+	VFMADD213PD quadbe5ae64567f544e4<>+0(SB), Y0, Y1
+	VFMADD213PD quad3e927e4fb7789f5c<>+0(SB), Y0, Y1
+	VFMADD213PD quadbec71de3a556c734<>+0(SB), Y0, Y1
+	VFMADD213PD quad3efa01a01a01a01a<>+0(SB), Y0, Y1
+	VFMADD213PD quadbf2a01a01a01a01a<>+0(SB), Y0, Y1
+	VFMADD213PD quad3f56c16c16c16c17<>+0(SB), Y0, Y1
+	VFMADD213PD quadbf81111111111111<>+0(SB), Y0, Y1
+	VFMADD213PD quad3fa5555555555555<>+0(SB), Y0, Y1
+	VFMADD213PD quadbfc5555555555555<>+0(SB), Y0, Y1
+	VFMADD213PD quad3fe0000000000000<>+0(SB), Y0, Y1
+	VMULPD      Y0, Y1, Y1
+	VMULPD      Y0, Y1, Y1
+	VMULPD      Y8, Y1, Y1
+	VADDPD      Y1, Y4, Y4
+
+done:
+	MOVQ      sum+40(FP), AX
+	VMOVUPD   Y4, (AX)
+	VMOVUPD   Y5, 32(AX)
+	VMOVMSKPD Y6, AX
+	VZEROUPPER
+	MOVL      AX, bad+48(FP)
+	RET
+
+DATA quad8000000000000000<>+0(SB)/8, $0x8000000000000000
+DATA quad8000000000000000<>+8(SB)/8, $0x8000000000000000
+DATA quad8000000000000000<>+16(SB)/8, $0x8000000000000000
+DATA quad8000000000000000<>+24(SB)/8, $0x8000000000000000
+DATA quad8000000000000000<>+32(SB)/8, $0x8000000000000000
+DATA quad8000000000000000<>+40(SB)/8, $0x8000000000000000
+DATA quad8000000000000000<>+48(SB)/8, $0x8000000000000000
+DATA quad8000000000000000<>+56(SB)/8, $0x8000000000000000
+GLOBL quad8000000000000000<>(SB), RODATA|NOPTR, $64
+
+DATA quad7ff0000000000000<>+0(SB)/8, $0x7ff0000000000000
+DATA quad7ff0000000000000<>+8(SB)/8, $0x7ff0000000000000
+DATA quad7ff0000000000000<>+16(SB)/8, $0x7ff0000000000000
+DATA quad7ff0000000000000<>+24(SB)/8, $0x7ff0000000000000
+DATA quad7ff0000000000000<>+32(SB)/8, $0x7ff0000000000000
+DATA quad7ff0000000000000<>+40(SB)/8, $0x7ff0000000000000
+DATA quad7ff0000000000000<>+48(SB)/8, $0x7ff0000000000000
+DATA quad7ff0000000000000<>+56(SB)/8, $0x7ff0000000000000
+GLOBL quad7ff0000000000000<>(SB), RODATA|NOPTR, $64
+
+DATA quad7fffffffffffffff<>+0(SB)/8, $0x7fffffffffffffff
+DATA quad7fffffffffffffff<>+8(SB)/8, $0x7fffffffffffffff
+DATA quad7fffffffffffffff<>+16(SB)/8, $0x7fffffffffffffff
+DATA quad7fffffffffffffff<>+24(SB)/8, $0x7fffffffffffffff
+DATA quad7fffffffffffffff<>+32(SB)/8, $0x7fffffffffffffff
+DATA quad7fffffffffffffff<>+40(SB)/8, $0x7fffffffffffffff
+DATA quad7fffffffffffffff<>+48(SB)/8, $0x7fffffffffffffff
+DATA quad7fffffffffffffff<>+56(SB)/8, $0x7fffffffffffffff
+GLOBL quad7fffffffffffffff<>(SB), RODATA|NOPTR, $64
+
+DATA quadbb4761b413163819<>+0(SB)/8, $0xbb4761b413163819
+DATA quadbb4761b413163819<>+8(SB)/8, $0xbb4761b413163819
+DATA quadbb4761b413163819<>+16(SB)/8, $0xbb4761b413163819
+DATA quadbb4761b413163819<>+24(SB)/8, $0xbb4761b413163819
+DATA quadbb4761b413163819<>+32(SB)/8, $0xbb4761b413163819
+DATA quadbb4761b413163819<>+40(SB)/8, $0xbb4761b413163819
+DATA quadbb4761b413163819<>+48(SB)/8, $0xbb4761b413163819
+DATA quadbb4761b413163819<>+56(SB)/8, $0xbb4761b413163819
+GLOBL quadbb4761b413163819<>(SB), RODATA|NOPTR, $64
+
+DATA quad3b90ce396db7f853<>+0(SB)/8, $0x3b90ce396db7f853
+DATA quad3b90ce396db7f853<>+8(SB)/8, $0x3b90ce396db7f853
+DATA quad3b90ce396db7f853<>+16(SB)/8, $0x3b90ce396db7f853
+DATA quad3b90ce396db7f853<>+24(SB)/8, $0x3b90ce396db7f853
+DATA quad3b90ce396db7f853<>+32(SB)/8, $0x3b90ce396db7f853
+DATA quad3b90ce396db7f853<>+40(SB)/8, $0x3b90ce396db7f853
+DATA quad3b90ce396db7f853<>+48(SB)/8, $0x3b90ce396db7f853
+DATA quad3b90ce396db7f853<>+56(SB)/8, $0x3b90ce396db7f853
+GLOBL quad3b90ce396db7f853<>(SB), RODATA|NOPTR, $64
+
+DATA quadbbd71b8ef6dcf572<>+0(SB)/8, $0xbbd71b8ef6dcf572
+DATA quadbbd71b8ef6dcf572<>+8(SB)/8, $0xbbd71b8ef6dcf572
+DATA quadbbd71b8ef6dcf572<>+16(SB)/8, $0xbbd71b8ef6dcf572
+DATA quadbbd71b8ef6dcf572<>+24(SB)/8, $0xbbd71b8ef6dcf572
+DATA quadbbd71b8ef6dcf572<>+32(SB)/8, $0xbbd71b8ef6dcf572
+DATA quadbbd71b8ef6dcf572<>+40(SB)/8, $0xbbd71b8ef6dcf572
+DATA quadbbd71b8ef6dcf572<>+48(SB)/8, $0xbbd71b8ef6dcf572
+DATA quadbbd71b8ef6dcf572<>+56(SB)/8, $0xbbd71b8ef6dcf572
+GLOBL quadbbd71b8ef6dcf572<>(SB), RODATA|NOPTR, $64
+
+DATA quad3c1e542ba4020225<>+0(SB)/8, $0x3c1e542ba4020225
+DATA quad3c1e542ba4020225<>+8(SB)/8, $0x3c1e542ba4020225
+DATA quad3c1e542ba4020225<>+16(SB)/8, $0x3c1e542ba4020225
+DATA quad3c1e542ba4020225<>+24(SB)/8, $0x3c1e542ba4020225
+DATA quad3c1e542ba4020225<>+32(SB)/8, $0x3c1e542ba4020225
+DATA quad3c1e542ba4020225<>+40(SB)/8, $0x3c1e542ba4020225
+DATA quad3c1e542ba4020225<>+48(SB)/8, $0x3c1e542ba4020225
+DATA quad3c1e542ba4020225<>+56(SB)/8, $0x3c1e542ba4020225
+GLOBL quad3c1e542ba4020225<>(SB), RODATA|NOPTR, $64
+
+DATA quadbc62f49b46814157<>+0(SB)/8, $0xbc62f49b46814157
+DATA quadbc62f49b46814157<>+8(SB)/8, $0xbc62f49b46814157
+DATA quadbc62f49b46814157<>+16(SB)/8, $0xbc62f49b46814157
+DATA quadbc62f49b46814157<>+24(SB)/8, $0xbc62f49b46814157
+DATA quadbc62f49b46814157<>+32(SB)/8, $0xbc62f49b46814157
+DATA quadbc62f49b46814157<>+40(SB)/8, $0xbc62f49b46814157
+DATA quadbc62f49b46814157<>+48(SB)/8, $0xbc62f49b46814157
+DATA quadbc62f49b46814157<>+56(SB)/8, $0xbc62f49b46814157
+GLOBL quadbc62f49b46814157<>(SB), RODATA|NOPTR, $64
+
+DATA quad3ca6827863b97d97<>+0(SB)/8, $0x3ca6827863b97d97
+DATA quad3ca6827863b97d97<>+8(SB)/8, $0x3ca6827863b97d97
+DATA quad3ca6827863b97d97<>+16(SB)/8, $0x3ca6827863b97d97
+DATA quad3ca6827863b97d97<>+24(SB)/8, $0x3ca6827863b97d97
+DATA quad3ca6827863b97d97<>+32(SB)/8, $0x3ca6827863b97d97
+DATA quad3ca6827863b97d97<>+40(SB)/8, $0x3ca6827863b97d97
+DATA quad3ca6827863b97d97<>+48(SB)/8, $0x3ca6827863b97d97
+DATA quad3ca6827863b97d97<>+56(SB)/8, $0x3ca6827863b97d97
+GLOBL quad3ca6827863b97d97<>(SB), RODATA|NOPTR, $64
+
+DATA quadbce952c77030ad4a<>+0(SB)/8, $0xbce952c77030ad4a
+DATA quadbce952c77030ad4a<>+8(SB)/8, $0xbce952c77030ad4a
+DATA quadbce952c77030ad4a<>+16(SB)/8, $0xbce952c77030ad4a
+DATA quadbce952c77030ad4a<>+24(SB)/8, $0xbce952c77030ad4a
+DATA quadbce952c77030ad4a<>+32(SB)/8, $0xbce952c77030ad4a
+DATA quadbce952c77030ad4a<>+40(SB)/8, $0xbce952c77030ad4a
+DATA quadbce952c77030ad4a<>+48(SB)/8, $0xbce952c77030ad4a
+DATA quadbce952c77030ad4a<>+56(SB)/8, $0xbce952c77030ad4a
+GLOBL quadbce952c77030ad4a<>(SB), RODATA|NOPTR, $64
+
+DATA quad3d2ae7f3e733b81f<>+0(SB)/8, $0x3d2ae7f3e733b81f
+DATA quad3d2ae7f3e733b81f<>+8(SB)/8, $0x3d2ae7f3e733b81f
+DATA quad3d2ae7f3e733b81f<>+16(SB)/8, $0x3d2ae7f3e733b81f
+DATA quad3d2ae7f3e733b81f<>+24(SB)/8, $0x3d2ae7f3e733b81f
+DATA quad3d2ae7f3e733b81f<>+32(SB)/8, $0x3d2ae7f3e733b81f
+DATA quad3d2ae7f3e733b81f<>+40(SB)/8, $0x3d2ae7f3e733b81f
+DATA quad3d2ae7f3e733b81f<>+48(SB)/8, $0x3d2ae7f3e733b81f
+DATA quad3d2ae7f3e733b81f<>+56(SB)/8, $0x3d2ae7f3e733b81f
+GLOBL quad3d2ae7f3e733b81f<>(SB), RODATA|NOPTR, $64
+
+DATA quadbd6ae7f3e733b81f<>+0(SB)/8, $0xbd6ae7f3e733b81f
+DATA quadbd6ae7f3e733b81f<>+8(SB)/8, $0xbd6ae7f3e733b81f
+DATA quadbd6ae7f3e733b81f<>+16(SB)/8, $0xbd6ae7f3e733b81f
+DATA quadbd6ae7f3e733b81f<>+24(SB)/8, $0xbd6ae7f3e733b81f
+DATA quadbd6ae7f3e733b81f<>+32(SB)/8, $0xbd6ae7f3e733b81f
+DATA quadbd6ae7f3e733b81f<>+40(SB)/8, $0xbd6ae7f3e733b81f
+DATA quadbd6ae7f3e733b81f<>+48(SB)/8, $0xbd6ae7f3e733b81f
+DATA quadbd6ae7f3e733b81f<>+56(SB)/8, $0xbd6ae7f3e733b81f
+GLOBL quadbd6ae7f3e733b81f<>(SB), RODATA|NOPTR, $64
+
+DATA quad3da93974a8c07c9d<>+0(SB)/8, $0x3da93974a8c07c9d
+DATA quad3da93974a8c07c9d<>+8(SB)/8, $0x3da93974a8c07c9d
+DATA quad3da93974a8c07c9d<>+16(SB)/8, $0x3da93974a8c07c9d
+DATA quad3da93974a8c07c9d<>+24(SB)/8, $0x3da93974a8c07c9d
+DATA quad3da93974a8c07c9d<>+32(SB)/8, $0x3da93974a8c07c9d
+DATA quad3da93974a8c07c9d<>+40(SB)/8, $0x3da93974a8c07c9d
+DATA quad3da93974a8c07c9d<>+48(SB)/8, $0x3da93974a8c07c9d
+DATA quad3da93974a8c07c9d<>+56(SB)/8, $0x3da93974a8c07c9d
+GLOBL quad3da93974a8c07c9d<>(SB), RODATA|NOPTR, $64
+
+DATA quadbde6124613a86d09<>+0(SB)/8, $0xbde6124613a86d09
+DATA quadbde6124613a86d09<>+8(SB)/8, $0xbde6124613a86d09
+DATA quadbde6124613a86d09<>+16(SB)/8, $0xbde6124613a86d09
+DATA quadbde6124613a86d09<>+24(SB)/8, $0xbde6124613a86d09
+DATA quadbde6124613a86d09<>+32(SB)/8, $0xbde6124613a86d09
+DATA quadbde6124613a86d09<>+40(SB)/8, $0xbde6124613a86d09
+DATA quadbde6124613a86d09<>+48(SB)/8, $0xbde6124613a86d09
+DATA quadbde6124613a86d09<>+56(SB)/8, $0xbde6124613a86d09
+GLOBL quadbde6124613a86d09<>(SB), RODATA|NOPTR, $64
+
+DATA quad3e21eed8eff8d898<>+0(SB)/8, $0x3e21eed8eff8d898
+DATA quad3e21eed8eff8d898<>+8(SB)/8, $0x3e21eed8eff8d898
+DATA quad3e21eed8eff8d898<>+16(SB)/8, $0x3e21eed8eff8d898
+DATA quad3e21eed8eff8d898<>+24(SB)/8, $0x3e21eed8eff8d898
+DATA quad3e21eed8eff8d898<>+32(SB)/8, $0x3e21eed8eff8d898
+DATA quad3e21eed8eff8d898<>+40(SB)/8, $0x3e21eed8eff8d898
+DATA quad3e21eed8eff8d898<>+48(SB)/8, $0x3e21eed8eff8d898
+DATA quad3e21eed8eff8d898<>+56(SB)/8, $0x3e21eed8eff8d898
+GLOBL quad3e21eed8eff8d898<>(SB), RODATA|NOPTR, $64
+
+DATA quadbe5ae64567f544e4<>+0(SB)/8, $0xbe5ae64567f544e4
+DATA quadbe5ae64567f544e4<>+8(SB)/8, $0xbe5ae64567f544e4
+DATA quadbe5ae64567f544e4<>+16(SB)/8, $0xbe5ae64567f544e4
+DATA quadbe5ae64567f544e4<>+24(SB)/8, $0xbe5ae64567f544e4
+DATA quadbe5ae64567f544e4<>+32(SB)/8, $0xbe5ae64567f544e4
+DATA quadbe5ae64567f544e4<>+40(SB)/8, $0xbe5ae64567f544e4
+DATA quadbe5ae64567f544e4<>+48(SB)/8, $0xbe5ae64567f544e4
+DATA quadbe5ae64567f544e4<>+56(SB)/8, $0xbe5ae64567f544e4
+GLOBL quadbe5ae64567f544e4<>(SB), RODATA|NOPTR, $64
+
+DATA quad3e927e4fb7789f5c<>+0(SB)/8, $0x3e927e4fb7789f5c
+DATA quad3e927e4fb7789f5c<>+8(SB)/8, $0x3e927e4fb7789f5c
+DATA quad3e927e4fb7789f5c<>+16(SB)/8, $0x3e927e4fb7789f5c
+DATA quad3e927e4fb7789f5c<>+24(SB)/8, $0x3e927e4fb7789f5c
+DATA quad3e927e4fb7789f5c<>+32(SB)/8, $0x3e927e4fb7789f5c
+DATA quad3e927e4fb7789f5c<>+40(SB)/8, $0x3e927e4fb7789f5c
+DATA quad3e927e4fb7789f5c<>+48(SB)/8, $0x3e927e4fb7789f5c
+DATA quad3e927e4fb7789f5c<>+56(SB)/8, $0x3e927e4fb7789f5c
+GLOBL quad3e927e4fb7789f5c<>(SB), RODATA|NOPTR, $64
+
+DATA quadbec71de3a556c734<>+0(SB)/8, $0xbec71de3a556c734
+DATA quadbec71de3a556c734<>+8(SB)/8, $0xbec71de3a556c734
+DATA quadbec71de3a556c734<>+16(SB)/8, $0xbec71de3a556c734
+DATA quadbec71de3a556c734<>+24(SB)/8, $0xbec71de3a556c734
+DATA quadbec71de3a556c734<>+32(SB)/8, $0xbec71de3a556c734
+DATA quadbec71de3a556c734<>+40(SB)/8, $0xbec71de3a556c734
+DATA quadbec71de3a556c734<>+48(SB)/8, $0xbec71de3a556c734
+DATA quadbec71de3a556c734<>+56(SB)/8, $0xbec71de3a556c734
+GLOBL quadbec71de3a556c734<>(SB), RODATA|NOPTR, $64
+
+DATA quad3efa01a01a01a01a<>+0(SB)/8, $0x3efa01a01a01a01a
+DATA quad3efa01a01a01a01a<>+8(SB)/8, $0x3efa01a01a01a01a
+DATA quad3efa01a01a01a01a<>+16(SB)/8, $0x3efa01a01a01a01a
+DATA quad3efa01a01a01a01a<>+24(SB)/8, $0x3efa01a01a01a01a
+DATA quad3efa01a01a01a01a<>+32(SB)/8, $0x3efa01a01a01a01a
+DATA quad3efa01a01a01a01a<>+40(SB)/8, $0x3efa01a01a01a01a
+DATA quad3efa01a01a01a01a<>+48(SB)/8, $0x3efa01a01a01a01a
+DATA quad3efa01a01a01a01a<>+56(SB)/8, $0x3efa01a01a01a01a
+GLOBL quad3efa01a01a01a01a<>(SB), RODATA|NOPTR, $64
+
+DATA quadbf2a01a01a01a01a<>+0(SB)/8, $0xbf2a01a01a01a01a
+DATA quadbf2a01a01a01a01a<>+8(SB)/8, $0xbf2a01a01a01a01a
+DATA quadbf2a01a01a01a01a<>+16(SB)/8, $0xbf2a01a01a01a01a
+DATA quadbf2a01a01a01a01a<>+24(SB)/8, $0xbf2a01a01a01a01a
+DATA quadbf2a01a01a01a01a<>+32(SB)/8, $0xbf2a01a01a01a01a
+DATA quadbf2a01a01a01a01a<>+40(SB)/8, $0xbf2a01a01a01a01a
+DATA quadbf2a01a01a01a01a<>+48(SB)/8, $0xbf2a01a01a01a01a
+DATA quadbf2a01a01a01a01a<>+56(SB)/8, $0xbf2a01a01a01a01a
+GLOBL quadbf2a01a01a01a01a<>(SB), RODATA|NOPTR, $64
+
+DATA quad3f56c16c16c16c17<>+0(SB)/8, $0x3f56c16c16c16c17
+DATA quad3f56c16c16c16c17<>+8(SB)/8, $0x3f56c16c16c16c17
+DATA quad3f56c16c16c16c17<>+16(SB)/8, $0x3f56c16c16c16c17
+DATA quad3f56c16c16c16c17<>+24(SB)/8, $0x3f56c16c16c16c17
+DATA quad3f56c16c16c16c17<>+32(SB)/8, $0x3f56c16c16c16c17
+DATA quad3f56c16c16c16c17<>+40(SB)/8, $0x3f56c16c16c16c17
+DATA quad3f56c16c16c16c17<>+48(SB)/8, $0x3f56c16c16c16c17
+DATA quad3f56c16c16c16c17<>+56(SB)/8, $0x3f56c16c16c16c17
+GLOBL quad3f56c16c16c16c17<>(SB), RODATA|NOPTR, $64
+
+DATA quadbf81111111111111<>+0(SB)/8, $0xbf81111111111111
+DATA quadbf81111111111111<>+8(SB)/8, $0xbf81111111111111
+DATA quadbf81111111111111<>+16(SB)/8, $0xbf81111111111111
+DATA quadbf81111111111111<>+24(SB)/8, $0xbf81111111111111
+DATA quadbf81111111111111<>+32(SB)/8, $0xbf81111111111111
+DATA quadbf81111111111111<>+40(SB)/8, $0xbf81111111111111
+DATA quadbf81111111111111<>+48(SB)/8, $0xbf81111111111111
+DATA quadbf81111111111111<>+56(SB)/8, $0xbf81111111111111
+GLOBL quadbf81111111111111<>(SB), RODATA|NOPTR, $64
+
+DATA quad3fa5555555555555<>+0(SB)/8, $0x3fa5555555555555
+DATA quad3fa5555555555555<>+8(SB)/8, $0x3fa5555555555555
+DATA quad3fa5555555555555<>+16(SB)/8, $0x3fa5555555555555
+DATA quad3fa5555555555555<>+24(SB)/8, $0x3fa5555555555555
+DATA quad3fa5555555555555<>+32(SB)/8, $0x3fa5555555555555
+DATA quad3fa5555555555555<>+40(SB)/8, $0x3fa5555555555555
+DATA quad3fa5555555555555<>+48(SB)/8, $0x3fa5555555555555
+DATA quad3fa5555555555555<>+56(SB)/8, $0x3fa5555555555555
+GLOBL quad3fa5555555555555<>(SB), RODATA|NOPTR, $64
+
+DATA quadbfc5555555555555<>+0(SB)/8, $0xbfc5555555555555
+DATA quadbfc5555555555555<>+8(SB)/8, $0xbfc5555555555555
+DATA quadbfc5555555555555<>+16(SB)/8, $0xbfc5555555555555
+DATA quadbfc5555555555555<>+24(SB)/8, $0xbfc5555555555555
+DATA quadbfc5555555555555<>+32(SB)/8, $0xbfc5555555555555
+DATA quadbfc5555555555555<>+40(SB)/8, $0xbfc5555555555555
+DATA quadbfc5555555555555<>+48(SB)/8, $0xbfc5555555555555
+DATA quadbfc5555555555555<>+56(SB)/8, $0xbfc5555555555555
+GLOBL quadbfc5555555555555<>(SB), RODATA|NOPTR, $64
+
+// func excess32AVX512(e *float32, q *float32, p *float32, n int, s *klScalars[float32], sum *[16]float64) (bad uint32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·excess32AVX512(SB), NOSPLIT, $0-52
+	MOVQ         e+0(FP), AX
+	MOVQ         q+8(FP), DX
+	MOVQ         p+16(FP), BX
+	MOVQ         n+24(FP), CX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSS (SI), Z0
+	VBROADCASTSS 4(SI), Z1
+	VBROADCASTSS 12(SI), Z2
+	VBROADCASTSS 16(SI), Z3
+	VPXORD       Z4, Z4, Z4
+	VPXORD       Z5, Z5, Z5
+	KXORW        K1, K1, K1
+
+whole:
+	CMPQ             CX, $0x00000010
+	JB               rest
+	VMOVUPS          (AX), Z6
+	VMOVUPS          (DX), Z7
+	VMOVUPS          (BX), Z8
+	VPXORD.BCST      word80000000<>+0(SB), Z0, Z9
+	VSUBPS           Z0, Z7, Z10
+	VSUBPS           Z7, Z10, Z11
+	VSUBPS           Z11, Z10, Z12
+	VSUBPS           Z12, Z7, Z7
+	VSUBPS           Z11, Z9, Z12
+	VADDPS           Z12, Z7, Z7
+	VPXORD.BCST      word80000000<>+0(SB), Z1, Z9
+	VSUBPS           Z1, Z8, Z11
+	VSUBPS           Z8, Z11, Z12
+	VSUBPS           Z12, Z11, Z15
+	VSUBPS           Z15, Z8, Z8
+	VSUBPS           Z12, Z9, Z15
+	VADDPS           Z15, Z8, Z8
+	VSUBPS           Z8, Z7, Z7
+	VSUBPS           Z11, Z10, Z10
+	VBROADCASTSS     word7f800000<>+0(SB), Z11
+	VCMPPS           $0x00, Z11, Z10, K2
+	KORW             K2, K1, K1
+	VADDPS           Z7, Z10, Z10
+	VSUBPS           Z2, Z10, Z10
+	VSUBPS           Z3, Z10, Z10
+	VPANDD.BCST      word7fffffff<>+0(SB), Z10, Z7
+	VCMPPS.BCST      $0x15, word40000000<>+0(SB), Z7, K2
+	KORW             K2, K1, K1
+	VPXORD           Z13, Z13, Z13
+	VCMPPS           $0x00, Z13, Z6, K2
+	KORW             K2, K1, K1
+	VBROADCASTSS     wordb2dba4ed<>+0(SB), Z7
+	VFMADD213PS.BCST word349f4d33<>+0(SB), Z10, Z7
+	VFMADD213PS.BCST wordb639380a<>+0(SB), Z10, Z7
+	VFMADD213PS.BCST word37cf70db<>+0(SB), Z10, Z7
+	VFMADD213PS.BCST wordb9500748<>+0(SB), Z10, Z7
+	VFMADD213PS.BCST word3ab60ebf<>+0(SB), Z10, Z7
+	VFMADD213PS.BCST wordbc0888a7<>+0(SB), Z10, Z7
+	VFMADD213PS.BCST word3d2aaa9e<>+0(SB), Z10, Z7
+	VFMADD213PS.BCST wordbe2aaaaa<>+0(SB), Z10, Z7
+	VFMADD213PS.BCST word3f000000<>+0(SB), Z10, Z7
+	VMULPS           Z10, Z7, Z7
+	VMULPS           Z10, Z7, Z7
+	VMULPS           Z6, Z7, Z7
+	VEXTRACTF32X8    $0x01, Z7, Y6
+	VCVTPS2PD        Y7, Z7
+	VCVTPS2PD        Y6, Z6
+	VADDPD           Z7, Z4, Z4
+	VADDPD           Z6, Z5, Z5
+	ADDQ             $0x00000040, AX
+	ADDQ             $0x00000040, DX
+	ADDQ             $0x00000040, BX
+	SUBQ             $0x00000010, CX
+	JMP              whole
+
+rest:
+	TESTQ            CX, CX
+	JZ               done
+	MOVQ             $0x0000000000000001, SI
+	SHLQ             CL, SI
+	DECQ             SI
+	KMOVW            SI, K2
+	VMOVUPS.Z        (AX), K2, Z6
+	VMOVUPS.Z        (DX), K2, Z7
+	VMOVUPS.Z        (BX), K2, Z8
+	VPXORD.BCST      word80000000<>+0(SB), Z0, Z9
+	VSUBPS           Z0, Z7, Z0
+	VSUBPS           Z7, Z0, Z10
+	VSUBPS           Z10, Z0, Z11
+	VSUBPS           Z11, Z7, Z7
+	VSUBPS           Z10, Z9, Z11
+	VADDPS           Z11, Z7, Z7
+	VPXORD.BCST      word80000000<>+0(SB), Z1, Z9
+	VSUBPS           Z1, Z8, Z1
+	VSUBPS           Z8, Z1, Z10
+	VSUBPS           Z10, Z1, Z11
+	VSUBPS           Z11, Z8, Z8
+	VSUBPS           Z10, Z9, Z11
+	VADDPS           Z11, Z8, Z8
+	VSUBPS           Z8, Z7, Z7
+	VSUBPS           Z1, Z0, Z0
+	VBROADCASTSS     word7f800000<>+0(SB), Z1
+	VCMPPS           $0x00, Z1, Z0, K3
+	KORW             K3, K1, K1
+	VADDPS           Z7, Z0, Z0
+	VSUBPS           Z2, Z0, Z0
+	VSUBPS           Z3, Z0, Z0
+	VBROADCASTSS     word3f800000<>+0(SB), Z1
+	VMOVAPS.Z        Z0, K2, Z0
+	VBLENDMPS        Z6, Z1, K2, Z6
+	VPANDD.BCST      word7fffffff<>+0(SB), Z0, Z1
+	VCMPPS.BCST      $0x15, word40000000<>+0(SB), Z1, K2
+	KORW             K2, K1, K1
+	VPXORD           Z14, Z14, Z14
+	VCMPPS           $0x00, Z14, Z6, K2
+	KORW             K2, K1, K1
+	VBROADCASTSS     wordb2dba4ed<>+0(SB), Z1
+	VFMADD213PS.BCST word349f4d33<>+0(SB), Z0, Z1
+	VFMADD213PS.BCST wordb639380a<>+0(SB), Z0, Z1
+	VFMADD213PS.BCST word37cf70db<>+0(SB), Z0, Z1
+	VFMADD213PS.BCST wordb9500748<>+0(SB), Z0, Z1
+	VFMADD213PS.BCST word3ab60ebf<>+0(SB), Z0, Z1
+	VFMADD213PS.BCST wordbc0888a7<>+0(SB), Z0, Z1
+	VFMADD213PS.BCST word3d2aaa9e<>+0(SB), Z0, Z1
+	VFMADD213PS.BCST wordbe2aaaaa<>+0(SB), Z0, Z1
+	VFMADD213PS.BCST word3f000000<>+0(SB), Z0, Z1
+	VMULPS           Z0, Z1, Z1
+	VMULPS           Z0, Z1, Z1
+	VMULPS           Z6, Z1, Z1
+	VEXTRACTF32X8    $0x01, Z1, Y0
+	VCVTPS2PD        Y1, Z1
+	VCVTPS2PD        Y0, Z0
+	VADDPD           Z1, Z4, Z4
+	VADDPD           Z0, Z5, Z5
+
+done:
+	MOVQ    sum+40(FP), AX
+	VMOVUPD Z4, (AX)
+	VMOVUPD Z5, 64(AX)
+	KMOVW   K1, AX
+	VZEROUPPER
+	MOVL    AX, bad+48(FP)
+	RET
+
+DATA word80000000<>+0(SB)/4, $0x80000000
+DATA word80000000<>+4(SB)/4, $0x80000000
+DATA word80000000<>+8(SB)/4, $0x80000000
+DATA word80000000<>+12(SB)/4, $0x80000000
+DATA word80000000<>+16(SB)/4, $0x80000000
+DATA word80000000<>+20(SB)/4, $0x80000000
+DATA word80000000<>+24(SB)/4, $0x80000000
+DATA word80000000<>+28(SB)/4, $0x80000000
+DATA word80000000<>+32(SB)/4, $0x80000000
+DATA word80000000<>+36(SB)/4, $0x80000000
+DATA word80000000<>+40(SB)/4, $0x80000000
+DATA word80000000<>+44(SB)/4, $0x80000000
+DATA word80000000<>+48(SB)/4, $0x80000000
+DATA word80000000<>+52(SB)/4, $0x80000000
+DATA word80000000<>+56(SB)/4, $0x80000000
+DATA word80000000<>+60(SB)/4, $0x80000000
+GLOBL word80000000<>(SB), RODATA|NOPTR, $64
+
+DATA word7f800000<>+0(SB)/4, $0x7f800000
+DATA word7f800000<>+4(SB)/4, $0x7f800000
+DATA word7f800000<>+8(SB)/4, $0x7f800000
+DATA word7f800000<>+12(SB)/4, $0x7f800000
+DATA word7f800000<>+16(SB)/4, $0x7f800000
+DATA word7f800000<>+20(SB)/4, $0x7f800000
+DATA word7f800000<>+24(SB)/4, $0x7f800000
+DATA word7f800000<>+28(SB)/4, $0x7f800000
+DATA word7f800000<>+32(SB)/4, $0x7f800000
+DATA word7f800000<>+36(SB)/4, $0x7f800000
+DATA word7f800000<>+40(SB)/4, $0x7f800000
+DATA word7f800000<>+44(SB)/4, $0x7f800000
+DATA word7f800000<>+48(SB)/4, $0x7f800000
+DATA word7f800000<>+52(SB)/4, $0x7f800000
+DATA word7f800000<>+56(SB)/4, $0x7f800000
+DATA word7f800000<>+60(SB)/4, $0x7f800000
+GLOBL word7f800000<>(SB), RODATA|NOPTR, $64
+
+DATA word40000000<>+0(SB)/4, $0x40000000
+DATA word40000000<>+4(SB)/4, $0x40000000
+DATA word40000000<>+8(SB)/4, $0x40000000
+DATA word40000000<>+12(SB)/4, $0x40000000
+DATA word40000000<>+16(SB)/4, $0x40000000
+DATA word40000000<>+20(SB)/4, $0x40000000
+DATA word40000000<>+24(SB)/4, $0x40000000
+DATA word40000000<>+28(SB)/4, $0x40000000
+DATA word40000000<>+32(SB)/4, $0x40000000
+DATA word40000000<>+36(SB)/4, $0x40000000
+DATA word40000000<>+40(SB)/4, $0x40000000
+DATA word40000000<>+44(SB)/4, $0x40000000
+DATA word40000000<>+48(SB)/4, $0x40000000
+DATA word40000000<>+52(SB)/4, $0x40000000
+DATA word40000000<>+56(SB)/4, $0x40000000
+DATA word40000000<>+60(SB)/4, $0x40000000
+GLOBL word40000000<>(SB), RODATA|NOPTR, $64
+
+DATA wordb2dba4ed<>+0(SB)/4, $0xb2dba4ed
+DATA wordb2dba4ed<>+4(SB)/4, $0xb2dba4ed
+DATA wordb2dba4ed<>+8(SB)/4, $0xb2dba4ed
+DATA wordb2dba4ed<>+12(SB)/4, $0xb2dba4ed
+DATA wordb2dba4ed<>+16(SB)/4, $0xb2dba4ed
+DATA wordb2dba4ed<>+20(SB)/4, $0xb2dba4ed
+DATA wordb2dba4ed<>+24(SB)/4, $0xb2dba4ed
+DATA wordb2dba4ed<>+28(SB)/4, $0xb2dba4ed
+DATA wordb2dba4ed<>+32(SB)/4, $0xb2dba4ed
+DATA wordb2dba4ed<>+36(SB)/4, $0xb2dba4ed
+DATA wordb2dba4ed<>+40(SB)/4, $0xb2dba4ed
+DATA wordb2dba4ed<>+44(SB)/4, $0xb2dba4ed
+DATA wordb2dba4ed<>+48(SB)/4, $0xb2dba4ed
+DATA wordb2dba4ed<>+52(SB)/4, $0xb2dba4ed
+DATA wordb2dba4ed<>+56(SB)/4, $0xb2dba4ed
+DATA wordb2dba4ed<>+60(SB)/4, $0xb2dba4ed
+GLOBL wordb2dba4ed<>(SB), RODATA|NOPTR, $64
+
+DATA word349f4d33<>+0(SB)/4, $0x349f4d33
+DATA word349f4d33<>+4(SB)/4, $0x349f4d33
+DATA word349f4d33<>+8(SB)/4, $0x349f4d33
+DATA word349f4d33<>+12(SB)/4, $0x349f4d33
+DATA word349f4d33<>+16(SB)/4, $0x349f4d33
+DATA word349f4d33<>+20(SB)/4, $0x349f4d33
+DATA word349f4d33<>+24(SB)/4, $0x349f4d33
+DATA word349f4d33<>+28(SB)/4, $0x349f4d33
+DATA word349f4d33<>+32(SB)/4, $0x349f4d33
+DATA word349f4d33<>+36(SB)/4, $0x349f4d33
+DATA word349f4d33<>+40(SB)/4, $0x349f4d33
+DATA word349f4d33<>+44(SB)/4, $0x349f4d33
+DATA word349f4d33<>+48(SB)/4, $0x349f4d33
+DATA word349f4d33<>+52(SB)/4, $0x349f4d33
+DATA word349f4d33<>+56(SB)/4, $0x349f4d33
+DATA word349f4d33<>+60(SB)/4, $0x349f4d33
+GLOBL word349f4d33<>(SB), RODATA|NOPTR, $64
+
+DATA wordb639380a<>+0(SB)/4, $0xb639380a
+DATA wordb639380a<>+4(SB)/4, $0xb639380a
+DATA wordb639380a<>+8(SB)/4, $0xb639380a
+DATA wordb639380a<>+12(SB)/4, $0xb639380a
+DATA wordb639380a<>+16(SB)/4, $0xb639380a
+DATA wordb639380a<>+20(SB)/4, $0xb639380a
+DATA wordb639380a<>+24(SB)/4, $0xb639380a
+DATA wordb639380a<>+28(SB)/4, $0xb639380a
+DATA wordb639380a<>+32(SB)/4, $0xb639380a
+DATA wordb639380a<>+36(SB)/4, $0xb639380a
+DATA wordb639380a<>+40(SB)/4, $0xb639380a
+DATA wordb639380a<>+44(SB)/4, $0xb639380a
+DATA wordb639380a<>+48(SB)/4, $0xb639380a
+DATA wordb639380a<>+52(SB)/4, $0xb639380a
+DATA wordb639380a<>+56(SB)/4, $0xb639380a
+DATA wordb639380a<>+60(SB)/4, $0xb639380a
+GLOBL wordb639380a<>(SB), RODATA|NOPTR, $64
+
+DATA word37cf70db<>+0(SB)/4, $0x37cf70db
+DATA word37cf70db<>+4(SB)/4, $0x37cf70db
+DATA word37cf70db<>+8(SB)/4, $0x37cf70db
+DATA word37cf70db<>+12(SB)/4, $0x37cf70db
+DATA word37cf70db<>+16(SB)/4, $0x37cf70db
+DATA word37cf70db<>+20(SB)/4, $0x37cf70db
+DATA word37cf70db<>+24(SB)/4, $0x37cf70db
+DATA word37cf70db<>+28(SB)/4, $0x37cf70db
+DATA word37cf70db<>+32(SB)/4, $0x37cf70db
+DATA word37cf70db<>+36(SB)/4, $0x37cf70db
+DATA word37cf70db<>+40(SB)/4, $0x37cf70db
+DATA word37cf70db<>+44(SB)/4, $0x37cf70db
+DATA word37cf70db<>+48(SB)/4, $0x37cf70db
+DATA word37cf70db<>+52(SB)/4, $0x37cf70db
+DATA word37cf70db<>+56(SB)/4, $0x37cf70db
+DATA word37cf70db<>+60(SB)/4, $0x37cf70db
+GLOBL word37cf70db<>(SB), RODATA|NOPTR, $64
+
+DATA wordb9500748<>+0(SB)/4, $0xb9500748
+DATA wordb9500748<>+4(SB)/4, $0xb9500748
+DATA wordb9500748<>+8(SB)/4, $0xb9500748
+DATA wordb9500748<>+12(SB)/4, $0xb9500748
+DATA wordb9500748<>+16(SB)/4, $0xb9500748
+DATA wordb9500748<>+20(SB)/4, $0xb9500748
+DATA wordb9500748<>+24(SB)/4, $0xb9500748
+DATA wordb9500748<>+28(SB)/4, $0xb9500748
+DATA wordb9500748<>+32(SB)/4, $0xb9500748
+DATA wordb9500748<>+36(SB)/4, $0xb9500748
+DATA wordb9500748<>+40(SB)/4, $0xb9500748
+DATA wordb9500748<>+44(SB)/4, $0xb9500748
+DATA wordb9500748<>+48(SB)/4, $0xb9500748
+DATA wordb9500748<>+52(SB)/4, $0xb9500748
+DATA wordb9500748<>+56(SB)/4, $0xb9500748
+DATA wordb9500748<>+60(SB)/4, $0xb9500748
+GLOBL wordb9500748<>(SB), RODATA|NOPTR, $64
+
+DATA word3ab60ebf<>+0(SB)/4, $0x3ab60ebf
+DATA word3ab60ebf<>+4(SB)/4, $0x3ab60ebf
+DATA word3ab60ebf<>+8(SB)/4, $0x3ab60ebf
+DATA word3ab60ebf<>+12(SB)/4, $0x3ab60ebf
+DATA word3ab60ebf<>+16(SB)/4, $0x3ab60ebf
+DATA word3ab60ebf<>+20(SB)/4, $0x3ab60ebf
+DATA word3ab60ebf<>+24(SB)/4, $0x3ab60ebf
+DATA word3ab60ebf<>+28(SB)/4, $0x3ab60ebf
+DATA word3ab60ebf<>+32(SB)/4, $0x3ab60ebf
+DATA word3ab60ebf<>+36(SB)/4, $0x3ab60ebf
+DATA word3ab60ebf<>+40(SB)/4, $0x3ab60ebf
+DATA word3ab60ebf<>+44(SB)/4, $0x3ab60ebf
+DATA word3ab60ebf<>+48(SB)/4, $0x3ab60ebf
+DATA word3ab60ebf<>+52(SB)/4, $0x3ab60ebf
+DATA word3ab60ebf<>+56(SB)/4, $0x3ab60ebf
+DATA word3ab60ebf<>+60(SB)/4, $0x3ab60ebf
+GLOBL word3ab60ebf<>(SB), RODATA|NOPTR, $64
+
+DATA wordbc0888a7<>+0(SB)/4, $0xbc0888a7
+DATA wordbc0888a7<>+4(SB)/4, $0xbc0888a7
+DATA wordbc0888a7<>+8(SB)/4, $0xbc0888a7
+DATA wordbc0888a7<>+12(SB)/4, $0xbc0888a7
+DATA wordbc0888a7<>+16(SB)/4, $0xbc0888a7
+DATA wordbc0888a7<>+20(SB)/4, $0xbc0888a7
+DATA wordbc0888a7<>+24(SB)/4, $0xbc0888a7
+DATA wordbc0888a7<>+28(SB)/4, $0xbc0888a7
+DATA wordbc0888a7<>+32(SB)/4, $0xbc0888a7
+DATA wordbc0888a7<>+36(SB)/4, $0xbc0888a7
+DATA wordbc0888a7<>+40(SB)/4, $0xbc0888a7
+DATA wordbc0888a7<>+44(SB)/4, $0xbc0888a7
+DATA wordbc0888a7<>+48(SB)/4, $0xbc0888a7
+DATA wordbc0888a7<>+52(SB)/4, $0xbc0888a7
+DATA wordbc0888a7<>+56(SB)/4, $0xbc0888a7
+DATA wordbc0888a7<>+60(SB)/4, $0xbc0888a7
+GLOBL wordbc0888a7<>(SB), RODATA|NOPTR, $64
+
+DATA word3d2aaa9e<>+0(SB)/4, $0x3d2aaa9e
+DATA word3d2aaa9e<>+4(SB)/4, $0x3d2aaa9e
+DATA word3d2aaa9e<>+8(SB)/4, $0x3d2aaa9e
+DATA word3d2aaa9e<>+12(SB)/4, $0x3d2aaa9e
+DATA word3d2aaa9e<>+16(SB)/4, $0x3d2aaa9e
+DATA word3d2aaa9e<>+20(SB)/4, $0x3d2aaa9e
+DATA word3d2aaa9e<>+24(SB)/4, $0x3d2aaa9e
+DATA word3d2aaa9e<>+28(SB)/4, $0x3d2aaa9e
+DATA word3d2aaa9e<>+32(SB)/4, $0x3d2aaa9e
+DATA word3d2aaa9e<>+36(SB)/4, $0x3d2aaa9e
+DATA word3d2aaa9e<>+40(SB)/4, $0x3d2aaa9e
+DATA word3d2aaa9e<>+44(SB)/4, $0x3d2aaa9e
+DATA word3d2aaa9e<>+48(SB)/4, $0x3d2aaa9e
+DATA word3d2aaa9e<>+52(SB)/4, $0x3d2aaa9e
+DATA word3d2aaa9e<>+56(SB)/4, $0x3d2aaa9e
+DATA word3d2aaa9e<>+60(SB)/4, $0x3d2aaa9e
+GLOBL word3d2aaa9e<>(SB), RODATA|NOPTR, $64
+
+DATA wordbe2aaaaa<>+0(SB)/4, $0xbe2aaaaa
+DATA wordbe2aaaaa<>+4(SB)/4, $0xbe2aaaaa
+DATA wordbe2aaaaa<>+8(SB)/4, $0xbe2aaaaa
+DATA wordbe2aaaaa<>+12(SB)/4, $0xbe2aaaaa
+DATA wordbe2aaaaa<>+16(SB)/4, $0xbe2aaaaa
+DATA wordbe2aaaaa<>+20(SB)/4, $0xbe2aaaaa
+DATA wordbe2aaaaa<>+24(SB)/4, $0xbe2aaaaa
+DATA wordbe2aaaaa<>+28(SB)/4, $0xbe2aaaaa
+DATA wordbe2aaaaa<>+32(SB)/4, $0xbe2aaaaa
+DATA wordbe2aaaaa<>+36(SB)/4, $0xbe2aaaaa
+DATA wordbe2aaaaa<>+40(SB)/4, $0xbe2aaaaa
+DATA wordbe2aaaaa<>+44(SB)/4, $0xbe2aaaaa
+DATA wordbe2aaaaa<>+48(SB)/4, $0xbe2aaaaa
+DATA wordbe2aaaaa<>+52(SB)/4, $0xbe2aaaaa
+DATA wordbe2aaaaa<>+56(SB)/4, $0xbe2aaaaa
+DATA wordbe2aaaaa<>+60(SB)/4, $0xbe2aaaaa
+GLOBL wordbe2aaaaa<>(SB), RODATA|NOPTR, $64
+
+// func excess32AVX2(e *float32, q *float32, p *float32, n int, s *klScalars[float32], sum *[16]float64) (bad uint32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·excess32AVX2(SB), NOSPLIT, $0-52
+	MOVQ         e+0(FP), AX
+	MOVQ         q+8(FP), CX
+	MOVQ         p+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         s+32(FP), SI
+	VBROADCASTSS (SI), Y0
+	VBROADCASTSS 4(SI), Y1
+	VBROADCASTSS 12(SI), Y2
+	VBROADCASTSS 16(SI), Y3
+	VPXOR        Y4, Y4, Y4
+	VPXOR        Y5, Y5, Y5
+	VPXOR        Y6, Y6, Y6
+
+whole:
+	CMPQ         BX, $0x00000008
+	JB           rest
+	VMOVUPS      (AX), Y7
+	VMOVUPS      (CX), Y8
+	VMOVUPS      (DX), Y9
+	VPXOR        word80000000<>+0(SB), Y0, Y10
+	VSUBPS       Y0, Y8, Y11
+	VSUBPS       Y8, Y11, Y12
+	VSUBPS       Y12, Y11, Y13
+	VSUBPS       Y13, Y8, Y8
+	VSUBPS       Y12, Y10, Y13
+	VADDPS       Y13, Y8, Y8
+	VPXOR        word80000000<>+0(SB), Y1, Y10
+	VSUBPS       Y1, Y9, Y12
+	VSUBPS       Y9, Y12, Y13
+	VSUBPS       Y13, Y12, Y14
+	VSUBPS       Y14, Y9, Y9
+	VSUBPS       Y13, Y10, Y14
+	VADDPS       Y14, Y9, Y9
+	VSUBPS       Y9, Y8, Y8
+	VSUBPS       Y12, Y11, Y11
+	VMOVUPS      word7f800000<>+0(SB), Y12
+	VCMPPS       $0x00, Y12, Y11, Y9
+	VORPS        Y9, Y6, Y6
+	VADDPS       Y8, Y11, Y11
+	VSUBPS       Y2, Y11, Y11
+	VSUBPS       Y3, Y11, Y11
+	VPAND        word7fffffff<>+0(SB), Y11, Y8
+	VCMPPS       $0x15, word40000000<>+0(SB), Y8, Y8
+	VORPS        Y8, Y6, Y6
+	VPXOR        Y8, Y8, Y8
+	VCMPPS       $0x00, Y8, Y7, Y8
+	VORPS        Y8, Y6, Y6
+	VMOVUPS      wordb2dba4ed<>+0(SB), Y8
+	VFMADD213PS  word349f4d33<>+0(SB), Y11, Y8
+	VFMADD213PS  wordb639380a<>+0(SB), Y11, Y8
+	VFMADD213PS  word37cf70db<>+0(SB), Y11, Y8
+	VFMADD213PS  wordb9500748<>+0(SB), Y11, Y8
+	VFMADD213PS  word3ab60ebf<>+0(SB), Y11, Y8
+	VFMADD213PS  wordbc0888a7<>+0(SB), Y11, Y8
+	VFMADD213PS  word3d2aaa9e<>+0(SB), Y11, Y8
+	VFMADD213PS  wordbe2aaaaa<>+0(SB), Y11, Y8
+	VFMADD213PS  word3f000000<>+0(SB), Y11, Y8
+	VMULPS       Y11, Y8, Y8
+	VMULPS       Y11, Y8, Y8
+	VMULPS       Y7, Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X7
+	VCVTPS2PD    X8, Y8
+	VCVTPS2PD    X7, Y7
+	VADDPD       Y8, Y4, Y4
+	VADDPD       Y7, Y5, Y5
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000008, BX
+	JMP          whole
+
+rest:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), SI
+	NEGQ         BX
+	VMOVUPS      32(SI)(BX*4), Y7
+	VMASKMOVPS   (AX), Y7, Y8
+	VMASKMOVPS   (CX), Y7, Y9
+	VMASKMOVPS   (DX), Y7, Y10
+	VPXOR        word80000000<>+0(SB), Y0, Y11
+	VSUBPS       Y0, Y9, Y0
+	VSUBPS       Y9, Y0, Y12
+	VSUBPS       Y12, Y0, Y13
+	VSUBPS       Y13, Y9, Y9
+	VSUBPS       Y12, Y11, Y13
+	VADDPS       Y13, Y9, Y9
+	VPXOR        word80000000<>+0(SB), Y1, Y11
+	VSUBPS       Y1, Y10, Y1
+	VSUBPS       Y10, Y1, Y12
+	VSUBPS       Y12, Y1, Y13
+	VSUBPS       Y13, Y10, Y10
+	VSUBPS       Y12, Y11, Y13
+	VADDPS       Y13, Y10, Y10
+	VSUBPS       Y10, Y9, Y9
+	VSUBPS       Y1, Y0, Y0
+	VMOVUPS      word7f800000<>+0(SB), Y1
+	VCMPPS       $0x00, Y1, Y0, Y1
+	VORPS        Y1, Y6, Y6
+	VADDPS       Y9, Y0, Y0
+	VSUBPS       Y2, Y0, Y0
+	VSUBPS       Y3, Y0, Y0
+	VMOVUPS      word3f800000<>+0(SB), Y1
+	VANDPS       Y7, Y0, Y0
+	VBLENDVPS    Y7, Y8, Y1, Y8
+	VPAND        word7fffffff<>+0(SB), Y0, Y1
+	VCMPPS       $0x15, word40000000<>+0(SB), Y1, Y1
+	VORPS        Y1, Y6, Y6
+	VPXOR        Y1, Y1, Y1
+	VCMPPS       $0x00, Y1, Y8, Y1
+	VORPS        Y1, Y6, Y6
+	VMOVUPS      wordb2dba4ed<>+0(SB), Y1
+	VFMADD213PS  word349f4d33<>+0(SB), Y0, Y1
+	VFMADD213PS  wordb639380a<>+0(SB), Y0, Y1
+	VFMADD213PS  word37cf70db<>+0(SB), Y0, Y1
+	VFMADD213PS  wordb9500748<>+0(SB), Y0, Y1
+	VFMADD213PS  word3ab60ebf<>+0(SB), Y0, Y1
+	VFMADD213PS  wordbc0888a7<>+0(SB), Y0, Y1
+	VFMADD213PS  word3d2aaa9e<>+0(SB), Y0, Y1
+	VFMADD213PS  wordbe2aaaaa<>+0(SB), Y0, Y1
+	VFMADD213PS  word3f000000<>+0(SB), Y0, Y1
+	VMULPS       Y0, Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VMULPS       Y8, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X0
+	VCVTPS2PD    X1, Y1
+	VCVTPS2PD    X0, Y0
+	VADDPD       Y1, Y4, Y4
+	VADDPD       Y0, Y5, Y5
+
+done:
+	MOVQ      sum+40(FP), AX
+	VMOVUPD   Y4, (AX)
+	VMOVUPD   Y5, 32(AX)
+	VMOVMSKPS Y6, AX
+	VZEROUPPER
+	MOVL      AX, bad+48(FP)
+	RET
+
+// func excessColumns32AVX512(e *float32, x *float32, classes int, s *columnFactors, found *columnExcess)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·excessColumns32AVX512(SB), NOSPLIT, $0-40
+	MOVQ    s+24(FP), AX
+	VMOVUPS 64(AX), Z0
+	VMOVUPS 128(AX), Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	KXORW   K1, K1, K1
+	MOVQ    e+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    classes+16(FP), DX
+	MOVQ    AX, AX
+
+excess:
+	VMOVUPS          (CX), Z4
+	VSUBPS           Z0, Z4, Z4
+	VSUBPS           Z1, Z4, Z4
+	VMOVUPS          (AX), Z5
+	VPANDD.BCST      word7fffffff<>+0(SB), Z4, Z6
+	VCMPPS.BCST      $0x15, word40000000<>+0(SB), Z6, K2
+	KORW             K2, K1, K1
+	VPXORD           Z7, Z7, Z7
+	VCMPPS           $0x00, Z7, Z5, K2
+	KORW             K2, K1, K1
+	VBROADCASTSS     wordb2dba4ed<>+0(SB), Z6
+	VFMADD213PS.BCST word349f4d33<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST wordb639380a<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST word37cf70db<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST wordb9500748<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST word3ab60ebf<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST wordbc0888a7<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST word3d2aaa9e<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST wordbe2aaaaa<>+0(SB), Z4, Z6
+	VFMADD213PS.BCST word3f000000<>+0(SB), Z4, Z6
+	VMULPS           Z4, Z6, Z6
+	VMULPS           Z4, Z6, Z6
+	VMULPS           Z5, Z6, Z6
+	VEXTRACTF32X8    $0x01, Z6, Y4
+	VCVTPS2PD        Y6, Z5
+	VCVTPS2PD        Y4, Z4
+	VADDPD           Z5, Z2, Z2
+	VADDPD           Z4, Z3, Z3
+	ADDQ             $0x00000040, AX
+	ADDQ             $0x00000040, CX
+	DECQ             DX
+	JNZ              excess
+	MOVQ             found+32(FP), AX
+	VMOVUPD          Z2, (AX)
+	VMOVUPD          Z3, 64(AX)
+	KMOVW            K1, CX
+	MOVL             CX, 128(AX)
+	VZEROUPPER
+	RET
+
+// func excessColumns32AVX2(e *float32, x *float32, classes int, s *columnFactors, found *columnExcess)
+// Requires: AVX, AVX2, FMA3
+TEXT ·excessColumns32AVX2(SB), NOSPLIT, $0-40
+	MOVQ    s+24(FP), AX
+	VMOVUPS 64(AX), Y0
+	VMOVUPS 128(AX), Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	VPXOR   Y4, Y4, Y4
+	MOVQ    e+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    classes+16(FP), DX
+	MOVQ    AX, AX
+
+excess:
+	VMOVUPS      (CX), Y5
+	VSUBPS       Y0, Y5, Y5
+	VSUBPS       Y1, Y5, Y5
+	VMOVUPS      (AX), Y6
+	VPAND        word7fffffff<>+0(SB), Y5, Y7
+	VCMPPS       $0x15, word40000000<>+0(SB), Y7, Y7
+	VORPS        Y7, Y4, Y4
+	VPXOR        Y7, Y7, Y7
+	VCMPPS       $0x00, Y7, Y6, Y7
+	VORPS        Y7, Y4, Y4
+	VMOVUPS      wordb2dba4ed<>+0(SB), Y7
+	VFMADD213PS  word349f4d33<>+0(SB), Y5, Y7
+	VFMADD213PS  wordb639380a<>+0(SB), Y5, Y7
+	VFMADD213PS  word37cf70db<>+0(SB), Y5, Y7
+	VFMADD213PS  wordb9500748<>+0(SB), Y5, Y7
+	VFMADD213PS  word3ab60ebf<>+0(SB), Y5, Y7
+	VFMADD213PS  wordbc0888a7<>+0(SB), Y5, Y7
+	VFMADD213PS  word3d2aaa9e<>+0(SB), Y5, Y7
+	VFMADD213PS  wordbe2aaaaa<>+0(SB), Y5, Y7
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y7
+	VMULPS       Y5, Y7, Y7
+	VMULPS       Y5, Y7, Y7
+	VMULPS       Y6, Y7, Y7
+	VEXTRACTF128 $0x01, Y7, X5
+	VCVTPS2PD    X7, Y6
+	VCVTPS2PD    X5, Y5
+	VADDPD       Y6, Y2, Y2
+	VADDPD       Y5, Y3, Y3
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	DECQ         DX
+	JNZ          excess
+	MOVQ         found+32(FP), AX
+	VMOVUPD      Y2, (AX)
+	VMOVUPD      Y3, 32(AX)
+	VMOVMSKPS    Y4, CX
+	MOVL         CX, 128(AX)
+	VZEROUPPER
+	RET
+
 // func expDot64AVX2(dst *float64, logits *float64, grad *float64, n int, s *softmaxScalars[float64], sums *expSums)
 // Requires: AVX, AVX2, FMA3
 TEXT ·expDot64AVX2(SB), NOSPLIT, $0-48
@@ -3532,6 +4661,438 @@ done:
 	VMOVUPD Y4, 32(DI)
 	VMOVUPD Y5, 128(DI)
 	VMOVUPD Y6, 160(DI)
+	VZEROUPPER
+	RET
+
+// func exponentialColumns32AVX512(e *float32, below *float32, logits *float32, classes int, found *columnExponentials)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·exponentialColumns32AVX512(SB), NOSPLIT, $0-40
+	MOVQ         e+0(FP), AX
+	MOVQ         below+8(FP), CX
+	MOVQ         logits+16(FP), DX
+	KXORW        K1, K1, K1
+	VBROADCASTSS wordff800000<>+0(SB), Z0
+	MOVQ         classes+24(FP), SI
+	MOVQ         SI, BX
+	MOVQ         DX, DI
+
+top:
+	VMOVUPS (DI), Z1
+	VCMPPS  $0x03, Z1, Z1, K2
+	KORW    K2, K1, K1
+	VMAXPS  Z1, Z0, Z0
+	ADDQ    $0x00000040, DI
+	DECQ    BX
+	JNZ     top
+	MOVQ    found+32(FP), BX
+	VMOVUPS Z0, (BX)
+	VSUBPS  Z0, Z0, Z1
+	VCMPPS  $0x03, Z1, Z1, K2
+	KORW    K2, K1, K1
+	KMOVW   K1, DI
+	MOVL    DI, 192(BX)
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	MOVQ    AX, AX
+	MOVQ    DX, DX
+
+exponentials:
+	VMOVUPS           (DX), Z1
+	VSUBPS            Z0, Z1, Z1
+	VMOVUPS           Z1, (CX)
+	VMOVAPS           Z1, Z4
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z4, Z5
+	VRNDSCALEPS       $0x00, Z5, Z5
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z5, Z4
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z5, Z4
+	VMULPS            Z4, Z4, Z6
+	VBROADCASTSS      word39506967<>+0(SB), Z7
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z4, Z7
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z4, Z7
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z4, Z7
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z4, Z7
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z4, Z7
+	VFMADD213PS       Z4, Z6, Z7
+	VADDPS.BCST       word3f800000<>+0(SB), Z7, Z7
+	VSCALEFPS         Z5, Z7, Z7
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z1, K1
+	VMOVAPS.Z         Z7, K1, Z7
+	VMOVUPS           Z7, (AX)
+	VEXTRACTF32X8     $0x01, Z7, Y1
+	VCVTPS2PD         Y7, Z4
+	VCVTPS2PD         Y1, Z1
+	VADDPD            Z4, Z2, Z2
+	VADDPD            Z1, Z3, Z3
+	ADDQ              $0x00000040, AX
+	ADDQ              $0x00000040, CX
+	ADDQ              $0x00000040, DX
+	DECQ              SI
+	JNZ               exponentials
+	VMOVUPD           Z2, 64(BX)
+	VMOVUPD           Z3, 128(BX)
+	VZEROUPPER
+	RET
+
+// func exponentialColumns32AVX2(e *float32, below *float32, logits *float32, classes int, found *columnExponentials)
+// Requires: AVX, AVX2, FMA3
+TEXT ·exponentialColumns32AVX2(SB), NOSPLIT, $0-40
+	MOVQ    e+0(FP), AX
+	MOVQ    below+8(FP), CX
+	MOVQ    logits+16(FP), DX
+	VPXOR   Y1, Y1, Y1
+	VMOVUPS wordff800000<>+0(SB), Y0
+	MOVQ    classes+24(FP), SI
+	MOVQ    SI, BX
+	MOVQ    DX, DI
+
+top:
+	VMOVUPS   (DI), Y2
+	VCMPPS    $0x03, Y2, Y2, Y3
+	VORPS     Y3, Y1, Y1
+	VMAXPS    Y2, Y0, Y0
+	ADDQ      $0x00000020, DI
+	DECQ      BX
+	JNZ       top
+	MOVQ      found+32(FP), BX
+	VMOVUPS   Y0, (BX)
+	VSUBPS    Y0, Y0, Y2
+	VCMPPS    $0x03, Y2, Y2, Y2
+	VORPS     Y2, Y1, Y1
+	VMOVMSKPS Y1, DI
+	MOVL      DI, 192(BX)
+	VPXOR     Y1, Y1, Y1
+	VPXOR     Y2, Y2, Y2
+	MOVQ      AX, AX
+	MOVQ      DX, DX
+
+exponentials:
+	VMOVUPS      (DX), Y3
+	VSUBPS       Y0, Y3, Y3
+	VMOVUPS      Y3, (CX)
+	VMOVAPS      Y3, Y4
+	VMULPS       word3fb8aa3b<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y5, Y5
+	VFNMADD231PS word3f318000<>+0(SB), Y5, Y4
+	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y4
+	VMULPS       Y4, Y4, Y6
+	VMOVUPS      word39506967<>+0(SB), Y7
+	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y7
+	VFMADD213PS  word3c088908<>+0(SB), Y4, Y7
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y7
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y7
+	VFMADD213PS  word3f000000<>+0(SB), Y4, Y7
+	VFMADD213PS  Y4, Y6, Y7
+	VADDPS       word3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y5, Y4
+	VPSRAD       $0x01, Y4, Y5
+	VPSUBD       Y5, Y4, Y4
+	VPADDD       word0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y7, Y7
+	VPADDD       word0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y7, Y7
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y3, Y3
+	VANDPS       Y3, Y7, Y7
+	VMOVUPS      Y7, (AX)
+	VEXTRACTF128 $0x01, Y7, X3
+	VCVTPS2PD    X7, Y4
+	VCVTPS2PD    X3, Y3
+	VADDPD       Y4, Y1, Y1
+	VADDPD       Y3, Y2, Y2
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	DECQ         SI
+	JNZ          exponentials
+	VMOVUPD      Y1, 64(BX)
+	VMOVUPD      Y2, 96(BX)
+	VZEROUPPER
+	RET
+
+// func exponentialSum64AVX2(e *float64, logits *float64, n int, top float64, sum *[16]float64)
+// Requires: AVX, AVX2, FMA3
+TEXT ·exponentialSum64AVX2(SB), NOSPLIT, $0-40
+	MOVQ         e+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSD top+24(FP), Y0
+	VPXOR        Y1, Y1, Y1
+	VPXOR        Y2, Y2, Y2
+
+whole:
+	CMPQ         DX, $0x00000004
+	JB           rest
+	VMOVUPS      (CX), Y3
+	VSUBPD       Y0, Y3, Y3
+	VMOVAPS      Y3, Y4
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y4, Y5
+	VROUNDPD     $0x00, Y5, Y5
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y5, Y4
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y5, Y4
+	VMULPD       Y4, Y4, Y6
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y7
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y6, Y7
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y6, Y7
+	VMULPD       Y4, Y7, Y7
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y4
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y6, Y4
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y6, Y4
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y6, Y4
+	VSUBPD       Y7, Y4, Y4
+	VDIVPD       Y4, Y7, Y7
+	VADDPD       Y7, Y7, Y7
+	VADDPD       quad3ff0000000000000<>+0(SB), Y7, Y7
+	VCVTPD2DQY   Y5, X4
+	VPSRAD       $0x01, X4, X5
+	VPSUBD       X5, X4, X4
+	VPADDD       word000003ff<>+0(SB), X4, X4
+	VPMOVSXDQ    X4, Y4
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y7, Y7
+	VPADDD       word000003ff<>+0(SB), X5, X5
+	VPMOVSXDQ    X5, Y4
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y7, Y7
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y3, Y3
+	VANDPS       Y3, Y7, Y7
+	VMOVUPS      Y7, (AX)
+	VADDPD       Y7, Y1, Y1
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	SUBQ         $0x00000004, DX
+	JMP          whole
+
+rest:
+	TESTQ        DX, DX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), BX
+	NEGQ         DX
+	VMOVUPS      32(BX)(DX*8), Y3
+	VMASKMOVPS   (CX), Y3, Y4
+	VSUBPD       Y0, Y4, Y4
+	VMOVAPS      Y4, Y0
+	VMULPD       quad3ff71547652b82fe<>+0(SB), Y0, Y5
+	VROUNDPD     $0x00, Y5, Y5
+	VFNMADD231PD quad3fe62e4000000000<>+0(SB), Y5, Y0
+	VFNMADD231PD quad3eb7f7d1cf79abca<>+0(SB), Y5, Y0
+	VMULPD       Y0, Y0, Y6
+	VMOVUPS      quad3f2089cdd5e44be8<>+0(SB), Y7
+	VFMADD213PD  quad3f9f06d10cca2c7e<>+0(SB), Y6, Y7
+	VFMADD213PD  quad3ff0000000000000<>+0(SB), Y6, Y7
+	VMULPD       Y0, Y7, Y7
+	VMOVUPS      quad3ec92eb6bc365fa0<>+0(SB), Y0
+	VFMADD213PD  quad3f64ae39b508b6c0<>+0(SB), Y6, Y0
+	VFMADD213PD  quad3fcd17099887e074<>+0(SB), Y6, Y0
+	VFMADD213PD  quad4000000000000000<>+0(SB), Y6, Y0
+	VSUBPD       Y7, Y0, Y0
+	VDIVPD       Y0, Y7, Y7
+	VADDPD       Y7, Y7, Y7
+	VADDPD       quad3ff0000000000000<>+0(SB), Y7, Y7
+	VCVTPD2DQY   Y5, X0
+	VPSRAD       $0x01, X0, X5
+	VPSUBD       X5, X0, X0
+	VPADDD       word000003ff<>+0(SB), X0, X0
+	VPMOVSXDQ    X0, Y0
+	VPSLLQ       $0x34, Y0, Y0
+	VMULPD       Y0, Y7, Y7
+	VPADDD       word000003ff<>+0(SB), X5, X5
+	VPMOVSXDQ    X5, Y0
+	VPSLLQ       $0x34, Y0, Y0
+	VMULPD       Y0, Y7, Y7
+	VCMPPD       $0x1d, quadc087500000000000<>+0(SB), Y4, Y0
+	VANDPS       Y0, Y7, Y7
+	VANDPS       Y3, Y7, Y7
+	VMASKMOVPS   Y7, Y3, (AX)
+	VADDPD       Y7, Y1, Y1
+
+done:
+	MOVQ    sum+32(FP), AX
+	VMOVUPD Y1, (AX)
+	VMOVUPD Y2, 32(AX)
+	VZEROUPPER
+	RET
+
+// func exponentialSum32AVX512(e *float32, logits *float32, n int, top float32, sum *[16]float64)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·exponentialSum32AVX512(SB), NOSPLIT, $0-40
+	MOVQ         e+0(FP), AX
+	MOVQ         logits+8(FP), DX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS top+24(FP), Z0
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+
+whole:
+	CMPQ              CX, $0x00000010
+	JB                rest
+	VMOVUPS           (DX), Z3
+	VSUBPS            Z0, Z3, Z3
+	VMOVAPS           Z3, Z4
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z4, Z5
+	VRNDSCALEPS       $0x00, Z5, Z5
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z5, Z4
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z5, Z4
+	VMULPS            Z4, Z4, Z6
+	VBROADCASTSS      word39506967<>+0(SB), Z7
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z4, Z7
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z4, Z7
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z4, Z7
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z4, Z7
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z4, Z7
+	VFMADD213PS       Z4, Z6, Z7
+	VADDPS.BCST       word3f800000<>+0(SB), Z7, Z7
+	VSCALEFPS         Z5, Z7, Z7
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z3, K1
+	VMOVAPS.Z         Z7, K1, Z7
+	VMOVUPS           Z7, (AX)
+	VEXTRACTF32X8     $0x01, Z7, Y3
+	VCVTPS2PD         Y7, Z4
+	VCVTPS2PD         Y3, Z3
+	VADDPD            Z4, Z1, Z1
+	VADDPD            Z3, Z2, Z2
+	ADDQ              $0x00000040, AX
+	ADDQ              $0x00000040, DX
+	SUBQ              $0x00000010, CX
+	JMP               whole
+
+rest:
+	TESTQ             CX, CX
+	JZ                done
+	MOVQ              $0x0000000000000001, BX
+	SHLQ              CL, BX
+	DECQ              BX
+	KMOVW             BX, K1
+	VMOVUPS.Z         (DX), K1, Z3
+	VSUBPS            Z0, Z3, Z3
+	VMOVAPS           Z3, Z0
+	VMULPS.BCST       word3fb8aa3b<>+0(SB), Z0, Z4
+	VRNDSCALEPS       $0x00, Z4, Z4
+	VFNMADD231PS.BCST word3f318000<>+0(SB), Z4, Z0
+	VFNMADD231PS.BCST wordb95e8083<>+0(SB), Z4, Z0
+	VMULPS            Z0, Z0, Z5
+	VBROADCASTSS      word39506967<>+0(SB), Z6
+	VFMADD213PS.BCST  word3ab743ce<>+0(SB), Z0, Z6
+	VFMADD213PS.BCST  word3c088908<>+0(SB), Z0, Z6
+	VFMADD213PS.BCST  word3d2aa9c1<>+0(SB), Z0, Z6
+	VFMADD213PS.BCST  word3e2aaaaa<>+0(SB), Z0, Z6
+	VFMADD213PS.BCST  word3f000000<>+0(SB), Z0, Z6
+	VFMADD213PS       Z0, Z5, Z6
+	VADDPS.BCST       word3f800000<>+0(SB), Z6, Z6
+	VSCALEFPS         Z4, Z6, Z6
+	VCMPPS.BCST       $0x1d, wordc2d00000<>+0(SB), Z3, K2
+	VMOVAPS.Z         Z6, K2, Z6
+	VMOVAPS.Z         Z6, K1, Z6
+	VMOVUPS           Z6, K1, (AX)
+	VEXTRACTF32X8     $0x01, Z6, Y0
+	VCVTPS2PD         Y6, Z3
+	VCVTPS2PD         Y0, Z0
+	VADDPD            Z3, Z1, Z1
+	VADDPD            Z0, Z2, Z2
+
+done:
+	MOVQ    sum+32(FP), AX
+	VMOVUPD Z1, (AX)
+	VMOVUPD Z2, 64(AX)
+	VZEROUPPER
+	RET
+
+// func exponentialSum32AVX2(e *float32, logits *float32, n int, top float32, sum *[16]float64)
+// Requires: AVX, AVX2, FMA3
+TEXT ·exponentialSum32AVX2(SB), NOSPLIT, $0-40
+	MOVQ         e+0(FP), AX
+	MOVQ         logits+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS top+24(FP), Y0
+	VPXOR        Y1, Y1, Y1
+	VPXOR        Y2, Y2, Y2
+
+whole:
+	CMPQ         DX, $0x00000008
+	JB           rest
+	VMOVUPS      (CX), Y3
+	VSUBPS       Y0, Y3, Y3
+	VMOVAPS      Y3, Y4
+	VMULPS       word3fb8aa3b<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y5, Y5
+	VFNMADD231PS word3f318000<>+0(SB), Y5, Y4
+	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y4
+	VMULPS       Y4, Y4, Y6
+	VMOVUPS      word39506967<>+0(SB), Y7
+	VFMADD213PS  word3ab743ce<>+0(SB), Y4, Y7
+	VFMADD213PS  word3c088908<>+0(SB), Y4, Y7
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y4, Y7
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y4, Y7
+	VFMADD213PS  word3f000000<>+0(SB), Y4, Y7
+	VFMADD213PS  Y4, Y6, Y7
+	VADDPS       word3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y5, Y4
+	VPSRAD       $0x01, Y4, Y5
+	VPSUBD       Y5, Y4, Y4
+	VPADDD       word0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y7, Y7
+	VPADDD       word0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y7, Y7
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y3, Y3
+	VANDPS       Y3, Y7, Y7
+	VMOVUPS      Y7, (AX)
+	VEXTRACTF128 $0x01, Y7, X3
+	VCVTPS2PD    X7, Y4
+	VCVTPS2PD    X3, Y3
+	VADDPD       Y4, Y1, Y1
+	VADDPD       Y3, Y2, Y2
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	SUBQ         $0x00000008, DX
+	JMP          whole
+
+rest:
+	TESTQ        DX, DX
+	JZ           done
+	LEAQ         firstLanes<>+0(SB), BX
+	NEGQ         DX
+	VMOVUPS      32(BX)(DX*4), Y3
+	VMASKMOVPS   (CX), Y3, Y4
+	VSUBPS       Y0, Y4, Y4
+	VMOVAPS      Y4, Y0
+	VMULPS       word3fb8aa3b<>+0(SB), Y0, Y5
+	VROUNDPS     $0x00, Y5, Y5
+	VFNMADD231PS word3f318000<>+0(SB), Y5, Y0
+	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y0
+	VMULPS       Y0, Y0, Y6
+	VMOVUPS      word39506967<>+0(SB), Y7
+	VFMADD213PS  word3ab743ce<>+0(SB), Y0, Y7
+	VFMADD213PS  word3c088908<>+0(SB), Y0, Y7
+	VFMADD213PS  word3d2aa9c1<>+0(SB), Y0, Y7
+	VFMADD213PS  word3e2aaaaa<>+0(SB), Y0, Y7
+	VFMADD213PS  word3f000000<>+0(SB), Y0, Y7
+	VFMADD213PS  Y0, Y6, Y7
+	VADDPS       word3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y5, Y0
+	VPSRAD       $0x01, Y0, Y5
+	VPSUBD       Y5, Y0, Y0
+	VPADDD       word0000007f<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y7, Y7
+	VPADDD       word0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y7, Y7
+	VCMPPS       $0x1d, wordc2d00000<>+0(SB), Y4, Y0
+	VANDPS       Y0, Y7, Y7
+	VANDPS       Y3, Y7, Y7
+	VMASKMOVPS   Y7, Y3, (AX)
+	VEXTRACTF128 $0x01, Y7, X0
+	VCVTPS2PD    X7, Y3
+	VCVTPS2PD    X0, Y0
+	VADDPD       Y3, Y1, Y1
+	VADDPD       Y0, Y2, Y2
+
+done:
+	MOVQ    sum+32(FP), AX
+	VMOVUPD Y1, (AX)
+	VMOVUPD Y2, 32(AX)
 	VZEROUPPER
 	RET
 
@@ -5810,6 +7371,127 @@ done:
 	VZEROUPPER
 	RET
 
+// func greatest64AVX2(x *float64, n int, tops *[16]float64) (bad uint32)
+// Requires: AVX, AVX2
+TEXT ·greatest64AVX2(SB), NOSPLIT, $0-28
+	MOVQ    x+0(FP), AX
+	MOVQ    n+8(FP), CX
+	MOVQ    tops+16(FP), DX
+	VPXOR   Y2, Y2, Y2
+	VMOVUPS quadfff0000000000000<>+0(SB), Y1
+	VMOVAPS Y1, Y0
+
+whole:
+	CMPQ    CX, $0x00000004
+	JB      rest
+	VMOVUPS (AX), Y3
+	VCMPPD  $0x03, Y3, Y3, Y4
+	VORPS   Y4, Y2, Y2
+	VMAXPD  Y3, Y0, Y0
+	ADDQ    $0x00000020, AX
+	SUBQ    $0x00000004, CX
+	JMP     whole
+
+rest:
+	TESTQ      CX, CX
+	JZ         done
+	LEAQ       firstLanes<>+0(SB), BX
+	NEGQ       CX
+	VMOVUPS    32(BX)(CX*8), Y3
+	VMASKMOVPS (AX), Y3, Y4
+	VBLENDVPS  Y3, Y4, Y1, Y4
+	VCMPPD     $0x03, Y4, Y4, Y1
+	VORPS      Y1, Y2, Y2
+	VMAXPD     Y4, Y0, Y0
+
+done:
+	VMOVUPS   Y0, (DX)
+	VMOVMSKPD Y2, AX
+	VZEROUPPER
+	MOVL      AX, bad+24(FP)
+	RET
+
+// func greatest32AVX512(x *float32, n int, tops *[16]float32) (bad uint32)
+// Requires: AVX, AVX512F
+TEXT ·greatest32AVX512(SB), NOSPLIT, $0-28
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	MOVQ         tops+16(FP), DX
+	KXORW        K1, K1, K1
+	VBROADCASTSS wordff800000<>+0(SB), Z1
+	VMOVAPS      Z1, Z0
+
+whole:
+	CMPQ    CX, $0x00000010
+	JB      rest
+	VMOVUPS (AX), Z2
+	VCMPPS  $0x03, Z2, Z2, K2
+	KORW    K2, K1, K1
+	VMAXPS  Z2, Z0, Z0
+	ADDQ    $0x00000040, AX
+	SUBQ    $0x00000010, CX
+	JMP     whole
+
+rest:
+	TESTQ     CX, CX
+	JZ        done
+	MOVQ      $0x0000000000000001, BX
+	SHLQ      CL, BX
+	DECQ      BX
+	KMOVW     BX, K2
+	VMOVUPS.Z (AX), K2, Z2
+	VBLENDMPS Z2, Z1, K2, Z2
+	VCMPPS    $0x03, Z2, Z2, K2
+	KORW      K2, K1, K1
+	VMAXPS    Z2, Z0, Z0
+
+done:
+	VMOVUPS Z0, (DX)
+	KMOVW   K1, AX
+	VZEROUPPER
+	MOVL    AX, bad+24(FP)
+	RET
+
+// func greatest32AVX2(x *float32, n int, tops *[16]float32) (bad uint32)
+// Requires: AVX, AVX2
+TEXT ·greatest32AVX2(SB), NOSPLIT, $0-28
+	MOVQ    x+0(FP), AX
+	MOVQ    n+8(FP), CX
+	MOVQ    tops+16(FP), DX
+	VPXOR   Y2, Y2, Y2
+	VMOVUPS wordff800000<>+0(SB), Y1
+	VMOVAPS Y1, Y0
+
+whole:
+	CMPQ    CX, $0x00000008
+	JB      rest
+	VMOVUPS (AX), Y3
+	VCMPPS  $0x03, Y3, Y3, Y4
+	VORPS   Y4, Y2, Y2
+	VMAXPS  Y3, Y0, Y0
+	ADDQ    $0x00000020, AX
+	SUBQ    $0x00000008, CX
+	JMP     whole
+
+rest:
+	TESTQ      CX, CX
+	JZ         done
+	LEAQ       firstLanes<>+0(SB), BX
+	NEGQ       CX
+	VMOVUPS    32(BX)(CX*4), Y3
+	VMASKMOVPS (AX), Y3, Y4
+	VBLENDVPS  Y3, Y4, Y1, Y4
+	VCMPPS     $0x03, Y4, Y4, Y1
+	VORPS      Y1, Y2, Y2
+	VMAXPS     Y4, Y0, Y0
+
+done:
+	VMOVUPS   Y0, (DX)
+	VMOVMSKPS Y2, AX
+	VZEROUPPER
+	MOVL      AX, bad+24(FP)
+	RET
+
 // func limit64AVX2(x *float64, n int, most float64, sum *[16]float64)
 // Requires: AVX, AVX2
 TEXT ·limit64AVX2(SB), NOSPLIT, $0-32
@@ -6149,6 +7831,104 @@ rest:
 	VMASKMOVPS  Y9, Y5, (AX)
 
 done:
+	VZEROUPPER
+	RET
+
+// func meanColumns32AVX512(e *float32, x *float32, classes int, found *columnMeans)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·meanColumns32AVX512(SB), NOSPLIT, $0-32
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	KXORW  K1, K1, K1
+	MOVQ   e+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   classes+16(FP), DX
+	MOVQ   AX, AX
+
+mean:
+	VMOVUPS       (AX), Z4
+	VMOVUPS       (CX), Z5
+	VPXORD        Z6, Z6, Z6
+	VCMPPS        $0x11, Z6, Z4, K2
+	KORW          K2, K1, K1
+	VPXORD        Z7, Z7, Z7
+	VCMPPS        $0x04, Z7, Z4, K2
+	VMOVAPS.Z     Z5, K2, Z5
+	VEXTRACTF32X8 $0x01, Z4, Y9
+	VCVTPS2PD     Y4, Z8
+	VCVTPS2PD     Y9, Z9
+	VADDPD        Z8, Z0, Z0
+	VADDPD        Z9, Z1, Z1
+	VEXTRACTF32X8 $0x01, Z4, Y8
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y8, Z8
+	VEXTRACTF32X8 $0x01, Z5, Y9
+	VCVTPS2PD     Y5, Z5
+	VCVTPS2PD     Y9, Z9
+	VFMADD231PD   Z4, Z5, Z2
+	VFMADD231PD   Z8, Z9, Z3
+	ADDQ          $0x00000040, AX
+	ADDQ          $0x00000040, CX
+	DECQ          DX
+	JNZ           mean
+	MOVQ          found+24(FP), AX
+	VMOVUPD       Z0, (AX)
+	VMOVUPD       Z1, 64(AX)
+	VMOVUPD       Z2, 128(AX)
+	VMOVUPD       Z3, 192(AX)
+	KMOVW         K1, CX
+	MOVL          CX, 256(AX)
+	VZEROUPPER
+	RET
+
+// func meanColumns32AVX2(e *float32, x *float32, classes int, found *columnMeans)
+// Requires: AVX, AVX2, FMA3
+TEXT ·meanColumns32AVX2(SB), NOSPLIT, $0-32
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	MOVQ  e+0(FP), AX
+	MOVQ  x+8(FP), CX
+	MOVQ  classes+16(FP), DX
+	MOVQ  AX, AX
+
+mean:
+	VMOVUPS      (AX), Y5
+	VMOVUPS      (CX), Y6
+	VPXOR        Y7, Y7, Y7
+	VCMPPS       $0x11, Y7, Y5, Y7
+	VORPS        Y7, Y4, Y4
+	VPXOR        Y7, Y7, Y7
+	VCMPPS       $0x04, Y7, Y5, Y7
+	VANDPS       Y7, Y6, Y6
+	VEXTRACTF128 $0x01, Y5, X8
+	VCVTPS2PD    X5, Y7
+	VCVTPS2PD    X8, Y8
+	VADDPD       Y7, Y0, Y0
+	VADDPD       Y8, Y1, Y1
+	VEXTRACTF128 $0x01, Y5, X7
+	VCVTPS2PD    X5, Y5
+	VCVTPS2PD    X7, Y7
+	VEXTRACTF128 $0x01, Y6, X8
+	VCVTPS2PD    X6, Y6
+	VCVTPS2PD    X8, Y8
+	VFMADD231PD  Y5, Y6, Y2
+	VFMADD231PD  Y7, Y8, Y3
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	DECQ         DX
+	JNZ          mean
+	MOVQ         found+24(FP), AX
+	VMOVUPD      Y0, (AX)
+	VMOVUPD      Y1, 32(AX)
+	VMOVUPD      Y2, 128(AX)
+	VMOVUPD      Y3, 160(AX)
+	VMOVMSKPS    Y4, CX
+	MOVL         CX, 256(AX)
 	VZEROUPPER
 	RET
 
@@ -6503,6 +8283,102 @@ gradient:
 	ADDQ        $0x00000020, CX
 	DECQ        BX
 	JNZ         gradient
+	VZEROUPPER
+	RET
+
+// func ratioColumns32AVX512(dst *float32, q *float32, p *float32, classes int, tops *columnTops)
+// Requires: AVX, AVX512F
+TEXT ·ratioColumns32AVX512(SB), NOSPLIT, $0-40
+	MOVQ    tops+32(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	KXORW   K1, K1, K1
+	MOVQ    dst+0(FP), CX
+	MOVQ    q+8(FP), DX
+	MOVQ    p+16(FP), BX
+	MOVQ    classes+24(FP), SI
+	MOVQ    CX, CX
+	MOVQ    BX, BX
+
+ratio:
+	VMOVUPS      (DX), Z2
+	VMOVUPS      (BX), Z3
+	VPXORD.BCST  word80000000<>+0(SB), Z0, Z4
+	VSUBPS       Z0, Z2, Z5
+	VSUBPS       Z2, Z5, Z6
+	VSUBPS       Z6, Z5, Z7
+	VSUBPS       Z7, Z2, Z2
+	VSUBPS       Z6, Z4, Z7
+	VADDPS       Z7, Z2, Z2
+	VPXORD.BCST  word80000000<>+0(SB), Z1, Z4
+	VSUBPS       Z1, Z3, Z6
+	VSUBPS       Z3, Z6, Z7
+	VSUBPS       Z7, Z6, Z8
+	VSUBPS       Z8, Z3, Z3
+	VSUBPS       Z7, Z4, Z8
+	VADDPS       Z8, Z3, Z3
+	VSUBPS       Z3, Z2, Z2
+	VSUBPS       Z6, Z5, Z5
+	VBROADCASTSS word7f800000<>+0(SB), Z6
+	VCMPPS       $0x00, Z6, Z5, K2
+	KORW         K2, K1, K1
+	VADDPS       Z2, Z5, Z5
+	VMOVUPS      Z5, (CX)
+	ADDQ         $0x00000040, CX
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000040, BX
+	DECQ         SI
+	JNZ          ratio
+	KMOVW        K1, CX
+	MOVL         CX, 128(AX)
+	VZEROUPPER
+	RET
+
+// func ratioColumns32AVX2(dst *float32, q *float32, p *float32, classes int, tops *columnTops)
+// Requires: AVX, AVX2
+TEXT ·ratioColumns32AVX2(SB), NOSPLIT, $0-40
+	MOVQ    tops+32(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 64(AX), Y1
+	VPXOR   Y2, Y2, Y2
+	MOVQ    dst+0(FP), CX
+	MOVQ    q+8(FP), DX
+	MOVQ    p+16(FP), BX
+	MOVQ    classes+24(FP), SI
+	MOVQ    CX, CX
+	MOVQ    BX, BX
+
+ratio:
+	VMOVUPS   (DX), Y3
+	VMOVUPS   (BX), Y4
+	VPXOR     word80000000<>+0(SB), Y0, Y5
+	VSUBPS    Y0, Y3, Y6
+	VSUBPS    Y3, Y6, Y7
+	VSUBPS    Y7, Y6, Y8
+	VSUBPS    Y8, Y3, Y3
+	VSUBPS    Y7, Y5, Y8
+	VADDPS    Y8, Y3, Y3
+	VPXOR     word80000000<>+0(SB), Y1, Y5
+	VSUBPS    Y1, Y4, Y7
+	VSUBPS    Y4, Y7, Y8
+	VSUBPS    Y8, Y7, Y9
+	VSUBPS    Y9, Y4, Y4
+	VSUBPS    Y8, Y5, Y9
+	VADDPS    Y9, Y4, Y4
+	VSUBPS    Y4, Y3, Y3
+	VSUBPS    Y7, Y6, Y6
+	VMOVUPS   word7f800000<>+0(SB), Y7
+	VCMPPS    $0x00, Y7, Y6, Y4
+	VORPS     Y4, Y2, Y2
+	VADDPS    Y3, Y6, Y6
+	VMOVUPS   Y6, (CX)
+	ADDQ      $0x00000020, CX
+	ADDQ      $0x00000020, DX
+	ADDQ      $0x00000020, BX
+	DECQ      SI
+	JNZ       ratio
+	VMOVMSKPS Y2, CX
+	MOVL      CX, 128(AX)
 	VZEROUPPER
 	RET
 
@@ -7227,6 +9103,62 @@ next:
 	JMP  row
 
 done:
+	VZEROUPPER
+	RET
+
+// func shiftedColumns32AVX512(dst *float32, x *float32, classes int, s *columnFactors)
+// Requires: AVX, AVX512F
+TEXT ·shiftedColumns32AVX512(SB), NOSPLIT, $0-32
+	MOVQ    s+24(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    classes+16(FP), DX
+	MOVQ    AX, AX
+
+gradient:
+	VMOVUPS      (CX), Z3
+	VSUBPS       Z1, Z3, Z4
+	VSUBPS       Z2, Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VBROADCASTSS wordff800000<>+0(SB), Z5
+	VCMPPS       $0x04, Z5, Z3, K1
+	VMOVAPS.Z    Z4, K1, Z4
+	VMOVUPS      Z4, (AX)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, CX
+	DECQ         DX
+	JNZ          gradient
+	VZEROUPPER
+	RET
+
+// func shiftedColumns32AVX2(dst *float32, x *float32, classes int, s *columnFactors)
+// Requires: AVX
+TEXT ·shiftedColumns32AVX2(SB), NOSPLIT, $0-32
+	MOVQ    s+24(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 64(AX), Y1
+	VMOVUPS 128(AX), Y2
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    classes+16(FP), DX
+	MOVQ    AX, AX
+
+gradient:
+	VMOVUPS (CX), Y3
+	VSUBPS  Y1, Y3, Y4
+	VSUBPS  Y2, Y4, Y4
+	VMULPS  Y0, Y4, Y4
+	VMOVUPS wordff800000<>+0(SB), Y5
+	VCMPPS  $0x04, Y5, Y3, Y3
+	VANDPS  Y3, Y4, Y4
+	VMOVUPS Y4, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	DECQ    DX
+	JNZ     gradient
 	VZEROUPPER
 	RET
 

@@ -12,6 +12,14 @@ func axpby[T Float](dst, x, y []T, s *axpbyScalars[T]) {
 	axpbyGo(dst, x, y, s)
 }
 
+func axpbyColumns(dst, x, y []float32, classes int, s *columnWeights) {
+	axpbyColumnsGo(dst, x, y, classes, s)
+}
+
+func centredColumns(dst, e, x []float32, classes int, s *columnFactors) {
+	centredColumnsGo(dst, e, x, classes, s)
+}
+
 func concreteColumns(dst, logits, value []float32, classes int, s *columnScalars, found *concreteLanes) {
 	concreteColumnsGo(dst, logits, value, classes, s, found)
 }
@@ -44,8 +52,24 @@ func dotKL[T Float](e, q, p []T, s *klScalars[T]) (sum float64, bad bool) {
 	return dotKLGo(e, q, p, s)
 }
 
+func excess[T Float](e, q, p []T, s *klScalars[T]) (sum float64, bad bool) {
+	return excessGo(e, q, p, s)
+}
+
+func excessColumns(e, x []float32, classes int, s *columnFactors, found *columnExcess) {
+	excessColumnsGo(e, x, classes, s, found)
+}
+
 func expDot[T Float](dst, logits, grad []T, s *softmaxScalars[T], sums *expSums) {
 	expDotGo(dst, logits, grad, s, sums)
+}
+
+func exponentialColumns(e, below, logits []float32, classes int, found *columnExponentials) {
+	exponentialColumnsGo(e, below, logits, classes, found)
+}
+
+func exponentialSum[T Float](e, logits []T, top T) (sum float64) {
+	return exponentialSumGo(e, logits, top)
 }
 
 func exponentiate[T Float](dst, logits, noise []T, s *softmaxScalars[T]) (sum float64) {
@@ -88,6 +112,10 @@ func gradTau[T Float](logits, noise, soft, grad []T, s *softmaxScalars[T]) (sum 
 	return gradTauGo(logits, noise, soft, grad, s)
 }
 
+func greatest[T Float](x []T, tops *[16]T) (bad bool) {
+	return greatestGo(x, tops)
+}
+
 func limit[T Float](x []T, most T) (sum float64) {
 	return limitGo(x, most)
 }
@@ -96,8 +124,16 @@ func logSoftmaxOf[T Float](dst, logits, noise []T, s *logScalars[T]) {
 	logSoftmaxOfGo(dst, logits, noise, s)
 }
 
+func meanColumns(e, x []float32, classes int, found *columnMeans) {
+	meanColumnsGo(e, x, classes, found)
+}
+
 func raoColumns(dst, logProbs, probs, noise, grad, soft []float32, classes int, s *raoColumnsScalars, e *[16]float32) {
 	raoColumnsGo(dst, logProbs, probs, noise, grad, soft, classes, s, e)
+}
+
+func ratioColumns(dst, q, p []float32, classes int, tops *columnTops) {
+	ratioColumnsGo(dst, q, p, classes, tops)
 }
 
 func reinMaxColumns(dst, soft, probs, grad []float32, classes int, chosen *[16]uint32) {
@@ -114,6 +150,10 @@ func scale[T Float](dst []T, by T) {
 
 func scaleRows[T Float](dst, x, by []T, factor T, classes, rows int) {
 	scaleRowsGo(dst, x, by, factor, classes, rows)
+}
+
+func shiftedColumns(dst, x []float32, classes int, s *columnFactors) {
+	shiftedColumnsGo(dst, x, classes, s)
 }
 
 func slopeColumns(dst, logits []float32, classes int, share *[16]float32) {

@@ -212,6 +212,21 @@ func (c *vectorCheck[T]) kl() {
 			return 0, false
 		})
 	}
+	near := slices.Clone(c.x)
+	for i := range near {
+		near[i] += c.y[i] / 8
+	}
+	c.near("excess", func(plain bool, _ []T) (float64, bool) {
+		e := slices.Repeat([]T{0.5}, c.n)
+		return choose(plain, excessGo[T], excess[T])(e, c.x, near, &klScalars[T]{3, 3.1, 0, 0.1, low})
+	})
+	for _, p := range [][]T{c.x, c.infinite} { // with an e of 0, or far
+		for plain, f := range map[bool]func(e, q, p []T, s *klScalars[T]) (float64, bool){true: excessGo[T], false: excess[T]} {
+			if _, far := f(c.e, c.x, p, &klScalars[T]{mean: 3}); !far {
+				c.t.Fatalf("excess of %d, plain %v: nothing is far", c.n, plain)
+			}
+		}
+	}
 	c.near("axpby", func(plain bool, dst []T) (float64, bool) {
 		choose(plain, axpbyGo[T], axpby[T])(dst, c.x, c.y, &axpbyScalars[T]{0.6, -1.2})
 		return 0, false
@@ -223,6 +238,21 @@ func (c *vectorCheck[T]) entropy() {
 	c.near("dotEntropy", func(plain bool, _ []T) (float64, bool) {
 		return choose(plain, dotEntropyGo[T], dotEntropy[T])(c.e, c.infinite, &s), false
 	})
+	tops, want := [16]T{}, [16]T{}
+	for _, x := range [][]T{c.x, c.infinite} {
+		if greatest(x, &tops) || greatestGo(x, &want) || slices.Max(tops[:lanes[T]()]) != want[0] {
+			c.t.Fatalf("greatest of %d: %v, want %v", c.n, tops, want[0])
+		}
+		c.near("exponentialSum", func(plain bool, dst []T) (float64, bool) {
+			return choose(plain, exponentialSumGo[T], exponentialSum[T])(dst, x, 5), false
+		})
+	}
+	bad := slices.Clone(c.x)
+	bad[c.n-1] = T(math.NaN())
+	if !greatest(bad, &tops) || !greatestGo(bad, &want) {
+		c.t.Fatalf("greatest of %d: NaN is not bad", c.n)
+	}
+	c.checked["greatest"] = true
 	c.near("gradEntropy", func(plain bool, dst []T) (float64, bool) {
 		choose(plain, gradEntropyGo[T], gradEntropy[T])(dst, c.e, c.infinite, &s)
 		return 0, false
@@ -276,6 +306,7 @@ func testTransposedCode(t *testing.T, checked map[string]bool) {
 		checked[name] = true
 	}
 	testEstimatorColumns(t, checked)
+	testLossColumns(t, checked)
 	testConcreteColumns(t, checked)
 	lanes := lanes[float32]()
 	for classes := 1; classes <= shortRow; classes++ {

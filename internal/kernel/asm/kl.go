@@ -5,6 +5,7 @@ import "github.com/mmcloughlin/avo/reg"
 func init() {
 	rows.implement("dotKL", emitDotKL)
 	rows.implement("gradKL", emitGradKL)
+	rows.implement("excess", emitExcess)
 	rows.implement("axpby", emitAxpby)
 }
 
@@ -48,6 +49,27 @@ func emitGradKL(a *assembler) {
 		at[0].put(x)
 	})
 	a.ret()
+}
+
+func emitExcess(a *assembler) {
+	a.begin()
+	topQ, topP, mean, meanLow := a.scalar("s.topQ"), a.scalar("s.topP"), a.scalar("s.mean"), a.scalar("s.meanLow")
+	total, far := a.newSum(), a.noLanes()
+	a.each(func(at []span, rest *mask) {
+		e, q, p := at[0].get(), at[1].get(), at[2].get()
+		d := a.preciseRatio(q, topQ, p, topP, far)
+		a.sub(mean, d, d)
+		a.sub(meanLow, d, d)
+		if rest != nil {
+			one := a.reg()
+			a.VMOVUPS(a.number(1), one)
+			a.keep(*rest, d, d)
+			a.pick(*rest, e, one, e)
+		}
+		total.add(a.excessOf(e, d, far))
+	})
+	total.store()
+	a.returnBad(far)
 }
 
 func emitAxpby(a *assembler) {

@@ -227,6 +227,7 @@ const (
 	equal          = 0x00
 	unordered      = 0x03 // true for a NaN
 	less           = 0x11
+	notLess        = 0x15 // true for a NaN
 	notEqual       = 0x04 // true for a NaN
 	notLessOrEqual = 0x16 // true for a NaN
 	greaterOrEqual = 0x1D
