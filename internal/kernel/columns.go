@@ -15,7 +15,7 @@ type transposed [shortRow * 16]float32
 type columns struct {
 	a, b, c     transposed                // two inputs and an output
 	soft, probs transposed                // of estimators
-	padding     [3][shortRow * 16]float32 // the last rows before transposition, if they are fewer than the lanes
+	padding     [4][shortRow * 16]float32 // the last rows before transposition, if they are fewer than the lanes
 }
 
 var columnsPool = sync.Pool{New: func() any { return new(columns) }}

@@ -425,6 +425,18 @@ func gradTau[T Float](logits, noise, soft, grad []T, s *softmaxScalars[T]) (sum 
 	return addLanes(&sums)
 }
 
+// gradTauColumns is gradTauColumnsGo at the level in use.
+func gradTauColumns(logits, noise, soft, grad []float32, classes int, found *tauLanes) {
+	switch {
+	case level == levelGo:
+		gradTauColumnsGo(logits, noise, soft, grad, classes, found)
+	case level == levelAVX512:
+		gradTauColumns32AVX512(unsafe.SliceData(logits), unsafe.SliceData(noise), unsafe.SliceData(soft), unsafe.SliceData(grad), classes, found)
+	default:
+		gradTauColumns32AVX2(unsafe.SliceData(logits), unsafe.SliceData(noise), unsafe.SliceData(soft), unsafe.SliceData(grad), classes, found)
+	}
+}
+
 // greatest is greatestGo at the level in use.
 func greatest[T Float](x []T, tops *[16]T) (bad bool) {
 	var flags uint32
@@ -1631,6 +1643,60 @@ func gradTau32AVX512(logits, noise, soft, grad *float32, n int, s *softmaxScalar
 //
 //go:noescape
 func gradTau32AVX2(logits, noise, soft, grad *float32, n int, s *softmaxScalars[float32], sum *[16]float64)
+
+// gradTauColumns32AVX512 computes on AVX512
+//
+//	lanes := lanes[float32]()
+//	found.bad = 0
+//	for lane := range lanes {
+//		s, mean, finite := softmaxScalars[float32]{top: float32(math.Inf(-1))}, 0.0, true
+//		for i := lane; i < classes*lanes; i += lanes {
+//			z := logits[i] + noise[i]
+//			low := lost(logits[i], noise[i], z)
+//			if finite = finite && z == z; z > s.top || z == s.top && low > s.topLow {
+//				s.top, s.topLow = z, low
+//			}
+//			mean += float64(soft[i]) * float64(grad[i])
+//		}
+//		s.mean, s.meanLow = splitFloat[float32](mean)
+//		if !finite || !isFinite(s.top) || !isFinite(s.mean) {
+//			found.bad |= 1 << lane
+//		}
+//		found.sum[lane] = 0
+//		for i := lane; i < classes*lanes; i += lanes {
+//			found.sum[lane] += gradTauGo(logits[i:i+1], noise[i:i+1], soft[i:i+1], grad[i:i+1], &s)
+//		}
+//	}
+//
+//go:noescape
+func gradTauColumns32AVX512(logits, noise, soft, grad *float32, classes int, found *tauLanes)
+
+// gradTauColumns32AVX2 computes on AVX2
+//
+//	lanes := lanes[float32]()
+//	found.bad = 0
+//	for lane := range lanes {
+//		s, mean, finite := softmaxScalars[float32]{top: float32(math.Inf(-1))}, 0.0, true
+//		for i := lane; i < classes*lanes; i += lanes {
+//			z := logits[i] + noise[i]
+//			low := lost(logits[i], noise[i], z)
+//			if finite = finite && z == z; z > s.top || z == s.top && low > s.topLow {
+//				s.top, s.topLow = z, low
+//			}
+//			mean += float64(soft[i]) * float64(grad[i])
+//		}
+//		s.mean, s.meanLow = splitFloat[float32](mean)
+//		if !finite || !isFinite(s.top) || !isFinite(s.mean) {
+//			found.bad |= 1 << lane
+//		}
+//		found.sum[lane] = 0
+//		for i := lane; i < classes*lanes; i += lanes {
+//			found.sum[lane] += gradTauGo(logits[i:i+1], noise[i:i+1], soft[i:i+1], grad[i:i+1], &s)
+//		}
+//	}
+//
+//go:noescape
+func gradTauColumns32AVX2(logits, noise, soft, grad *float32, classes int, found *tauLanes)
 
 // greatest64AVX2 computes on AVX2
 //

@@ -7371,6 +7371,246 @@ done:
 	VZEROUPPER
 	RET
 
+// func gradTauColumns32AVX512(logits *float32, noise *float32, soft *float32, grad *float32, classes int, found *tauLanes)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·gradTauColumns32AVX512(SB), NOSPLIT, $0-48
+	MOVQ         logits+0(FP), AX
+	MOVQ         noise+8(FP), CX
+	MOVQ         soft+16(FP), DX
+	MOVQ         grad+24(FP), BX
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	KXORW        K1, K1, K1
+	VBROADCASTSS wordff800000<>+0(SB), Z0
+	VPXORD       Z1, Z1, Z1
+	MOVQ         classes+32(FP), DI
+	MOVQ         DI, SI
+	MOVQ         AX, R8
+	MOVQ         CX, R9
+	MOVQ         DX, R10
+	MOVQ         BX, R11
+
+peak:
+	VMOVUPS       (R8), Z4
+	VMOVUPS       (R9), Z5
+	VADDPS        Z5, Z4, Z6
+	VSUBPS        Z4, Z6, Z7
+	VSUBPS        Z7, Z6, Z8
+	VSUBPS        Z8, Z4, Z4
+	VSUBPS        Z7, Z5, Z8
+	VADDPS        Z8, Z4, Z4
+	VCMPPS        $0x03, Z6, Z6, K2
+	KORW          K2, K1, K1
+	VCMPPS        $0x1e, Z0, Z6, K2
+	VCMPPS        $0x00, Z0, Z6, K3
+	VCMPPS        $0x1e, Z1, Z4, K4
+	KANDW         K3, K4, K4
+	KORW          K4, K2, K2
+	VBLENDMPS     Z6, Z0, K2, Z0
+	VBLENDMPS     Z4, Z1, K2, Z1
+	VMOVUPS       (R10), Z4
+	VMOVUPS       (R11), Z5
+	VEXTRACTF32X8 $0x01, Z4, Y6
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y6, Z6
+	VEXTRACTF32X8 $0x01, Z5, Y7
+	VCVTPS2PD     Y5, Z5
+	VCVTPS2PD     Y7, Z7
+	VFMADD231PD   Z4, Z5, Z2
+	VFMADD231PD   Z6, Z7, Z3
+	ADDQ          $0x00000040, R8
+	ADDQ          $0x00000040, R9
+	ADDQ          $0x00000040, R10
+	ADDQ          $0x00000040, R11
+	DECQ          SI
+	JNZ           peak
+	VSUBPS        Z0, Z0, Z4
+	VCMPPS        $0x03, Z4, Z4, K2
+	KORW          K2, K1, K1
+	VCVTPD2PS     Z2, Y9
+	VCVTPD2PS     Z3, Y4
+	VINSERTF32X8  $0x01, Y4, Z9, Z9
+	VEXTRACTF32X8 $0x01, Z9, Y5
+	VCVTPS2PD     Y9, Z4
+	VCVTPS2PD     Y5, Z5
+	VSUBPD        Z4, Z2, Z2
+	VSUBPD        Z5, Z3, Z3
+	VCVTPD2PS     Z2, Y10
+	VCVTPD2PS     Z3, Y2
+	VINSERTF32X8  $0x01, Y2, Z10, Z10
+	VSUBPS        Z9, Z9, Z2
+	VCMPPS        $0x03, Z2, Z2, K2
+	KORW          K2, K1, K1
+	MOVQ          found+40(FP), SI
+	KMOVW         K1, R8
+	MOVL          R8, 128(SI)
+	VPXORD        Z11, Z11, Z11
+	VPXORD        Z12, Z12, Z12
+	MOVQ          AX, AX
+	MOVQ          DX, DX
+
+gradient:
+	VMOVUPS       (DX), Z2
+	VMOVUPS       (BX), Z3
+	VPXORD        Z13, Z13, Z13
+	VSUBPS        Z9, Z3, Z3
+	VSUBPS        Z10, Z3, Z3
+	VMULPS        Z2, Z3, Z3
+	VCMPPS        $0x04, Z13, Z2, K1
+	VMOVAPS.Z     Z3, K1, Z3
+	VMOVUPS       (AX), Z4
+	VMOVUPS       (CX), Z5
+	VADDPS        Z5, Z4, Z6
+	VSUBPS        Z4, Z6, Z7
+	VSUBPS        Z7, Z6, Z8
+	VSUBPS        Z8, Z4, Z4
+	VSUBPS        Z7, Z5, Z8
+	VADDPS        Z8, Z4, Z4
+	VSUBPS        Z0, Z6, Z6
+	VSUBPS        Z1, Z4, Z4
+	VADDPS        Z4, Z6, Z6
+	VPXORD        Z14, Z14, Z14
+	VCMPPS        $0x04, Z14, Z2, K1
+	VMOVAPS.Z     Z6, K1, Z6
+	VEXTRACTF32X8 $0x01, Z6, Y2
+	VCVTPS2PD     Y6, Z4
+	VCVTPS2PD     Y2, Z2
+	VEXTRACTF32X8 $0x01, Z3, Y5
+	VCVTPS2PD     Y3, Z3
+	VCVTPS2PD     Y5, Z5
+	VFMADD231PD   Z4, Z3, Z11
+	VFMADD231PD   Z2, Z5, Z12
+	ADDQ          $0x00000040, AX
+	ADDQ          $0x00000040, CX
+	ADDQ          $0x00000040, DX
+	ADDQ          $0x00000040, BX
+	DECQ          DI
+	JNZ           gradient
+	VMOVUPD       Z11, (SI)
+	VMOVUPD       Z12, 64(SI)
+	VZEROUPPER
+	RET
+
+// func gradTauColumns32AVX2(logits *float32, noise *float32, soft *float32, grad *float32, classes int, found *tauLanes)
+// Requires: AVX, AVX2, FMA3
+TEXT ·gradTauColumns32AVX2(SB), NOSPLIT, $0-48
+	MOVQ    logits+0(FP), AX
+	MOVQ    noise+8(FP), CX
+	MOVQ    soft+16(FP), DX
+	MOVQ    grad+24(FP), BX
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	VPXOR   Y4, Y4, Y4
+	VMOVUPS wordff800000<>+0(SB), Y0
+	VPXOR   Y1, Y1, Y1
+	MOVQ    classes+32(FP), DI
+	MOVQ    DI, SI
+	MOVQ    AX, R8
+	MOVQ    CX, R9
+	MOVQ    DX, R10
+	MOVQ    BX, R11
+
+peak:
+	VMOVUPS      (R8), Y5
+	VMOVUPS      (R9), Y6
+	VADDPS       Y6, Y5, Y7
+	VSUBPS       Y5, Y7, Y8
+	VSUBPS       Y8, Y7, Y9
+	VSUBPS       Y9, Y5, Y5
+	VSUBPS       Y8, Y6, Y9
+	VADDPS       Y9, Y5, Y5
+	VCMPPS       $0x03, Y7, Y7, Y6
+	VORPS        Y6, Y4, Y4
+	VCMPPS       $0x1e, Y0, Y7, Y6
+	VCMPPS       $0x00, Y0, Y7, Y8
+	VCMPPS       $0x1e, Y1, Y5, Y9
+	VANDPS       Y8, Y9, Y9
+	VORPS        Y9, Y6, Y6
+	VBLENDVPS    Y6, Y7, Y0, Y0
+	VBLENDVPS    Y6, Y5, Y1, Y1
+	VMOVUPS      (R10), Y5
+	VMOVUPS      (R11), Y6
+	VEXTRACTF128 $0x01, Y5, X7
+	VCVTPS2PD    X5, Y5
+	VCVTPS2PD    X7, Y7
+	VEXTRACTF128 $0x01, Y6, X8
+	VCVTPS2PD    X6, Y6
+	VCVTPS2PD    X8, Y8
+	VFMADD231PD  Y5, Y6, Y2
+	VFMADD231PD  Y7, Y8, Y3
+	ADDQ         $0x00000020, R8
+	ADDQ         $0x00000020, R9
+	ADDQ         $0x00000020, R10
+	ADDQ         $0x00000020, R11
+	DECQ         SI
+	JNZ          peak
+	VSUBPS       Y0, Y0, Y5
+	VCMPPS       $0x03, Y5, Y5, Y5
+	VORPS        Y5, Y4, Y4
+	VCVTPD2PSY   Y2, X10
+	VCVTPD2PSY   Y3, X5
+	VINSERTF128  $0x01, X5, Y10, Y10
+	VEXTRACTF128 $0x01, Y10, X6
+	VCVTPS2PD    X10, Y5
+	VCVTPS2PD    X6, Y6
+	VSUBPD       Y5, Y2, Y2
+	VSUBPD       Y6, Y3, Y3
+	VCVTPD2PSY   Y2, X11
+	VCVTPD2PSY   Y3, X2
+	VINSERTF128  $0x01, X2, Y11, Y11
+	VSUBPS       Y10, Y10, Y2
+	VCMPPS       $0x03, Y2, Y2, Y2
+	VORPS        Y2, Y4, Y4
+	MOVQ         found+40(FP), SI
+	VMOVMSKPS    Y4, R8
+	MOVL         R8, 128(SI)
+	VPXOR        Y2, Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	MOVQ         AX, AX
+	MOVQ         DX, DX
+
+gradient:
+	VMOVUPS      (DX), Y4
+	VMOVUPS      (BX), Y5
+	VPXOR        Y6, Y6, Y6
+	VSUBPS       Y10, Y5, Y5
+	VSUBPS       Y11, Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VCMPPS       $0x04, Y6, Y4, Y6
+	VANDPS       Y6, Y5, Y5
+	VMOVUPS      (AX), Y6
+	VMOVUPS      (CX), Y7
+	VADDPS       Y7, Y6, Y8
+	VSUBPS       Y6, Y8, Y9
+	VSUBPS       Y9, Y8, Y12
+	VSUBPS       Y12, Y6, Y6
+	VSUBPS       Y9, Y7, Y12
+	VADDPS       Y12, Y6, Y6
+	VSUBPS       Y0, Y8, Y8
+	VSUBPS       Y1, Y6, Y6
+	VADDPS       Y6, Y8, Y8
+	VPXOR        Y6, Y6, Y6
+	VCMPPS       $0x04, Y6, Y4, Y4
+	VANDPS       Y4, Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X4
+	VCVTPS2PD    X8, Y6
+	VCVTPS2PD    X4, Y4
+	VEXTRACTF128 $0x01, Y5, X7
+	VCVTPS2PD    X5, Y5
+	VCVTPS2PD    X7, Y7
+	VFMADD231PD  Y6, Y5, Y2
+	VFMADD231PD  Y4, Y7, Y3
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000020, BX
+	DECQ         DI
+	JNZ          gradient
+	VMOVUPD      Y2, (SI)
+	VMOVUPD      Y3, 32(SI)
+	VZEROUPPER
+	RET
+
 // func greatest64AVX2(x *float64, n int, tops *[16]float64) (bad uint32)
 // Requires: AVX, AVX2
 TEXT ·greatest64AVX2(SB), NOSPLIT, $0-28

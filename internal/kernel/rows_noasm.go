@@ -112,6 +112,10 @@ func gradTau[T Float](logits, noise, soft, grad []T, s *softmaxScalars[T]) (sum 
 	return gradTauGo(logits, noise, soft, grad, s)
 }
 
+func gradTauColumns(logits, noise, soft, grad []float32, classes int, found *tauLanes) {
+	gradTauColumnsGo(logits, noise, soft, grad, classes, found)
+}
+
 func greatest[T Float](x []T, tops *[16]T) (bad bool) {
 	return greatestGo(x, tops)
 }

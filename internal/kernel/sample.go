@@ -205,17 +205,104 @@ func (s Sampler[T]) GradTau(soft, grad []T) (float64, error) {
 	total, err := sumTiles(s.Dims, costOf[T](costNoise), func(t *tile[T], sum *float64) error {
 		logits, noise := t.read(0, s.Logits), t.noise(1, s.Noise, prefetch[T]{})
 		y, g := t.read(2, soft), t.read(3, grad)
-		for r := range t.rows {
-			lo, hi := r*t.Classes, (r+1)*t.Classes
-			top, bad := findPeak(logits[lo:hi], noise[lo:hi])
-			if bad >= 0 || top.class < 0 {
-				return rowError(t, logits, noise, r)
-			}
-			*sum -= gradTauRow(logits[lo:hi], noise[lo:hi], y[lo:hi], g[lo:hi], top, s.Tau)
+		bad := gradTauRows(logits, noise, y, g, s.Classes, s.Tau, sum)
+		if bad >= 0 {
+			return rowError(t, logits, noise, bad)
 		}
 		return nil
 	})
 	return total / s.Tau, err
+}
+
+// gradTauRows subtracts what gradTauRow returns for each row from sum. It stops at the
+// first row with an input that is not allowed and returns its number, otherwise -1.
+func gradTauRows[T Float](logits, noise, soft, grad []T, classes int, tau float64, sum *float64) (bad int) {
+	if x, ok := any(logits).([]float32); ok && classes <= shortRow && hasVector[T](tau) {
+		return gradTauShortRows(x, any(noise).([]float32), any(soft).([]float32), any(grad).([]float32), classes, tau, sum)
+	}
+	for lo := 0; lo < len(logits); lo += classes {
+		hi := lo + classes
+		if !addTauRow(logits[lo:hi], noise[lo:hi], soft[lo:hi], grad[lo:hi], tau, sum) {
+			return lo / classes
+		}
+	}
+	return -1
+}
+
+// addTauRow is gradTauRows for a row. It returns false if the row is not allowed.
+func addTauRow[T Float](logits, noise, soft, grad []T, tau float64, sum *float64) bool {
+	top, bad := peak[T]{}, true
+	if level != levelGo {
+		top, bad = vectorPeak(logits, noise)
+	}
+	if bad {
+		var element int
+		if top, element = findPeak(logits, noise); element >= 0 || top.class < 0 {
+			return false
+		}
+	}
+	*sum -= gradTauRow(logits, noise, soft, grad, top, tau)
+	return true
+}
+
+// gradTauShortRows is gradTauRows for short rows, in vector code.
+func gradTauShortRows(logits, noise, soft, grad []float32, classes int, tau float64, sum *float64) (bad int) {
+	c := columnsPool.Get().(*columns)
+	defer columnsPool.Put(c)
+	bad = -1
+	c.each(classes, soft, grad, nil, func(first, rows int) bool {
+		lo, n := first*classes, rows*classes
+		size := lanes[float32]() * classes
+		transpose(c.soft[:], padded(&c.padding[2], logits[lo:lo+n], size), classes)
+		transpose(c.probs[:], padded(&c.padding[3], noise[lo:lo+n], size), classes)
+		var found tauLanes
+		gradTauColumns(c.soft[:], c.probs[:], c.a[:], c.b[:], classes, &found)
+		for lane := range rows {
+			if found.bad>>lane&1 == 0 {
+				*sum -= found.sum[lane] / tau
+				continue
+			}
+			lo, hi := (first+lane)*classes, (first+lane+1)*classes
+			if !addTauRow(logits[lo:hi], noise[lo:hi], soft[lo:hi], grad[lo:hi], tau, sum) {
+				bad = first + lane
+				return false
+			}
+		}
+		return true
+	})
+	return bad
+}
+
+// tauLanes has for each lane the sum of gradTau, and as bits the lanes where it is not a
+// number.
+type tauLanes struct {
+	sum [16]float64
+	bad uint32
+}
+
+// gradTauColumnsGo is gradTau for transposed rows, and finds their peaks and means.
+func gradTauColumnsGo(logits, noise, soft, grad []float32, classes int, found *tauLanes) {
+	lanes := lanes[float32]()
+	found.bad = 0
+	for lane := range lanes {
+		s, mean, finite := softmaxScalars[float32]{top: float32(math.Inf(-1))}, 0.0, true
+		for i := lane; i < classes*lanes; i += lanes {
+			z := logits[i] + noise[i]
+			low := lost(logits[i], noise[i], z)
+			if finite = finite && z == z; z > s.top || z == s.top && low > s.topLow {
+				s.top, s.topLow = z, low
+			}
+			mean += float64(soft[i]) * float64(grad[i])
+		}
+		s.mean, s.meanLow = splitFloat[float32](mean)
+		if !finite || !isFinite(s.top) || !isFinite(s.mean) {
+			found.bad |= 1 << lane
+		}
+		found.sum[lane] = 0
+		for i := lane; i < classes*lanes; i += lanes {
+			found.sum[lane] += gradTauGo(logits[i:i+1], noise[i:i+1], soft[i:i+1], grad[i:i+1], &s)
+		}
+	}
 }
 
 // gradTauRow returns Σᵢ xᵢ yᵢ (gᵢ − Σⱼ gⱼ yⱼ) of a row: see GradTau.

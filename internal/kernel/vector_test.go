@@ -302,7 +302,7 @@ func checkPeaks[T Float, W word](t *testing.T, logits, noise []T) {
 
 // testTransposedCode is testVectorCode for transposed rows.
 func testTransposedCode(t *testing.T, checked map[string]bool) {
-	for _, name := range []string{"transpose", "untranspose", "sampleColumns", "gradColumns"} {
+	for _, name := range []string{"transpose", "untranspose", "sampleColumns", "gradColumns", "gradTauColumns"} {
 		checked[name] = true
 	}
 	testEstimatorColumns(t, checked)
@@ -349,6 +349,24 @@ func testTransposedCode(t *testing.T, checked map[string]bool) {
 		g[0] = float32(math.NaN())
 		gradColumns(back[:], wantSoft[:], g[:], classes, &gradScalars[float32]{inverse: 1.7}, &found)
 		gradColumnsGo(wantBack[:], wantSoft[:], g[:], classes, &gradScalars[float32]{inverse: 1.7}, &wantFound)
+		if lanes > 1 {
+			var tau, wantTau tauLanes
+			g[0] = 1
+			gradTauColumns(a[:], b[:], wantSoft[:], g[:], classes, &tau)
+			gradTauColumnsGo(a[:], b[:], wantSoft[:], g[:], classes, &wantTau)
+			for lane := range lanes {
+				if x, y := tau.sum[lane], wantTau.sum[lane]; !(math.Abs(x-y) <= 1e-5*max(1, math.Abs(y))) {
+					t.Fatalf("gradTauColumns, %d classes: lane %d is %v, want %v", classes, lane, x, y)
+				}
+			}
+			a[lanes+1] = float32(math.NaN())
+			g[2] = float32(math.Inf(1))
+			gradTauColumns(a[:], b[:], wantSoft[:], g[:], classes, &tau)
+			gradTauColumnsGo(a[:], b[:], wantSoft[:], g[:], classes, &wantTau)
+			if tau.bad != wantTau.bad || tau.bad&4 == 0 {
+				t.Fatalf("gradTauColumns, %d classes: the bad lanes are %b, want %b", classes, tau.bad, wantTau.bad)
+			}
+		}
 		if found != wantFound || found.bad != 1 {
 			t.Fatalf("%d classes: rows %b have a mean that is not finite, want %b", classes, found.bad, wantFound.bad)
 		}

@@ -11,6 +11,7 @@ func init() {
 	rows.implement("gradRow", emitGradRow)
 	rows.implement("gradColumns", emitGradColumns)
 	rows.implement("gradTau", emitGradTau)
+	rows.implement("gradTauColumns", emitGradTauColumns)
 }
 
 func emitFindPeaks(a *assembler) {
@@ -57,16 +58,7 @@ func emitSampleColumns(a *assembler) {
 	a.VMOVUPS(a.u32(^uint32(0)), class)
 	a.clear(c)
 	a.eachClass("peak", []reg.GPVirtual{logits, noise}, func(at []span) {
-		x, g, s := at[0].get(), at[1].get(), a.reg()
-		a.VADDPS(g, x, s)
-		e := a.lost(x, g, s)
-		a.orMask(a.compare(unordered, s, s), bad)
-		more, same, finer := a.compare(greater, s, p.top), a.compare(equal, s, p.top), a.compare(greater, e, p.low)
-		a.andMask(same, finer)
-		a.orMask(finer, more)
-		a.pick(more, s, p.top, p.top)
-		a.pick(more, e, p.low, p.low)
-		a.pick(more, c, class, class)
+		a.pick(a.raisePeak(at[0].get(), at[1].get(), p, bad), c, class, class)
 		a.VPADDD(a.u32(1), c, c)
 	})
 	a.VMOVUPS(p.top, a.field("peaks.sum"))
@@ -100,6 +92,22 @@ func emitGradRow(a *assembler) {
 	a.ret()
 }
 
+// raisePeak raises the peak to the sum of x and g, and returns where that is greater. It adds
+// the lanes where the sum is NaN to bad.
+func (a *assembler) raisePeak(x, g reg.VecVirtual, p peak, bad mask) (more mask) {
+	s := a.reg()
+	a.VADDPS(g, x, s)
+	e := a.lost(x, g, s)
+	a.orMask(a.compare(unordered, s, s), bad)
+	more = a.compare(greater, s, p.top)
+	same, finer := a.compare(equal, s, p.top), a.compare(greater, e, p.low)
+	a.andMask(same, finer)
+	a.orMask(finer, more)
+	a.pick(more, s, p.top, p.top)
+	a.pick(more, e, p.low, p.low)
+	return more
+}
+
 func emitGradColumns(a *assembler) {
 	dst, soft, grad := a.param("dst"), a.param("soft"), a.param("grad")
 	for _, name := range []string{"classes", "s", "found"} {
@@ -124,6 +132,33 @@ func emitGradColumns(a *assembler) {
 		a.VMULPS(inverse, x, x)
 		at[0].put(x)
 	})
+	a.ret()
+}
+
+func emitGradTauColumns(a *assembler) {
+	logits, noise, soft, grad := a.param("logits"), a.param("noise"), a.param("soft"), a.param("grad")
+	p := peak{top: a.reg(), low: a.reg()}
+	under, bad := a.newSum(), a.noLanes()
+	a.VMOVUPS(a.number(minusInfinity), p.top)
+	a.clear(p.low)
+	a.eachClass("peak", []reg.GPVirtual{logits, noise, soft, grad}, func(at []span) {
+		a.raisePeak(at[0].get(), at[1].get(), p, bad)
+		under.addProduct(at[2].get(), at[3].get())
+	})
+	a.notFinite(p.top, bad)
+	mean, meanLow := a.splitSum(under)
+	a.notFinite(mean, bad)
+	a.storeMask(bad, a.field("found.bad"))
+	total := a.newSum()
+	a.eachClass("gradient", []reg.GPVirtual{logits, noise, soft, grad}, func(at []span) {
+		y := at[2].get()
+		x := a.centred(y, at[3].get(), mean, meanLow)
+		d, e := a.below(at[0].get(), at[1].get(), p)
+		a.add(e, d, d)
+		a.clearWhereZero(d, y) // -Inf where masked
+		total.addProduct(d, x)
+	})
+	total.storeAt(a.field("found.sum"))
 	a.ret()
 }
 
