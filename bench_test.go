@@ -1,10 +1,8 @@
 package gumbel_test
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"testing"
 
 	G "gorgonia.org/gorgonia"
@@ -19,6 +17,13 @@ import (
 // RunAll of a graph. "backward" is forward and backward together, as in a
 // training step.
 func BenchmarkGumbelSoftmax(b *testing.B) {
+	shapes := []struct {
+		name  string
+		shape tensor.Shape
+	}{
+		{"100x20x10", tensor.Shape{100, 20, 10}}, {"4096x10", tensor.Shape{4096, 10}},
+		{"1024x1000", tensor.Shape{1024, 1000}}, {"64x32000", tensor.Shape{64, 32000}},
+	}
 	for _, level := range []struct {
 		name string
 		step func(b *testing.B, shape tensor.Shape, hard, backward bool) func() error
@@ -27,81 +32,18 @@ func BenchmarkGumbelSoftmax(b *testing.B) {
 			for _, hard := range []bool{false, true} {
 				b.Run(map[bool]string{false: "soft", true: "hard"}[hard], func(b *testing.B) {
 					for _, backward := range []bool{false, true} {
-						b.Run(map[bool]string{false: "forward", true: "backward"}[backward], func(b *testing.B) {
-							eachShape(b, func(b *testing.B, shape tensor.Shape) func() error {
-								return level.step(b, shape, hard, backward)
-							})
+						b.Run(pass(backward), func(b *testing.B) {
+							for _, s := range shapes {
+								b.Run(s.name, func(b *testing.B) {
+									perElement(b, s.shape.TotalSize(), level.step(b, s.shape, hard, backward))
+								})
+							}
 						})
 					}
 				})
 			}
 		})
 	}
-}
-
-// eachShape times a step for each shape.
-func eachShape(b *testing.B, newStep func(b *testing.B, shape tensor.Shape) func() error) {
-	for _, s := range []struct {
-		name  string
-		shape tensor.Shape
-	}{
-		{"100x20x10", tensor.Shape{100, 20, 10}}, {"4096x10", tensor.Shape{4096, 10}},
-		{"1024x1000", tensor.Shape{1024, 1000}}, {"64x32000", tensor.Shape{64, 32000}},
-	} {
-		b.Run(s.name, func(b *testing.B) {
-			step := newStep(b, s.shape)
-			for b.Loop() {
-				if err := step(); err != nil {
-					b.Fatal(err)
-				}
-			}
-			elements := float64(s.shape.TotalSize())
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/elements, "ns/element")
-		})
-	}
-}
-
-// BenchmarkConcreteLogProb times the float32 density of samples in log space and its
-// gradients. "forward" computes the density alone, "training" also what the gradients to
-// logits, value and tau start from.
-func BenchmarkConcreteLogProb(b *testing.B) {
-	for _, name := range []string{"forward", "training", "logits", "value", "tau"} {
-		b.Run(name, func(b *testing.B) {
-			eachShape(b, func(b *testing.B, shape tensor.Shape) func() error { return concreteStep(b, shape, name) })
-		})
-	}
-}
-
-func concreteStep(b *testing.B, shape tensor.Shape, name string) func() error {
-	n, k := shape.TotalSize(), shape[len(shape)-1]
-	d := kernel.Dims{Outer: n / k, Classes: k, Inner: 1}
-	logits, value, noise := normals(n), make([]float32, n), normals(n)
-	s := kernel.Sampler[float32]{Dims: d, Logits: logits, Tau: 0.7, Noise: kernel.Noise[float32]{Given: noise}}
-	if err := s.Log(value); err != nil {
-		b.Fatal(err)
-	}
-	c := kernel.Concrete[float32]{Dims: d, Logits: logits, Value: value, Tau: 0.7}
-	density, toTau, upstream := make([]float32, n/k), make([]float32, n/k), normals(n/k)
-	slopes, grad := make([]float32, n), make([]float32, n)
-	if err := c.LogProb(density, slopes, toTau); err != nil {
-		b.Fatal(err)
-	}
-	return map[string]func() error{
-		"forward":  func() error { return c.LogProb(density, nil, nil) },
-		"training": func() error { return c.LogProb(density, slopes, toTau) },
-		"logits": func() error {
-			c.GradLogits(grad, slopes, upstream)
-			return nil
-		},
-		"value": func() error {
-			c.GradValue(grad, slopes, upstream)
-			return nil
-		},
-		"tau": func() error {
-			_ = c.GradTau(toTau, upstream)
-			return nil
-		},
-	}[name]
 }
 
 func normals(n int) []float32 {
@@ -140,28 +82,56 @@ func kernelStep(_ *testing.B, shape tensor.Shape, hard, backward bool) func() er
 }
 
 func graphStep(b *testing.B, shape tensor.Shape, hard, backward bool) func() error {
-	g := G.NewGraph()
-	leaf := func(name string) *G.Node {
-		v := tensor.New(tensor.WithShape(shape...), tensor.WithBacking(normals(shape.TotalSize())))
-		return G.NewTensor(g, tensor.Float32, len(shape), G.WithShape(shape...), G.WithName(name), G.WithValue(v))
-	}
-	logits, tau := leaf("logits"), G.NewScalar(g, tensor.Float32, G.WithName("tau"), G.WithValue(float32(0.7)))
-	opts := []ops.GumbelSoftmaxOption{ops.WithSource(ops.NewSource(1))}
+	return newOpGraph(shape).step(b, sample(options(hard)...), backward)
+}
+
+func options(hard bool) []ops.GumbelSoftmaxOption {
 	if hard {
-		opts = append(opts, ops.WithHard())
+		return []ops.GumbelSoftmaxOption{ops.WithHard()}
 	}
-	y, err := ops.GumbelSoftmax(logits, tau, opts...)
+	return nil
+}
+
+// opGraph is a graph to time an op in. Its inputs have one shape.
+type opGraph struct {
+	*G.ExprGraph
+	shape tensor.Shape
+}
+
+func newOpGraph(shape tensor.Shape) opGraph { return opGraph{G.NewGraph(), shape} }
+
+func (g opGraph) array(name string, shape tensor.Shape, data []float32) *G.Node {
+	v := tensor.New(tensor.WithShape(shape...), tensor.WithBacking(data))
+	return G.NewTensor(g.ExprGraph, tensor.Float32, len(shape), G.WithShape(shape...), G.WithName(name), G.WithValue(v))
+}
+
+// normals returns an input of normal numbers, which are others for another name.
+func (g opGraph) normals(name string) *G.Node {
+	data := normals(g.shape.TotalSize() + len(name))
+	return g.array(name, g.shape, data[len(name):])
+}
+
+func (g opGraph) tau() *G.Node {
+	return G.NewScalar(g.ExprGraph, tensor.Float32, G.WithName("tau"), G.WithValue(float32(0.7)))
+}
+
+// An opBuilder adds an op, and returns its node and the inputs that receive a gradient.
+type opBuilder func(g opGraph) (y *G.Node, wrt G.Nodes, err error)
+
+// step returns a run of the op, and of its gradients if backward is set.
+func (g opGraph) step(b *testing.B, build opBuilder, backward bool) func() error {
+	y, wrt, err := build(g)
 	if err != nil {
 		b.Fatal(err)
 	}
 	if backward {
-		// Backpropagate takes the gradient to y, as y.backward(upstream)
-		// does in PyTorch.
-		if _, err := G.Backpropagate(G.Nodes{y}, G.Nodes{leaf("upstream")}, G.Nodes{logits}); err != nil {
+		// Backpropagate takes the gradient to y, as y.backward(upstream) does in PyTorch.
+		upstream := g.array("upstream", y.Shape(), normals(y.Shape().TotalSize()))
+		if _, err := G.Backpropagate(G.Nodes{y}, G.Nodes{upstream}, wrt); err != nil {
 			b.Fatal(err)
 		}
 	}
-	m, err := vm.New(g)
+	m, err := vm.New(g.ExprGraph)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -172,47 +142,113 @@ func graphStep(b *testing.B, shape tensor.Shape, hard, backward bool) func() err
 	}
 }
 
-// BenchmarkBernoulliKL and BenchmarkRelaxedBernoulliLogProb time float32 kernels beside a
-// copy, in ns per element. "backward" is forward and all gradients.
-func BenchmarkBernoulliKL(b *testing.B) {
-	benchmarkElementwise(b, func(q, p, upstream, dst []float32, backward bool) error {
-		err := kernel.BernoulliKL(dst, q, p)
-		if backward {
-			err = errors.Join(err, kernel.GradBernoulliKLQ(dst, q, p, upstream), kernel.GradBernoulliKLP(dst, q, p, upstream))
-		}
-		return err
-	})
+// sample returns the builder of a GumbelSoftmax.
+func sample(opts ...ops.GumbelSoftmaxOption) opBuilder {
+	return func(g opGraph) (*G.Node, G.Nodes, error) {
+		logits := g.normals("logits")
+		y, err := ops.GumbelSoftmax(logits, g.tau(), append(opts, ops.WithSource(ops.NewSource(1)))...)
+		return y, G.Nodes{logits}, err
+	}
 }
 
-func BenchmarkRelaxedBernoulliLogProb(b *testing.B) {
-	benchmarkElementwise(b, func(logits, value, upstream, dst []float32, backward bool) error {
-		d := kernel.RelaxedDensity[float32]{Logits: logits, Value: value, Tau: 0.7}
-		err := d.Log(dst)
-		if backward {
-			_, toTau := d.GradTau(upstream)
-			err = errors.Join(err, d.GradLogits(dst, upstream), d.GradValue(dst, upstream), toTau)
-		}
-		return err
-	})
+// learned also asks for the gradient to tau.
+func learned(opts ...ops.GumbelSoftmaxOption) opBuilder {
+	return func(g opGraph) (*G.Node, G.Nodes, error) {
+		logits, tau := g.normals("logits"), g.tau()
+		y, err := ops.GumbelSoftmax(logits, tau, append(opts, ops.WithSource(ops.NewSource(1)))...)
+		return y, G.Nodes{logits, tau}, err
+	}
 }
 
-func benchmarkElementwise(b *testing.B, step func(x, y, upstream, dst []float32, backward bool) error) {
-	for _, n := range []int{1 << 12, 1 << 20, 1 << 24} {
-		x, y, upstream, dst := normals(n), normals(n), normals(n), make([]float32, n)
-		slices.Reverse(y) // because both have the same numbers
-		for name, step := range map[string]func() error{
-			"forward":  func() error { return step(x, y, upstream, dst, false) },
-			"backward": func() error { return step(x, y, upstream, dst, true) },
-			"copy":     func() error { copy(dst, x); return nil },
-		} {
-			b.Run(fmt.Sprint(name, "/", n), func(b *testing.B) {
-				for b.Loop() {
-					if err := step(); err != nil {
-						b.Fatal(err)
-					}
-				}
-				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/element")
-			})
+func relaxedSample(opts ...ops.SampleOption) opBuilder {
+	return func(g opGraph) (*G.Node, G.Nodes, error) {
+		logits := g.normals("logits")
+		y, err := ops.RelaxedBernoulli(logits, g.tau(), append(opts, ops.WithSource(ops.NewSource(1)))...)
+		return y, G.Nodes{logits}, err
+	}
+}
+
+// unary returns the builder of a function of logits.
+func unary(f func(logits *G.Node) (*G.Node, error)) opBuilder {
+	return func(g opGraph) (*G.Node, G.Nodes, error) {
+		logits := g.normals("logits")
+		y, err := f(logits)
+		return y, G.Nodes{logits}, err
+	}
+}
+
+// binary returns the builder of a function of two arrays, with a gradient to the second.
+func binary(f func(x, y *G.Node) (*G.Node, error)) opBuilder {
+	return func(g opGraph) (*G.Node, G.Nodes, error) {
+		x, y := g.normals("first"), g.normals("second")
+		z, err := f(x, y)
+		return z, G.Nodes{y}, err
+	}
+}
+
+// ofDensity returns the builder of a density, with a gradient to the logits.
+func ofDensity(f func(value, logits, tau *G.Node) (*G.Node, error)) opBuilder {
+	return func(g opGraph) (*G.Node, G.Nodes, error) {
+		value, logits := g.normals("value"), g.normals("logits")
+		y, err := f(value, logits, g.tau())
+		return y, G.Nodes{logits}, err
+	}
+}
+
+// BenchmarkOps times ops as a RunAll of a graph, in float32, and a copy of an array.
+func BenchmarkOps(b *testing.B) {
+	for _, op := range []struct {
+		name  string
+		build opBuilder
+	}{
+		{"gumbel", sample(ops.WithHard())},
+		{"softmax", sample(ops.WithEstimator(ops.StraightThroughSoftmax()))},
+		{"reinmax", sample(ops.WithEstimator(ops.ReinMax()))},
+		{"gapped", sample(ops.WithEstimator(ops.GappedStraightThrough(1)))},
+		{"adaptive", sample(ops.WithEstimator(ops.AdaptiveGap()))},
+		{"rao10", sample(ops.WithEstimator(ops.GumbelRao(10)))},
+		{"soft", sample()},
+		{"soft-tau", learned()},
+		{"hard-tau", learned(ops.WithHard())},
+		{"log-space", sample(ops.WithLogSpace())},
+		{"relaxed-bernoulli", relaxedSample()},
+		{"entropy", unary(func(logits *G.Node) (*G.Node, error) { return ops.CategoricalEntropy(logits) })},
+		{"kl-uniform", unary(func(q *G.Node) (*G.Node, error) { return ops.CategoricalKL(q, nil) })},
+		{"kl", binary(func(p, q *G.Node) (*G.Node, error) { return ops.CategoricalKL(q, p) })},
+		{"log-prob", binary(func(value, logits *G.Node) (*G.Node, error) { return ops.CategoricalLogProb(value, logits) })},
+		{"bernoulli-kl", binary(func(p, q *G.Node) (*G.Node, error) { return ops.BernoulliKL(q, p) })},
+		{"concrete-log-prob", ofDensity(func(value, logits, tau *G.Node) (*G.Node, error) { return ops.ConcreteLogProb(value, logits, tau) })},
+		{"relaxed-log-prob", ofDensity(ops.RelaxedBernoulliLogProb)},
+	} {
+		for _, shape := range []tensor.Shape{{4096, 10}, {1024, 1000}} {
+			for _, backward := range []bool{false, true} {
+				b.Run(fmt.Sprintf("graph/%s/%s/%dx%d", op.name, pass(backward), shape[0], shape[1]), func(b *testing.B) {
+					perElement(b, shape.TotalSize(), newOpGraph(shape).step(b, op.build, backward))
+				})
+			}
 		}
 	}
+	for _, shape := range []tensor.Shape{{4096, 10}, {1024, 1000}} {
+		b.Run(fmt.Sprintf("graph/copy/forward/%dx%d", shape[0], shape[1]), func(b *testing.B) {
+			from, to := normals(shape.TotalSize()), make([]float32, shape.TotalSize())
+			perElement(b, len(from), func() error { copy(to, from); return nil })
+		})
+	}
+}
+
+func pass(backward bool) string {
+	if backward {
+		return "backward"
+	}
+	return "forward"
+}
+
+// perElement times a step.
+func perElement(b *testing.B, elements int, step func() error) {
+	for b.Loop() {
+		if err := step(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(elements), "ns/element")
 }

@@ -15,9 +15,9 @@ import (
 // subject is one thing that is measured.
 type subject struct {
 	threads int
-	build   string // torch, default or purego
+	build   string // torch, default, avx2 or purego
 	level   string // kernel or graph; empty for torch
-	pass    string // soft or hard, a slash, forward or backward
+	pass    string // soft, hard or an op, a slash, forward or backward
 	shape   string
 }
 
@@ -62,13 +62,13 @@ func (m measurements) add(fields []string) error {
 	switch s.build {
 	case "torch":
 		ns, err = s.parseTorch(rest)
-	case "default", "purego":
+	case "default", "avx2", "purego":
 		if len(rest) == 0 || !strings.HasPrefix(rest[0], "Benchmark") {
 			return nil
 		}
 		ns, err = s.parseGo(rest)
 	default:
-		return fmt.Errorf("build %q: want torch, default or purego", s.build)
+		return fmt.Errorf("build %q: want torch, default, avx2 or purego", s.build)
 	}
 	if err != nil {
 		return err

@@ -27,6 +27,10 @@ func target(s subject) float64 {
 		return 1
 	case s.build == "purego":
 		return 0
+	case s.build == "avx2" && kernel:
+		return 6
+	case s.build == "avx2":
+		return 0
 	case s.pass == "soft/forward" && long && kernel:
 		return 8
 	case s.pass == "soft/forward" && long:
@@ -37,8 +41,10 @@ func target(s subject) float64 {
 		return 4
 	case s.pass == "hard/backward" && kernel:
 		return 6
+	case s.pass == "hard/backward" && long:
+		return 10
 	case s.pass == "hard/backward":
-		return 3
+		return 6
 	}
 	return 0
 }
@@ -115,6 +121,9 @@ func (m measurements) write(w io.Writer) error {
 			return err
 		}
 	}
+	if err := m.writeOps(&out); err != nil {
+		return err
+	}
 	_, err := io.WriteString(w, out.String())
 	return err
 }
@@ -133,9 +142,11 @@ func (m measurements) writeTable(w io.Writer, threads int) error {
 			}
 		}
 	}
-	for _, shape := range shapes {
-		if err := m.writeRow(w, subject{threads: threads, build: "purego", pass: passes[0], shape: shape}); err != nil {
-			return err
+	for _, build := range []string{"avx2", "purego"} {
+		for _, shape := range shapes {
+			if err := m.writeRow(w, subject{threads: threads, build: build, pass: passes[0], shape: shape}); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -153,7 +164,10 @@ func (m measurements) writeRow(w io.Writer, s subject) error {
 		return err
 	}
 	name := passNames.Replace(s.pass) + " " + strings.ReplaceAll(s.shape, "x", "×")
-	if s.build == "purego" {
+	switch s.build {
+	case "avx2":
+		name += ", AVX2"
+	case "purego":
 		name += ", pure Go"
 	}
 	_, err = fmt.Fprintf(w, "| %s | %.2f | %.2f | %s | %.2f | %s | %s / %s | %s / %s |\n",
