@@ -26,7 +26,7 @@ import (
 // summed over the elements for τ, with the gradients that reach them as weights.
 //
 // A logit of ±Inf makes the outcome certain, as in RelaxedBernoulli. The value must be
-// the same infinity. Such an element has the log-density 0 and gradients of exactly 0,
+// the same infinity. Such an element has the log density 0 and gradients of exactly 0,
 // also to tau.
 //
 // A run returns an InputError if tau is not positive and finite, if a logit or an element

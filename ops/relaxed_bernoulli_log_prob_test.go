@@ -14,7 +14,7 @@ import (
 	"github.com/gumbel-go/gumbel/ops"
 )
 
-// logDensities returns the log-densities of values at one logit and temperature.
+// logDensities returns the log densities of values at one logit and temperature.
 func logDensities(t *testing.T, values []float64, logit, tau float64) []float64 {
 	t.Helper()
 	g, shape := G.NewGraph(), tensor.Shape{len(values)}
@@ -28,7 +28,7 @@ func logDensities(t *testing.T, values []float64, logit, tau float64) []float64 
 	return numbersOf(density.Value())
 }
 
-// The log-density of a sample does not depend on the logit: it is log τ + log u(1 − u) for
+// The log density of a sample does not depend on the logit: it is log τ + log u(1 − u) for
 // the uniform number u of its noise. So its gradient to the logit, through the sample too,
 // is 0, and that to τ is 1/τ for each element.
 func TestRelaxedBernoulliOwnDensity(t *testing.T) {
@@ -54,7 +54,7 @@ func TestRelaxedBernoulliOwnDensity(t *testing.T) {
 		run(g)
 		for i, v := range numbersOf(got) {
 			if math.Abs(v-want[i]) > 1e-12*(1+math.Abs(want[i])) {
-				t.Errorf("tau %v: the log-density %d is %v, want %v", tau, i, v, want[i])
+				t.Errorf("tau %v: the log density %d is %v, want %v", tau, i, v, want[i])
 			}
 		}
 		for i, v := range numbersOf(grads[0].Value()) {

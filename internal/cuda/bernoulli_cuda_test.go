@@ -36,7 +36,7 @@ func bernoulliCases(f plan.Float, n int, tau float64, tauAt plan.Pointer) []bern
 		{"its gradient to p", func(out, q, p, grad, status plan.Pointer) plan.Launch {
 			return plan.GradBernoulliKLP(f, out, q, p, grad, n, status)
 		}, kernel.GradBernoulliKLP[float64]},
-		{"the log-density", func(out, logits, value, grad, status plan.Pointer) plan.Launch {
+		{"the log density", func(out, logits, value, grad, status plan.Pointer) plan.Launch {
 			return density(out, logits, value, grad, status).Log()
 		}, func(dst, logits, value, _ []float64) error { return onHost(logits, value).Log(dst) }},
 		{"its gradient to the logits", func(out, logits, value, grad, status plan.Pointer) plan.Launch {

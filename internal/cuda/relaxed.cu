@@ -250,7 +250,7 @@ OPEN_KERNEL(grad_open, double, f64, double)
 OPEN_KERNEL(tau_open, float, f32, double)
 OPEN_KERNEL(tau_open, double, f64, double)
 
-// The log-density of samples in logit space, and its gradients
+// The log density of samples in logit space, and its gradients
 
 // A Sampled is a logit and a value that was sampled from it.
 template <typename T>

@@ -38,7 +38,7 @@ func (m *Matrix[T]) from(i, j int) []T {
 }
 
 // Sizes of blocks, in elements. Those of AVX2 were chosen by measurement. Those of
-// AVX-512 follow from the sizes of the caches, and have never been timed.
+// AVX-512 follow from the sizes of the caches.
 const (
 	blockDepth     = 384     // of AVX2 in float32: a tile's columns then stay in the first level of cache
 	blockDepthWide = 256     // of AVX-512, with tiles of more columns

@@ -9,13 +9,13 @@ import "math"
 //	log τ + u − 2 log(1 + e^u) = log τ − |u| − 2 log(1 + e^−|u|)
 //
 // An infinite logit is a certain outcome, whose sample is the same infinity, with the
-// log-density 0 and no gradient: see checkOutcome.
+// log density 0 and no gradient: see checkOutcome.
 type RelaxedDensity[T Float] struct {
 	Logits, Value []T
 	Tau           float64
 }
 
-// Log sets dst to the log-density. It is at least the least finite number.
+// Log sets dst to the log density. It is at least the least finite number.
 func (r RelaxedDensity[T]) Log(dst []T) error {
 	s := densityScalars[T]{T(r.Tau), T(math.Log(r.Tau)), least[T]()}
 	return eachElement(dst, r.Logits, r.Value, nil, func(dst, a, y, _ []T) bool {
@@ -88,7 +88,7 @@ func checkOutcome[T Float](t *tile[T], dst, logits, value []T) error {
 type densityScalars[T Float] struct{ tau, logTau, least T }
 
 // relaxedDensityGo sets dst to log τ − |u| − 2 log(1 + e^−|u|), with u = a − τy. It reports
-// whether a u is not finite. A log-density out of range is the least finite number.
+// whether a u is not finite. A log density out of range is the least finite number.
 func relaxedDensityGo[T Float](dst, logits, value []T, s *densityScalars[T]) (bad bool) {
 	for i, logit := range logits {
 		u := minusProduct(logit, s.tau, value[i])

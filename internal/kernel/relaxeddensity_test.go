@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// The log-density has the accuracy of its terms, and the gradients a small relative error.
+// The log density has the accuracy of its terms, and the gradients a small relative error.
 func TestRelaxedDensity(t *testing.T) {
 	t.Run("float32", func(t *testing.T) { testRelaxedDensity[float32](t, 0x1p-23, math.SmallestNonzeroFloat32) })
 	t.Run("float64", func(t *testing.T) { testRelaxedDensity[float64](t, 0x1p-52, math.SmallestNonzeroFloat64) })
@@ -54,7 +54,7 @@ func testRelaxedDensity[T Float](t *testing.T, epsilon, tiny float64) {
 	}
 }
 
-// bigDensity returns the log-density, the sum of the sizes of its terms, and tanh(u/2).
+// bigDensity returns the log density, the sum of the sizes of its terms, and tanh(u/2).
 func bigDensity(a, y, tau float64) [3]float64 {
 	u := difference(number(a), product(number(tau), number(y)))
 	size := number(0).Abs(u)
@@ -79,7 +79,7 @@ func TestRelaxedDensityNumbers(t *testing.T) {
 		got, want := []float64{log[0], toA[0], toY[0], toTau}, []float64{-2.07147337203, -0.4, 0.24, 1.63513475974}
 		for i := range got {
 			if math.Abs(got[i]-want[i]) > 1e-11 {
-				t.Errorf("the log-density and its gradients are %v, want %v", got, want)
+				t.Errorf("the log density and its gradients are %v, want %v", got, want)
 			}
 		}
 	})
@@ -136,8 +136,8 @@ func testRelaxedDensityTau[T Float](t *testing.T, epsilon float64) {
 	}
 }
 
-// A certain outcome has the log-density 0 and no gradient. Other infinities and NaN are
-// errors. A log-density out of range is the least number, with finite gradients.
+// A certain outcome has the log density 0 and no gradient. Other infinities and NaN are
+// errors. A log density out of range is the least number, with finite gradients.
 func TestRelaxedDensityExtremes(t *testing.T) {
 	eachLevel(t, func(t *testing.T) {
 		t.Run("float32", testRelaxedDensityExtremes[float32])
@@ -162,7 +162,7 @@ func testRelaxedDensityExtremes[T Float](t *testing.T) {
 		}
 		for _, a := range []T{inf, -inf} {
 			if got, errs := run(a, a, inf); got != [4]float64{} || errors.Join(errs...) != nil {
-				t.Errorf("%d elements, a certain outcome has the log-density and the gradients %v, errors %v", n, got, errs)
+				t.Errorf("%d elements, a certain outcome has the log density and the gradients %v, errors %v", n, got, errs)
 			}
 		}
 		for _, test := range []struct {

@@ -78,7 +78,7 @@ func (r Relaxed) launch(name string, out Pointer) Launch {
 			Key(r.Key).Key(r.Further).Ints(r.N).Pointers(r.Status))
 }
 
-// A RelaxedDensity is the input of the log-density of N relaxed Bernoulli samples in logit
+// A RelaxedDensity is the input of the log density of N relaxed Bernoulli samples in logit
 // space, and the address of its result. Addresses that a launch does not need may be 0.
 type RelaxedDensity struct {
 	Float
@@ -86,10 +86,10 @@ type RelaxedDensity struct {
 	Out, Logits, Value, Tau, Grad, Status, Scratch Pointer
 }
 
-// Log sets Out to the log-density.
+// Log sets Out to the log density.
 func (r RelaxedDensity) Log() Launch { return r.launch("density", r.Out) }
 
-// GradLogits sets Out to the gradient to the logits, given that to the log-density, and
+// GradLogits sets Out to the gradient to the logits, given that to the log density, and
 // GradValue to that to the value.
 func (r RelaxedDensity) GradLogits() Launch { return r.launch("grad_density_logits", r.Out) }
 func (r RelaxedDensity) GradValue() Launch  { return r.launch("grad_density_value", r.Out) }
