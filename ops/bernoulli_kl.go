@@ -23,9 +23,9 @@ import (
 //	dKL/dq = σ(q) σ(−q) (q − p)
 //	dKL/dp = σ(p) − σ(q)
 //
-// A logit q of ±Inf is a probability of 1 or 0. It has the divergence log(1 + e^∓p) and a
-// gradient of exactly 0. A logit p of ±Inf has the divergence 0, and gradients of 0,
-// beside the same q.
+// A logit q of ±Inf is a probability of 1 or 0. The divergence is then log(1 + e^∓p), and
+// the gradient to q exactly 0. If p is the same infinity, the divergence and both
+// gradients are 0.
 //
 // A run returns an InputError if a logit is NaN, or if p is infinite and q is not the
 // same, because the divergence is then infinite.

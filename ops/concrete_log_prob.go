@@ -39,8 +39,10 @@ import (
 //
 // A run returns an InputError if tau is not positive and finite, if a logit is NaN or +Inf,
 // if every class of a distribution is masked, or if an element of the value is NaN or +Inf.
-// The value is -Inf where the logits mask the class, as a sample is, and finite elsewhere.
-// Another one is an InputError, because the density is 0 or undefined.
+// The value must be -Inf where the logits mask the class, as a sample is, and finite
+// elsewhere. Any other value is an InputError, because the density is 0 or undefined. So
+// is a value for which logits − tau·value is outside the range of float64. A log density
+// below the range of the dtype becomes its least finite number.
 //
 // Source: Maddison, Mnih and Teh, The Concrete Distribution (ICLR 2017), appendix C.3.
 func ConcreteLogProb(value, logits, tau *G.Node, opts ...DistributionOption) (*G.Node, error) {

@@ -11,8 +11,8 @@ import (
 	"github.com/gumbel-go/gumbel/internal/plan"
 )
 
-// HardConcrete is a differentiable gate in [0, 1], element by element, that is exactly 0
-// or 1 in a share of the draws:
+// HardConcrete is a differentiable gate in [0, 1], elementwise, that is exactly 0 or 1 in a
+// share of the draws:
 //
 //	z = min(1, max(0, s(ζ − γ) + γ)),  s = sigmoid(y),  y = (logAlpha + L)/tau
 //
@@ -43,8 +43,9 @@ import (
 // receives the gradient of logAlpha. Options: WithSource, WithNoise,
 // WithDeterministicEval, WithStretch.
 //
-// A run returns an InputError if tau is not positive and finite, or if an element of
-// logAlpha is NaN. -Inf and +Inf make a gate exactly 0 and 1, with a gradient of exactly
+// A run returns an InputError if tau is not positive and finite, if an element of logAlpha
+// is NaN, if given noise is NaN or the infinity opposite to its logAlpha, or if the sum of
+// finite logAlpha and finite noise is infinite. -Inf and +Inf make a gate exactly 0 and 1, with a gradient of exactly
 // 0.
 //
 // Source: Louizos, Welling and Kingma, Learning Sparse Neural Networks through L0

@@ -10,8 +10,7 @@ import (
 	"github.com/gumbel-go/gumbel/internal/plan"
 )
 
-// HardConcreteOpen is the probability that a gate of HardConcrete is not 0, element by
-// element:
+// HardConcreteOpen is the probability that a gate of HardConcrete is not 0, elementwise:
 //
 //	P(z ≠ 0) = sigmoid(logAlpha − tau·log(−γ/ζ))
 //

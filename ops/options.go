@@ -35,7 +35,7 @@ type DistributionOption interface {
 }
 
 // A SampleOption is an option of a sample, wherever its distributions lie.
-// GumbelSoftmax and layers.NewCategoricalLatent take it.
+// GumbelSoftmax, RelaxedBernoulli and layers.NewCategoricalLatent take it.
 type SampleOption interface {
 	GumbelSoftmaxOption
 	sample()
@@ -74,8 +74,8 @@ type NoiseOption interface {
 	noise()
 }
 
-// An option is every kind of option. The functions below return it as those that
-// it is.
+// An option implements every interface of options. Each function below returns it as the
+// interface of the ops that take it.
 type option struct {
 	name  string
 	apply func(*config) error
@@ -158,8 +158,9 @@ func WithEstimator(e Estimator) SampleOption {
 	}}
 }
 
-// WithLogSpace makes the sample the logarithm of the soft sample, which is finite where
-// the soft sample underflows to 0. A masked class is -Inf. WithHard and WithEstimator
+// WithLogSpace makes the sample the logarithm of the soft sample or, for RelaxedBernoulli,
+// its logit. Both are finite where the soft sample underflows to 0. A masked class is
+// -Inf. WithHard and WithEstimator
 // beside it are errors.
 func WithLogSpace() SampleOption {
 	return option{"WithLogSpace", func(c *config) error {
@@ -184,7 +185,8 @@ func WithNoise(noise *G.Node) DrawOption {
 }
 
 // WithDeterministicEval leaves the noise out under gorgonia.EvalMode: a soft
-// sample is then softmax(logits/tau), a hard one the mode. The machine created
+// sample is then softmax(logits/tau), a hard one the mode, a RelaxedBernoulli
+// sigmoid(logits/tau), and a HardConcrete the paper's estimate at test time. The machine created
 // last decides EvalMode for the whole graph: build one graph for training and
 // another for evaluation. Clone and SubgraphRoots do not help, because they share
 // the ops.

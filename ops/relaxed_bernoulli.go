@@ -11,8 +11,7 @@ import (
 	"github.com/gumbel-go/gumbel/internal/plan"
 )
 
-// RelaxedBernoulli is a differentiable sample of Bernoulli(sigmoid(logits)), element by
-// element:
+// RelaxedBernoulli is a differentiable sample of Bernoulli(sigmoid(logits)), elementwise:
 //
 //	x = sigmoid(y),  y = (logits + L)/tau,  L logistic noise
 //
@@ -31,8 +30,9 @@ import (
 // WithDeterministicEval, WithHard, WithEstimator, WithLogSpace. The distribution of x
 // does not depend on tau in that P(x > ½) = sigmoid(a).
 //
-// A run returns an InputError if tau is not positive and finite, or if a logit is NaN.
-// A logit of -Inf or +Inf makes the outcome certain: its sample is exactly 0 or 1, and
+// A run returns an InputError if tau is not positive and finite, if a logit is NaN, if
+// given noise is NaN or the infinity opposite to its logit, or if the sum of a finite
+// logit and finite noise is infinite. A logit of -Inf or +Inf makes the outcome certain: its sample is exactly 0 or 1, and
 // its gradient exactly 0, whatever gradient reaches it.
 //
 // Source: Maddison, Mnih and Teh, The Concrete Distribution (ICLR 2017), appendix B.

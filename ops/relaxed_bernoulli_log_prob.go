@@ -30,8 +30,8 @@ import (
 // also to tau.
 //
 // A run returns an InputError if tau is not positive and finite, if a logit or an element
-// of the value is NaN, if a value is infinite beside a finite logit, or if it is not the
-// outcome that an infinite logit makes certain.
+// of the value is NaN, if a value is infinite beside a finite logit, or if the value
+// beside an infinite logit is not the same infinity.
 //
 // Source: Maddison, Mnih and Teh, The Concrete Distribution (ICLR 2017), appendix B.
 func RelaxedBernoulliLogProb(value, logits, tau *G.Node) (*G.Node, error) {

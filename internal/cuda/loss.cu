@@ -449,7 +449,8 @@ struct Concrete {
     double sum = 0;
 #pragma unroll 1
     for (int k = 0; k < team.count; k++) sum += masked(k) ? 0 : logarithm(k);
-    return lgamma(classes) + (classes - 1) * log(tau) + team.sum(sum);
+    const double most = sizeof(T) == 4 ? 3.4028234663852886e38 : 1.7976931348623157e308;
+    return fmax(lgamma(classes) + (classes - 1) * log(tau) + team.sum(sum), -most);
   }
 };
 

@@ -1,6 +1,7 @@
-// Relaxed Bernoulli samples, hard concrete gates and their gradients, as internal/kernel
-// computes them on the CPU: bernoulli.go and hardconcrete.go there have the formulas. A
-// thread has one element, and computes in double.
+// Relaxed Bernoulli samples, their log density, hard concrete gates and their gradients, as
+// internal/kernel computes them on the CPU: bernoulli.go, relaxeddensity.go and
+// hardconcrete.go there have the formulas. A thread has one element, and computes in
+// double.
 #include "input.cuh"
 
 // An Element is an input with what is given for it.
@@ -24,7 +25,7 @@ struct Element {
 
   // tempered is the sum divided by tau, and infinite only if the sum is.
   __device__ double tempered() const { return finite(static_cast<double>(sum) / tau, isinf(sum)); }
-  // noise is left out.
+  // softmax is the logit divided by tau, without noise.
   __device__ double softmax() const { return finite(logit / tau, isinf(logit)); }
   // In a run without noise, a gate has the temperature 1.
   __device__ double gate_tau() const { return noiseless ? 1 : tau; }

@@ -14,7 +14,7 @@ type transposed [shortRow * 16]float32
 // columns is memory for transposed rows.
 type columns struct {
 	a, b, c     transposed                // two inputs and an output
-	soft, probs transposed                // of estimators
+	soft, probs transposed                // exponentials or probabilities, or two more inputs
 	padding     [4][shortRow * 16]float32 // the last rows before transposition, if they are fewer than the lanes
 }
 

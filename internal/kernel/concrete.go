@@ -110,7 +110,7 @@ func (c *concreteRun[T]) set(distribution int, classes, logs float64) bool {
 	if classes != float64(c.Classes) {
 		constant = c.constant(classes)
 	}
-	c.dst[distribution] = T(constant + logs)
+	c.dst[distribution] = clamp[T](constant + logs)
 	return isFinite(constant + logs)
 }
 
@@ -248,7 +248,7 @@ func (x concreteWeights) logs() float64 {
 func (x concreteWeights) share() float64 { return x.classes / x.total }
 
 // weigh sets e to e^(r − top), 0 where masked, in vector code. ok is false where there is
-// none, or where it cannot. top is a rounded r, and at least about the greatest.
+// none, or where it cannot. top is the greatest r as rounded, so it is near the greatest r.
 func (c *concreteRun[T]) weigh(e, logits, value []T) (x concreteWeights, ok bool) {
 	if level == levelGo {
 		return x, false
@@ -278,8 +278,7 @@ func (c *concreteRun[T]) weigh(e, logits, value []T) (x concreteWeights, ok bool
 // maxPeak32 is fitsPeak's bound in float32.
 const maxPeak32 = 1 << 20
 
-// fitsPeak reports whether the rounding of r does not matter, because top is not 1/16 less
-// than the greatest r.
+// fitsPeak reports whether top is so small that its rounding is at most 1/16.
 func fitsPeak[T Float](top T) bool {
 	if isFloat32[T]() {
 		return math.Abs(float64(top)) < maxPeak32
@@ -385,7 +384,7 @@ func (c *concreteRun[T]) weighLane(w *columns, lane int, l *concreteLanes) bool 
 	if classes < 2 || !fitsPeak(l.top[lane]) || !isFinite(log) {
 		return false
 	}
-	l.log[lane], l.share[lane], l.masked[lane] = float32(log), float32(x.share()), c.Classes-classes
+	l.log[lane], l.share[lane], l.masked[lane] = clamp[float32](log), float32(x.share()), c.Classes-classes
 	return true
 }
 

@@ -282,7 +282,7 @@ func TestConcreteExtremes(t *testing.T) {
 								t.Fatal(err)
 							}
 							all := slices.Concat(log, toLogits, toValue, []float32{float32(toTau)})
-							if slices.ContainsFunc(all, func(v float32) bool { return v != v }) || toLogits[2] != 0 || toValue[2] != 0 {
+							if slices.ContainsFunc(all, func(v float32) bool { return v != v }) || !isFinite(log[0]) || toLogits[2] != 0 || toValue[2] != 0 {
 								t.Fatalf("%d classes, logit %v, value %v, tau %v, g %v: %v", classes, x, y, tau, g, all)
 							}
 						}

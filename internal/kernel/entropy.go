@@ -60,8 +60,9 @@ func GradEntropy[T Float](dst, logits, grad []T, d Dims) error {
 	})
 }
 
-// smallEntropy returns how small an entropy the vector code leaves to plain Go. The two
-// terms have one sign, so only the sum of the exponentials, which is near 1, loses digits.
+// smallEntropy returns the bound below which the vector code leaves entropies to plain Go.
+// The two terms have one sign, so only the sum of the exponentials, which is near 1, loses
+// digits.
 func smallEntropy[T Float]() float64 {
 	if isFloat32[T]() {
 		return 1e-8

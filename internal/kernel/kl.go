@@ -54,8 +54,9 @@ func KL[T Float](dst, q, p []T, d Dims) error {
 	})
 }
 
-// smallKL returns how small a divergence has to be computed by excess. The difference of
-// logarithms is off by the rounding of the exponentials, 2e-8 in float32.
+// smallKL returns the bound below which a divergence is computed by excess, because the
+// difference of logarithms is off by the rounding of the exponentials, 2e-8 in float32.
+// Log-probabilities have the same bound.
 func smallKL[T Float]() float64 {
 	if isFloat32[T]() {
 		return 1e-2
@@ -177,11 +178,11 @@ func dotKLGo[T Float](e, q, p []T, s *klScalars[T]) (sum float64, bad bool) {
 }
 
 // excessGo returns Σ e·(δ + e^−δ − 1) with δ = (q − topQ) − (p − topP) − mean. If the mean is
-// the logarithm of the ratio of the sums of exponentials, δ is log softmax(q)ᵢ − log softmax(p)ᵢ, and
-// Σ softmax(q)ᵢ e^−δ is 1. So this is the divergence times the sum of e, of terms that are
-// positive, and to which an error of the mean adds nothing in the first order. It reports
-// whether a class has an e of 0, so that the terms lack its share of softmax(p), or a δ
-// beyond ±2.
+// the logarithm of the ratio of the sums of exponentials, δ is log softmax(q)ᵢ −
+// log softmax(p)ᵢ, and Σ softmax(q)ᵢ e^−δ is 1. So the sum is the divergence times Σ e. Its
+// terms are positive, and an error of the mean changes it only in the second order. bad
+// reports whether a class has an e of 0, so that the sum lacks its share of softmax(p), or a
+// δ beyond ±2.
 func excessGo[T Float](e, q, p []T, s *klScalars[T]) (sum float64, bad bool) {
 	for i, y := range e {
 		d := preciseRatio(q[i], s.topQ, p[i], s.topP) - s.mean - s.meanLow

@@ -19,8 +19,8 @@ type columnMeans struct {
 	negative   uint32
 }
 
-// columnExcess has for each lane the sum of excessColumns, and as bits the lanes where it is
-// not the divergence.
+// columnExcess has for each lane the sum that excess returns, and as bits the lanes where
+// the sum is not the divergence.
 type columnExcess struct {
 	sum [16]float64
 	far uint32
@@ -168,7 +168,8 @@ func (w *columns) entropy(classes int) (means columnMeans, bad uint32) {
 	return means, e.bad
 }
 
-// divergence does so for the divergences of w.a from w.b, or from the uniform distribution.
+// divergence sets what the divergences of w.a from w.b, or from the uniform distribution,
+// are computed from.
 // w.c then has the ratios of the logits less the greatest, and w.probs the exponentials of
 // p, whose sums are totalP.
 func (w *columns) divergence(classes int, uniform bool) (means columnMeans, totalP [16]float64, bad uint32) {
@@ -188,7 +189,7 @@ func (w *columns) divergence(classes int, uniform bool) (means columnMeans, tota
 	return means, totalP, bad
 }
 
-// logProb does so for the log-probabilities of the values w.b. totals has the sums of the
+// logProb sets what the log-probabilities of the values w.b are computed from. totals has the sums of the
 // exponentials.
 func (w *columns) logProb(classes int) (means columnMeans, totals [16]float64, bad uint32) {
 	var e columnExponentials

@@ -40,11 +40,7 @@ func (r RelaxedDensity[T]) grad(dst, grad []T, factor float64) error {
 // GradTau returns the gradient to tau: Σ g (1/τ + y tanh(u/2)).
 func (r RelaxedDensity[T]) GradTau(grad []T) (float64, error) {
 	s := gradDensityScalars[T]{T(r.Tau), 1}
-	d := Dims{len(r.Logits), 1, 1}
-	if d.Size() == 0 {
-		return 0, nil
-	}
-	return sumTiles(d, costOf[T](costNoise), func(t *tile[T], sum *float64) error {
+	return sumTiles(Dims{len(r.Logits), 1, 1}, costOf[T](costNoise), func(t *tile[T], sum *float64) error {
 		a, y, g, s := t.direct(r.Logits), t.direct(r.Value), t.direct(grad), s
 		var sums tauSums
 		if gradRelaxedDensityTau(a, y, g, &s, &sums) {
