@@ -1,8 +1,6 @@
 package ops
 
 import (
-	"fmt"
-
 	G "gorgonia.org/gorgonia"
 
 	"github.com/gumbel-go/gumbel/internal/kernel"
@@ -47,15 +45,9 @@ import (
 // Source: Maddison, Mnih and Teh, The Concrete Distribution (ICLR 2017), appendix C.3.
 func ConcreteLogProb(value, logits, tau *G.Node, opts ...DistributionOption) (*G.Node, error) {
 	const op = "ConcreteLogProb"
-	dt, err := node.FloatType(logits, "logits")
-	if err == nil {
-		err = node.SameArray(value, "value", logits, "logits")
-	}
-	if err == nil {
-		err = node.Scalar(tau, "tau", logits, "logits")
-	}
+	dt, err := checkTempered(op, "logits", logits, tau, value)
 	if err != nil {
-		return nil, fmt.Errorf("ops: %s: %w", op, err)
+		return nil, err
 	}
 	c, err := configure(op, opts)
 	if err != nil {

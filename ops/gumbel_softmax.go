@@ -1,8 +1,6 @@
 package ops
 
 import (
-	"fmt"
-
 	G "gorgonia.org/gorgonia"
 
 	"github.com/gumbel-go/gumbel/internal/kernel"
@@ -47,12 +45,9 @@ import (
 // Distribution (ICLR 2017), equation 10.
 func GumbelSoftmax(logits, tau *G.Node, opts ...GumbelSoftmaxOption) (*G.Node, error) {
 	const op = "GumbelSoftmax"
-	dt, err := node.FloatType(logits, "logits")
-	if err == nil {
-		err = node.Scalar(tau, "tau", logits, "logits")
-	}
+	dt, err := checkTempered(op, "logits", logits, tau)
 	if err != nil {
-		return nil, fmt.Errorf("ops: %s: %w", op, err)
+		return nil, err
 	}
 	c, err := configure(op, opts)
 	if err != nil {

@@ -1,8 +1,6 @@
 package ops
 
 import (
-	"fmt"
-
 	G "gorgonia.org/gorgonia"
 
 	"github.com/gumbel-go/gumbel/internal/kernel"
@@ -52,12 +50,9 @@ import (
 // Regularization (ICLR 2018), equations 10, 11 and 13.
 func HardConcrete(logAlpha, tau *G.Node, opts ...HardConcreteOption) (*G.Node, error) {
 	const op = "HardConcrete"
-	dt, err := node.FloatType(logAlpha, "logAlpha")
-	if err == nil {
-		err = node.Scalar(tau, "tau", logAlpha, "logAlpha")
-	}
+	dt, err := checkTempered(op, "logAlpha", logAlpha, tau)
 	if err != nil {
-		return nil, fmt.Errorf("ops: %s: %w", op, err)
+		return nil, err
 	}
 	c, err := configure(op, opts)
 	if err == nil {

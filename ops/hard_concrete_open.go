@@ -1,8 +1,6 @@
 package ops
 
 import (
-	"fmt"
-
 	G "gorgonia.org/gorgonia"
 
 	"github.com/gumbel-go/gumbel/internal/kernel"
@@ -33,12 +31,9 @@ import (
 // Regularization (ICLR 2018), equation 12.
 func HardConcreteOpen(logAlpha, tau *G.Node, opts ...StretchOption) (*G.Node, error) {
 	const op = "HardConcreteOpen"
-	dt, err := node.FloatType(logAlpha, "logAlpha")
-	if err == nil {
-		err = node.Scalar(tau, "tau", logAlpha, "logAlpha")
-	}
+	dt, err := checkTempered(op, "logAlpha", logAlpha, tau)
 	if err != nil {
-		return nil, fmt.Errorf("ops: %s: %w", op, err)
+		return nil, err
 	}
 	c, err := configure(op, opts)
 	if err == nil {

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
 
 	"github.com/gumbel-go/gumbel/internal/kernel"
 	"github.com/gumbel-go/gumbel/internal/node"
@@ -32,6 +33,24 @@ func add(s node.Spec, f32 node.Op[float32], f64 node.Op[float64]) (*G.Node, erro
 		return &InputError{p.Op, p.Input, p.Index, p.Value, "ops: " + p.Error()}
 	}
 	return node.New(s, f32, f64)
+}
+
+// checkTempered checks the inputs of an op with a temperature, and of a density the value.
+// name is that of the logits.
+func checkTempered(op, name string, logits, tau *G.Node, value ...*G.Node) (tensor.Dtype, error) {
+	dt, err := node.FloatType(logits, name)
+	for _, v := range value {
+		if err == nil {
+			err = node.SameArray(v, "value", logits, name)
+		}
+	}
+	if err == nil {
+		err = node.Scalar(tau, "tau", logits, name)
+	}
+	if err != nil {
+		return dt, fmt.Errorf("ops: %s: %w", op, err)
+	}
+	return dt, nil
 }
 
 // addNoise adds the inputs that a sampler draws with, and returns the stream of

@@ -1,8 +1,6 @@
 package ops
 
 import (
-	"fmt"
-
 	G "gorgonia.org/gorgonia"
 
 	"github.com/gumbel-go/gumbel/internal/kernel"
@@ -38,12 +36,9 @@ import (
 // Source: Maddison, Mnih and Teh, The Concrete Distribution (ICLR 2017), appendix B.
 func RelaxedBernoulli(logits, tau *G.Node, opts ...SampleOption) (*G.Node, error) {
 	const op = "RelaxedBernoulli"
-	dt, err := node.FloatType(logits, "logits")
-	if err == nil {
-		err = node.Scalar(tau, "tau", logits, "logits")
-	}
+	dt, err := checkTempered(op, "logits", logits, tau)
 	if err != nil {
-		return nil, fmt.Errorf("ops: %s: %w", op, err)
+		return nil, err
 	}
 	c, err := configure(op, opts)
 	if err != nil {

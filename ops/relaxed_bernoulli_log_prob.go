@@ -1,8 +1,6 @@
 package ops
 
 import (
-	"fmt"
-
 	G "gorgonia.org/gorgonia"
 
 	"github.com/gumbel-go/gumbel/internal/kernel"
@@ -36,15 +34,9 @@ import (
 // Source: Maddison, Mnih and Teh, The Concrete Distribution (ICLR 2017), appendix B.
 func RelaxedBernoulliLogProb(value, logits, tau *G.Node) (*G.Node, error) {
 	const op = "RelaxedBernoulliLogProb"
-	dt, err := node.FloatType(logits, "logits")
-	if err == nil {
-		err = node.SameArray(value, "value", logits, "logits")
-	}
-	if err == nil {
-		err = node.Scalar(tau, "tau", logits, "logits")
-	}
+	dt, err := checkTempered(op, "logits", logits, tau, value)
 	if err != nil {
-		return nil, fmt.Errorf("ops: %s: %w", op, err)
+		return nil, err
 	}
 	return add(node.Spec{
 		Name: op, Dtype: dt, Shape: logits.Shape(),
