@@ -15,7 +15,7 @@ func LogProb[T Float](dst, logits, value []T, d Dims) error {
 			if !ok {
 				return false
 			}
-			h := dotEntropy(value, logits, &entropyScalars[T]{top: x.top}) - total(value)*math.Log(x.sum)
+			h := dotEntropy(value, logits, &entropyScalars[T]{top: x.top}) - sumUnmasked(value, logits)*math.Log(x.sum)
 			dst[distribution] = T(h)
 			return isFinite(T(h)) && math.Abs(h) > smallKL[T]()
 		},
@@ -49,7 +49,7 @@ func GradLogProbLogits[T Float](dst, logits, value, grad []T, d Dims) error {
 				return false
 			}
 			g := float64(grad[distribution])
-			share := T(g * total(value) / x.sum)
+			share := T(g * sumUnmasked(value, logits) / x.sum)
 			axpby(out, value, x.e, &axpbyScalars[T]{T(g), share})
 			return isFinite(share)
 		},
