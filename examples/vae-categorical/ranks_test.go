@@ -25,9 +25,11 @@ func onRanks(t *testing.T, ranks int, args, out string) (code int, output string
 	defer cancel()
 	command := exec.CommandContext(ctx, cmp.Or(os.Getenv("MPIRUN"), "mpirun"), "-np", fmt.Sprint(ranks), os.Args[0], "-test.run=^TestProgram$")
 	command.Env = append(os.Environ(), "RUN_PROGRAM="+args+" -out "+out, "GOMAXPROCS=1",
-		// For Open MPI: run as root, and more ranks than cores, without binding.
+		// For Open MPI: run as root, and more ranks than cores, without binding, and do not
+		// wait a second before the other ranks are killed.
 		"OMPI_ALLOW_RUN_AS_ROOT=1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1",
-		"OMPI_MCA_rmaps_base_oversubscribe=1", "OMPI_MCA_hwloc_base_binding_policy=none")
+		"OMPI_MCA_rmaps_base_oversubscribe=1", "OMPI_MCA_hwloc_base_binding_policy=none",
+		"OMPI_MCA_odls_base_sigkill_timeout=0")
 	command.WaitDelay = 5 * time.Second
 	data, _ := command.CombinedOutput()
 	if ctx.Err() != nil {
@@ -77,7 +79,7 @@ func TestRanks(t *testing.T) {
 // number of ranks. No checkpoint is lost, and the losses and weights are those of a run
 // that nobody interrupts.
 func TestKilledOnRanks(t *testing.T) {
-	const args = "-batch 8 -pieces 4 -quiet -checkpoint-every 20ms -steps 1000"
+	const args = "-batch 8 -pieces 4 -quiet -checkpoint-every 20ms -steps 2000"
 	history, weights := trained(t, 1, args, t.TempDir())
 	out, r := t.TempDir(), rand.New(rand.NewPCG(1, 1))
 	checkpoint, saved := filepath.Join(out, "checkpoint"), 0
