@@ -3,7 +3,6 @@ package kernel
 import (
 	"math"
 	"math/bits"
-	"slices"
 )
 
 // A Concrete is the density of samples in log space, such as those of Sampler.Log. With
@@ -75,9 +74,9 @@ func (c *concreteRun[T]) columns(w *columns, first, rows int, out bool) (failed 
 		slopeColumns(w.c[:], w.a[:], c.Classes, &lanes.share)
 	}
 	if len(c.toTau) > 0 {
-		var dots [16]float64
-		dotColumns(w.c[:], w.b[:], c.Classes, &dots)
-		for lane, dot := range dots[:rows] {
+		var means columnMeans
+		meanColumns(w.c[:], w.b[:], c.Classes, &means)
+		for lane, dot := range means.dot[:rows] {
 			c.setToTau(first+lane, float64(c.Classes-lanes.masked[lane]), dot)
 		}
 	}
@@ -261,7 +260,7 @@ func (c *concreteRun[T]) weigh(e, logits, value []T) (x concreteWeights, ok bool
 			return x, false
 		}
 	}
-	top := slices.Max(tops[:lanes])
+	top := greatestLane(&tops)
 	if !fitsPeak(top) {
 		return x, false
 	}
@@ -426,17 +425,6 @@ func slopeColumnsGo(dst, logits []float32, classes int, share *[16]float32) {
 		dst[i] = 0
 		if !isMasked(logits[i]) {
 			dst[i] = 1 - share[i%lanes]*e
-		}
-	}
-}
-
-// dotColumnsGo sets dots to Σ x·y over the classes whose y is not -Inf, for transposed
-// rows.
-func dotColumnsGo(x, y []float32, classes int, dots *[16]float64) {
-	lanes := lanes[float32]()
-	for i, v := range y[:classes*lanes] {
-		if !isMasked(v) {
-			dots[i%lanes] += float64(x[i]) * float64(v)
 		}
 	}
 }

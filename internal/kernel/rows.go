@@ -171,16 +171,23 @@ func (w *rowWork[T]) exponentials(buffer *[]T, logits []T) (x exponentials[T], o
 	if greatest(logits, &tops) {
 		return x, false
 	}
-	x.top = tops[0]
-	for _, v := range tops[1:lanes[T]()] { // slices.Max takes 50 ns longer
-		if v > x.top {
-			x.top = v
-		}
-	}
+	x.top = greatestLane(&tops)
 	if !isFinite(x.top) {
 		return x, false
 	}
 	return exponentials[T]{e, x.top, exponentialSum(e, logits, x.top)}, true
+}
+
+// greatestLane returns the greatest of the lanes, none of which is NaN. slices.Max takes 50
+// ns longer.
+func greatestLane[T Float](lane *[16]T) T {
+	top := lane[0]
+	for _, v := range lane[1:lanes[T]()] {
+		if v > top {
+			top = v
+		}
+	}
+	return top
 }
 
 // greatestGo sets the first of tops to the greatest element. The vector code sets one for

@@ -143,18 +143,6 @@ func dot[T Float](x, y, ahead []T) (sum float64) {
 	return addLanes(&sums)
 }
 
-// dotColumns is dotColumnsGo at the level in use.
-func dotColumns(x, y []float32, classes int, dots *[16]float64) {
-	switch {
-	case level == levelGo:
-		dotColumnsGo(x, y, classes, dots)
-	case level == levelAVX512:
-		dotColumns32AVX512(unsafe.SliceData(x), unsafe.SliceData(y), classes, dots)
-	default:
-		dotColumns32AVX2(unsafe.SliceData(x), unsafe.SliceData(y), classes, dots)
-	}
-}
-
 // dotEntropy is dotEntropyGo at the level in use.
 func dotEntropy[T Float](e, logits []T, s *entropyScalars[T]) (sum float64) {
 	logits = logits[:len(e)]
@@ -981,30 +969,6 @@ func dot32AVX512(x, y *float32, n int, sum *[16]float64, ahead *float32)
 //
 //go:noescape
 func dot32AVX2(x, y *float32, n int, sum *[16]float64, ahead *float32)
-
-// dotColumns32AVX512 computes on AVX512
-//
-//	lanes := lanes[float32]()
-//	for i, v := range y[:classes*lanes] {
-//		if !isMasked(v) {
-//			dots[i%lanes] += float64(x[i]) * float64(v)
-//		}
-//	}
-//
-//go:noescape
-func dotColumns32AVX512(x, y *float32, classes int, dots *[16]float64)
-
-// dotColumns32AVX2 computes on AVX2
-//
-//	lanes := lanes[float32]()
-//	for i, v := range y[:classes*lanes] {
-//		if !isMasked(v) {
-//			dots[i%lanes] += float64(x[i]) * float64(v)
-//		}
-//	}
-//
-//go:noescape
-func dotColumns32AVX2(x, y *float32, classes int, dots *[16]float64)
 
 // dotEntropy64AVX2 computes on AVX2, with a sum for each lane,
 //

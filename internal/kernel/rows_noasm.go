@@ -40,10 +40,6 @@ func dot[T Float](x, y, ahead []T) (sum float64) {
 	return dotGo(x, y, ahead)
 }
 
-func dotColumns(x, y []float32, classes int, dots *[16]float64) {
-	dotColumnsGo(x, y, classes, dots)
-}
-
 func dotEntropy[T Float](e, logits []T, s *entropyScalars[T]) (sum float64) {
 	return dotEntropyGo(e, logits, s)
 }

@@ -13,7 +13,6 @@ func init() {
 	rows.implement("slopesOf", emitSlopesOf)
 	rows.implement("concreteColumns", emitConcreteColumns)
 	rows.implement("slopeColumns", emitSlopeColumns)
-	rows.implement("dotColumns", emitDotColumns)
 	rows.implement("scaleRows", emitScaleRows)
 }
 
@@ -148,17 +147,6 @@ func emitSlopeColumns(a *assembler) {
 	a.VMOVUPS(a.f32(1), one)
 	a.VMOVUPS(Mem{Base: a.param("share")}, share)
 	a.eachClass("slopes", []reg.GPVirtual{dst, logits}, func(at []span) { a.putSlope(at[0], at[1].get(), one, share) })
-	a.ret()
-}
-
-func emitDotColumns(a *assembler) {
-	x, y, total := a.param("x"), a.param("y"), a.newSum()
-	a.eachClass("dot", []reg.GPVirtual{x, y}, func(at []span) {
-		v := at[1].get()
-		a.clearMasked(v, v)
-		total.addProduct(at[0].get(), v)
-	})
-	total.storeAt(Mem{Base: a.param("dots")})
 	a.ret()
 }
 
