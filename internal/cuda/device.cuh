@@ -28,6 +28,13 @@
 // Parameters of a kernel take eight bytes each, so sizes are Int.
 typedef long long Int;
 
+// clamp returns x, or the nearest finite number of T.
+template <typename T>
+static __device__ __forceinline__ double clamp(double x) {
+  const double most = sizeof(T) == 4 ? 3.4028234663852886e38 : 1.7976931348623157e308;
+  return fmin(fmax(x, -most), most);
+}
+
 // global_thread returns the number of this thread in a grid of any shape.
 static __device__ __forceinline__ Int global_thread() {
   const Int block = (static_cast<Int>(blockIdx.z) * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;

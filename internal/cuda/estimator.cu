@@ -183,8 +183,7 @@ struct LogSample {
 
   // No class that is not masked is lower than the least number.
   __device__ double operator()(int k) const {
-    const double least = sizeof(T) == 4 ? -3.4028234663852886e38 : -1.7976931348623157e308;
-    return masked(k) ? -INFINITY : fmax((sum(k) - top) / member.tau - shift, least);
+    return masked(k) ? -INFINITY : clamp<T>((sum(k) - top) / member.tau - shift);
   }
 
   // grad returns the sum of the gradient that counts.

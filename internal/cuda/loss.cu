@@ -449,8 +449,7 @@ struct Concrete {
     double sum = 0;
 #pragma unroll 1
     for (int k = 0; k < team.count; k++) sum += masked(k) ? 0 : logarithm(k);
-    const double most = sizeof(T) == 4 ? 3.4028234663852886e38 : 1.7976931348623157e308;
-    return fmax(lgamma(classes) + (classes - 1) * log(tau) + team.sum(sum), -most);
+    return clamp<T>(lgamma(classes) + (classes - 1) * log(tau) + team.sum(sum));
   }
 };
 

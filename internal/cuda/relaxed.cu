@@ -32,8 +32,7 @@ struct Element {
   __device__ double gate_logit() const { return finite(static_cast<double>(sum) / gate_tau(), isinf(sum)); }
 
   static __device__ double finite(double y, bool infinite) {
-    const double most = sizeof(T) == 4 ? 3.4028234663852886e38 : 1.7976931348623157e308;
-    return infinite ? y : fmin(fmax(y, -most), most);
+    return infinite ? y : clamp<T>(y);
   }
 };
 
