@@ -17,8 +17,8 @@ import (
 //
 // It is 1 if all distributions are certain of the same class, and k if the mean of
 // distributions over k classes is uniform; rounding never takes it out of these bounds.
-// A loss that raises PP spreads the batch over the classes, and leaves each distribution
-// free to be certain of one. A class that is masked in the whole batch adds nothing.
+// A loss that raises PP spreads the batch over the classes. Each distribution may still be
+// certain of one class. A class that is masked in the whole batch adds nothing.
 //
 // Without WithClasses there is one perplexity, a scalar, and the mean is over every axis
 // but that of the classes. With WithClasses(k) the last axis has N blocks of k classes,

@@ -159,8 +159,8 @@ func bigLog1p(x *big.Float) *big.Float {
 	return log
 }
 
-// A certain outcome has the divergence softplus(∓b) and no gradient of its own. A divergence
-// from a certain outcome is 0 or infinite.
+// A certain outcome has the divergence softplus(∓b), and its gradient is 0. A divergence from
+// a certain outcome is 0 or infinite.
 func TestBernoulliKLInfinite(t *testing.T) {
 	eachLevel(t, func(t *testing.T) {
 		t.Run("float32", testBernoulliKLInfinite[float32])

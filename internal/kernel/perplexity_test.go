@@ -200,8 +200,8 @@ func testPerplexityBounds[T Float](t *testing.T) {
 	}
 }
 
-// A class that is masked in some or all distributions has the gradient 0, even if that
-// to the perplexity is infinite, and only the blocks that it reaches are affected.
+// A class that is masked in some or all distributions has the gradient 0, even if the
+// gradient to the perplexity is infinite. An infinite gradient affects its own block only.
 func TestPerplexityMasks(t *testing.T) {
 	eachLevel(t, func(t *testing.T) {
 		t.Run("float32", testPerplexityMasks[float32])
